@@ -1,0 +1,69 @@
+# Every target sets up what it needs, once, in .venv. `make` alone lists the targets.
+
+PYTHON   ?= python3
+PIP_ARGS ?=
+ARGS     ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
+	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip."
+	@echo
+	@$(cpu_hint)
+
+# On Linux pip's default torch is the GPU build. Addresses change, so the hint says where to find the current one.
+define cpu_hint
+echo "No GPU? The CPU build of torch is a far smaller download. PyTorch's 'Get started' page shows an index"; \
+echo "address for Compute Platform CPU; pass it to pip, the first time only:"; \
+echo "  make demo PIP_ARGS='--extra-index-url <that address>'"
+endef
+
+venv: $(STAMP) ## set up .venv and nothing else
+
+# The stamp is written last: a .venv without one was interrupted, at a point nobody knows, and is made anew.
+# pip keeps its downloads, so that costs little.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: Python 3.11 or newer is needed; '$(PYTHON)' is" \
+	    "$$($(PYTHON) --version 2>/dev/null || echo 'not there or too old'). Try: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	@if [ -e $(STAMP) ] && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "==> updating $(VENV): pyproject.toml or constraints.txt has changed"; \
+	else \
+	  if [ -e $(VENV) ]; then echo "==> $(VENV) is incomplete: starting afresh"; fi; \
+	  echo "==> creating $(VENV) with $$($(PYTHON) --version)"; \
+	  $(PYTHON) -m venv --clear $(VENV); \
+	fi
+	@rm -f $(STAMP)
+	@echo "==> installing syncbench and its dependencies (once; torch is the large one, and pip is quiet for minutes)"
+	@$(cpu_hint)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+	@echo "==> ready"
+
+demo: $(STAMP) ## train with a parameter server and with all-reduce, then compare the two
+	@$(BIN)/syncbench demo
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## put imports in order and format the code
+	@$(BIN)/ruff check --select I --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove .venv, caches and build output; results stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
