@@ -1,0 +1,1 @@
+"""What every strategy shares: contracts, transports and the six-stage pipeline."""

@@ -1,0 +1,119 @@
+"""What a strategy may touch: who it is, its peers, and blocking messages between them.
+
+A `Context` is one rank's view of the job. Ranks 0 … W-1 are workers, W … W+S-1 are servers. Every call that blocks
+ends within `deadline` seconds, by returning or by raising a `RunError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from common.errors import FINISH, SETUP, step_name
+from common.strategy import Vector
+
+if TYPE_CHECKING:
+    from common.transport.base import Endpoint, Message
+
+Array = NDArray[Any]
+EMPTY = np.empty(0, np.float32)
+
+__all__ = ["EMPTY", "FINISH", "SETUP", "Array", "Context", "Optimizer", "Place"]
+
+
+class Place:
+    """Where a rank is right now: what every error and every message is stamped with. Mutable, one per rank."""
+
+    __slots__ = ("bucket", "rank", "role", "stage", "step")
+
+    def __init__(
+        self, rank: int, role: str = "worker", stage: str = "setup", step: int = SETUP, bucket: int = 0
+    ) -> None:
+        self.rank = rank
+        self.role = role
+        self.stage = stage
+        self.step = step
+        self.bucket = bucket
+
+    def enter(self, stage: str) -> None:
+        """Be in `stage` from now on."""
+        self.stage = stage
+
+    def fields(self) -> dict[str, Any]:
+        """The keyword arguments of a `RunError` raised here."""
+        return {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+
+    def __str__(self) -> str:
+        return f"{self.role} rank {self.rank}, stage {self.stage}, {step_name(self.step)}"
+
+
+class Optimizer(Protocol):
+    """Stage 6 on some flat parameters, wherever they live."""
+
+    def step(self, grad: Vector) -> None:
+        """Update the parameters in place from `grad`, float32 of their shape, which is not changed."""
+
+
+class Context:
+    """One rank's handle on the job. Not thread-safe: one thread uses it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        workers: int,
+        servers: int = 0,
+        optimizer: Callable[[Vector], Optimizer] | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.place = endpoint.place
+        self.rank = endpoint.place.rank
+        self.workers = range(workers)
+        self.servers = range(workers, workers + servers)
+        self.size = workers + servers
+        self.role = endpoint.place.role
+        self._optimizer = optimizer
+        # The hot calls are the endpoint's own, without a layer in between.
+        self.send = endpoint.send
+        self.lend = endpoint.lend
+        self.settle = endpoint.settle
+        self.recv_into = endpoint.recv_into
+        self.recv_add = endpoint.recv_add
+        self.now = endpoint.now
+        self.sleep = endpoint.sleep
+        self.alloc = endpoint.alloc
+
+    def recv(self, from_: int, like: Array) -> Array:
+        """Receive an array of the shape and dtype of `like` into fresh memory. Blocks."""
+        out = np.empty_like(like)
+        self.recv_into(from_, out)
+        return out
+
+    def recv_any(self, from_: Iterable[int], out: Array) -> Message:
+        """Receive the next message from any rank of `from_` into the start of `out`, whatever step it is for. Blocks.
+
+        Returns the message's sender, step, bucket and size; more elements than `out` has is a ProtocolError.
+        """
+        return self.endpoint.recv_any(tuple(from_), out)
+
+    def barrier(self) -> None:
+        """Return once every worker has called it: ⌈log₂n⌉ rounds of empty messages (dissemination barrier). Blocks."""
+        n, distance = len(self.workers), 1
+        while distance < n:
+            self.send((self.rank + distance) % n, EMPTY)
+            self.recv_into((self.rank - distance) % n, EMPTY)
+            distance *= 2
+
+    def optimizer(self, params: Vector) -> Optimizer:
+        """The job's update rule (stage 6) over `params`, flat float32, which its `step` changes in place."""
+        if self._optimizer is None:
+            raise ValueError("this context was made without an optimizer")
+        return self._optimizer(params)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Plain memory: what `alloc` gives where a transport has nothing better."""
+    return np.zeros(shape, dtype)

@@ -1,0 +1,83 @@
+"""The plug-in interface: the one page that the author of a sync strategy reads.
+
+A strategy is plain blocking Python over a `Context`: send, recv, arithmetic. It never sees a socket, so the same
+file runs on real transports and in virtual time. Try one with `syncbench run --strategy your_module:YourClass`, and
+hold it to its promises with `common.testing.check_strategy`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from common.context import Context
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a strategy promises; the conformance suite holds it to that."""
+
+    exchanges: Literal["gradients", "parameters"] = "gradients"  # parameters: stage 6 runs before stage 5
+    update: Literal["worker", "server"] = "worker"  # where stage 6 happens
+    consistency: str = "bsp"  # bsp, ssp(s), asp or none
+    replicas_equal: bool = True  # all workers hold the same bits after every step
+    on_worker_death: Literal["abort", "continue"] = "abort"
+    servers: bool = False  # needs server ranks
+    one_process: bool = False  # one process trains on every worker's samples
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Cost of communication: α seconds a message, β seconds a byte each way, γ seconds to add up one byte."""
+
+    alpha: float = 0.0
+    beta: float = 0.0
+    gamma: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,)."""
+
+    grad: Vector
+    params: Vector
+    index: int = 0
+
+
+class SyncStrategy(ABC):
+    """Stage 5, and the life of the servers if there are any. Options are the typed arguments of `__init__`."""
+
+    traits = Traits()
+
+    def setup(self, ctx: Context, params: Vector) -> None:  # noqa: B027 - optional
+        """On every worker, once: make `params` (in place) the same on all of them. Blocks; may raise RunError."""
+
+    @abstractmethod
+    def synchronize(self, ctx: Context, bucket: Bucket) -> None:
+        """On every worker, every step, for every bucket, in place.
+
+        Update at the worker: leave in `bucket.grad` the mean gradient. Update at the server: leave in `bucket.params`
+        the new parameters. Blocks until done; raises RunError.
+        """
+
+    def serve(self, ctx: Context, params: Vector) -> None:
+        """On every server: its whole life. `params` has the size of the model; the workers' values count."""
+        raise NotImplementedError(f"{type(self).__name__} has no servers")
+
+    def finish(self, ctx: Context) -> None:  # noqa: B027 - optional
+        """On every worker, once, after the last step."""
+
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
+        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise."""
+        return None
+
+    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
+        """Predicted seconds of one synchronisation of `nbytes` bytes; None: no promise."""
+        return None

@@ -1,0 +1,87 @@
+"""The contract of a transport.
+
+An `Endpoint` is one rank's end of it. Per ordered pair of ranks, messages arrive complete, in order, once, or an
+error is raised. A message is stamped with the sender's step and bucket; receiving one that is for another step,
+bucket, dtype or size than asked for is a `ProtocolError`. Arrays are C-contiguous and of any numeric dtype; their
+shape does not travel, only their elements do.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from common.context import Array, Place, zeros
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What `recv_any` received: who sent it, for which step and bucket, and how many elements it had."""
+
+    sender: int
+    step: int
+    bucket: int
+    size: int
+
+
+class Endpoint(ABC):
+    """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call."""
+
+    def __init__(self, place: Place, deadline: float) -> None:
+        self.place = place
+        self.deadline = deadline
+
+    @abstractmethod
+    def send(self, to: int, array: Array) -> None:
+        """Send a copy of `array`; the caller may change it at once. Does not wait for the receiver."""
+
+    @abstractmethod
+    def lend(self, to: int, array: Array) -> None:
+        """Send `array` without copying it.
+
+        The caller must not write to it until `settle` has returned, or until it has received a message that `to`
+        can only have sent after reading this one.
+        """
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Block until everything lent has come back: then it may be changed."""
+
+    @abstractmethod
+    def recv_into(self, from_: int, out: Array) -> None:
+        """Receive the next message from `from_` into `out`, which it must fill exactly. Blocks."""
+
+    @abstractmethod
+    def recv_add(self, from_: int, into: Array) -> None:
+        """Receive the next message from `from_` and add it to `into`, element by element. Blocks."""
+
+    @abstractmethod
+    def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
+        """Receive the next message from any of `from_`, for any step, into the start of `out`. Blocks."""
+
+    @abstractmethod
+    def close(self, *, linger: float = 0.0) -> None:
+        """Let go of everything; messages still queued get up to `linger` seconds to leave."""
+
+    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Zeroed memory that this transport moves fastest."""
+        return zeros(shape, dtype)
+
+    def now(self) -> float:
+        """Seconds on this transport's monotonic clock."""
+        return time.perf_counter()
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        time.sleep(seconds)
+
+
+def as_bytes(array: Array) -> NDArray[np.uint8]:
+    """The memory of a C-contiguous array as flat bytes, without a copy. ValueError if it is strided."""
+    if not array.flags.c_contiguous:
+        raise ValueError(f"only contiguous arrays can be sent or received; this one has strides {array.strides}")
+    return array.reshape(-1).view(np.uint8)

@@ -1,0 +1,103 @@
+"""The wire format: bytes in, typed headers out, no I/O.
+
+A *message* is one array. It travels as one or more *segments* of at most `SEGMENT` bytes, each a header and a raw
+payload, in order. The header repeats what the whole message is, so that every segment can be checked by itself.
+
+    offset  bytes  field
+    0       4      magic   b"sync"
+    4       1      version
+    5       1      dtype   code in DTYPES
+    6       2      sender  rank
+    8       8      job     random id of the job: a message of another job is not ours
+    16      8      seq     number of this segment between this pair of ranks, from 0: a gap is a loss
+    24      8      step    signed; SETUP and FINISH are negative
+    32      4      bucket
+    36      8      length  bytes of the whole message
+    44      8      offset  of this segment's payload in the message
+    52      4      crc     CRC-32 of the 52 bytes before
+
+All integers are little-endian. Sizes are compared with what the receiver expects; nothing is allocated from a header.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+MAGIC = b"sync"
+VERSION = 1
+SEGMENT = 1 << 20
+DTYPES: tuple[np.dtype, ...] = tuple(
+    np.dtype(name) for name in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "?")
+)
+_CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
+_BODY = struct.Struct("<4sBBHQQqIQQ")
+_CRC = struct.Struct("<I")
+HEADER_BYTES = _BODY.size + _CRC.size
+
+
+class WireError(ValueError):
+    """These bytes are no header of ours; the message says why."""
+
+
+class Header(NamedTuple):
+    """One segment's header, decoded."""
+
+    dtype: int
+    sender: int
+    job: int
+    seq: int
+    step: int
+    bucket: int
+    length: int
+    offset: int
+
+    @property
+    def payload(self) -> int:
+        """Bytes of payload that follow."""
+        return min(SEGMENT, self.length - self.offset)
+
+    def __str__(self) -> str:
+        name = DTYPES[self.dtype].name
+        return f"step {self.step}, bucket {self.bucket}, {self.length} bytes of {name} (segment {self.seq})"
+
+
+def dtype_code(dtype: np.dtype) -> int:
+    """The code of a dtype; ValueError for one that cannot travel."""
+    try:
+        return _CODES[dtype]
+    except KeyError:
+        raise ValueError(f"arrays of dtype {dtype} cannot be sent; use one of {', '.join(map(str, DTYPES))}") from None
+
+
+def encode(header: Header | tuple[int, ...]) -> bytes:
+    """The bytes of a header."""
+    body = _BODY.pack(MAGIC, VERSION, *header)
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode(raw: bytes) -> Header:
+    """The header in `raw`, checked for everything that can be checked without knowing what is expected."""
+    if len(raw) != HEADER_BYTES:
+        raise WireError(f"a header has {HEADER_BYTES} bytes, not {len(raw)}")
+    magic, version, *fields = _BODY.unpack_from(raw)
+    if magic != MAGIC:
+        raise WireError(f"magic {magic!r} instead of {MAGIC!r}")
+    if version != VERSION:
+        raise WireError(f"wire version {version} instead of {VERSION}: all ranks must run the same syncbench")
+    if _CRC.unpack_from(raw, _BODY.size)[0] != zlib.crc32(raw[: _BODY.size]):
+        raise WireError("checksum of the header does not match")
+    header = Header(*fields)
+    if header.dtype >= len(DTYPES):
+        raise WireError(f"unknown dtype code {header.dtype}")
+    if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):
+        raise WireError(f"offset {header.offset} in a message of {header.length} bytes")
+    return header
+
+
+def segments(nbytes: int) -> range:
+    """Offsets of the segments of a message of `nbytes`; an empty message has one, empty, segment."""
+    return range(0, max(nbytes, 1), SEGMENT)
