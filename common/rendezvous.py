@@ -1,0 +1,52 @@
+"""How ranks find each other: each publishes where it listens, and looks up the others.
+
+Built on `torch.distributed`'s Store: a FileStore in the job's private folder on one machine, so no port is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.context import Place
+from common.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
+
+POLL = 0.005  # seconds between two looks: the stores' own waits are deaf to everything else, for a second or more
+
+
+def file_store(folder: Path, ranks: int) -> Store:
+    """The store of a job on one machine; every rank opens the same `folder`."""
+    from torch.distributed import FileStore  # type: ignore[attr-defined] # torch does not list it as public
+
+    return FileStore(str(folder / "store"), ranks)
+
+
+class Rendezvous:
+    """One rank's view of who listens where. `watch` is called while waiting; it raises when the job is over."""
+
+    def __init__(self, store: Store, place: Place, deadline: float) -> None:
+        self.store = store
+        self.place = place
+        self.deadline = deadline
+
+    def publish(self, addresses: dict[int, str]) -> None:
+        """Say at which address this rank listens to each peer."""
+        self.store.set(f"rank-{self.place.rank}", json.dumps(addresses))
+
+    def lookup(self, peer: int, watch: Callable[[], None]) -> str:
+        """The address at which `peer` listens to this rank. Blocks; raises DeadlineExceeded, or what `watch` raises."""
+        key = f"rank-{peer}"
+        end = time.monotonic() + self.deadline
+        while not self.store.check([key]):
+            watch()
+            if time.monotonic() > end:
+                cause = f"waited {self.deadline:g} s for rank {peer} to start"
+                raise DeadlineExceeded(cause, peers=[peer], **self.place.fields())
+            time.sleep(POLL)
+        return str(json.loads(self.store.get(key))[str(self.place.rank)])
