@@ -1,0 +1,42 @@
+"""Star: everyone sends its vector to worker 0, which adds them up in rank order and sends the sum back.
+
+    steps       2
+    bytes sent  M by every worker, (n-1)·M by worker 0
+    time        2(α + (n-1)Mβ) + (n-1)Mγ: all of it goes through worker 0's link (*incast*)
+
+The plain baseline: a parameter server that lives in a worker. Reduction order: rank 0, 1, … n-1.
+"""
+
+from __future__ import annotations
+
+from allreduce.strategy import AllReduce
+from common.context import Array, Context
+from common.strategy import Link
+
+
+def star(ctx: Context, x: Array) -> None:
+    """Sum x over all ranks, in place. Blocks."""
+    if ctx.rank == 0:
+        for worker in range(1, ctx.size):
+            ctx.recv_add(worker, x)
+        for worker in range(1, ctx.size):
+            ctx.lend(worker, x)
+    else:
+        ctx.lend(0, x)
+        ctx.recv_into(0, x)
+
+
+class Star(AllReduce):
+    """All to worker 0, summed there, and back: the simplest all-reduce, and its incast."""
+
+    def all_reduce(self, ctx: Context, x: Array) -> None:
+        star(ctx, x)
+
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+        return size * itemsize * ((workers - 1) if rank == 0 else 1)
+
+    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
+        others = workers - 1
+        if not others:
+            return 0.0
+        return 2 * (link.alpha + others * nbytes * link.beta) + others * nbytes * link.gamma

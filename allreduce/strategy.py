@@ -1,0 +1,34 @@
+"""From algorithm to strategy: sum the gradient over the workers in place, then divide by their number.
+
+Words used in this folder: n workers; x the vector, of M bytes; a *chunk* is a contiguous piece of x. `lend` sends
+without a copy, so an algorithm may write to what it lent only once a message proves that it was read.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+
+from allreduce.broadcast import broadcast
+from common.context import Array, Context
+from common.strategy import Bucket, SyncStrategy, Vector
+
+
+class AllReduce(SyncStrategy):
+    """A synchronous strategy made of one all-reduce algorithm; all replicas stay bitwise equal."""
+
+    @abstractmethod
+    def all_reduce(self, ctx: Context, x: Array) -> None:
+        """Replace x, shape (size,), by its sum over all workers, the same bits on each. In place; blocks."""
+
+    def setup(self, ctx: Context, params: Vector) -> None:
+        """Everyone takes the parameters of worker 0."""
+        broadcast(ctx, params)
+        ctx.settle()
+
+    def synchronize(self, ctx: Context, bucket: Bucket) -> None:
+        """Leave the mean gradient in `bucket.grad`."""
+        self.all_reduce(ctx, bucket.grad)
+        ctx.settle()
+        np.divide(bucket.grad, np.float32(ctx.size), out=bucket.grad)
