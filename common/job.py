@@ -1,0 +1,47 @@
+"""What a job is: everything that a rank must know, in one frozen value that travels as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSpec:
+    """The update rule of stage 6: `sgd` (with momentum) or `adam`, and its learning rate."""
+
+    name: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One strategy, W workers, S servers, and what they train. `batch` is the samples of a step over all workers."""
+
+    strategy: str
+    workers: int
+    servers: int
+    batch: int
+    steps: int
+    seed: int = 0
+    data: str = "digits"
+    model: str = "mlp"
+    hidden: tuple[int, ...] = (64,)
+    optimizer: OptimizerSpec = OptimizerSpec()
+    transport: str = "ipc"
+    interface: str = "127.0.0.1"
+    deadline: float = 60.0
+    threads: int = 1
+    strategy_options: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """The inverse of `to_dict`."""
+        fixed = {"optimizer": OptimizerSpec(**values["optimizer"]), "hidden": tuple(values["hidden"])}
+        return cls(**{**values, **fixed})

@@ -1,0 +1,74 @@
+"""Stage 3, data loading: the next batch, through torch's DataLoader.
+
+Stages 1 and 2 happen inside it, as in any torch program: the loader asks the sampler for indices and the data set for
+samples. Their watches run while they work and load's does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from common.pipeline.partition import Batches
+from common.stages import StageClock
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Transform = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Samples(TorchDataset[Batch]):
+    """Raw samples and labels in memory; what is read of them is preprocessed."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, transform: Transform, clock: StageClock) -> None:
+        self.x, self.y, self.transform, self.clock = x, y, transform, clock
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> Batch:
+        x, y = self.__getitems__([index])
+        return x[0], y[0]
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """A whole batch: model input, float32 of shape (len(indices), *sample), and labels, int64."""
+        which = torch.tensor(indices)
+        raw, labels = self.x[which], self.y[which]
+        with self.clock("preprocess"):
+            return self.transform(raw), labels
+
+
+class TimedBatches(Sampler[list[int]]):
+    """Batches, on the watch of stage 2."""
+
+    def __init__(self, batches: Batches, clock: StageClock) -> None:
+        self.batches, self.clock = batches, clock
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        drawn = iter(self.batches)
+        while True:
+            with self.clock("partition"):
+                indices = next(drawn, None)
+            if indices is None:
+                return
+            yield indices
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def loader(samples: Samples, batches: Batches) -> DataLoader[Batch]:
+    """One pass over `batches`, one batch a step."""
+    return DataLoader(
+        samples,
+        batch_sampler=TimedBatches(batches, samples.clock),
+        collate_fn=_as_is,
+        generator=torch.Generator(),
+    )

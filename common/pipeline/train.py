@@ -1,0 +1,27 @@
+"""Stage 4, training: forward and backward, which leaves the local gradient in the flat vector."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from common.models.flat import FlatModel
+from common.pipeline.load import Batch
+
+
+def train(model: FlatModel, batch: Batch) -> float:
+    """The batch's mean loss; leaves its gradient in `model.grad`, replacing what was there."""
+    inputs, labels = batch
+    model.grad.fill(0.0)
+    loss = cross_entropy(model.module(inputs), labels)
+    loss.backward()
+    return float(loss.item())
+
+
+def accuracy(model: FlatModel, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    """The share of `inputs` that the model labels right, 0 … 1."""
+    model.module.eval()
+    with torch.inference_mode():
+        right: float = (model.module(inputs).argmax(1) == labels).float().mean().item()
+    model.module.train()
+    return right

@@ -1,0 +1,129 @@
+"""The loop that every worker runs, whatever its strategy: six stages a step, timed and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.context import Context
+from common.data import DATASETS, load
+from common.data.dataset import Dataset
+from common.errors import FINISH, RunError
+from common.job import Job
+from common.models import build
+from common.models.flat import FlatModel
+from common.pipeline.load import Samples, loader
+from common.pipeline.partition import Batches, partition
+from common.pipeline.preprocess import Normalise
+from common.pipeline.synchronize import buckets, synchronize
+from common.pipeline.train import accuracy, train
+from common.pipeline.update import FlatOptimizer
+from common.stages import StageClock
+from common.strategy import SyncStrategy, Vector
+
+Observe = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a worker has at the end. `test_accuracy`, 0 … 1, is worker 0's alone to measure."""
+
+    params: Vector
+    params_sha256: str
+    test_accuracy: float | None
+
+
+def flat_model(job: Job, ctx: Context) -> FlatModel:
+    """The job's model with its first parameters, in memory that the transport moves fastest."""
+    info = DATASETS[job.data]
+    return FlatModel(build(job.model, info.shape, info.classes, job.hidden, job.seed), ctx.alloc)
+
+
+class Worker:
+    """One worker: what it owns, and the loop over it. `clock` times its stages."""
+
+    def __init__(self, job: Job, ctx: Context, strategy: SyncStrategy, clock: StageClock) -> None:
+        """Load the data, split it, build the model. Raises what these raise."""
+        self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
+        self.dataset: Dataset = load(job.data)
+        with clock("preprocess"):
+            self.transform = Normalise.fit(self.dataset.train_x)
+        with clock("partition"):
+            parts = partition(len(self.dataset.train_y), job.workers, job.seed)
+        self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
+        self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed)
+        self.model = flat_model(job, ctx)
+        self.buckets = buckets(self.model)
+        self.optimizer = None
+        if strategy.traits.update == "worker":
+            self.optimizer = FlatOptimizer(job.optimizer, self.model.params)
+
+    def run(self, observe: Observe, ready: Callable[[], None] = lambda: None) -> Trained:
+        """Train for all steps; blocks. `observe` gets a record of every step as it ends.
+
+        `ready` is called when all workers are set up: what was sent and spent before belongs to no step.
+        Raises RunError, or whatever a stage raises.
+        """
+        ctx = self.ctx
+        ctx.place.enter("synchronize")
+        self.strategy.setup(ctx, self.model.params)
+        ctx.barrier()
+        self.clock.take()
+        ready()
+        samples = Samples(self.dataset.train_x, self.dataset.train_y, self.transform, self.clock)
+        batches = iter(loader(samples, self.batches))
+        for ctx.place.step in range(self.job.steps):
+            observe(self._step(batches))
+        return self._finish()
+
+    def _step(self, batches: Any) -> dict[str, Any]:
+        """One step through the six stages; returns its record."""
+        ctx, clock = self.ctx, self.clock
+        began = ctx.now()
+        with clock("load"):  # stages 1 and 2 run inside it, on their own watches
+            batch = next(batches)
+        with clock("train"):
+            loss = train(self.model, batch)
+            if not math.isfinite(loss):
+                cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
+                raise RunError(cause, **ctx.place.fields())
+        if self.strategy.traits.exchanges == "gradients":
+            self._synchronize()
+            self._update()
+        else:
+            self._update()
+            self._synchronize()
+        return {
+            "step": ctx.place.step,
+            "worker": ctx.rank,
+            "loss": loss,
+            "samples": self.batches.digests,
+            "began": began,
+            "ended": ctx.now(),
+            "seconds": clock.take(),
+        }
+
+    def _synchronize(self) -> None:
+        with self.clock("synchronize"):
+            synchronize(self.ctx, self.strategy, self.buckets)
+
+    def _update(self) -> None:
+        with self.clock("update"):
+            if self.optimizer is not None:
+                self.optimizer.step(self.model.grad)
+
+    def _finish(self) -> Trained:
+        """Say good-bye to the servers, wait for everybody, look at the result."""
+        ctx = self.ctx
+        ctx.place.step = FINISH
+        ctx.place.enter("synchronize")
+        self.strategy.finish(ctx)
+        ctx.barrier()
+        ctx.place.enter("finish")
+        score = None
+        if ctx.rank == 0:
+            score = accuracy(self.model, self.transform(self.dataset.test_x), self.dataset.test_y)
+        return Trained(self.model.params, hashlib.sha256(self.model.params.tobytes()).hexdigest(), score)
