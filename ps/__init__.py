@@ -1,0 +1,1 @@
+"""The parameter server: workers push gradients and pull parameters; servers own them, shard by shard."""
