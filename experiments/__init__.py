@@ -1,0 +1,1 @@
+"""The harness: command line, configuration, launching, results, plots."""

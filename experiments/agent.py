@@ -1,0 +1,250 @@
+"""The agent: starts the ranks of a job on this machine, watches them, and leaves nothing behind.
+
+Ranks are forked from a fork server that has torch loaded, so they start in milliseconds. If one ends badly, the
+others learn it from the board within a fraction of a second and end by themselves; who does not is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from common.board import Board, Status
+from common.errors import PeerFailed, RunError, step_name
+from common.job import Job
+
+PREFIX = "syncbench-"
+TICK = 0.1  # seconds between two looks at the ranks
+GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
+# Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
+FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: each rank's report (None if it left none), and what went wrong first, if anything."""
+
+    reports: list[dict[str, Any] | None]
+    error: RunError | None = None
+    traceback: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Running:
+    """A job on its way."""
+
+    home: Path
+    board: Board
+    ranks: list[BaseProcess] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+
+class Agent:
+    """Runs jobs, one after the other. A context manager: its private folder and fork server live as long as it."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._folder: Path | None = None
+        self._lock: TextIO | None = None
+
+    def __enter__(self) -> Agent:
+        sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock = open(self._folder / "agent.lock", "w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["experiments.rank"])
+        with _rank_environment(self.threads, self._folder):
+            forkserver.ensure_running()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+        assert self._folder is not None
+        assert self._lock is not None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+    def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
+        """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
+
+        Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
+        times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
+        """
+        assert self._folder is not None
+        home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
+        total = processes + job.servers
+        running = _Running(home, Board(home / "board", total, create=True))
+        order = {
+            "job": job.to_dict(),
+            "processes": processes,
+            "id": secrets.randbits(64),
+            "results": str(results.resolve()),
+            "epoch": time.perf_counter(),
+        }
+        (home / "job.json").write_text(json.dumps(order))
+        try:
+            with _signals_blocked():
+                for rank in range(total):
+                    process = self._context.Process(
+                        target=_enter_rank, args=(str(home), rank), name=f"rank-{rank}", daemon=True
+                    )
+                    process.start()
+                    running.ranks.append(process)
+            return self._watch(running, processes, show)
+        finally:
+            _end(running.ranks)
+            running.board.close()
+            shutil.rmtree(home, ignore_errors=True)
+
+    def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
+        error: RunError | None = None
+        trace: str | None = None
+        give_up = float("inf")
+        while alive := [rank for rank in running.ranks if rank.exitcode is None]:
+            connection.wait([rank.sentinel for rank in alive], TICK)
+            if error is None and (failed := [rank for rank in running.ranks if rank.exitcode]):
+                error, trace = _first_error(running, failed, processes)
+                running.board.abort(PeerFailed(error.cause, **_place(error)))
+                give_up = time.monotonic() + GRACE
+            if time.monotonic() > give_up:
+                _end(running.ranks)
+            statuses = [running.board.read(rank) for rank in range(processes)]
+            show(statuses, time.monotonic() - running.began)
+        if error is None and (failed := [rank for rank in running.ranks if rank.exitcode]):
+            error, trace = _first_error(running, failed, processes)
+        reports = [_report(running.home, rank) for rank in range(len(running.ranks))]
+        return Ended(reports, error, trace, time.monotonic() - running.began)
+
+
+def _enter_rank(home: str, rank: int) -> None:
+    from experiments.rank import main  # torch: only in the ranks
+
+    main(home, rank)
+
+
+def _place(error: RunError) -> dict[str, Any]:
+    return {"rank": error.rank, "role": error.role, "stage": error.stage, "step": error.step}
+
+
+def _report(home: Path, rank: int) -> dict[str, Any] | None:
+    try:
+        report: dict[str, Any] = json.loads((home / f"report-{rank}.json").read_text())
+    except FileNotFoundError:
+        return None
+    return report
+
+
+def _first_error(running: _Running, failed: Sequence[BaseProcess], processes: int) -> tuple[RunError, str | None]:
+    """What went wrong first among ranks that ended badly: a death before any report, then the oldest report."""
+    told: list[tuple[float, dict[str, Any]]] = []
+    for process in failed:
+        rank = running.ranks.index(process)
+        report = _report(running.home, rank)
+        if report is None:
+            return _death(running, rank, process.exitcode or 0, processes), None
+        told.append((report["at"], report))
+    first = min(told, key=lambda pair: pair[0])[1]
+    record = dict(first["error"])
+    kind, peers = record.pop("type"), record.pop("peers", ())
+    record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in peers)
+    error = _TYPES.get(kind, RunError)(**record)
+    return error, first["traceback"]
+
+
+_TYPES: dict[str, type[RunError]] = {cls.__name__: cls for cls in RunError.__subclasses__()}
+
+
+def _role(rank: int, processes: int) -> str:
+    return "worker" if rank < processes else "server"
+
+
+def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
+    cause = f"ended with exit code {exitcode}"
+    if exitcode < 0:
+        with contextlib.suppress(ValueError):
+            cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
+    status = running.board.read(rank)
+    return PeerFailed(cause, rank=rank, role=_role(rank, processes), stage=status.stage, step=status.step)
+
+
+def _whereabouts(running: _Running, rank: int, processes: int) -> str:
+    status = running.board.read(rank)
+    return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
+
+
+def _end(ranks: Sequence[BaseProcess]) -> None:
+    """End every rank that is still there: ask, then kill. Returns within about a second."""
+    with _signals_blocked():
+        for act in (BaseProcess.terminate, BaseProcess.kill):
+            left = [rank for rank in ranks if rank.exitcode is None]
+            for rank in left:
+                act(rank)
+            end = time.monotonic() + 0.5
+            while left and time.monotonic() < end:
+                connection.wait([rank.sentinel for rank in left], 0.05)
+                left = [rank for rank in left if rank.exitcode is None]
+        for rank in ranks:
+            rank.join(1.0)
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Let no Ctrl-C come in between; it is delivered afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _rank_environment(threads: int, folder: Path) -> Iterator[None]:
+    """The environment that ranks inherit: few threads, no malloc trap, no Ctrl-C, temporary files in our folder."""
+    changes = {**MALLOC, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update({name: value for name, value in changes.items() if name not in MALLOC or before[name] is None})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORBIDDEN_TO_RANKS)
+    # multiprocessing's own folder for the fork server's socket: inside ours, so that it goes with it
+    multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def sweep() -> None:
+    """Remove what agents left behind that were killed: folders of ours whose lock nobody holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid != os.getuid():
+                continue
+            with open(folder / "agent.lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""The command line: verbs, their options, exit codes. Everything heavy is imported by the verb that needs it.
+
+Exit codes: 0 fine, 1 the run failed, 2 bad usage, 3 a check failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from argparse import ArgumentError
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from common.data import DATASETS
+from common.errors import CheckFailed, ConfigError, suggest
+from common.models import MODELS
+from experiments.config import OPTIMIZERS, TRANSPORTS, RunOptions, sizes
+from experiments.verbs import VERBS
+
+DEFAULTS = RunOptions()
+
+
+def run(argv: list[str]) -> int:
+    """Run one command; returns its exit code. Errors are one line on standard error."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options, argv = _strategy_options(argv)
+        parser = _parser()
+        try:
+            chosen = parser.parse_args(argv)
+        except ArgumentError as error:
+            raise ConfigError(_readable(str(error), argv)) from None
+        if chosen.subcommand is None:
+            parser.print_help()
+            return 2
+        arguments = chosen[chosen.subcommand]
+        if options and chosen.subcommand != "run":
+            raise ConfigError(f"--strategy.{next(iter(options))} belongs to the verb run")
+        if chosen.subcommand == "run":
+            arguments.strategy_options = {**(arguments.strategy_options or {}), **options}
+        return VERBS[chosen.subcommand](arguments)
+    except ConfigError as error:
+        print(f"syncbench: {error}", file=sys.stderr)
+        return 2
+    except CheckFailed as error:
+        print(f"syncbench: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt as interrupt:
+        print("syncbench: interrupted; all ranks have ended", file=sys.stderr)
+        return 143 if isinstance(interrupt, Terminated) else 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, from elsewhere."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def _strategy_options(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Take `--strategy.<option> value` out of the arguments; values are read as YAML, so numbers are numbers."""
+    options: dict[str, Any] = {}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        match = re.fullmatch(r"--strategy\.([\w.-]+)(?:=(.*))?", word, re.DOTALL)
+        if match is None:
+            rest.append(word)
+            continue
+        name, value = match[1], match[2] if match[2] is not None else next(words, None)
+        if value is None:
+            raise ConfigError(f"--strategy.{name} needs a value")
+        try:
+            options[name.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--strategy.{name}: {value!r} is no YAML value") from None
+    return options, rest
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="syncbench",
+        description="Parameter server or all-reduce? Run every answer on the same code, and compare.",
+        exit_on_error=False,
+    )
+    verb = parser.add_subcommands(required=False)
+    verb.add_subcommand("demo", _demo(), help="all strategies on real data: table, check, plots")
+    verb.add_subcommand("run", _run(), help="one strategy")
+    verb.add_subcommand("compare", _compare(), help="a table of runs, and whether they computed the same thing")
+    verb.add_subcommand("plot", _plot(), help="charts of runs, PNG and SVG")
+    verb.add_subcommand("list", _plain("What can be asked for."), help="strategies, models, data sets")
+    verb.add_subcommand("env", _plain("What results on this machine depend on."), help="this machine and its versions")
+    return parser
+
+
+def _plain(description: str) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, description=description)
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    return parser
+
+
+def _training(parser: ArgumentParser) -> None:
+    """The options that `run` and `demo` share."""
+    parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
+    parser.add_argument("--servers", type=int | None, default=None, help="server processes of a parameter server: 1")
+    parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers: 32 a worker")
+    parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
+    parser.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}")
+    parser.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
+    parser.add_argument("--hidden", type=sizes, default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
+    parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
+    parser.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
+    parser.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
+    parser.add_argument("--transport", type=str, default=DEFAULTS.transport, help=" or ".join(TRANSPORTS))
+    parser.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
+    parser.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
+    parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
+    parser.add_argument("--results", type=str, default="results", help="folder for results")
+
+
+def _run() -> ArgumentParser:
+    parser = _plain("Train with one strategy and write a result folder. Its own options: --strategy.<option> VALUE.")
+    parser.add_argument("--config", action="config", help="YAML file with these options")
+    parser.add_argument("--strategy", type=str, default=DEFAULTS.strategy, help="a name of `list`, or module:Class")
+    parser.add_argument("--strategy_options", type=dict | None, default=None, help="in a YAML file: its own options")
+    parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
+    _training(parser)
+    return parser
+
+
+def _demo() -> ArgumentParser:
+    parser = _plain("Train with every strategy, check that they computed the same thing, show a table and plots.")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of each")
+    _training(parser)
+    return parser
+
+
+def _compare() -> ArgumentParser:
+    parser = _plain("Compare runs that trained on the same samples. Exit code 3 if they cannot be compared.")
+    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
+    parser.add_argument("--markdown", action="store_true", help="the table as markdown")
+    return parser
+
+
+def _plot() -> ArgumentParser:
+    parser = _plain("Draw runs: throughput, stages, loss, traffic.")
+    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
+    parser.add_argument("--out", type=str | None, default=None, help="folder for the pictures: the run's own plots/")
+    return parser
+
+
+def _readable(message: str, argv: list[str]) -> str:
+    """jsonargparse's message as one line in the words of the command line."""
+    message = re.sub(r"\s+", " ", message).strip()
+    if match := re.match(r"unrecognized arguments: (-\S+)", message, re.IGNORECASE):
+        wrong = match[1].split("=")[0]
+        return f"unknown option {wrong}: {suggest(wrong, _option_names(argv))}"
+    if match := re.search(r"invalid choice: '([^']*)'", message):
+        return f"unknown verb {match[1]!r}: {suggest(match[1], VERBS)}"
+    if match := re.match(r"(?:Parser key|argument) \"?(?:\w+\.)?-*([\w-]+)\"?: (.*)", message):
+        name, rest = match[1], match[2]
+        if got := re.search(r"Got value: (.*?)(?: Subtypes|$)", rest):
+            wanted = "a number" if "float" in rest else "a whole number" if "int" in rest else "another value"
+            return f"--{name}: {got[1]!r} is not {wanted}"
+        return f"--{name}: {rest}"
+    return message
+
+
+def _option_names(argv: list[str]) -> list[str]:
+    makers = {"demo": _demo, "run": _run, "compare": _compare, "plot": _plot}
+    make = makers.get(next((word for word in argv if word in VERBS), ""), lambda: _plain(""))
+    return [name for action in make()._actions for name in action.option_strings if name.startswith("--")]

@@ -1,0 +1,171 @@
+"""From what the user asked for to a `Job` that can run: every mistake is found here, before anything starts."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.data import DATASETS
+from common.errors import ConfigError, suggest
+from common.job import Job, OptimizerSpec
+from common.models import MODELS
+from common.strategy import Traits
+from experiments.registry import create
+
+OPTIMIZERS = ("sgd", "adam")
+TRANSPORTS = ("ipc", "tcp")
+BATCH_PER_WORKER = 32
+MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What can be asked of a run. None: chosen from the rest."""
+
+    strategy: str = "ring"
+    workers: int = 4
+    servers: int | None = None
+    steps: int = 200
+    batch: int | None = None
+    seed: int = 0
+    data: str = "digits"
+    model: str = "mlp"
+    hidden: tuple[int, ...] = (64,)
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    transport: str = "ipc"
+    interface: str = "127.0.0.1"
+    deadline: float = 60.0
+    threads: int = 1
+    strategy_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job that can run, what its strategy promises, and how many worker processes it takes."""
+
+    job: Job
+    traits: Traits
+    processes: int
+
+
+def plan(options: RunOptions) -> Plan:
+    """Check everything and fill in what was left open. Raises ConfigError, one line."""
+    _known("data set", options.data, DATASETS)
+    _known("model", options.model, MODELS)
+    _known("optimizer", options.optimizer, OPTIMIZERS)
+    _known("transport", options.transport, TRANSPORTS)
+    for name in ("workers", "steps", "threads"):
+        _at_least_one(name, getattr(options, name))
+    _positive("lr", options.lr)
+    _positive("deadline", options.deadline)
+    if options.seed < 0:
+        raise ConfigError(f"--seed is {options.seed}: give a whole number from 0")
+    if not 0 <= options.momentum < 1:
+        raise ConfigError(f"--momentum is {options.momentum:g}: give a number from 0 to below 1")
+    if not options.hidden or min(options.hidden) < 1:
+        raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
+    if options.transport == "tcp":
+        from common.transport.zmq import tcp_address
+
+        tcp_address(options.interface)
+    strategy = create(options.strategy, options.strategy_options)
+    servers = _servers(options, strategy.traits)
+    if options.workers + servers > MOST_PROCESSES:
+        raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")
+    return Plan(
+        Job(
+            strategy=options.strategy,
+            workers=options.workers,
+            servers=servers,
+            batch=_batch(options),
+            steps=options.steps,
+            seed=options.seed,
+            data=options.data,
+            model=options.model,
+            hidden=options.hidden,
+            optimizer=OptimizerSpec(options.optimizer, options.lr, options.momentum),
+            transport=options.transport,
+            interface=options.interface,
+            deadline=options.deadline,
+            threads=options.threads,
+            strategy_options=options.strategy_options,
+        ),
+        strategy.traits,
+        1 if strategy.traits.one_process else options.workers,
+    )
+
+
+def _known(what: str, name: str, known: Sequence[str] | dict[str, Any]) -> None:
+    if name not in known:
+        raise ConfigError(f"unknown {what} {name!r}: {suggest(name, known)}")
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"--{name} is {value}: give a whole number from 1")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"--{name} is {value:g}: give a number above 0")
+
+
+def _servers(options: RunOptions, traits: Traits) -> int:
+    if not traits.servers:
+        if options.servers:
+            raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
+        return 0
+    servers = 1 if options.servers is None else options.servers
+    if servers < 1:
+        raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
+    return servers
+
+
+def _batch(options: RunOptions) -> int:
+    """Samples a step over all workers."""
+    workers, samples = options.workers, DATASETS[options.data].train_samples
+    if workers > samples:
+        raise ConfigError(f"{workers} workers for the {samples} training samples of {options.data}: at most {samples}")
+    batch = BATCH_PER_WORKER * workers if options.batch is None else options.batch
+    _at_least_one("batch", batch)
+    if batch % workers:
+        near = [batch - batch % workers, batch - batch % workers + workers]
+        right = " or ".join(str(size) for size in near if size)
+        raise ConfigError(f"--batch {batch} does not divide among {workers} workers: {right} does")
+    most = samples // workers * workers
+    if batch > most:
+        raise ConfigError(
+            f"--batch {batch}, but {options.data} has {samples} for {workers} workers: at most --batch {most}"
+        )
+    return batch
+
+
+def sizes(text: str | Sequence[int]) -> tuple[int, ...]:
+    """`256,128` (or a list) as layer sizes. ValueError if it is something else."""
+    if not isinstance(text, str):
+        return tuple(text)
+    if not re.fullmatch(r"\d+(,\d+)*", text.strip("[]() ").replace(" ", "")):
+        raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {text!r}")
+    return tuple(int(part) for part in text.strip("[]() ").split(","))
+
+
+def writable_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder for results, made if it is not there. ConfigError if nothing can be written into it."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"syncbench")
+            probe.flush()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder") from None
+    return folder

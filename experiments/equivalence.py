@@ -1,0 +1,126 @@
+"""Did these runs compute the same thing? From the sample ledgers, and from the parameters they ended with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import CheckFailed
+from experiments.results import Run, labels
+
+# Strategies add up in different orders, so the last bits of float32 differ and training magnifies that; a mistake
+# such as a sum for a mean, or a lost update, is orders of magnitude above.
+TOLERANCE = 1e-4
+
+_EXPLANATIONS = ("seed", "batch", "steps", "data", "workers", "steps_done")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known about one run against the yardstick.
+
+    `deviation` is that of `deviation()`, None where that is no finite number. `same` is None where nothing can be
+    said: for the reference itself, where the strategy promises no such thing, and where `reason` says why.
+    """
+
+    kind: Literal["reference", "same", "differs", "not promised", "unknown"]
+    deviation: float | None = None
+    reason: str = ""
+
+    @property
+    def same(self) -> bool | None:
+        return {"same": True, "differs": False}.get(self.kind)
+
+
+def same_work(runs: Sequence[Run]) -> None:
+    """Raises CheckFailed, with one line that says what differs, unless all runs trained one model on one ledger."""
+    names = labels(runs)
+    for run, name in zip(runs, names, strict=True):
+        if not run.summary.get("ledger_sha256"):
+            raise CheckFailed(f"cannot compare: {name} ({run.status}) has no sample ledger")
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        pair = f"{names[0]} and {name}"
+        if run.summary["ledger_sha256"] != runs[0].summary["ledger_sha256"]:
+            why = _differences(runs[0], run, _EXPLANATIONS) or "and nothing in the summaries explains it"
+            raise CheckFailed(f"cannot compare: {pair} trained on different samples: {why}")
+        if why := _differences(runs[0], run, ("model", "parameters")):
+            raise CheckFailed(f"cannot compare: {pair} trained different models: {why}")
+
+
+def _differences(first: Run, second: Run, keys: Sequence[str]) -> str:
+    a, b = first.summary, second.summary
+    return ", ".join(f"{key} {a.get(key)} and {b.get(key)}" for key in keys if a.get(key) != b.get(key))
+
+
+def deviation(run: Run, reference: Run) -> float:
+    """‖a−b‖₂/‖b‖₂ of the final parameters, in float64. Raises CheckFailed if they cannot be read or compared."""
+    a, b = _parameters(run), _parameters(reference)
+    if a.shape != b.shape:
+        raise CheckFailed(f"{run.path} has {a.size} parameters, {reference.path} has {b.size}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.nan  # diverged: nothing is the same as that, not even itself
+    distance, norm = float(np.linalg.norm(a - b)), float(np.linalg.norm(b))
+    if norm == 0.0:
+        return 0.0 if distance == 0.0 else math.inf
+    return distance / norm
+
+
+def _parameters(run: Run) -> NDArray[np.float64]:
+    file = run.path / "params.npy"
+    try:
+        values = np.load(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise CheckFailed(f"{run.path} has no params.npy") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckFailed(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype != np.float32:
+        raise CheckFailed(f"{file} is not a flat float32 array")
+    return values.astype(np.float64)
+
+
+def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+    """One verdict a run, against `single` where it is among them, else against the first synchronous run."""
+    yardstick = _yardstick(runs)
+    return [Verdict("reference", 0.0) if run is yardstick else _verdict(run, yardstick) for run in runs]
+
+
+def _yardstick(runs: Sequence[Run]) -> Run | None:
+    fit = [run for run in runs if run.status == "ok" and _synchronous(run) and _as_equal_as_promised(run)]
+    fit = [run for run in fit if (run.path / "params.npy").is_file()]
+    return next((run for run in fit if run.strategy == "single"), fit[0] if fit else None)
+
+
+def _synchronous(run: Run) -> bool:
+    return run.summary.get("consistency") == "bsp"
+
+
+def _as_equal_as_promised(run: Run) -> bool:
+    return not run.summary.get("replicas_equal") or len(set(run.summary.get("params_sha256") or [])) <= 1
+
+
+def _verdict(run: Run, yardstick: Run | None) -> Verdict:
+    value, reason = None, ""
+    if run.status != "ok":
+        reason = f"the run {'failed' if run.status == 'failed' else 'is ' + run.status}"
+    elif yardstick is None:
+        reason = "no synchronous run to compare with"
+    else:
+        try:
+            value = deviation(run, yardstick)
+        except CheckFailed as error:
+            reason = str(error)
+    if not _synchronous(run):
+        return Verdict("not promised", value if value is not None and math.isfinite(value) else None, reason)
+    if value is None:
+        return Verdict("unknown", None, reason)
+    if not math.isfinite(value):
+        return Verdict("differs", None, "the parameters diverged, or the reference's are all zero")
+    if not _as_equal_as_promised(run):
+        # params.npy is worker 0's alone: what it says does not hold for replicas that differ from it.
+        return Verdict("differs", value, "the workers ended with different parameters")
+    return Verdict("same" if value <= TOLERANCE else "differs", value)

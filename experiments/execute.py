@@ -1,0 +1,212 @@
+"""One run, from plan to result folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.board import Status as RankStatus
+from common.errors import ConfigError, RunError
+from common.ledger import ledger_sha256
+from common.stages import STAGES
+from experiments.agent import Agent, Ended
+from experiments.config import Plan
+from experiments.environment import environment
+from experiments.progress import Status
+from experiments.results import SCHEMA, Run, load_run, stage_seconds_per_step
+
+Show = Callable[[Status], None]
+
+
+class RunFailed(Exception):
+    """A run ended with an error; its folder says the same. `traceback` is that of a rank that raised, if one did."""
+
+    def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:
+        super().__init__(str(error))
+        self.run, self.error, self.traceback = run, error, traceback
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder `<UTC time>-<name>-<short id>` that was not there before."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
+    """Run `plan` in a new folder under `parent`; blocks. Raises RunFailed, KeyboardInterrupt, ConfigError.
+
+    Whatever happens, the folder's summary.json is written last and says how it ended.
+    """
+    job = plan.job
+    folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
+    ended = Ended([])
+    status = "failed"
+    try:
+        (folder / "ranks").mkdir()
+        (folder / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(job.to_dict())), sort_keys=False))
+        _write(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
+        ended = agent.run(
+            job, plan.processes, folder, lambda ranks, seconds: show(_progress(job.batch, ranks, seconds))
+        )
+        status = "ok" if ended.error is None else "failed"
+    except KeyboardInterrupt:
+        status = "partial"
+        raise
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror or error}") from None
+    finally:
+        _write(folder / "summary.json", _summary(plan, folder, ended, status))
+    run = load_run(folder)
+    if ended.error is not None:
+        raise RunFailed(run, ended.error, ended.traceback)
+    return run
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON atomically."""
+    part = path.with_suffix(".part")
+    with open(part, "w") as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
+
+
+def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float) -> Status:
+    """What the board says, for the display: the slowest worker's steps, means over the workers."""
+    steps = min(rank.steps_done for rank in ranks)
+    seconds = {stage: sum(rank.stage_seconds[stage] for rank in ranks) / len(ranks) for stage in STAGES}
+    busy = sum(seconds.values())
+    return Status(
+        step=steps,
+        samples_per_second=steps * batch / busy if busy else math.nan,
+        loss=sum(rank.loss for rank in ranks) / len(ranks) if steps else math.nan,
+        stage_seconds=seconds,
+        elapsed=elapsed,
+    )
+
+
+def warmup_steps(steps: int) -> int:
+    """Steps at the start that `samples_per_second` leaves out: first-use initialisation is no steady state."""
+    return min(10, steps // 5)
+
+
+def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, Any]:
+    job = plan.job
+    run = Run(folder, {"batch": job.batch, "workers": job.workers})
+    rows = [run.rows.get(("worker", rank), ()) for rank in range(plan.processes)]
+    done = min(map(len, rows))
+    workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
+    complete = len(workers) == plan.processes
+    return {
+        "schema": SCHEMA,
+        "status": status,
+        "strategy": job.strategy,
+        "strategy_options": job.strategy_options,
+        "consistency": plan.traits.consistency,
+        "replicas_equal": plan.traits.replicas_equal,
+        "workers": job.workers,
+        "servers": job.servers,
+        "processes": plan.processes + job.servers,
+        "steps": job.steps,
+        "steps_done": done,
+        "batch": job.batch,
+        "seed": job.seed,
+        "data": job.data,
+        "model": job.model,
+        "parameters": _parameters(folder),
+        "transport": job.transport,
+        "samples_per_second": _samples_per_second(rows, done, job.batch),
+        "warmup_steps": warmup_steps(job.steps),
+        "final_loss": sum(row[done - 1]["loss"] for row in rows) / len(rows) if done else None,
+        "test_accuracy": workers[0]["test_accuracy"] if complete else None,
+        "params_sha256": _each([worker["params_sha256"] for worker in workers], plan) if complete else [],
+        "ledger_sha256": _ledger(rows, plan, done),
+        "stage_seconds": {stage: mean * done for stage, mean in (stage_seconds_per_step(run) or {}).items()},
+        **_traffic(plan, ended),
+        "wall_seconds": ended.seconds,
+        "error": ended.error.record() if ended.error is not None else _interrupted(status),
+        "results_dir": str(folder),
+    }
+
+
+def _interrupted(status: str) -> dict[str, Any] | None:
+    if status != "partial":
+        return None
+    return {
+        "type": "KeyboardInterrupt",
+        "rank": None,
+        "role": None,
+        "stage": None,
+        "step": None,
+        "cause": "interrupted",
+    }
+
+
+def _parameters(folder: Path) -> int | None:
+    """How many parameters the model has, from the size of what it ended with."""
+    import numpy as np
+
+    path = folder / "params.npy"
+    return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
+
+
+def _samples_per_second(rows: Sequence[Sequence[Any]], steps: int, batch: int) -> float | None:
+    """Over the steps after the warm-up, from its last end to the very last one, over all workers."""
+    warm = warmup_steps(steps)
+    if steps <= warm:
+        return None
+    began = max(row[warm - 1]["ended"] for row in rows) if warm else min(row[0]["began"] for row in rows)
+    return (steps - warm) * batch / float(max(row[steps - 1]["ended"] for row in rows) - began)
+
+
+def _ledger(rows: Sequence[Sequence[Any]], plan: Plan, steps: int) -> str | None:
+    """The ledger of the steps that every worker has done; one process may stand for all workers."""
+    if not steps:
+        return None
+    entries = []
+    for rank, row in enumerate(rows):
+        mine = range(plan.job.workers) if plan.traits.one_process else (rank,)
+        entries += [
+            (step, worker, samples)
+            for step in range(steps)
+            for worker, samples in zip(mine, row[step]["samples"], strict=True)
+        ]
+    return ledger_sha256(entries)
+
+
+def _each(values: list[Any], plan: Plan) -> list[Any]:
+    """One entry a worker: where one process stands for all workers, its entry does too."""
+    return values * plan.job.workers if plan.traits.one_process else values
+
+
+def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
+    """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to."""
+    ranks = plan.processes + plan.job.servers
+    sent, messages, received = [0] * ranks, [0] * ranks, [0] * ranks
+    for rank, report in enumerate(ended.reports):
+        if report is None or "error" in report:
+            continue
+        for to, count in report["bytes_to"].items():
+            sent[rank] += count
+            received[int(to)] += count
+        messages[rank] = sum(report["messages_to"].values())
+    return {
+        name: {"per_worker": _each(values[: plan.processes], plan), "per_server": values[plan.processes :]}
+        for name, values in (("bytes_sent", sent), ("messages_sent", messages), ("bytes_received", received))
+    }

@@ -1,0 +1,322 @@
+"""The charts of a comparison, slide-sized; the only module that imports matplotlib.
+
+A chart draws on one pair of axes what the runs recorded, and returns its title: a sentence about these very numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+
+from common.stages import STAGES
+from experiments.results import (
+    STAGE_COLOURS,
+    Floats,
+    Run,
+    ceiling,
+    human_count,
+    human_ms,
+    labels,
+    loss_curve,
+    smooth,
+    stage_seconds_per_step,
+)
+from experiments.tables import conditions, fastest, hub, hubs, learning, learning_time, synchronisation
+
+STYLES = {  # strategy: (colour, marker); the colours are Okabe and Ito's, then Tol's muted ones
+    "single": ("#000000", "."),
+    "noop": ("#7A7A7A", "X"),
+    "ps-bsp": ("#D55E00", "s"),
+    "ps-ssp": ("#E69F00", "D"),
+    "ps-async": ("#CC79A7", "v"),
+    "ps-backup": ("#882255", "p"),
+    "star": ("#B39B1E", "*"),
+    "ring": ("#0072B2", "o"),
+    "tree": ("#009E73", "^"),
+    "double-tree": ("#44AA99", "<"),
+    "halving-doubling": ("#56B4E9", "h"),
+    "hierarchical": ("#117733", "P"),
+    "local-sgd": ("#661100", "8"),
+    "gloo": ("#332288", "H"),
+    "ddp": ("#AA4499", "D"),
+    "nccl": ("#999933", ">"),
+    "mpi": ("#6699CC", "d"),
+}
+_OTHERS = (("#CC6677", "o"), ("#5F4690", "D"), ("#1D6996", "s"), ("#94346E", "^"), ("#0F8554", "v"), ("#805500", "P"))
+_INK, _FAINT = "#222222", "#6B6B6B"
+_RC: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#B5B5B5",
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.size": 11,
+    "grid.color": "#E6E6E6",
+    "hatch.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "svg.hashsalt": "syncbench",
+    "text.color": _INK,
+    "text.parse_math": False,  # names and notes are shown as they are
+} | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), _FAINT)
+_FORMATS: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One run in one chart, and what the chart shows of it."""
+
+    label: str
+    run: Run
+    data: Any
+
+    @property
+    def name(self) -> str:
+        """The label, and the part that this run plays where it is not one of those compared."""
+        return self.label + {"single": " (yardstick)", "noop": " (ceiling)"}.get(self.run.strategy, "")
+
+    @property
+    def colour(self) -> str:
+        return style(self.run.strategy)[0]
+
+    @property
+    def contends(self) -> bool:
+        """Neither the ceiling nor the yardstick."""
+        return self.run.strategy not in ("noop", "single")
+
+
+@dataclass(frozen=True)
+class _Chart:
+    """`read` gets the data of a run, None if it has none; `draw` shows those that have and returns the title."""
+
+    what: str
+    read: Callable[[Run], Any]
+    draw: Callable[[Axes, list[_Series]], str]
+
+
+def style(strategy: str) -> tuple[str, str]:
+    """(colour, marker) of a strategy: the same in every chart, whatever else is shown."""
+    return STYLES.get(strategy) or _OTHERS[zlib.crc32(strategy.encode()) % len(_OTHERS)]
+
+
+def plot_runs(runs: Sequence[Run], out_dir: str | Path, note: str = "") -> list[Path]:
+    """Write each chart of `CHARTS` as PNG and SVG into `out_dir` (made if need be) and return the files.
+
+    Runs that lack what a chart needs are named in it. `note` is the footer, for example what the ranks share.
+    """
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, chart in CHARTS.items():
+        series = [_Series(label, run, chart.read(run)) for label, run in zip(labels(runs), runs, strict=True)]
+        with mpl.rc_context(_RC):
+            figure = _figure(chart, series, note)
+            for suffix, metadata in _FORMATS.items():
+                files.append(out_dir / f"{name}.{suffix}")
+                figure.savefig(files[-1], dpi=160, metadata=metadata)
+    return files
+
+
+def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
+    figure = Figure(figsize=(10, 5.625), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    shown = [s for s in series if s.data is not None]
+    if shown:
+        title = chart.draw(axes, shown)
+    else:
+        title = f"No data on {chart.what}"
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, f"no run recorded {chart.what}", ha="center", transform=axes.transAxes)
+    heading = figure.text(0.02, 0.965, title, va="top", fontsize=17, fontweight="bold")
+    heading.set_fontsize(17 * min(1.0, 0.96 * figure.bbox.width / heading.get_window_extent().width))
+    figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", color=_FAINT)
+    missing = ((s.label, "not recorded" if s.run.status == "ok" else s.run.status) for s in series if s.data is None)
+    why = ", ".join(f"{label} ({reason})" for label, reason in missing)
+    footer = [(line, "#B00020") for line in wrap(f"Not shown: {why}", 150) if why]
+    footer += [(line, _FAINT) for line in wrap(note, 150)]
+    for y, (line, colour) in enumerate(reversed(footer)):
+        figure.text(0.02, 0.018 + 0.03 * y, line, fontsize=9, color=colour)
+    bottom = 0.025 + 0.03 * len(footer)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.012, bottom, 0.976, 0.855 - bottom)))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, so that all formats show the same picture
+    return figure
+
+
+def _bands(axes: Axes, series: Sequence[_Series]) -> None:
+    """One horizontal band a run, the first on top, with its name at the left."""
+    axes.set_yticks(range(len(series)), [s.name for s in series], color=_INK)
+    axes.set_ylim(len(series) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def _beside(axes: Axes, x: float, y: float, text: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines out of the text
+    axes.annotate(text, (x, y), (6, 0), textcoords="offset points", va="center_baseline", fontsize=10.5, bbox=box)
+
+
+def _thousands(value: float, _: float) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+
+
+def _throughput(axes: Axes, series: list[_Series]) -> str:
+    series.sort(key=lambda s: -s.data)
+    runs = [s.run for s in series]
+    ceilings = [s for s in series if s.run.strategy == "noop"]
+    # One ceiling over everything is a line; where there are several, or it is not everyone's, it is a bar.
+    line = ceilings[0] if len(ceilings) == 1 and all(ceiling(run, runs) for run in runs) else None
+    bars = [s for s in series if s is not line]
+    for y, s in enumerate(bars):
+        hollow: dict[str, Any] = {"facecolor": "white", "edgecolor": s.colour, "hatch": "////"}
+        axes.barh(y, s.data, 0.68, **({"facecolor": s.colour} if s.contends else hollow))
+        top = ceiling(s.run, runs) if s.contends else None  # nothing bounds the yardstick
+        _beside(axes, s.data, y, human_count(s.data) + (f"   {s.data / top:.0%} of the ceiling" if top else ""))
+    _bands(axes, bars)
+    axes.set_xlim(0, 1.25 * series[0].data)
+    axes.xaxis.set_major_formatter(_thousands)
+    axes.set_xlabel("samples per second without warm-up, one run a bar")
+    if line:
+        axes.axvline(line.data, color=line.colour, linestyle="--", zorder=0)
+        text = f"{line.label}, no synchronisation: the ceiling, {human_count(line.data)}"
+        axes.text(line.data, 1.01, text, ha="center", fontsize=9.5, transform=axes.get_xaxis_transform())
+    best = next((s for s in bars if s.contends), None)
+    return fastest({s.label: s.data for s in bars if s.contends}, ceiling(best.run, runs) if best else None)
+
+
+def _stage_times(run: Run) -> dict[str, float] | None:
+    times = stage_seconds_per_step(run)
+    return times if times and sum(times.values()) > 0 else None
+
+
+def _stages(axes: Axes, series: list[_Series]) -> str:
+    series.sort(key=lambda s: math.fsum(s.data.values()))
+    left = np.zeros(len(series))
+    for stage in STAGES:
+        width = np.array([1e3 * s.data[stage] for s in series])
+        axes.barh(range(len(series)), width, 0.68, left, color=STAGE_COLOURS[stage], label=stage)
+        left += width
+    share = [1e3 * s.data["synchronize"] / total for s, total in zip(series, left, strict=True)]
+    for y, total in enumerate(left):
+        _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {share[y]:.0%} synchronize")
+    _bands(axes, series)
+    axes.set_xlim(0, 1.3 * left.max())
+    axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=6, columnspacing=1.2, handlelength=1)
+    return synchronisation({s.label: part for part, s in zip(share, series, strict=True) if s.contends})
+
+
+def _curve(run: Run) -> tuple[Floats, Floats, Floats] | None:
+    curve = loss_curve(run)
+    return curve if np.isfinite(curve[2]).any() else None
+
+
+def _curve_after_first_step(run: Run) -> tuple[Floats, Floats, Floats] | None:
+    curve = _curve(run)
+    return (curve[0], curve[1] - curve[1][0], curve[2]) if curve else None
+
+
+def _loss_vs_samples(axes: Axes, series: list[_Series]) -> str:
+    final = _draw_losses(axes, series, "samples")
+    shown = {s.label for s in series if s.run.strategy != "noop"}
+    axes.set_xlabel("samples seen by all workers together")
+    axes.xaxis.set_major_formatter(_thousands)
+    return learning({label: loss for label, loss in final.items() if label in shown})
+
+
+def _loss_vs_seconds(axes: Axes, series: list[_Series]) -> str:
+    final = _draw_losses(axes, series, "seconds")
+    axes.set_xlabel("seconds since the end of the first step, which pays for what is only done once")
+    curves = {s.label: s.data for s in series if s.contends and final[s.label] < s.data[2][0]}  # those that learn
+    if not curves:
+        return learning_time(math.nan, {})
+    goal = max(final[label] for label in curves)  # the lowest loss that all of them reach
+    axes.axhline(goal, color=_FAINT, linestyle=":", linewidth=1)
+    return learning_time(goal, {label: float(x[smooth(y) <= goal][0]) for label, (_, x, y) in curves.items()})
+
+
+def _draw_losses(axes: Axes, series: Sequence[_Series], against: Literal["samples", "seconds"]) -> dict[str, float]:
+    """A smoothed line over faint raw values for each run; returns the smoothed final losses.
+
+    Curves that coincide are the point of the comparison: the yardstick is a wide pale band below the others, and the
+    markers lie on top and are staggered, so that each can be seen.
+    """
+    smoothed = {s.label: smooth(s.data[2]) for s in series}
+    for index, s in enumerate(series):
+        x, y = s.data[0 if against == "samples" else 1], smoothed[s.label]
+        every = max(1, len(y) // 8)
+        marks: dict[str, Any] = {"marker": style(s.run.strategy)[1], "markevery": (index * every // len(series), every)}
+        axes.plot(x, s.data[2], color=s.colour, alpha=1 / (len(series) + 4), linewidth=0.8)
+        namesakes = sum(other.run.strategy == s.run.strategy for other in series[:index])
+        dashes = ("-", "--", "-.", ":")[namesakes % 4]  # same strategy, same colour: options differ
+        if s.run.strategy == "single":
+            axes.plot(x, y, color=s.colour, label=s.name, linewidth=8, alpha=0.2, zorder=1.5)
+        else:
+            axes.plot(x, y, dashes, color=s.colour, label=s.label, **marks)
+            axes.plot(x, y, color=s.colour, linestyle="", markersize=8, mec="white", zorder=3, **marks)
+    finite = np.concatenate([y[np.isfinite(y)] for y in smoothed.values()])
+    low, high = float(finite.min()), float(finite.max())
+    if low > 0 and high > 20 * low:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.6, high * 1.3)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda *_: "")
+    else:
+        axes.set_ylim(min(0.0, low), 1.05 * high or 1.0)
+    axes.set_xlim(left=0)
+    axes.set_ylabel("training loss: each step (faint), smoothed")
+    axes.legend(loc="upper right", ncols=1 + len(series) // 7)
+    return {label: float(y[np.isfinite(y)][-1]) for label, y in smoothed.items()}
+
+
+def _sent(run: Run) -> tuple[list[float], list[float]] | None:
+    servers, workers = run.sent_per_step("server"), run.sent_per_step("worker")
+    return (servers, workers) if servers or workers else None
+
+
+def _traffic(axes: Axes, series: list[_Series]) -> str:
+    series.sort(key=lambda s: -max(s.data[0] + s.data[1]))
+    top = max(series[0].data[0] + series[0].data[1])
+    unit, scale = ("MiB", 2**20) if top >= 2**20 else ("KiB", 2**10)
+    server: dict[str, Any] = {"edgecolor": _INK, "hatch": "////", "linewidth": 0.8}
+    ratios: dict[str, float] = {}
+    for y, s in enumerate(series):
+        ranks = s.data[0] + s.data[1]
+        height = 0.8 / len(ranks)
+        at = [y - 0.4 + (index + 0.5) * height for index in range(len(ranks))]
+        for index, value in enumerate(ranks):
+            look = server if index < len(s.data[0]) else {}
+            axes.barh(at[index], value / scale, 0.84 * height, facecolor=s.colour, **look)
+        ratio, text = hub(*s.data)
+        _beside(axes, max(ranks) / scale, at[np.argmax(ranks)] if ratio > 1.05 else y, text)
+        ratios |= {s.label: ratio} if s.contends else {}
+    _bands(axes, series)
+    axes.set_xlim(0, 1.45 * (top / scale or 1.0))
+    axes.set_xlabel(f"{unit} of payload sent per step, one bar a rank")
+    if any(s.data[0] for s in series):
+        axes.legend(handles=[Patch(fc="#BBBBBB", label="server", **server), Patch(fc="#BBBBBB", label="worker")])
+    return hubs(ratios)
+
+
+CHARTS = {
+    "throughput": _Chart("throughput", lambda run: run.number("samples_per_second") or None, _throughput),
+    "stages": _Chart("stage times", _stage_times, _stages),
+    "loss_vs_samples": _Chart("losses", _curve, _loss_vs_samples),
+    "loss_vs_seconds": _Chart("losses", _curve_after_first_step, _loss_vs_seconds),
+    "traffic": _Chart("bytes sent", _sent, _traffic),
+}

@@ -1,0 +1,170 @@
+"""One rank: the process that the agent starts. Everything it needs lies in the job's private folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch._dynamo  # torch.optim imports it at first use: a second, which the fork server spends once for all ranks
+
+import common.data.digits
+import common.models.cnn
+import common.models.mlp  # noqa: F401 - as above
+from common.board import Board, PostedPlace
+from common.context import Context
+from common.errors import RunError
+from common.job import Job
+from common.pipeline.update import FlatOptimizer
+from common.pipeline.worker import Worker, flat_model
+from common.recorder import Recorder
+from common.rendezvous import Rendezvous, file_store
+from common.stages import StageClock
+from common.strategy import SyncStrategy, Vector
+from common.transport.meter import Metered
+from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+from experiments.registry import create
+
+LINGER = 5.0  # seconds that the last messages get to leave
+
+
+def main(folder: str, rank: int) -> None:
+    """Be rank `rank` of the job described in `folder`/job.json. Exits with 1 after a failure, which it has reported."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
+    home = Path(folder)
+    _die_with_the_agent(home)
+    order = json.loads((home / "job.json").read_text())
+    job = Job.from_dict(order["job"])
+    board = Board(home / "board", order["processes"] + job.servers)
+    place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
+    try:
+        report = _Rank(job, order, home, board, place).run()
+    except BaseException as error:
+        report = _failure(error, place)
+    report["at"] = time.monotonic()
+    part = home / f"report-{rank}.part"
+    part.write_text(json.dumps(report))
+    part.rename(home / f"report-{rank}.json")
+    sys.exit(0 if "error" not in report else 1)
+
+
+def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
+    if isinstance(error, RunError):
+        return {"error": error.record(), "traceback": None}
+    lines = str(error).strip().splitlines() or [""]
+    failed = RunError(f"{type(error).__name__}: {lines[0]}", **place.fields())
+    return {"error": {**failed.record(), "type": type(error).__name__}, "traceback": traceback.format_exc()}
+
+
+def _die_with_the_agent(home: Path) -> None:
+    """Leave nothing behind if the agent is killed: its lock comes free, this rank tidies up and ends."""
+
+    def wait() -> None:
+        with open(home.parent / "agent.lock") as lock, contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)  # blocks for as long as the agent lives
+            shutil.rmtree(home.parent, ignore_errors=True)
+            os._exit(1)
+
+    threading.Thread(target=wait, name="agent-guard", daemon=True).start()
+
+
+class _Rank:
+    """The parts of one rank, put together."""
+
+    def __init__(self, job: Job, order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> None:
+        torch.set_num_threads(job.threads)
+        self.job, self.board, self.place = job, board, place
+        self.epoch: float = order["epoch"]
+        self.results = Path(order["results"])
+        self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
+        self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl")
+        address = tcp_address(job.interface) if job.transport == "tcp" else ipc_address(home)
+        ranks = order["processes"] + job.servers
+        rendezvous = Rendezvous(file_store(home, ranks), place, job.deadline)
+        endpoint = ZmqEndpoint(
+            place, ranks, address, rendezvous, job=order["id"], deadline=job.deadline, watch=self._watch
+        )
+        self.meter = Metered(endpoint)
+        self.clock = StageClock(endpoint.now, place.enter)
+        self.ctx = Context(
+            self.meter, workers=order["processes"], servers=job.servers, optimizer=self._server_optimizer
+        )
+        self.totals: dict[str, float] = {}
+        self.steps_done = 0
+
+    def _watch(self) -> None:
+        if (culprit := self.board.culprit()) is not None:
+            raise culprit
+
+    def run(self) -> dict[str, Any]:
+        """Live this rank's life and close its sockets, at once if it ends badly."""
+        linger = 0.0
+        try:
+            report = self._serve() if self.place.role == "server" else self._work()
+            linger = LINGER
+            return report
+        finally:
+            self.meter.close(linger=linger)
+            self.recorder.close()
+
+    def _work(self) -> dict[str, Any]:
+        trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self._observe, self.meter.reset)
+        if self.place.rank == 0:
+            np.save(self.results / "params.npy", trained.params, allow_pickle=False)
+        return {**self._sent(), "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
+
+    def _serve(self) -> dict[str, Any]:
+        model = flat_model(self.job, self.ctx)
+        self.strategy.serve(self.ctx, model.params)
+        return self._sent()
+
+    def _sent(self) -> dict[str, Any]:
+        return {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
+
+    def _observe(self, row: dict[str, Any]) -> None:
+        """Record one step: first the file, then the board."""
+        row["began"] -= self.epoch
+        row["ended"] -= self.epoch
+        self.recorder.write(row)
+        self.steps_done += 1
+        for stage, seconds in row["seconds"].items():
+            self.totals[stage] = self.totals.get(stage, 0.0) + seconds
+        self.board.done(self.place.rank, self.steps_done, row.get("loss", 0.0), list(self.totals.values()))
+
+    def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
+        return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self)
+
+
+class _ServerOptimizer:
+    """Stage 6 at a server, timed and recorded: a row an update."""
+
+    def __init__(self, optimizer: FlatOptimizer, rank: _Rank) -> None:
+        self.optimizer, self.rank = optimizer, rank
+        self.began = rank.ctx.now()
+        self.updates = 0
+
+    def step(self, grad: Vector) -> None:
+        rank = self.rank
+        if not self.updates:
+            rank.meter.reset()  # what was sent before the first update belongs to the set-up
+        with rank.clock("update"):
+            self.optimizer.step(grad)
+        rank.place.enter("synchronize")
+        self.updates += 1
+        ended = rank.ctx.now()
+        seconds = rank.clock.take()
+        seconds["synchronize"] = ended - self.began - seconds["update"]  # waiting, receiving, adding up, replying
+        row = {"step": rank.place.step, "server": rank.place.rank, "began": self.began, "ended": ended}
+        self.began = ended
+        rank._observe({**row, "seconds": seconds})

@@ -1,0 +1,80 @@
+"""Strategies by name: the built-in ones, those of installed plug-ins, and `package.module:Class`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import typing
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from common.errors import ConfigError, suggest
+from common.strategy import SyncStrategy
+
+GROUP = "syncbench.strategies"
+BUILTIN = {
+    "single": "allreduce.single:Single",
+    "noop": "allreduce.noop:Noop",
+    "ps-bsp": "ps.strategy:PsBsp",
+    "star": "allreduce.star:Star",
+    "ring": "allreduce.ring:Ring",
+    "tree": "allreduce.tree:Tree",
+}
+
+
+def known() -> dict[str, str]:
+    """Every strategy that has a name, and where it is: built in, or an entry point of an installed package."""
+    plugins: dict[str, str] = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**plugins, **BUILTIN}
+
+
+def strategy_class(name: str) -> type[SyncStrategy]:
+    """The class behind a name or a `module:Class`. ConfigError if there is none, or if it is no strategy."""
+    target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
+    if target is None:
+        raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} Your own is given as module:Class.")
+    module, _, attribute = target.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
+    try:
+        found: Any = EntryPoint(name, target, GROUP).load()
+    except ModuleNotFoundError as error:
+        where = (
+            "the module does not exist" if error.name == module.split(".")[0] or error.name == module else str(error)
+        )
+        raise ConfigError(
+            f"strategy {name!r}: {where}; give the name of a module in this folder or installed"
+        ) from None
+    except AttributeError:
+        names = [key for key, value in vars(importlib.import_module(module)).items() if _is_strategy(value)]
+        hint = suggest(attribute, names) if names else "it defines no strategy"
+        raise ConfigError(f"strategy {name!r}: module {module} has no {attribute}; {hint}") from None
+    except Exception as error:
+        raise ConfigError(f"strategy {name!r}: importing it failed: {type(error).__name__}: {error}") from error
+    if not _is_strategy(found):
+        raise ConfigError(f"strategy {name!r}: {attribute} is no subclass of common.strategy.SyncStrategy")
+    if missing := sorted(found.__abstractmethods__):
+        raise ConfigError(f"strategy {name!r}: {attribute} does not define {', '.join(missing)}")
+    return typing.cast("type[SyncStrategy]", found)
+
+
+def _is_strategy(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, SyncStrategy)
+
+
+def create(name: str, options: dict[str, Any]) -> SyncStrategy:
+    """A fresh strategy with its options (`--strategy.<option>`). ConfigError for an option that it does not have."""
+    cls = strategy_class(name)
+    known_options = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in known_options:
+            hint = suggest(option, known_options) if known_options else "it has no options"
+            raise ConfigError(f"strategy {name!r} has no option --strategy.{option}: {hint}")
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"strategy {name!r}: {error}") from None

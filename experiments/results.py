@@ -1,0 +1,280 @@
+"""The read side of a result folder, and the names and units under which its numbers are shown.
+
+A run folder holds `summary.json` (written last: without it the run never ended), `params.npy` (flat float32
+parameters of worker 0) and `ranks/<rank>-<role>.jsonl`, one line a step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import ConfigError
+from common.stages import STAGES
+
+SCHEMA = 1
+# One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
+# differs between runs stands out; neighbours differ in lightness, which no kind of colour blindness hides.
+STAGE_COLOURS = {
+    "preprocess": "#8C8C8C",
+    "partition": "#D0D0D0",
+    "load": "#7FB8DA",
+    "train": "#2F6690",
+    "synchronize": "#E8731A",
+    "update": "#F3D38C",
+}
+
+Role = Literal["worker", "server"]
+Row: TypeAlias = Mapping[str, Any]
+Floats: TypeAlias = NDArray[np.float64]
+
+_RANK_FILE = re.compile(r"(\d+)-(worker|server)\.jsonl")
+_WORKER_KEYS = frozenset({"step", "loss", "began", "ended", "seconds"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One result folder. `rows` and `env` are read on first use, and raise ConfigError if their files are damaged."""
+
+    path: Path
+    summary: Mapping[str, Any]
+
+    @cached_property
+    def rows(self) -> Mapping[tuple[Role, int], tuple[Row, ...]]:
+        """The step records of each (role, rank) that wrote any, in the order they were written."""
+        found: dict[tuple[Role, int], tuple[Row, ...]] = {}
+        for file in sorted(self.path.glob("ranks/*.jsonl")):
+            if match := _RANK_FILE.fullmatch(file.name):
+                role: Role = "worker" if match[2] == "worker" else "server"
+                found[role, int(match[1])] = _read_rows(file, _WORKER_KEYS if role == "worker" else frozenset())
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def env(self) -> Mapping[str, Any]:
+        """The environment that the run was made in; empty if it is not recorded."""
+        file = self.path / "env.json"
+        return _read_object(file) if file.is_file() else {}
+
+    @property
+    def worker_rows(self) -> list[tuple[Row, ...]]:
+        """The step records of the workers, by rank; those that wrote none are left out."""
+        return [rows for (role, _), rows in self.rows.items() if role == "worker" and rows]
+
+    @property
+    def strategy(self) -> str:
+        return str(self.summary["strategy"])
+
+    @property
+    def status(self) -> str:
+        """`ok`, `failed` or `partial`."""
+        return str(self.summary["status"])
+
+    def number(self, key: str) -> float | None:
+        """A number of the summary; None where the run has none, for example because it failed early."""
+        value = self.summary.get(key)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def sent_per_step(self, role: Role) -> list[float]:
+        """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
+        sent, steps = self.summary.get("bytes_sent"), self.number("steps_done")
+        if not isinstance(sent, Mapping) or not steps:
+            return []
+        return [value / steps for value in sent.get(f"per_{role}") or [] if value is not None]
+
+
+def ceiling(run: Run, runs: Sequence[Run]) -> float | None:
+    """Samples/s of the first `noop` among `runs` that did what `run` did, on as many workers; None without one."""
+    alike = ("workers", "batch", "model", "data", "transport")
+    for other in runs:
+        same = all(other.summary.get(key) == run.summary.get(key) for key in alike)
+        if other.strategy == "noop" and same and (rate := other.number("samples_per_second")):
+            return rate
+    return None
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in this folder; raises ConfigError if there is none, or one that cannot be read."""
+    path = Path(path)
+    if not path.is_dir():
+        raise ConfigError(f"no such run folder: {path}")
+    file = path / "summary.json"
+    if not file.is_file():
+        raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
+    summary = _read_object(file)
+    if summary.get("schema") != SCHEMA:
+        raise ConfigError(f"{file} has schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
+    for key in ("strategy", "status"):
+        if not isinstance(summary.get(key), str):
+            raise ConfigError(f"{file} does not say its {key}")
+    return Run(path, summary)
+
+
+def find_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """The runs in these folders, in order; a folder of runs stands for its runs, oldest first.
+
+    Half-written runs inside a folder of runs are passed over (`half_written` lists them). Raises ConfigError if a
+    path is neither a run nor a folder with at least one complete run, or if a run cannot be read.
+    """
+    found: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
+    for path in map(Path, paths):
+        for folder in _run_folders(path):
+            found.setdefault(folder.resolve(), load_run(folder))
+    return list(found.values())
+
+
+def half_written(paths: Iterable[str | Path]) -> list[Path]:
+    """The folders in these folders of runs where a run started and never wrote its summary."""
+    inside = (child for path in paths if Path(path).is_dir() for child in sorted(Path(path).iterdir()))
+    return [child for child in inside if (child / "ranks").is_dir() and not (child / "summary.json").is_file()]
+
+
+def _run_folders(path: Path) -> list[Path]:
+    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir():
+        return [path]  # a run folder, or what load_run explains best
+    folders = sorted(child for child in path.iterdir() if (child / "summary.json").is_file())
+    if not folders:
+        half = len(half_written([path]))
+        raise ConfigError(f"no complete run in {path}" + (f" ({half} half-written)" if half else ""))
+    return folders
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_bytes())
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ConfigError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{file} does not hold a JSON object")
+    return found
+
+
+def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
+    lines = file.read_bytes().split(b"\n")
+    rows: list[Row] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                break  # no newline after it: the rank was killed while it wrote
+            raise ConfigError(f"{file}, line {number}: not valid JSON: {error}") from error
+        if not isinstance(row, dict) or not keys <= row.keys():
+            raise ConfigError(f"{file}, line {number}: not a step record")
+        rows.append(row)
+    return tuple(rows)
+
+
+def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
+    """(samples, seconds, loss), one value a step, each of shape (steps,).
+
+    `loss` is the mean over the workers that recorded the step, `samples` counts the whole job's, and `seconds` run
+    from the begin of the first step to when the last of those workers ended this one. Empty where nothing was
+    recorded.
+    """
+    steps: dict[int, list[Row]] = {}
+    for rows in run.worker_rows:
+        for row in rows:
+            steps.setdefault(int(row["step"]), []).append(row)
+    if not steps:
+        return np.empty(0), np.empty(0), np.empty(0)
+    order = sorted(steps)
+    began = min(row["began"] for row in steps[order[0]])
+    loss = [math.fsum(_loss(row) for row in steps[step]) / len(steps[step]) for step in order]
+    ended = [max(row["ended"] for row in steps[step]) - began for step in order]
+    samples = (np.array(order, dtype=np.float64) + 1) * (run.number("batch") or math.nan)
+    # A worker that died leaves later steps to the others; the clock of the job still does not run backwards.
+    return samples, np.maximum.accumulate(np.array(ended, dtype=np.float64)), np.array(loss, dtype=np.float64)
+
+
+def _loss(row: Row) -> float:
+    value = row["loss"]
+    return math.nan if value is None or not math.isfinite(value) else float(value)
+
+
+def smooth(values: Floats) -> Floats:
+    """A centred moving average over a twenty-fifth of the run; values that are not finite are left out."""
+    kernel, good = np.ones(max(1, len(values) // 25)), np.isfinite(values)
+    count = np.convolve(good, kernel, "same")
+    total = np.convolve(np.where(good, values, 0.0), kernel, "same")
+    return np.where(count > 0.5, total / np.maximum(count, 1.0), np.nan)
+
+
+def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
+    """Seconds of each stage in one step, mean over steps and workers, without warm-up; None where unknown.
+
+    From the step records; where those are missing, from the summary, whose totals include warm-up.
+    """
+    skip = int(run.number("warmup_steps") or 0)
+    workers = [rows for rows in run.worker_rows if len(rows) > skip]
+    if workers:
+        means = [_mean_stages(rows[skip:]) for rows in workers]
+        return {stage: math.fsum(mean[stage] for mean in means) / len(means) for stage in STAGES}
+    total, steps = run.summary.get("stage_seconds"), run.number("steps_done")
+    if not isinstance(total, Mapping) or not steps:
+        return None
+    return {stage: float(total.get(stage) or 0.0) / steps for stage in STAGES}
+
+
+def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
+    return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A distinct short name for each run: its strategy, plus whatever tells it from others of that strategy."""
+    names = [run.strategy.rpartition(":")[2] for run in runs]
+    described = []
+    for run, name in zip(runs, names, strict=True):
+        namesakes = [_details(other) for other, its in zip(runs, names, strict=True) if its == name]
+        mine = _details(run)
+        described.append(" ".join([name, *(mine[k] for k in mine if len({d[k] for d in namesakes}) > 1)]).strip())
+    seen: Counter[str] = Counter()
+    for index, label in enumerate(described):
+        seen[label] += 1
+        described[index] = f"{label} #{seen[label]}" if seen[label] > 1 else label
+    return described
+
+
+def _details(run: Run) -> dict[str, str]:
+    options = run.summary.get("strategy_options") or {}
+    return {
+        "options": " ".join(f"{key}={value}" for key, value in sorted(options.items())),
+        "workers": f"{run.summary.get('workers')}w",
+        "servers": f"{run.summary.get('servers')}s",
+        "transport": str(run.summary.get("transport")),
+        "batch": f"b{run.summary.get('batch')}",
+    }
+
+
+def human_bytes(value: float) -> str:
+    """`512 B`, `18.8 KiB`, `1.2 MiB`, three digits or so."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1000 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def human_count(value: float) -> str:
+    """`950`, `31.2k`, `1.25M`: three digits."""
+    if abs(value) < 999.5:
+        return f"{value:.0f}"
+    scaled, unit = (value / 1e3, "k") if abs(value) < 999.5e3 else (value / 1e6, "M")
+    return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}{unit}"
+
+
+def human_ms(seconds: float) -> str:
+    """Milliseconds with three digits and no unit: `0.42`, `5.80`, `12.3`, `950`."""
+    value = 1e3 * seconds
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"

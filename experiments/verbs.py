@@ -1,0 +1,235 @@
+"""What each verb of the command line does; returns the exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from experiments.config import RunOptions, plan, writable_folder
+
+if TYPE_CHECKING:
+    from experiments.config import Plan
+    from experiments.results import Run
+
+DEMO = ("single", "ps-bsp", "star", "ring", "tree", "noop")
+
+
+def say(text: object = "") -> None:
+    """A line for people, on standard error: standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def dump(value: object) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _options(arguments: Namespace, **changes: Any) -> RunOptions:
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    return RunOptions(**{**given, **changes})
+
+
+def _execute(plans: Sequence[Plan], results: Path) -> list[Run]:
+    """Run the plans one after the other, with live progress. Raises RunFailed."""
+    from experiments.agent import Agent
+    from experiments.execute import execute
+    from experiments.progress import Progress
+
+    runs = []
+    with Agent(plans[0].job.threads) as agent:
+        for item in plans:
+            with Progress(item.job.strategy, item.job.steps, item.job.workers) as progress:
+                runs.append(execute(item, agent, results, progress.update))
+    return runs
+
+
+def _failed(failure: Any) -> int:
+    """Say once what went wrong, with the traceback of the rank that raised if there is one."""
+    if failure.traceback:
+        say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
+        say(failure.traceback.rstrip())
+    say(f"syncbench: {failure.error}")
+    say(f"what was recorded is in {failure.run.path}")
+    return 1
+
+
+def run(arguments: Namespace) -> int:
+    """One strategy: result folder, and a table or JSON."""
+    item = plan(_options(arguments))
+    results = writable_folder(arguments.results)
+    from experiments.execute import RunFailed
+
+    try:
+        (done,) = _execute([item], results)
+    except RunFailed as failure:
+        if arguments.json:
+            dump(dict(failure.run.summary))
+        return _failed(failure)
+    if arguments.json:
+        dump(dict(done.summary))
+    else:
+        _show([done])
+        print(f"results: {done.path}")
+    return 0
+
+
+def demo(arguments: Namespace) -> int:
+    """All strategies on the same work; table, check, limits, plots."""
+    plans = []
+    for name in DEMO:
+        changes = {"strategy": name} if name.startswith("ps-") else {"strategy": name, "servers": None}
+        plans.append(plan(_options(arguments, **changes)))
+    results = writable_folder(arguments.results)
+    from experiments.execute import RunFailed, new_folder
+
+    folder = new_folder(results, f"demo-w{arguments.workers}")
+    say(f"{', '.join(DEMO)}: {arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples each")
+    try:
+        runs = _execute(plans, folder)
+    except RunFailed as failure:
+        return _failed(failure)
+    from experiments.plots import plot_runs
+
+    verdict = _verdicts(runs)
+    pictures = plot_runs(runs, folder / "plots", _limits(runs))
+    if arguments.json:
+        dump({"schema": 1, "results_dir": str(folder), **_compared(runs, verdict)})
+    else:
+        _show(runs)
+        print(f"results: {folder}")
+        print(f"plots:   {', '.join(sorted(str(path) for path in pictures if path.suffix == '.png'))}")
+    return _check(verdict)
+
+
+def compare(arguments: Namespace) -> int:
+    """Existing runs beside each other. Raises CheckFailed if they did not train on the same samples."""
+    from experiments.equivalence import same_work
+    from experiments.results import find_runs
+
+    runs = find_runs(arguments.runs)
+    same_work(runs)
+    verdict = _verdicts(runs)
+    if arguments.json:
+        dump({"schema": 1, **_compared(runs, verdict)})
+    elif arguments.markdown:
+        from experiments.tables import markdown
+
+        print(markdown(runs, verdict), end="")
+    else:
+        _show(runs)
+    return _check(verdict)
+
+
+def plot(arguments: Namespace) -> int:
+    """Pictures of existing runs: into the one run's folder, or wherever --out says."""
+    from experiments.results import find_runs
+
+    runs = find_runs(arguments.runs)
+    out = arguments.out or Path(arguments.runs[0]) / "plots"
+    writable_folder(out)
+    from experiments.plots import plot_runs
+
+    pictures = [str(path) for path in plot_runs(runs, out, _limits(runs))]
+    if arguments.json:
+        dump({"schema": 1, "plots": pictures})
+    else:
+        print("\n".join(pictures))
+    return 0
+
+
+def names(arguments: Namespace) -> int:
+    """What can be asked for by name."""
+    from common.data import DATASETS
+    from common.models import MODELS
+    from experiments.registry import known, strategy_class
+
+    strategies = {name: strategy_class(name) for name in known()}
+    about = {name: (cls.__doc__ or "").strip().split("\n")[0] for name, cls in strategies.items()}
+    if arguments.json:
+        traits = {name: dataclasses.asdict(cls.traits) for name, cls in strategies.items()}
+        dump(
+            {
+                "schema": 1,
+                "strategies": {name: {"about": about[name], **traits[name]} for name in strategies},
+                "models": {name: text for name, (_, text) in MODELS.items()},
+                "data": {name: info.about for name, info in DATASETS.items()},
+            }
+        )
+        return 0
+    sections = {
+        "strategies": about,
+        "models": {name: text for name, (_, text) in MODELS.items()},
+        "data": {name: info.about for name, info in DATASETS.items()},
+    }
+    for title, entries in sections.items():
+        print(f"{title}:")
+        for name, text in entries.items():
+            print(f"  {name:<10} {text}")
+    print("Your own strategy: --strategy module:Class; see README.md.")
+    return 0
+
+
+def env(arguments: Namespace) -> int:
+    """This machine, as every result records it."""
+    from experiments.environment import environment
+
+    found = environment()
+    if arguments.json:
+        dump(found)
+        return 0
+    for name, value in found.items():
+        print(f"{name:<18} {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+    return 0
+
+
+def _verdicts(runs: Sequence[Run]) -> list[Any]:
+    from experiments.equivalence import verdicts
+
+    return verdicts(runs)
+
+
+def _limits(runs: Sequence[Run]) -> str:
+    """What limits these runs, from the one with the most ranks."""
+    from experiments.tables import limits_line
+
+    largest = max(runs, key=lambda run: run.summary["processes"])
+    return limits_line(largest.summary, largest.env)
+
+
+def _show(runs: Sequence[Run]) -> None:
+    """The table for people, on standard output."""
+    from rich.console import Console
+
+    from experiments.tables import runs_table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(runs_table(runs, _verdicts(runs), width=console.width))
+    console.print(f"\nlimits: {_limits(runs)}")
+
+
+def _compared(runs: Sequence[Run], verdict: Sequence[Any]) -> dict[str, Any]:
+    """Runs and verdicts as JSON values."""
+    return {
+        "limits": _limits(runs),
+        "runs": [
+            {**run.summary, "verdict": one.kind, "deviation": one.deviation}
+            for run, one in zip(runs, verdict, strict=True)
+        ],
+    }
+
+
+def _check(verdict: Sequence[Any]) -> int:
+    """3 if a run that should have computed the same as the others did not."""
+    return 3 if any(one.same is False for one in verdict) else 0
+
+
+VERBS = {"demo": demo, "run": run, "compare": compare, "plot": plot, "list": names, "env": env}
