@@ -1,0 +1,285 @@
+"""A result folder is read as it was written, half-written ones included, and a damaged one is named in one line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from runs import BATCH, SECONDS, WORKERS, fail, loss_at, worker_row, write_rows, write_run
+
+from common.errors import ConfigError
+from common.stages import STAGES
+from experiments.results import (
+    STAGE_COLOURS,
+    Run,
+    ceiling,
+    find_runs,
+    half_written,
+    human_bytes,
+    human_count,
+    human_ms,
+    labels,
+    load_run,
+    loss_curve,
+    smooth,
+    stage_seconds_per_step,
+)
+
+STEP = sum(SECONDS.values())
+
+
+def append(folder, text, rank=0):
+    with (folder / "ranks" / f"{rank}-worker.jsonl").open("a") as file:
+        file.write(text)
+
+
+def test_a_complete_run_is_read_with_its_rows_by_role_and_rank(tmp_path):
+    folder = write_run(tmp_path, "ps-bsp", steps=3)
+    write_rows(folder, 10, [{"step": 0}], role="server")
+    run = load_run(folder)
+    assert (run.path, run.strategy, run.status) == (folder, "ps-bsp", "ok")
+    assert list(run.rows) == [("server", 10), *(("worker", rank) for rank in range(WORKERS))]
+    assert [row["step"] for row in run.rows["worker", 2]] == [0, 1, 2]
+    assert len(run.worker_rows) == WORKERS
+
+
+def test_rows_are_not_read_before_they_are_asked_for(tmp_path):
+    folder = write_run(tmp_path)
+    append(folder, "not JSON\n")
+    run = load_run(folder)
+    assert run.number("steps") == 20
+    with pytest.raises(ConfigError, match=r"0-worker\.jsonl, line 21: not valid JSON"):
+        _ = run.rows
+
+
+@pytest.mark.parametrize("rest", ['{"step": 20, "wor', '{"step": 20, "loss": 0.1\x00', '"é'])
+def test_a_last_line_that_was_cut_short_is_ignored(tmp_path, rest):
+    folder = write_run(tmp_path)
+    append(folder, rest)
+    assert len(load_run(folder).rows["worker", 0]) == 20
+
+
+def test_a_character_that_was_cut_in_two_is_ignored(tmp_path):
+    folder = write_run(tmp_path)
+    with (folder / "ranks" / "0-worker.jsonl").open("ab") as file:
+        file.write('{"cause": "é'.encode()[:-1])
+    assert len(load_run(folder).rows["worker", 0]) == 20
+
+
+@pytest.mark.parametrize("line", ["[1, 2]", "{}", '{"step": 3}'])
+def test_a_worker_line_that_is_no_step_record_is_an_error_with_its_number(tmp_path, line):
+    folder = write_run(tmp_path, steps=2)
+    append(folder, line + "\n")
+    with pytest.raises(ConfigError, match=r"0-worker\.jsonl, line 3: not a step record"):
+        _ = load_run(folder).rows
+
+
+def test_other_files_among_the_ranks_are_passed_over(tmp_path):
+    folder = write_run(tmp_path)
+    (folder / "ranks" / "notes.jsonl").write_text("anything")
+    assert len(load_run(folder).rows) == WORKERS
+
+
+@pytest.mark.parametrize(
+    ("summary", "reason"),
+    [
+        ("{", "is not valid JSON"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}", "is not valid JSON"),
+        ("[]", "does not hold a JSON object"),
+        ("{}", "has schema None; this version reads schema 1"),
+        ('{"schema": 2}', "has schema 2; this version reads schema 1"),
+        ('{"schema": 1, "status": "ok"}', "does not say its strategy"),
+        ('{"schema": 1, "strategy": "ring"}', "does not say its status"),
+    ],
+)
+def test_a_summary_that_cannot_be_used_is_one_clear_line(tmp_path, summary, reason):
+    (tmp_path / "summary.json").write_text(summary, encoding="latin-1")
+    with pytest.raises(ConfigError, match=reason) as raised:
+        load_run(tmp_path)
+    assert "summary.json" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_folder_and_a_half_written_run_are_told_apart(tmp_path):
+    with pytest.raises(ConfigError, match=r"^no such run folder: .*nowhere"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"^half-written run"):
+        load_run(tmp_path)
+
+
+def test_numbers_that_a_failed_run_lacks_are_none(tmp_path):
+    run = load_run(write_run(tmp_path, **fail()))
+    assert run.number("samples_per_second") is None
+    assert run.number("no such key") is None
+    assert run.number("strategy") is None
+    assert run.number("seed") == 0.0
+    assert run.sent_per_step("worker") == []
+
+
+def test_the_environment_is_read_where_it_was_recorded(tmp_path):
+    run, other, damaged = (load_run(write_run(tmp_path, name=name)) for name in "abc")
+    (run.path / "env.json").write_text('{"cores": 2}')
+    (damaged.path / "env.json").write_text("{")
+    assert (run.env, other.env) == ({"cores": 2}, {})
+    with pytest.raises(ConfigError, match=r"env\.json is not valid JSON"):
+        _ = damaged.env
+
+
+def test_bytes_sent_are_per_step(tmp_path):
+    sent = {"per_worker": [100, 300], "per_server": []}
+    run = load_run(write_run(tmp_path, steps=10, bytes_sent=sent))
+    assert run.sent_per_step("worker") == [10.0, 30.0]
+    assert run.sent_per_step("server") == []
+
+
+def test_a_folder_of_runs_stands_for_its_runs_in_order_of_time(tmp_path):
+    for name in ("2-ring", "1-single", "3-star"):
+        write_run(tmp_path, name[2:], name=name)
+    (tmp_path / "plots").mkdir()
+    assert [run.strategy for run in find_runs([tmp_path])] == ["single", "ring", "star"]
+
+
+def test_named_runs_keep_the_order_of_naming_and_count_once(tmp_path):
+    one, two = (write_run(tmp_path, name[2:], name=name) for name in ("1-ring", "2-star"))
+    assert [run.strategy for run in find_runs([two, tmp_path, two / ".." / one.name])] == ["star", "ring"]
+
+
+def test_half_written_runs_in_a_folder_are_passed_over_and_listed(tmp_path):
+    write_run(tmp_path, name="1")
+    half = write_run(tmp_path, name="2")
+    (half / "summary.json").unlink()
+    assert len(find_runs([tmp_path])) == 1
+    assert half_written([tmp_path]) == [half]
+    with pytest.raises(ConfigError, match="half-written run"):
+        find_runs([half])
+
+
+def test_a_folder_without_a_complete_run_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"no complete run in .*$"):
+        find_runs([tmp_path])
+    (write_run(tmp_path) / "summary.json").unlink()
+    with pytest.raises(ConfigError, match=r"no complete run in .* \(1 half-written\)"):
+        find_runs([tmp_path])
+    with pytest.raises(ConfigError, match="no such run folder"):
+        find_runs([tmp_path / "nowhere"])
+
+
+def test_the_loss_is_the_mean_over_workers_against_samples_and_seconds(tmp_path):
+    samples, seconds, loss = loss_curve(load_run(write_run(tmp_path, steps=3)))
+    assert samples.tolist() == [BATCH, 2 * BATCH, 3 * BATCH]
+    late = (WORKERS - 1) / 1000  # of the last worker
+    np.testing.assert_allclose(seconds, [STEP + late, 2 * STEP + late, 3 * STEP + late])
+    np.testing.assert_allclose(loss, [loss_at(step) + 0.015 for step in range(3)])
+
+
+def test_the_one_process_of_single_counts_the_samples_of_the_whole_batch(tmp_path):
+    samples, _, loss = loss_curve(load_run(write_run(tmp_path, "single", steps=2)))
+    assert samples.tolist() == [BATCH, 2 * BATCH]
+    np.testing.assert_allclose(loss, [loss_at(0), loss_at(1)])
+
+
+def test_a_worker_that_died_leaves_the_later_steps_to_the_others(tmp_path):
+    folder = write_run(tmp_path, steps=3)
+    write_rows(folder, 3, [worker_row(0, 3, SECONDS) | {"ended": 9.0}])
+    _, seconds, loss = loss_curve(load_run(folder))
+    np.testing.assert_allclose(loss, [loss_at(0) + 0.015, loss_at(1) + 0.01, loss_at(2) + 0.01])
+    np.testing.assert_allclose(seconds, [8.0, 8.0, 8.0])  # the clock does not run backwards
+
+
+def test_losses_that_are_no_number_stay_visible_as_nan(tmp_path):
+    folder = write_run(tmp_path, "single", steps=0)
+    write_rows(folder, 0, [worker_row(0, 0, SECONDS) | {"loss": loss} for loss in (None,)])
+    append(folder, json.dumps(worker_row(1, 0, SECONDS) | {"loss": float("inf")}) + "\n")
+    assert np.isnan(loss_curve(load_run(folder))[2]).tolist() == [True, True]
+
+
+def test_a_run_without_rows_has_an_empty_curve(tmp_path):
+    folder = write_run(tmp_path)
+    shutil.rmtree(folder / "ranks")
+    assert [len(part) for part in loss_curve(load_run(folder))] == [0, 0, 0]
+
+
+def test_smoothing_keeps_a_constant_and_leaves_out_what_is_not_finite():
+    values = np.full(100, 3.0)
+    values[[0, 50]] = np.nan, np.inf
+    np.testing.assert_allclose(smooth(values), 3.0)
+    assert np.isnan(smooth(np.array([np.nan]))).all()
+    np.testing.assert_allclose(smooth(np.arange(100.0))[50], 49.5)  # the mean of steps 48 to 51
+
+
+def test_stage_times_are_means_over_the_steps_after_warm_up(tmp_path):
+    folder = write_run(tmp_path, steps=4, warmup_steps=1)
+    slow = dict.fromkeys(STAGES, 100.0)
+    for worker in range(WORKERS):
+        rows = [worker_row(step, worker, slow if step == 0 else SECONDS) for step in range(4)]
+        write_rows(folder, worker, rows)
+    assert stage_seconds_per_step(load_run(folder)) == pytest.approx(SECONDS)
+
+
+def test_stage_times_come_from_the_summary_where_there_are_no_rows(tmp_path):
+    folder = write_run(tmp_path, steps=4)
+    shutil.rmtree(folder / "ranks")
+    assert stage_seconds_per_step(load_run(folder)) == pytest.approx(SECONDS)
+    folder = write_run(tmp_path, steps=4, name="failed", **fail())
+    shutil.rmtree(folder / "ranks")
+    assert stage_seconds_per_step(load_run(folder)) is None
+
+
+def run_of(path, strategy, **summary):
+    return Run(path, {"strategy": strategy, "status": "ok", "workers": 4, "strategy_options": {}, **summary})
+
+
+def test_labels_are_distinct_and_say_only_what_differs(tmp_path):
+    runs = [
+        run_of(tmp_path, "single"),
+        run_of(tmp_path, "ps-ssp", strategy_options={"staleness": 1}),
+        run_of(tmp_path, "ps-ssp", strategy_options={"staleness": 3}),
+        run_of(tmp_path, "ring", workers=2),
+        run_of(tmp_path, "ring", workers=4),
+        run_of(tmp_path, "gossip.plugin:Gossip"),
+        run_of(tmp_path, "star"),
+        run_of(tmp_path, "star"),
+    ]
+    expected = ["single", "ps-ssp staleness=1", "ps-ssp staleness=3", "ring 2w", "ring 4w", "Gossip", "star", "star #2"]
+    assert labels(runs) == expected
+
+
+def test_the_ceiling_is_that_of_a_noop_run_under_the_same_conditions(tmp_path):
+    runs = [
+        run_of(tmp_path, "noop", workers=2, samples_per_second=100.0),
+        run_of(tmp_path, "noop", workers=4, samples_per_second=None),
+        run_of(tmp_path, "noop", workers=4, samples_per_second=200.0),
+    ]
+    assert ceiling(run_of(tmp_path, "ring", workers=4), runs) == 200.0
+    assert ceiling(run_of(tmp_path, "ring", workers=2), runs) == 100.0
+    assert ceiling(run_of(tmp_path, "ring", workers=8), runs) is None
+
+
+def test_every_stage_has_a_colour_of_its_own():
+    assert tuple(STAGE_COLOURS) == STAGES
+    assert len(set(STAGE_COLOURS.values())) == len(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("show", "value", "text"),
+    [
+        (human_bytes, 0, "0 B"),
+        (human_bytes, 999, "999 B"),
+        (human_bytes, 1024, "1.0 KiB"),
+        (human_bytes, 19240, "18.8 KiB"),
+        (human_bytes, 25 * 2**20, "25.0 MiB"),
+        (human_bytes, 175 * 2**20, "175 MiB"),
+        (human_bytes, 3000 * 2**30, "3000 GiB"),
+        (human_count, 0, "0"),
+        (human_count, 999.4, "999"),
+        (human_count, 999.6, "1.00k"),
+        (human_count, 31234, "31.2k"),
+        (human_count, 312345, "312k"),
+        (human_count, 999_600, "1.00M"),
+        (human_ms, 0.00042, "0.42"),
+        (human_ms, 0.0123, "12.3"),
+        (human_ms, 0.95, "950"),
+    ],
+)
+def test_numbers_are_shown_with_three_digits_and_their_unit(show, value, text):
+    assert show(value) == text

@@ -1,0 +1,236 @@
+"""Tables fit where they are shown, say what was measured, and mark what is missing."""
+
+import io
+
+import pytest
+from rich.console import Console
+from runs import PARAMETERS, SECONDS, fail, write_run
+
+from experiments.equivalence import verdicts
+from experiments.results import load_run
+from experiments.tables import (
+    conditions,
+    fastest,
+    hub,
+    hubs,
+    learning,
+    learning_time,
+    limits_line,
+    markdown,
+    runs_table,
+    synchronisation,
+)
+
+NAMES = ["single", "noop", "ps-bsp", "ps-async", "star", "ring", "halving-doubling"]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [load_run(write_run(tmp_path, name)) for name in NAMES]
+
+
+def shown(runs, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(runs_table(runs, verdicts(runs), width=width))
+    return console.file.getvalue().splitlines()
+
+
+def cells(runs):
+    """The cells of the markdown table, by strategy and column."""
+    header, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in markdown(runs, verdicts(runs)).splitlines()
+        if line.startswith("|")
+    ]
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+
+
+@pytest.mark.parametrize("width", [80, 90, 100, 120])
+def test_the_table_fits_with_one_unbroken_line_a_run(runs, width):
+    lines = shown(runs, width)
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    body = lines[3 : 3 + len(runs)]
+    assert [line.split()[0] for line in body] == NAMES
+    assert body[1].rstrip().endswith("– not promised")
+
+
+def test_at_120_columns_nothing_is_left_out_and_at_80_the_least_important(runs):
+    wide, narrow = ("\n".join(shown(runs, width)[:2]).split() for width in (120, 80))
+    for word in ("prep", "part", "load", "train", "sync", "update", "worker", "server", "loss", "acc.", "noop"):
+        assert word in wide
+    assert {"train", "sync", "worker", "server", "strategy", "single"} <= set(narrow)
+    assert not {"prep", "part", "loss"} & set(narrow)
+
+
+def test_below_80_columns_the_table_still_keeps_within_its_width(runs):
+    assert max(map(len, shown(runs, 60))) <= 60
+
+
+def test_figures_are_those_of_the_runs(runs):
+    found = cells(runs)
+    assert found["ring"] == {
+        "strategy": "ring",
+        "samples /s": "32.0k",
+        "vs noop": "100%",
+        "ms/ step": "4.00",
+        "prep %": "2",
+        "part %": "2",
+        "load %": "5",
+        "train %": "50",
+        "sync %": "35",
+        "update %": "5",
+        "worker sends": "28.2 KiB",
+        "server sends": "–",
+        "test acc.": "97.5%",
+        "final loss": "0.12",
+        "same as single": "✓ 0",
+    }
+    assert found["ps-bsp"]["server sends"] == "75.2 KiB"
+    assert found["star"]["worker sends"] == "56.4 KiB"  # the busiest worker's
+    assert found["single"]["same as single"] == "reference"
+
+
+def test_the_share_of_the_ceiling_is_relative_to_noop(tmp_path):
+    half = {**SECONDS, "synchronize": 0.0066 - SECONDS["train"]}
+    ring = load_run(write_run(tmp_path, "ring", seconds=half))
+    noop = load_run(write_run(tmp_path, "noop", seconds={**SECONDS, "synchronize": 0.0}))
+    assert cells([ring, noop])["ring"]["vs noop"] == f"{2.6 / 7.2:.0%}"
+    assert cells([ring])["ring"]["vs noop"] == "–"
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ([float("nan"), 1.0], "✗"),
+        ([3.0, 4.0], "✓ 0"),
+        ([3.0, 4.00005], "✓ 1e-5"),
+        ([3.0, 5.0], "✗ 2e-1"),
+        ([9.0, 12.0], "✗ 2"),
+    ],
+)
+def test_a_verdict_shows_the_deviation_shortly(tmp_path, params, text):
+    runs = [load_run(write_run(tmp_path, "star")), load_run(write_run(tmp_path, "ring", params=params))]
+    assert cells(runs)["ring"]["same as star"] == text
+
+
+def test_a_failed_run_shows_dashes_and_its_error_below(tmp_path):
+    runs = [load_run(write_run(tmp_path, "single")), load_run(write_run(tmp_path, "ring", **fail()))]
+    assert cells(runs)["ring"]["samples /s"] == "–"
+    assert cells(runs)["ring"]["same as single"] == "✗ failed"
+    line = "ring failed: PeerFailed: worker rank 2, stage train, step 3: killed by signal 9"
+    assert line in markdown(runs, verdicts(runs)).splitlines()
+    assert line in [text.strip() for text in shown(runs, 120)]
+
+
+def test_an_error_that_names_no_rank_is_one_line_too(tmp_path):
+    error = {"type": "ConfigError", "rank": None, "role": None, "stage": None, "step": None, "cause": "no\n  good"}
+    runs = [load_run(write_run(tmp_path, "ring", **fail(error)))]
+    assert "ring failed: ConfigError: no good" in markdown(runs, verdicts(runs)).splitlines()
+
+
+def test_the_reason_for_a_verdict_stands_below(tmp_path):
+    runs = [load_run(write_run(tmp_path, name)) for name in ("single", "ring")]
+    (runs[1].path / "params.npy").unlink()
+    assert cells(runs)["ring"]["same as single"] == "– unknown"
+    assert "has no params.npy" in markdown(runs, verdicts(runs))
+
+
+def test_brackets_in_a_name_are_shown_and_not_taken_for_markup(tmp_path):
+    run = load_run(write_run(tmp_path, "ring[bold]", name="a"))
+    assert any(line.startswith("ring[bold] ") for line in shown([run], 120))
+
+
+def test_a_bar_in_a_name_does_not_break_the_markdown_table(tmp_path):
+    run = load_run(write_run(tmp_path, "a|b", name="a"))
+    assert "| a\\|b |" in markdown([run], verdicts([run]))
+
+
+def test_the_caption_gives_the_conditions_and_the_full_names_of_the_stages(runs):
+    text = markdown(runs, verdicts(runs))
+    assert conditions(runs) == f"4 workers, batch 128, mlp with {PARAMETERS:,} parameters on digits, transport ipc"
+    assert conditions(runs) in text
+    assert "preprocess, partition, load, train, synchronize, update" in text
+
+
+def test_conditions_that_differ_are_all_named(tmp_path):
+    runs = [load_run(write_run(tmp_path, "ring", workers=n, name=f"{n}")) for n in (1, 2)]
+    assert conditions(runs).startswith("1 / 2 workers, ")
+    assert conditions(runs[:1]).startswith("1 worker, ")
+    assert conditions([]).startswith("? workers, ")
+
+
+@pytest.mark.parametrize(
+    ("summary", "env", "expected"),
+    [
+        (
+            {"workers": 4, "servers": 1, "transport": "ipc"},
+            {"cores": 2},
+            "4 workers (+1 server) share 2 cores of one host over loopback (ipc): no network bottleneck here",
+        ),
+        ({"workers": 1, "transport": "shm"}, {"cores": 8}, "1 worker on 8 cores of one host over shared memory: no"),
+        ({"workers": 4, "servers": 2, "transport": "tcp"}, {}, "4 workers (+2 servers) share the cores of one host"),
+        ({"workers": 4, "transport": "tcp"}, {"hosts": 4, "cores": 2}, "4 workers on 4 hosts over tcp: these figures"),
+        (
+            {"workers": 4, "transport": "tcp"},
+            {"cores": 2, "link": "1gbit"},
+            "4 workers share 2 cores of one host over a",
+        ),
+        ({"workers": 64, "transport": "virtual"}, {"link": "1gbit,50us"}, "64 workers in virtual time on a link of 1g"),
+    ],
+)
+def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(summary, env, expected):
+    line = limits_line(summary, env)
+    assert line.startswith(expected)
+    assert "\n" not in line
+
+
+def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs):
+    words = "software costs, not as cluster results"
+    assert words in limits_line(runs[0].summary, {"cores": 2})
+    for summary, env in (({"transport": "tcp"}, {"hosts": 2}), ({"transport": "tcp"}, {"link": "1gbit"})):
+        assert words not in limits_line({"workers": 4, **summary}, env)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (fastest({"ring": 300.0, "star": 100.0}, 400.0), "ring was fastest: 75% of the ceiling, 3.0× star"),
+        (fastest({"ring": 300.0}, None), "ring was fastest: 300 samples/s"),
+        (fastest({"ring": 100.0, "star": 104.0}, 400.0), "No clear difference: all 2 strategies are within 5%"),
+        (fastest({"ring": 200.0}, 100.0), "No ranking: ring came out at 2.0× noop, which should be the ceiling"),
+        (synchronisation({"ring": 0.2, "star": 0.7}), "Synchronisation takes 20% (ring) to 70% (star) of a step"),
+        (synchronisation({"ring": 0.2, "star": 0.201}), "Synchronisation takes 20% of a step"),
+        (learning({"a": 0.1, "b": 0.101}), "From the same samples all strategies reach the same loss"),
+        (learning({"a": 0.1, "b": 0.2}), "From the same samples a reaches a loss of 0.1, b 0.2"),
+        (learning({"a": 0.1, "b": 0.2, "c": 0.1}), "From the same samples 2 of 3 reach a loss of 0.1, b 0.2"),
+        (learning_time(0.1, {"a": 2.0, "b": 1.0}), "b reaches a loss of 0.1 after 1 s, a after 2 s"),
+        (hubs({"ring": 1.0, "star": 3.0}), "The hub of star sends 3.0× what other ranks do; ring has none"),
+        (hubs({"ps-bsp": 4.0, "star": 3.0}), "The hub of ps-bsp sends 4.0× what other ranks do"),
+        (hubs({"ring": 1.0, "tree": 1.4}), "No hub: every rank sends about as much as the others"),
+    ],
+)
+def test_a_statement_names_the_numbers_that_it_rests_on(statement, expected):
+    assert statement == expected
+
+
+def test_a_statement_about_nothing_claims_nothing():
+    assert fastest({}, None) == "Throughput, without a strategy to compare"
+    assert synchronisation({}) == "Where the time of a step goes"
+    assert learning({"single": 0.1}) == "Loss against samples seen"
+    assert learning_time(0.1, {}) == "Loss against time"
+    assert hubs({}).startswith("No hub")
+
+
+@pytest.mark.parametrize(
+    ("servers", "workers", "expected"),
+    [
+        ([4096.0], [1024.0] * 4, (4.0, "server: 4.0 KiB, 4.0× the others")),
+        ([], [3072.0, 1024.0, 1024.0], (3.0, "worker: 3.0 KiB, 3.0× the others")),
+        ([], [1536.0] * 4, (1.0, "1.5 KiB each")),
+        ([], [0.0] * 4, (1.0, "nothing")),
+        ([], [512.0], (1.0, "512 B each")),
+    ],
+)
+def test_a_hub_is_the_rank_that_sends_more_than_the_others(servers, workers, expected):
+    assert hub(servers, workers) == expected
