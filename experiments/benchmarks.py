@@ -1,0 +1,152 @@
+"""What this project's own speed is measured by: `make bench`. Ratios within one run, since machines differ and drift.
+
+ring      our ring over ipc and tcp against gloo's all-reduce, the same ranks taking turns
+recorder  its share of a training step
+virtual   real seconds for a ring of many ranks in virtual time
+start     seconds until --help, list and bad usage have answered
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.agent import MALLOC
+
+SIZES = {"4 KiB": 1 << 12, "64 KiB": 1 << 16, "1 MiB": 1 << 20, "25 MiB": 25 << 20}
+DEADLINE = 60.0
+
+
+def ring_against_gloo(workers: int = 4, repeats: int = 7) -> None:
+    """A table of median milliseconds and the ratio gloo / ours: above 1, ours is faster."""
+    folder = tempfile.mkdtemp(prefix="syncbench-bench-")
+    os.environ.update({**MALLOC, "OMP_NUM_THREADS": "1"})
+    context = multiprocessing.get_context("spawn")
+    ranks = [context.Process(target=_bench_rank, args=(rank, workers, folder, repeats)) for rank in range(workers)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+
+
+def _bench_rank(rank: int, workers: int, folder: str, repeats: int) -> None:
+    import numpy as np
+    import torch
+    from torch import distributed
+
+    from allreduce.ring import ring
+    from common.context import Context, Place
+    from common.rendezvous import Rendezvous, file_store
+    from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/gloo", rank=rank, world_size=workers)
+    contexts = {}
+    for name in ("ipc", "tcp"):
+        home = Path(folder, name)
+        home.mkdir(exist_ok=True)
+        place = Place(rank)
+        rendezvous = Rendezvous(file_store(home, workers), place, DEADLINE)
+        address = ipc_address(home) if name == "ipc" else tcp_address()
+        endpoint = ZmqEndpoint(place, workers, address, rendezvous, job=1, deadline=DEADLINE)
+        contexts[name] = Context(endpoint, workers=workers)
+
+    def ours(name: str) -> Callable[[torch.Tensor], None]:
+        def all_reduce(x: torch.Tensor) -> None:
+            ring(contexts[name], x.numpy())
+            contexts[name].settle()
+
+        return all_reduce
+
+    contestants: dict[str, Callable[[torch.Tensor], None]] = {
+        "gloo": lambda x: distributed.all_reduce(x),
+        "ipc": ours("ipc"),
+        "tcp": ours("tcp"),
+    }
+    if rank == 0:
+        print(f"ring of {workers} workers against gloo, median of {repeats} repeats, interleaved; ms (gloo / ours)")
+    for label, nbytes in SIZES.items():
+        times: dict[str, list[float]] = {name: [] for name in contestants}
+        x = torch.ones(nbytes // 4)
+        rounds = max(3, min(100, (100 << 20) // nbytes))
+        for repeat in range(repeats + 1):
+            for name, all_reduce in contestants.items():
+                seconds = []
+                for _ in range(rounds):
+                    x.fill_(1)
+                    contexts["ipc"].barrier()
+                    began = time.perf_counter()
+                    all_reduce(x)
+                    seconds.append(time.perf_counter() - began)
+                    assert x[0] == x[-1] == workers, f"{name} is wrong"
+                if repeat:  # the first is the warm-up
+                    times[name].append(statistics.median(seconds))
+        if rank == 0:
+            median = {name: statistics.median(samples) for name, samples in times.items()}
+            cells = [
+                f"{name} {1e3 * median[name]:8.2f} ({median['gloo'] / median[name]:.2f})" for name in ("ipc", "tcp")
+            ]
+            print(f"  {label:>7}  gloo {1e3 * median['gloo']:8.2f}   " + "   ".join(cells), flush=True)
+    for context in contexts.values():
+        context.barrier()
+        context.endpoint.close(linger=2.0)
+    distributed.destroy_process_group()
+    assert np.isfinite(x.numpy()).all()
+
+
+def recorder_share() -> None:
+    """Seconds of one row against the mean step of a run."""
+    from common.recorder import Recorder
+    from common.stages import STAGES
+
+    row = {"step": 100, "worker": 0, "loss": 0.0123456789, "samples": ["0" * 32], "began": 1.23456789, "ended": 1.2345}
+    row["seconds"] = dict.fromkeys(STAGES, 0.000123456789)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder, "rows.jsonl"))
+        began = time.perf_counter()
+        for _ in range(10_000):
+            recorder.write(row)
+        each = (time.perf_counter() - began) / 10_000
+        recorder.close()
+    print(f"recorder: {1e6 * each:.1f} µs a row: 1 % of a step of {100e3 * each:.2f} ms")
+
+
+def virtual_ring() -> None:
+    """Real seconds of a ring in virtual time."""
+    import numpy as np
+
+    from allreduce.ring import ring
+    from common.transport.virtual import Network, simulate
+
+    for ranks in (256, 1024):
+        x = np.ones((ranks, ranks), np.float32)
+        began = time.perf_counter()
+        outcome = simulate(lambda ctx, x=x: (ring(ctx, x[ctx.rank]), ctx.settle()), ranks, network=Network(1e-5, 1e9))
+        print(
+            f"virtual: a ring of {ranks} ranks takes {time.perf_counter() - began:.1f} s ({outcome.seconds:.4g} s there)"
+        )
+
+
+def start_up() -> None:
+    """Median seconds of a command that only answers."""
+    for words in (["--help"], ["list"], ["run", "--strategy", "rign"]):
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "experiments", *words], capture_output=True, check=False)
+            seconds.append(time.perf_counter() - began)
+        print(f"start-up: syncbench {' '.join(words)} answers in {statistics.median(seconds):.2f} s")
+
+
+if __name__ == "__main__":
+    start_up()
+    recorder_share()
+    ring_against_gloo()
+    virtual_ring()
