@@ -25,12 +25,16 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from common.board import Board, Status
-from common.errors import PeerFailed, RunError, step_name
+from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.job import Job
+from common.transport.zmq import ipc_address
+from experiments.config import MOST_PROCESSES
 
 PREFIX = "syncbench-"
+LOCK = "agent.lock"
 TICK = 0.1  # seconds between two looks at the ranks
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
+PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
@@ -55,6 +59,24 @@ class _Running:
     ranks: list[BaseProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
+    def report(self, rank: int) -> dict[str, Any] | None:
+        """What `rank` has said at its end; None if it has not, or was killed."""
+        try:
+            report: dict[str, Any] = json.loads((self.home / f"report-{rank}.json").read_text())
+        except FileNotFoundError:
+            return None
+        return report
+
+    def failed(self) -> list[int]:
+        """The ranks that ended badly: with an exit code, or silently."""
+        ended = [rank for rank, process in enumerate(self.ranks) if process.exitcode is not None]
+        return [rank for rank in ended if self.ranks[rank].exitcode or self.report(rank) is None]
+
+    def certain(self, failed: Sequence[int]) -> bool:
+        """Whether one of `failed` did more than wait in vain, for which another is to blame."""
+        reports = [self.report(rank) for rank in failed]
+        return any(report is None or report["error"]["type"] != "DeadlineExceeded" for report in reports)
+
 
 class Agent:
     """Runs jobs, one after the other. A context manager: its private folder and fork server live as long as it."""
@@ -65,26 +87,53 @@ class Agent:
         self._lock: TextIO | None = None
 
     def __enter__(self) -> Agent:
-        sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock = open(self._folder / "agent.lock", "w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["experiments.rank"])
-        with _rank_environment(self.threads, self._folder):
-            forkserver.ensure_running()
+        """Returns when ranks can start, seconds later. Raises ConfigError, KeyboardInterrupt."""
+        try:
+            sweep()
+            self._start()
+        except BaseException as error:
+            self._stop()
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise ConfigError(f"temporary files cannot be set up: {reason}; set TMPDIR to another folder") from None
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
-        forkserver._forkserver._stop()  # type: ignore[attr-defined]
-        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-        assert self._folder is not None
-        assert self._lock is not None
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.close()
+        self._stop()
+
+    def _start(self) -> None:
+        with _signals_blocked():
+            self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        ipc_address(self._folder / "job-12345678")(MOST_PROCESSES, MOST_PROCESSES)
+        self._lock = open(self._folder / "lock", "w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["experiments.rank"])
+        resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
+        with _rank_environment(self.threads, self._folder):
+            forkserver.ensure_running()
+        ready = self._context.Process(target=os.getpid, daemon=True)
+        try:
+            ready.start()  # comes back when torch is loaded: here a Ctrl-C may interrupt it, not so among the ranks
+            ready.join()
+        except EOFError:
+            raise ConfigError("no rank can start: the fork server could not load torch, or was killed") from None
+
+    def _stop(self) -> None:
+        with _signals_blocked():
+            # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
+            if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
+                os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
+            forkserver._forkserver._stop()  # type: ignore[attr-defined]
+            resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._lock is not None:
+                self._lock.close()
 
     def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
@@ -121,20 +170,22 @@ class Agent:
     def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
         error: RunError | None = None
         trace: str | None = None
-        give_up = float("inf")
+        noticed = give_up = float("inf")
         while alive := [rank for rank in running.ranks if rank.exitcode is None]:
             connection.wait([rank.sentinel for rank in alive], TICK)
-            if error is None and (failed := [rank for rank in running.ranks if rank.exitcode]):
-                error, trace = _first_error(running, failed, processes)
-                running.board.abort(PeerFailed(error.cause, **_place(error)))
-                give_up = time.monotonic() + GRACE
+            if error is None and (failed := running.failed()):
+                noticed = min(noticed, time.monotonic())
+                if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
+                    error, trace = _first_error(running, failed, processes)
+                    running.board.abort(PeerFailed(error.cause, **_place(error)))
+                    give_up = time.monotonic() + GRACE
             if time.monotonic() > give_up:
                 _end(running.ranks)
             statuses = [running.board.read(rank) for rank in range(processes)]
             show(statuses, time.monotonic() - running.began)
-        if error is None and (failed := [rank for rank in running.ranks if rank.exitcode]):
+        if error is None and (failed := running.failed()):
             error, trace = _first_error(running, failed, processes)
-        reports = [_report(running.home, rank) for rank in range(len(running.ranks))]
+        reports = [running.report(rank) for rank in range(len(running.ranks))]
         return Ended(reports, error, trace, time.monotonic() - running.began)
 
 
@@ -148,27 +199,22 @@ def _place(error: RunError) -> dict[str, Any]:
     return {"rank": error.rank, "role": error.role, "stage": error.stage, "step": error.step}
 
 
-def _report(home: Path, rank: int) -> dict[str, Any] | None:
-    try:
-        report: dict[str, Any] = json.loads((home / f"report-{rank}.json").read_text())
-    except FileNotFoundError:
-        return None
-    return report
+def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
+    """What went wrong first among ranks that ended badly.
 
-
-def _first_error(running: _Running, failed: Sequence[BaseProcess], processes: int) -> tuple[RunError, str | None]:
-    """What went wrong first among ranks that ended badly: a death before any report, then the oldest report."""
-    told: list[tuple[float, dict[str, Any]]] = []
-    for process in failed:
-        rank = running.ranks.index(process)
-        report = _report(running.home, rank)
+    A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
+    """
+    told: list[tuple[bool, float, dict[str, Any]]] = []
+    for rank in failed:
+        report = running.report(rank)
         if report is None:
-            return _death(running, rank, process.exitcode or 0, processes), None
-        told.append((report["at"], report))
-    first = min(told, key=lambda pair: pair[0])[1]
+            return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
+        peers = report["error"].get("peers")
+        told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
+    first = min(told, key=lambda entry: entry[:2])[2]
     record = dict(first["error"])
-    kind, peers = record.pop("type"), record.pop("peers", ())
-    record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in peers)
+    kind = record.pop("type")
+    record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record.get("peers", ()))
     error = _TYPES.get(kind, RunError)(**record)
     return error, first["traceback"]
 
@@ -181,7 +227,7 @@ def _role(rank: int, processes: int) -> str:
 
 
 def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
-    cause = f"ended with exit code {exitcode}"
+    cause = f"ended with exit code {exitcode} and said nothing"
     if exitcode < 0:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
@@ -222,7 +268,8 @@ def _signals_blocked() -> Iterator[None]:
 @contextlib.contextmanager
 def _rank_environment(threads: int, folder: Path) -> Iterator[None]:
     """The environment that ranks inherit: few threads, no malloc trap, no Ctrl-C, temporary files in our folder."""
-    changes = {**MALLOC, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    threading = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    changes = {**MALLOC, **threading, "TMPDIR": str(folder)}  # torch alone puts a folder there when it is imported
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update({name: value for name, value in changes.items() if name not in MALLOC or before[name] is None})
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORBIDDEN_TO_RANKS)
@@ -245,6 +292,6 @@ def sweep() -> None:
         with contextlib.suppress(OSError):
             if folder.stat().st_uid != os.getuid():
                 continue
-            with open(folder / "agent.lock") as lock:
+            with open(folder / LOCK) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

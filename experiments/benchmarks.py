@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from common.context import Array, Context
 from experiments.agent import MALLOC
 
 SIZES = {"4 KiB": 1 << 12, "64 KiB": 1 << 16, "1 MiB": 1 << 20, "25 MiB": 25 << 20}
@@ -103,16 +105,16 @@ def _bench_rank(rank: int, workers: int, folder: str, repeats: int) -> None:
 
 def recorder_share() -> None:
     """Seconds of one row against the mean step of a run."""
-    from common.recorder import Recorder
+    from common.recorder import Recorder, StepRecord
     from common.stages import STAGES
 
-    row = {"step": 100, "worker": 0, "loss": 0.0123456789, "samples": ["0" * 32], "began": 1.23456789, "ended": 1.2345}
-    row["seconds"] = dict.fromkeys(STAGES, 0.000123456789)
+    seconds = dict.fromkeys(STAGES, 0.000123456789)
+    record = StepRecord(100, "worker", 0, 1.23456789, 1.23567891, seconds, 0.0123456789, ["0" * 32])
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder, "rows.jsonl"))
         began = time.perf_counter()
         for _ in range(10_000):
-            recorder.write(row)
+            recorder.write(record)
         each = (time.perf_counter() - began) / 10_000
         recorder.close()
     print(f"recorder: {1e6 * each:.1f} µs a row: 1 % of a step of {100e3 * each:.2f} ms")
@@ -122,16 +124,20 @@ def virtual_ring() -> None:
     """Real seconds of a ring in virtual time."""
     import numpy as np
 
-    from allreduce.ring import ring
     from common.transport.virtual import Network, simulate
 
     for ranks in (256, 1024):
         x = np.ones((ranks, ranks), np.float32)
         began = time.perf_counter()
-        outcome = simulate(lambda ctx, x=x: (ring(ctx, x[ctx.rank]), ctx.settle()), ranks, network=Network(1e-5, 1e9))
-        print(
-            f"virtual: a ring of {ranks} ranks takes {time.perf_counter() - began:.1f} s ({outcome.seconds:.4g} s there)"
-        )
+        outcome = simulate(partial(_ring_row, x), ranks, network=Network(latency=1e-5, bandwidth=1e9))
+        real = time.perf_counter() - began
+        print(f"virtual: a ring of {ranks} ranks takes {real:.1f} s ({1e3 * outcome.seconds:.1f} ms of virtual time)")
+
+
+def _ring_row(x: Array, ctx: Context) -> None:
+    from allreduce.ring import ring
+
+    ring(ctx, x[ctx.rank])
 
 
 def start_up() -> None:

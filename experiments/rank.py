@@ -28,9 +28,9 @@ from common.errors import RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, flat_model
-from common.recorder import Recorder
+from common.recorder import Recorder, StepRecord
 from common.rendezvous import Rendezvous, file_store
-from common.stages import StageClock
+from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
 from common.transport.meter import Metered
 from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
@@ -85,10 +85,9 @@ class _Rank:
     def __init__(self, job: Job, order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> None:
         torch.set_num_threads(job.threads)
         self.job, self.board, self.place = job, board, place
-        self.epoch: float = order["epoch"]
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
-        self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl")
+        self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
         address = tcp_address(job.interface) if job.transport == "tcp" else ipc_address(home)
         ranks = order["processes"] + job.servers
         rendezvous = Rendezvous(file_store(home, ranks), place, job.deadline)
@@ -100,7 +99,7 @@ class _Rank:
         self.ctx = Context(
             self.meter, workers=order["processes"], servers=job.servers, optimizer=self._server_optimizer
         )
-        self.totals: dict[str, float] = {}
+        self.totals = dict.fromkeys(STAGES, 0.0)
         self.steps_done = 0
 
     def _watch(self) -> None:
@@ -119,7 +118,7 @@ class _Rank:
             self.recorder.close()
 
     def _work(self) -> dict[str, Any]:
-        trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self._observe, self.meter.reset)
+        trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
         if self.place.rank == 0:
             np.save(self.results / "params.npy", trained.params, allow_pickle=False)
         return {**self._sent(), "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
@@ -132,15 +131,13 @@ class _Rank:
     def _sent(self) -> dict[str, Any]:
         return {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
 
-    def _observe(self, row: dict[str, Any]) -> None:
+    def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
-        row["began"] -= self.epoch
-        row["ended"] -= self.epoch
-        self.recorder.write(row)
+        self.recorder.write(record)
         self.steps_done += 1
-        for stage, seconds in row["seconds"].items():
-            self.totals[stage] = self.totals.get(stage, 0.0) + seconds
-        self.board.done(self.place.rank, self.steps_done, row.get("loss", 0.0), list(self.totals.values()))
+        for stage, seconds in record.seconds.items():
+            self.totals[stage] += seconds
+        self.board.done(self.place.rank, self.steps_done, record.loss or 0.0, list(self.totals.values()))
 
     def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
         return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self)
@@ -165,6 +162,6 @@ class _ServerOptimizer:
         ended = rank.ctx.now()
         seconds = rank.clock.take()
         seconds["synchronize"] = ended - self.began - seconds["update"]  # waiting, receiving, adding up, replying
-        row = {"step": rank.place.step, "server": rank.place.rank, "began": self.began, "ended": ended}
+        place = rank.place
+        rank.observe(StepRecord(place.step, place.role, place.rank, self.began, ended, seconds))
         self.began = ended
-        rank._observe({**row, "seconds": seconds})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from common.context import Context
 from common.data import DATASETS, load
@@ -15,16 +14,17 @@ from common.errors import FINISH, RunError
 from common.job import Job
 from common.models import build
 from common.models.flat import FlatModel
-from common.pipeline.load import Samples, loader
+from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
 from common.pipeline.synchronize import buckets, synchronize
 from common.pipeline.train import accuracy, train
 from common.pipeline.update import FlatOptimizer
+from common.recorder import StepRecord
 from common.stages import StageClock
 from common.strategy import SyncStrategy, Vector
 
-Observe = Callable[[dict[str, Any]], None]
+Observe = Callable[[StepRecord], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Worker:
             observe(self._step(batches))
         return self._finish()
 
-    def _step(self, batches: Any) -> dict[str, Any]:
+    def _step(self, batches: Iterator[Batch]) -> StepRecord:
         """One step through the six stages; returns its record."""
         ctx, clock = self.ctx, self.clock
         began = ctx.now()
@@ -96,15 +96,9 @@ class Worker:
         else:
             self._update()
             self._synchronize()
-        return {
-            "step": ctx.place.step,
-            "worker": ctx.rank,
-            "loss": loss,
-            "samples": self.batches.digests,
-            "began": began,
-            "ended": ctx.now(),
-            "seconds": clock.take(),
-        }
+        return StepRecord(
+            ctx.place.step, "worker", ctx.rank, began, ctx.now(), clock.take(), loss, self.batches.digests
+        )
 
     def _synchronize(self) -> None:
         with self.clock("synchronize"):
