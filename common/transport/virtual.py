@@ -276,7 +276,6 @@ class _Hub:
 
     def wait(self, rank: _Rank, peers: tuple[int, ...]) -> None:
         """Block `rank` until a packet from one of `peers` is delivered."""
-        self.check(peers)
         rank.waits_for = peers
         rank.since = self.now
         if not rank.timer:
@@ -340,13 +339,13 @@ class VirtualEndpoint(Endpoint):
         self.rank = rank
 
     def send(self, to: int, array: Array) -> None:
-        _check(array)
         place = self.place
         pipe = self.hub.pipe(place.rank, to)
-        self.hub.post(_Packet(pipe, 0, place.step, place.bucket, array.copy(), None))
+        self.hub.post(_Packet(pipe, 0, place.step, place.bucket, _flat(array).copy(), None))
 
     def lend(self, to: int, array: Array) -> None:
-        _check(array)
+        if not array.flags.c_contiguous:
+            as_bytes(array)  # says what is wrong
         place = self.place
         pipe = self.hub.pipe(place.rank, to)
         packet = _Packet(pipe, 0, place.step, place.bucket, array, zlib.crc32(array.data))
@@ -365,20 +364,23 @@ class VirtualEndpoint(Endpoint):
         self.hub.pause(self.rank, self.rank.egress - self.hub.now)
 
     def recv_into(self, from_: int, out: Array) -> None:
-        _check(out)
-        _flat(out)[:] = self._take(from_, out)
+        if not out.flags.c_contiguous or out.ndim != 1:
+            out = _flat(out)
+        out[:] = self._take(from_, out)
 
     def recv_add(self, from_: int, into: Array) -> None:
-        _check(into)
-        data, flat = self._take(from_, into), _flat(into)
-        np.add(flat, data, flat)
+        if not into.flags.c_contiguous or into.ndim != 1:
+            into = _flat(into)
+        data = self._take(from_, into)
+        np.add(into, data, into)
         if self.hub.network.reduce:
             self.hub.pause(self.rank, data.nbytes * self.hub.network.reduce)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
-        _check(out)
+        out = _flat(out)
         pipe = self._first(from_)
         if pipe is None:
+            self.hub.check(from_)
             self.hub.wait(self.rank, from_)
             pipe = self._first(from_)
             assert pipe is not None
@@ -387,8 +389,10 @@ class VirtualEndpoint(Endpoint):
         data = packet.data
         if data.dtype != out.dtype or data.size > out.size:
             raise self._unexpected(packet, f"at most {out.size} × {out.dtype}")
-        self._done_with(packet)
-        _flat(out)[: data.size] = _flat(data)
+        del pipe.box[0]
+        pipe.taken += 1
+        packet.read = True
+        out[: data.size] = data.reshape(-1)
         return Message(pipe.src, packet.step, packet.bucket, data.size)
 
     def _first(self, peers: tuple[int, ...]) -> _Pipe | None:
@@ -409,11 +413,17 @@ class VirtualEndpoint(Endpoint):
         """The next message from `from_`, flat, if it is the expected one. The hot path: one call, one condition."""
         pipe = self.rank.pipes.get(from_)
         if pipe is None or not pipe.box:
+            if pipe is None:
+                self.hub.check((from_,))
             self.hub.wait(self.rank, (from_,))
             pipe = self.rank.pipes[from_]
         packet, place = pipe.box[0], self.place
         data = packet.data
-        if packet.error is not None or packet.seq != pipe.taken or packet.checksum is not None:
+        if (
+            packet.error is not None
+            or packet.seq != pipe.taken
+            or (packet.checksum is not None and packet.checksum != zlib.crc32(data.data))
+        ):
             self._refuse_broken(packet)
         if (
             packet.step != place.step
@@ -423,13 +433,10 @@ class VirtualEndpoint(Endpoint):
         ):
             wanted = f"step {place.step}, bucket {place.bucket}, {expected.size} × {expected.dtype}"
             raise self._unexpected(packet, wanted)
-        self._done_with(packet)
-        return data if data.ndim == 1 else data.reshape(-1)
-
-    def _done_with(self, packet: _Packet) -> None:
-        del packet.pipe.box[0]
-        packet.pipe.taken += 1
+        del pipe.box[0]
+        pipe.taken += 1
         packet.read = True
+        return data if data.ndim == 1 else data.reshape(-1)
 
     def _refuse_broken(self, packet: _Packet) -> None:
         if packet.error is not None:
@@ -450,13 +457,11 @@ class VirtualEndpoint(Endpoint):
         return ProtocolError(f"expected {wanted} from rank {packet.pipe.src}, got {got}", **self.place.fields())
 
 
-def _check(array: Array) -> None:
+def _flat(array: Array) -> Array:
+    """The array in one dimension; ValueError if it is strided."""
     if not array.flags.c_contiguous:
         as_bytes(array)  # says what is wrong
-
-
-def _flat(array: Array) -> Array:
-    return array if array.ndim == 1 else array.reshape(-1)
+    return array.reshape(-1)
 
 
 def simulate(
