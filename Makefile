@@ -9,7 +9,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo test lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ lint: $(STAMP) ## check style, format and types
 format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff check --select I --fix .
 	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure start-up, recorder, the ring against gloo, virtual time (minutes; keep the machine quiet)
+	@$(BIN)/python -m experiments.benchmarks
 
 clean: ## remove .venv, caches and build output; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,7 +22,7 @@ from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
@@ -84,7 +84,7 @@ class Agent:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._folder: Path | None = None
-        self._lock: TextIO | None = None
+        self._lock: int | None = None
 
     def __enter__(self) -> Agent:
         """Returns when ranks can start, seconds later. Raises ConfigError, KeyboardInterrupt."""
@@ -108,7 +108,7 @@ class Agent:
         with _signals_blocked():
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         ipc_address(self._folder / "job-12345678")(MOST_PROCESSES, MOST_PROCESSES)
-        self._lock = open(self._folder / "lock", "w")
+        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
         self._context = multiprocessing.get_context("forkserver")
@@ -133,7 +133,7 @@ class Agent:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
             if self._lock is not None:
-                self._lock.close()
+                os.close(self._lock)
 
     def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.

@@ -19,11 +19,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from common.context import Array, Context
+import numpy as np
+
+from common.context import Array, Context, Place
 from experiments.agent import MALLOC
 
 SIZES = {"4 KiB": 1 << 12, "64 KiB": 1 << 16, "1 MiB": 1 << 20, "25 MiB": 25 << 20}
 DEADLINE = 60.0
+AllReduceCall = Callable[[Array], object]
 
 
 def ring_against_gloo(workers: int = 4, repeats: int = 7) -> None:
@@ -39,68 +42,63 @@ def ring_against_gloo(workers: int = 4, repeats: int = 7) -> None:
 
 
 def _bench_rank(rank: int, workers: int, folder: str, repeats: int) -> None:
-    import numpy as np
     import torch
     from torch import distributed
 
-    from allreduce.ring import ring
-    from common.context import Context, Place
-    from common.rendezvous import Rendezvous, file_store
-    from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
-
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/gloo", rank=rank, world_size=workers)
-    contexts = {}
-    for name in ("ipc", "tcp"):
-        home = Path(folder, name)
-        home.mkdir(exist_ok=True)
-        place = Place(rank)
-        rendezvous = Rendezvous(file_store(home, workers), place, DEADLINE)
-        address = ipc_address(home) if name == "ipc" else tcp_address()
-        endpoint = ZmqEndpoint(place, workers, address, rendezvous, job=1, deadline=DEADLINE)
-        contexts[name] = Context(endpoint, workers=workers)
-
-    def ours(name: str) -> Callable[[torch.Tensor], None]:
-        def all_reduce(x: torch.Tensor) -> None:
-            ring(contexts[name], x.numpy())
-            contexts[name].settle()
-
-        return all_reduce
-
-    contestants: dict[str, Callable[[torch.Tensor], None]] = {
-        "gloo": lambda x: distributed.all_reduce(x),
-        "ipc": ours("ipc"),
-        "tcp": ours("tcp"),
-    }
+    contexts = {name: _context(rank, workers, Path(folder, name)) for name in ("ipc", "tcp")}
+    contestants: dict[str, AllReduceCall] = {"gloo": lambda x: distributed.all_reduce(torch.from_numpy(x))}
+    contestants |= {name: partial(_ring, context) for name, context in contexts.items()}
     if rank == 0:
         print(f"ring of {workers} workers against gloo, median of {repeats} repeats, interleaved; ms (gloo / ours)")
     for label, nbytes in SIZES.items():
-        times: dict[str, list[float]] = {name: [] for name in contestants}
-        x = torch.ones(nbytes // 4)
-        rounds = max(3, min(100, (100 << 20) // nbytes))
-        for repeat in range(repeats + 1):
-            for name, all_reduce in contestants.items():
-                seconds = []
-                for _ in range(rounds):
-                    x.fill_(1)
-                    contexts["ipc"].barrier()
-                    began = time.perf_counter()
-                    all_reduce(x)
-                    seconds.append(time.perf_counter() - began)
-                    assert x[0] == x[-1] == workers, f"{name} is wrong"
-                if repeat:  # the first is the warm-up
-                    times[name].append(statistics.median(seconds))
+        median = _race(contestants, contexts["ipc"], nbytes, repeats)
         if rank == 0:
-            median = {name: statistics.median(samples) for name, samples in times.items()}
-            cells = [
-                f"{name} {1e3 * median[name]:8.2f} ({median['gloo'] / median[name]:.2f})" for name in ("ipc", "tcp")
-            ]
-            print(f"  {label:>7}  gloo {1e3 * median['gloo']:8.2f}   " + "   ".join(cells), flush=True)
+            ours = [f"{name} {1e3 * median[name]:8.2f} ({median['gloo'] / median[name]:.2f})" for name in contexts]
+            print(f"  {label:>7}  gloo {1e3 * median['gloo']:8.2f}   " + "   ".join(ours), flush=True)
     for context in contexts.values():
         context.barrier()
         context.endpoint.close(linger=2.0)
     distributed.destroy_process_group()
-    assert np.isfinite(x.numpy()).all()
+
+
+def _context(rank: int, workers: int, home: Path) -> Context:
+    """A rank's context over the transport that `home` is named after."""
+    from common.rendezvous import Rendezvous, file_store
+    from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+
+    home.mkdir(exist_ok=True)
+    place = Place(rank)
+    address = ipc_address(home) if home.name == "ipc" else tcp_address()
+    rendezvous = Rendezvous(file_store(home, workers), place, DEADLINE)
+    return Context(ZmqEndpoint(place, workers, address, rendezvous, job=1, deadline=DEADLINE), workers=workers)
+
+
+def _ring(ctx: Context, x: Array) -> None:
+    from allreduce.ring import ring
+
+    ring(ctx, x)
+    ctx.settle()
+
+
+def _race(contestants: dict[str, AllReduceCall], ctx: Context, nbytes: int, repeats: int) -> dict[str, float]:
+    """Median seconds of each contestant's all-reduce of `nbytes`, taking turns; every result is checked."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    x = np.ones(nbytes // 4, np.float32)
+    for repeat in range(repeats + 1):
+        for name, all_reduce in contestants.items():
+            seconds = []
+            for _ in range(max(3, min(100, (100 << 20) // nbytes))):
+                x.fill(1)
+                ctx.barrier()
+                began = time.perf_counter()
+                all_reduce(x)
+                seconds.append(time.perf_counter() - began)
+                assert x[0] == x[-1] == ctx.size, f"{name} is wrong"
+            if repeat:  # the first is the warm-up
+                times[name].append(statistics.median(seconds))
+    return {name: statistics.median(samples) for name, samples in times.items()}
 
 
 def recorder_share() -> None:
@@ -122,8 +120,6 @@ def recorder_share() -> None:
 
 def virtual_ring() -> None:
     """Real seconds of a ring in virtual time."""
-    import numpy as np
-
     from common.transport.virtual import Network, simulate
 
     for ranks in (256, 1024):
@@ -135,9 +131,7 @@ def virtual_ring() -> None:
 
 
 def _ring_row(x: Array, ctx: Context) -> None:
-    from allreduce.ring import ring
-
-    ring(ctx, x[ctx.rank])
+    _ring(ctx, x[ctx.rank])
 
 
 def start_up() -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 the run failed, 2 bad usage, 3 a check failed, 130 interru
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -21,6 +22,7 @@ from experiments.config import OPTIMIZERS, TRANSPORTS, RunOptions, sizes
 from experiments.verbs import VERBS
 
 DEFAULTS = RunOptions()
+KINDS = {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false", "dict": "a mapping"}
 
 
 def run(argv: list[str]) -> int:
@@ -31,7 +33,7 @@ def run(argv: list[str]) -> int:
         parser = _parser()
         try:
             chosen = parser.parse_args(argv)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:  # ValueError: a configuration file that is no text
             raise ConfigError(_readable(str(error), argv)) from None
         if chosen.subcommand is None:
             parser.print_help()
@@ -41,19 +43,34 @@ def run(argv: list[str]) -> int:
             raise ConfigError(f"--strategy.{next(iter(options))} belongs to the verb run")
         if chosen.subcommand == "run":
             arguments.strategy_options = {**(arguments.strategy_options or {}), **options}
-        return VERBS[chosen.subcommand](arguments)
+        code = VERBS[chosen.subcommand](arguments)
+        _flush()
+        return code
     except ConfigError as error:
-        print(f"syncbench: {error}", file=sys.stderr)
-        return 2
+        return _say(error, 2)
     except CheckFailed as error:
-        print(f"syncbench: {error}", file=sys.stderr)
-        return 3
+        return _say(error, 3)
     except KeyboardInterrupt as interrupt:
         print("syncbench: interrupted; all ranks have ended", file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+        return 1  # whoever read standard output has seen enough
+    except OSError as error:
+        return _say(error, 1)
+
+
+def _say(error: Exception, code: int) -> int:
+    print("syncbench:", " ".join(str(error).split()), file=sys.stderr)  # one line, whatever the message quotes
+    return code
+
+
+def _flush() -> None:
+    """Write out standard output while an error can still be told; Python would do it when it is too late."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise
 
 
 class Terminated(KeyboardInterrupt):
@@ -75,7 +92,7 @@ def _strategy_options(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
             rest.append(word)
             continue
         name, value = match[1], match[2] if match[2] is not None else next(words, None)
-        if value is None:
+        if value is None or (match[2] is None and value.startswith("--")):
             raise ConfigError(f"--strategy.{name} needs a value")
         try:
             options[name.replace("-", "_")] = yaml.safe_load(value)
@@ -89,6 +106,7 @@ def _parser() -> ArgumentParser:
         prog="syncbench",
         description="Parameter server or all-reduce? Run every answer on the same code, and compare.",
         exit_on_error=False,
+        allow_abbrev=False,
     )
     verb = parser.add_subcommands(required=False)
     verb.add_subcommand("demo", _demo(), help="all strategies on real data: table, check, plots")
@@ -101,7 +119,7 @@ def _parser() -> ArgumentParser:
 
 
 def _plain(description: str) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, description=description)
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
 
@@ -162,14 +180,16 @@ def _readable(message: str, argv: list[str]) -> str:
     if match := re.match(r"unrecognized arguments: (-\S+)", message, re.IGNORECASE):
         wrong = match[1].split("=")[0]
         return f"unknown option {wrong}: {suggest(wrong, _option_names(argv))}"
+    if match := re.search(r"does not accept (?:option|nested key) '([^']*)'", message):
+        return f"unknown option {match[1]}: {suggest(f'--{match[1]}', _option_names(argv))}"
     if match := re.search(r"invalid choice: '([^']*)'", message):
         return f"unknown verb {match[1]!r}: {suggest(match[1], VERBS)}"
     if match := re.match(r"(?:Parser key|argument) \"?(?:\w+\.)?-*([\w-]+)\"?: (.*)", message):
         name, rest = match[1], match[2]
-        if got := re.search(r"Got value: (.*?)(?: Subtypes|$)", rest):
-            wanted = "a number" if "float" in rest else "a whole number" if "int" in rest else "another value"
-            return f"--{name}: {got[1]!r} is not {wanted}"
-        return f"--{name}: {rest}"
+        if got := re.search(r"(?:Got|Given) value: (.*)", rest):
+            kind = re.search(r"Expected a <class '(\w+)'>", rest)
+            return f"--{name}: {got[1]!r} is not {KINDS.get(kind[1] if kind else '', 'what is expected')}"
+        return f"--{name}: {rest.replace('invalid sizes value', 'give whole numbers with commas, like 256,128, not')}"
     return message
 
 

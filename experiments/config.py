@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -66,8 +67,8 @@ def plan(options: RunOptions) -> Plan:
         _at_least_one(name, getattr(options, name))
     _positive("lr", options.lr)
     _positive("deadline", options.deadline)
-    if options.seed < 0:
-        raise ConfigError(f"--seed is {options.seed}: give a whole number from 0")
+    if not 0 <= options.seed < 1 << 64:
+        raise ConfigError(f"--seed is {options.seed}: give a whole number from 0 to below 2**64")
     if not 0 <= options.momentum < 1:
         raise ConfigError(f"--momentum is {options.momentum:g}: give a number from 0 to below 1")
     if not options.hidden or min(options.hidden) < 1:
@@ -76,6 +77,8 @@ def plan(options: RunOptions) -> Plan:
         from common.transport.zmq import tcp_address
 
         tcp_address(options.interface)
+    for name, value in options.strategy_options.items():
+        _plain(name, value)
     strategy = create(options.strategy, options.strategy_options)
     servers = _servers(options, strategy.traits)
     if options.workers + servers > MOST_PROCESSES:
@@ -118,6 +121,15 @@ def _positive(name: str, value: float) -> None:
         raise ConfigError(f"--{name} is {value:g}: give a number above 0")
 
 
+def _plain(name: str, value: Any) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"--strategy.{name}: {value} is neither number, text, truth value, list nor mapping"
+        ) from None
+
+
 def _servers(options: RunOptions, traits: Traits) -> int:
     if not traits.servers:
         if options.servers:
@@ -148,17 +160,18 @@ def _batch(options: RunOptions) -> int:
     return batch
 
 
-def sizes(text: str | Sequence[int]) -> tuple[int, ...]:
-    """`256,128` (or a list) as layer sizes. ValueError if it is something else."""
-    if not isinstance(text, str):
-        return tuple(text)
-    if not re.fullmatch(r"\d+(,\d+)*", text.strip("[]() ").replace(" ", "")):
-        raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {text!r}")
-    return tuple(int(part) for part in text.strip("[]() ").split(","))
+def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
+    """`256,128` (or a list, or one number) as layer sizes. ValueError if it is something else."""
+    text = str(given).strip("[](), ")
+    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {given!r}")
+    return tuple(int(part) for part in text.split(","))
 
 
-def writable_folder(path: str | os.PathLike[str]) -> Path:
+def writable_folder(path: str | os.PathLike[str] | None) -> Path:
     """The folder for results, made if it is not there. ConfigError if nothing can be written into it."""
+    if not path:
+        raise ConfigError("--results is empty: give a folder")
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import yaml
 
 from common.board import Status as RankStatus
 from common.errors import ConfigError, RunError
+from common.job import Job
 from common.ledger import ledger_sha256
 from common.stages import STAGES
 from experiments.agent import Agent, Ended
@@ -47,13 +48,21 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 
     Whatever happens, the folder's summary.json is written last and says how it ended.
     """
+    try:
+        return _execute(plan, agent, parent, show)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"results cannot be written to {parent}: {reason}; give another --results folder") from None
+
+
+def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     job = plan.job
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
     ended = Ended([])
     status = "failed"
     try:
         (folder / "ranks").mkdir()
-        (folder / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(job.to_dict())), sort_keys=False))
+        (folder / "config.yaml").write_text(_config(job))
         _write(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
         ended = agent.run(
             job, plan.processes, folder, lambda ranks, seconds: show(_progress(job.batch, ranks, seconds))
@@ -62,14 +71,19 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     except KeyboardInterrupt:
         status = "partial"
         raise
-    except OSError as error:
-        raise ConfigError(f"{folder}: {error.strerror or error}") from None
     finally:
         _write(folder / "summary.json", _summary(plan, folder, ended, status))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)
     return run
+
+
+def _config(job: Job) -> str:
+    """The job in the words of the command line, so that `run --config` repeats it."""
+    values = json.loads(json.dumps(job.to_dict()))
+    spec = values.pop("optimizer")
+    return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
 
 
 def _slug(name: str) -> str:
@@ -79,12 +93,15 @@ def _slug(name: str) -> str:
 def _write(path: Path, value: dict[str, Any]) -> None:
     """Write JSON atomically."""
     part = path.with_suffix(".part")
-    with open(part, "w") as file:
-        json.dump(value, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
+    try:
+        with open(part, "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float) -> Status:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ LINGER = 5.0  # seconds that the last messages get to leave
 def main(folder: str, rank: int) -> None:
     """Be rank `rank` of the job described in `folder`/job.json. Exits with 1 after a failure, which it has reported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
+    os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
     home = Path(folder)
     _die_with_the_agent(home)
     order = json.loads((home / "job.json").read_text())
@@ -77,6 +79,15 @@ def _die_with_the_agent(home: Path) -> None:
             os._exit(1)
 
     threading.Thread(target=wait, name="agent-guard", daemon=True).start()
+
+
+@contextlib.contextmanager
+def _writing(place: PostedPlace) -> Iterator[None]:
+    """A full disk, say, is no mistake of the code."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"results cannot be written: {error.strerror or error}", **place.fields()) from None
 
 
 class _Rank:
@@ -120,8 +131,17 @@ class _Rank:
     def _work(self) -> dict[str, Any]:
         trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
         if self.place.rank == 0:
-            np.save(self.results / "params.npy", trained.params, allow_pickle=False)
+            self._save(trained.params)
         return {**self._sent(), "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
+
+    def _save(self, params: Vector) -> None:
+        part = self.results / "params.part"
+        try:
+            with _writing(self.place), open(part, "wb") as file:
+                np.save(file, params, allow_pickle=False)
+            part.rename(self.results / "params.npy")
+        finally:
+            part.unlink(missing_ok=True)
 
     def _serve(self) -> dict[str, Any]:
         model = flat_model(self.job, self.ctx)
@@ -133,7 +153,8 @@ class _Rank:
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
-        self.recorder.write(record)
+        with _writing(self.place):
+            self.recorder.write(record)
         self.steps_done += 1
         for stage, seconds in record.seconds.items():
             self.totals[stage] += seconds

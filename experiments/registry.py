@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import inspect
 import os
+import re
 import sys
 import typing
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from common.errors import ConfigError, suggest
-from common.strategy import SyncStrategy
+from common.strategy import SyncStrategy, Traits
 
 GROUP = "syncbench.strategies"
 BUILTIN = {
@@ -34,32 +37,39 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     """The class behind a name or a `module:Class`. ConfigError if there is none, or if it is no strategy."""
     target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
     if target is None:
-        raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} Your own is given as module:Class.")
-    module, _, attribute = target.partition(":")
-    if not module or not attribute:
+        raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} (your own is given as module:Class)")
+    parts = re.fullmatch(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?", target)
+    if parts is None:
         raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
+    module, attribute = parts.groups()
+    loaded = _import(name, module)
     try:
-        found: Any = EntryPoint(name, target, GROUP).load()
-    except ModuleNotFoundError as error:
-        where = (
-            "the module does not exist" if error.name == module.split(".")[0] or error.name == module else str(error)
-        )
-        raise ConfigError(
-            f"strategy {name!r}: {where}; give the name of a module in this folder or installed"
-        ) from None
+        found: Any = functools.reduce(getattr, attribute.split("."), loaded)
     except AttributeError:
-        names = [key for key, value in vars(importlib.import_module(module)).items() if _is_strategy(value)]
+        names = [key for key, value in vars(loaded).items() if _is_strategy(value)]
         hint = suggest(attribute, names) if names else "it defines no strategy"
         raise ConfigError(f"strategy {name!r}: module {module} has no {attribute}; {hint}") from None
-    except Exception as error:
-        raise ConfigError(f"strategy {name!r}: importing it failed: {type(error).__name__}: {error}") from error
     if not _is_strategy(found):
         raise ConfigError(f"strategy {name!r}: {attribute} is no subclass of common.strategy.SyncStrategy")
     if missing := sorted(found.__abstractmethods__):
         raise ConfigError(f"strategy {name!r}: {attribute} does not define {', '.join(missing)}")
+    if not isinstance(found.traits, Traits):
+        raise ConfigError(f"strategy {name!r}: the traits of {attribute} are no common.strategy.Traits")
     return typing.cast("type[SyncStrategy]", found)
+
+
+def _import(name: str, module: str) -> Any:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name is not None and f"{module}.".startswith(f"{error.name}.")
+        why = "the module does not exist" if missing else str(error)
+        raise ConfigError(f"strategy {name!r}: {why}; give the name of a module in this folder or installed") from None
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"strategy {name!r}: importing it failed: {type(error).__name__}: {error}") from error
 
 
 def _is_strategy(value: object) -> bool:
@@ -75,6 +85,9 @@ def create(name: str, options: dict[str, Any]) -> SyncStrategy:
             hint = suggest(option, known_options) if known_options else "it has no options"
             raise ConfigError(f"strategy {name!r} has no option --strategy.{option}: {hint}")
     try:
-        return cls(**options)
+        with contextlib.redirect_stdout(sys.stderr):
+            return cls(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"strategy {name!r}: {error}") from None
+    except Exception as error:
+        raise ConfigError(f"strategy {name!r}: {type(error).__name__}: {error}") from error

@@ -32,7 +32,7 @@ def dump(value: object) -> None:
 
 def _options(arguments: Namespace, **changes: Any) -> RunOptions:
     names = {field.name for field in dataclasses.fields(RunOptions)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
+    given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
     return RunOptions(**{**given, **changes})
 
 

@@ -43,11 +43,14 @@ class Shard:
         """Take the gradient, shape (size,), that `worker` computed in `step`.
 
         Returns the workers who may now have the parameters: all of them when this push closes the step, else none.
-        Raises Refused if it is not that worker's turn, or its gradient is for another step than its next.
+        Raises Refused if it is not that worker's turn, or its gradient is for another step than its next, or has
+        another shape than the shard.
         """
         self._refuse_unless_due(worker)
         if step != self.clock[worker]:
             raise Refused(f"worker {worker} pushed step {step}, its next is step {self.clock[worker]}")
+        if gradient.shape != self.params.shape:
+            raise Refused(f"worker {worker} pushed {gradient.size} elements, this shard has {self.params.size}")
         self.clock[worker] += 1
         self.total += gradient
         if not self._consistency.closes(self):
@@ -59,8 +62,11 @@ class Shard:
         return tuple(self.workers)
 
     def leave(self, worker: int) -> None:
-        """`worker` has finished and will push no more. Raises Refused if it is not its turn."""
+        """`worker` has finished and will push no more. Raises Refused if it is not its turn, or others wait for it."""
         self._refuse_unless_due(worker)
+        if waiting := [other for other in self.workers if self.clock[other] > self.version]:
+            names = ", ".join(map(str, waiting))
+            raise Refused(f"worker {worker} left in step {self.version}, which worker {names} has pushed")
         self.workers.remove(worker)
 
     def _refuse_unless_due(self, worker: int) -> None:

@@ -241,17 +241,17 @@ class _Hub:
         """The way from `src` to `dst`. ValueError if there is no such rank."""
         pipe = self.ranks[src].out.get(dst)
         if pipe is None:
-            self.check((dst,))
+            self.check(src, (dst,))
             pipe = self.ranks[src].out[dst] = self.ranks[dst].pipes[src] = _Pipe(src, self.ranks[dst])
         return pipe
 
-    def check(self, peers: tuple[int, ...]) -> None:
-        """ValueError if one of them is no rank of this job, or if there is none."""
+    def check(self, rank: int, peers: tuple[int, ...]) -> None:
+        """ValueError if one of them is no other rank of this job, or if there is none."""
         if not peers:
             raise ValueError("waiting for nobody: give at least one rank")
         for peer in peers:
-            if not 0 <= peer < len(self.ranks):
-                raise ValueError(f"rank {peer} is none of the ranks 0 to {len(self.ranks) - 1}")
+            if not 0 <= peer < len(self.ranks) or peer == rank:
+                raise ValueError(f"rank {peer} is no peer of rank {rank}, of {len(self.ranks)} ranks")
 
     def post(self, packet: _Packet) -> None:
         """Put a message on the network; returns at once."""
@@ -380,7 +380,7 @@ class VirtualEndpoint(Endpoint):
         out = _flat(out)
         pipe = self._first(from_)
         if pipe is None:
-            self.hub.check(from_)
+            self.hub.check(self.place.rank, from_)
             self.hub.wait(self.rank, from_)
             pipe = self._first(from_)
             assert pipe is not None
@@ -414,7 +414,7 @@ class VirtualEndpoint(Endpoint):
         pipe = self.rank.pipes.get(from_)
         if pipe is None or not pipe.box:
             if pipe is None:
-                self.hub.check((from_,))
+                self.hub.check(self.place.rank, (from_,))
             self.hub.wait(self.rank, (from_,))
             pipe = self.rank.pipes[from_]
         packet, place = pipe.box[0], self.place

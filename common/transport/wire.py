@@ -29,7 +29,7 @@ import numpy as np
 
 MAGIC = b"sync"
 VERSION = 1
-SEGMENT = 1 << 20
+SEGMENT = 4 << 20
 DTYPES: tuple[np.dtype, ...] = tuple(
     np.dtype(name) for name in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "?")
 )

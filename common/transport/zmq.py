@@ -32,7 +32,8 @@ from common.transport import wire
 from common.transport.base import Endpoint, Message, as_bytes
 
 SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
-RECEIVE_AHEAD = 16  # segments a receiver takes in from each peer before it is asked for them
+RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
+COPY_BELOW = 1 << 16  # bytes: pyzmq copies shorter frames in any case, and calls them returned at once
 IPC_PATH_BYTES = 107  # what the operating system allows for a socket's path
 
 
@@ -105,6 +106,9 @@ class ZmqEndpoint(Endpoint):
         except zmq.ZMQError as error:
             self.close()
             raise ProtocolError(f"cannot listen: {error}", **place.fields()) from None
+        except ConfigError:
+            self.close()
+            raise
         rendezvous.publish(addresses)
 
     def _bind(self, peer: int, address: str) -> str:
@@ -128,7 +132,8 @@ class ZmqEndpoint(Endpoint):
         self._post(to, array, copy=False)
 
     def _post(self, to: int, array: Array, *, copy: bool) -> None:
-        data, code = as_bytes(array).data, wire.dtype_code(array.dtype)
+        code = wire.dtype_code(array.dtype)
+        data = as_bytes(array).data
         out = self._out.get(to) or self._connect(to)
         place, socket = self.place, out.socket
         for offset in wire.segments(data.nbytes):
@@ -136,12 +141,10 @@ class ZmqEndpoint(Endpoint):
             out.seq += 1
             socket.send(wire.encode(head), zmq.SNDMORE)
             piece = data[offset : offset + wire.SEGMENT]
-            if copy:
+            if copy or len(piece) < COPY_BELOW:
                 socket.send(piece)
-            else:
-                loan = socket.send(piece, copy=False, track=True)
-        if not copy:
-            out.loan = loan  # segments leave in order: when the last has left, all have
+            else:  # segments leave in order: when the last one lent has left, all have
+                out.loan = socket.send(piece, copy=False, track=True)
 
     def _connect(self, to: int) -> _Outgoing:
         if to not in self._in:
@@ -186,14 +189,25 @@ class ZmqEndpoint(Endpoint):
             np.add(target, piece, target)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
-        sender = self._ready(from_)
+        if not from_:
+            raise ValueError("waiting for nobody: give at least one rank")
         flat = _flat(out)
-        header, frame = self._segment(sender)
-        if header.dtype != wire.dtype_code(out.dtype) or header.length > out.nbytes:
+        end = time.monotonic() + self.deadline
+        names = " or ".join(f"rank {peer}" for peer in from_)
+        while True:
+            sender = self._ready(from_, end, names)
+            if (segment := self._read(sender)) is not None:
+                break
+            self._check(end, names, from_)
+        header, frame = self._in_order(sender, *segment)
+        fits = header.length <= out.nbytes and header.length % out.itemsize == 0 and header.offset == 0
+        if header.dtype != wire.dtype_code(out.dtype) or not fits:
             raise self._unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
         for offset in wire.segments(header.length):
             if offset:
-                header, frame = self._segment(sender, header)
+                following, frame = self._segment(sender)
+                if following != header._replace(seq=following.seq, offset=offset):
+                    raise self._unexpected(sender, following, f"the rest of {header}")
             piece = np.frombuffer(frame.buffer, out.dtype)
             start = offset // out.itemsize
             flat[start : start + piece.size] = piece
@@ -210,20 +224,35 @@ class ZmqEndpoint(Endpoint):
                 raise self._unexpected(from_, header, names)
             yield offset // expected.itemsize, np.frombuffer(frame.buffer, expected.dtype)
 
-    def _segment(self, from_: int, first: wire.Header | None = None) -> tuple[wire.Header, zmq.Frame]:
-        """The next segment from `from_`; with `first`, it must go on with that message. Strangers are dropped."""
-        channel = self._in[from_]
+    def _segment(self, from_: int) -> tuple[wire.Header, zmq.Frame]:
+        """The next segment from `from_`. Blocks."""
         end = time.monotonic() + self.deadline
-        while True:
-            try:
-                raw = channel.socket.recv()
-            except zmq.Again:
-                self._check(end, f"rank {from_}", (from_,))
-                continue
-            header, frame = self._decode(raw, channel.socket)
-            if header is not None and header.sender == from_:
-                break
+        while (segment := self._read(from_)) is None:
+            self._check(end, f"rank {from_}", (from_,))
+        return self._in_order(from_, *segment)
+
+    def _read(self, from_: int) -> tuple[wire.Header, zmq.Frame | None] | None:
+        """The next segment from `from_`, or None: nothing came for a moment, or it was a stranger's, and is dropped."""
+        socket = self._channel(from_).socket
+        try:
+            raw = socket.recv()
+        except zmq.Again:
+            return None
+        header, frame = self._decode(raw, socket)
+        if header is None or header.sender != from_:
             self.strangers += 1
+            return None
+        return header, frame
+
+    def _channel(self, peer: int) -> _Incoming:
+        try:
+            return self._in[peer]
+        except KeyError:
+            raise ValueError(f"rank {peer} is no peer of rank {self.place.rank}") from None
+
+    def _in_order(self, from_: int, header: wire.Header, frame: zmq.Frame | None) -> tuple[wire.Header, zmq.Frame]:
+        """The segment, if it is the next one of this pair and as long as it says."""
+        channel = self._in[from_]
         if header.seq != channel.seq:
             lost = f"segment {channel.seq} from rank {from_} was lost: segment {header.seq} came instead"
             raise ProtocolError(lost, **self.place.fields())
@@ -232,8 +261,6 @@ class ZmqEndpoint(Endpoint):
             size = 0 if frame is None else len(frame)
             cause = f"rank {from_} announced {header.payload} bytes and sent {size}"
             raise ProtocolError(cause, **self.place.fields())
-        if first is not None and header[4:7] != first[4:7]:
-            raise self._unexpected(from_, header, f"more of {first}")
         return header, frame
 
     def _decode(self, raw: bytes, socket: zmq.Socket[bytes]) -> tuple[wire.Header | None, zmq.Frame | None]:
@@ -249,16 +276,14 @@ class ZmqEndpoint(Endpoint):
             return None, None
         return header, frames[0] if len(frames) == 1 else None
 
-    def _ready(self, from_: tuple[int, ...]) -> int:
-        """A peer of `from_` with something to read; they take turns. Blocks."""
+    def _ready(self, from_: tuple[int, ...], end: float, names: str) -> int:
+        """A peer of `from_` with something to read; they take turns. Blocks, unless there is only one."""
         if len(from_) == 1:
             return from_[0]
         turn = [peer for peer in from_ if peer > self._served] + [peer for peer in from_ if peer <= self._served]
         poller = zmq.Poller()
         for peer in turn:
-            poller.register(self._in[peer].socket, zmq.POLLIN)
-        end = time.monotonic() + self.deadline
-        names = " or ".join(f"rank {peer}" for peer in from_)
+            poller.register(self._channel(peer).socket, zmq.POLLIN)
         while not (ready := dict(poller.poll(int(SLICE * 1000)))):
             self._check(end, names, from_)
         self._served = next(peer for peer in turn if self._in[peer].socket in ready)

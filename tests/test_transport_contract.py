@@ -1,0 +1,256 @@
+"""One contract for every transport: what a strategy may rely on, whatever carries its messages."""
+
+import numpy as np
+import pytest
+from transports import TRANSPORTS, on
+
+from allreduce.ring import Ring
+from allreduce.star import Star
+from allreduce.tree import Tree
+from common.strategy import Bucket
+from common.transport.base import Message
+from common.transport.wire import DTYPES, SEGMENT
+
+pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
+
+SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 5]
+ZEROS = np.zeros(8, np.float32)
+
+
+def pattern(size, dtype=np.uint8, seed=0):
+    """`size` elements of any dtype in which no two segments look alike."""
+    numbers = np.random.default_rng((seed, size)).integers(0, 100, size)
+    return (numbers % 2 if dtype == np.bool_ else numbers).astype(dtype)
+
+
+def receive(ctx, call, from_, like):
+    """What comes from `from_`, by any of the three calls."""
+    out = np.zeros_like(like)
+    if call == "recv_any":
+        assert ctx.recv_any((from_,), out).size == like.size
+    else:
+        getattr(ctx, call)(from_, out)
+    return out
+
+
+every_send = pytest.mark.parametrize("send", ["send", "lend"])
+every_recv = pytest.mark.parametrize("recv", ["recv_into", "recv_add", "recv_any"])
+
+
+# --- what arrives ---
+
+
+@every_recv
+@every_send
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_arrives_whole(transport, size, send, recv):
+    array = pattern(size)
+
+    def program(ctx):
+        if ctx.rank:
+            return receive(ctx, recv, 0, array)
+        getattr(ctx, send)(1, array)
+        ctx.settle()
+
+    got = on(transport, program, 2)[1]
+    assert got.dtype == array.dtype
+    assert np.array_equal(got, array)
+
+
+@every_recv
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype_arrives_bit_for_bit(transport, dtype, recv):
+    array = pattern(SEGMENT // dtype.itemsize + 3, dtype)
+
+    def program(ctx):
+        if ctx.rank:
+            return receive(ctx, recv, 0, array)
+        ctx.send(1, array)
+
+    got = on(transport, program, 2)[1]
+    assert got.dtype == dtype
+    assert got.tobytes() == array.tobytes()
+
+
+def test_only_the_elements_travel_not_the_shape(transport):
+    matrix = np.arange(6, dtype=np.int32).reshape(2, 3)
+
+    def program(ctx):
+        if ctx.rank:
+            return ctx.recv(0, np.zeros((3, 2), np.int32)).tolist()
+        ctx.send(1, matrix)
+
+    assert on(transport, program, 2)[1] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_messages_of_a_pair_keep_their_order(transport):
+    sizes = [1 + number * 7919 % 300_000 for number in range(60)]
+
+    def program(ctx):
+        if ctx.rank == 2:
+            return [
+                (ctx.recv(peer, pattern(size)) == pattern(size, seed=peer)).all() for size in sizes for peer in (1, 0)
+            ]
+        for size in sizes:
+            array = pattern(size, seed=ctx.rank)
+            (ctx.send if size % 2 else ctx.lend)(2, array)
+        ctx.settle()
+
+    assert all(on(transport, program, 3)[2])
+
+
+def test_both_may_send_much_before_they_receive(transport):
+    size = 8 << 20
+
+    def program(ctx):
+        other = 1 - ctx.rank
+        ctx.send(other, np.full(size, ctx.rank, np.uint8))
+        ctx.lend(other, np.full(size, 10 + ctx.rank, np.uint8))
+        got = [ctx.recv(other, np.zeros(size, np.uint8)) for _ in range(2)]
+        ctx.settle()
+        return [(each.min(), each.max()) for each in got]
+
+    assert on(transport, program, 2) == [[(1, 1), (11, 11)], [(0, 0), (10, 10)]]
+
+
+def test_what_was_sent_may_be_changed_at_once(transport):
+    def program(ctx):
+        arrays = [np.full(size, 7, np.uint8) for size in (1, 100, 4 * SEGMENT)]
+        if ctx.rank:
+            return [ctx.recv(0, array).min() for array in arrays]
+        for array in arrays:
+            ctx.send(1, array)
+            array[:] = 0
+
+    assert on(transport, program, 2)[1] == [7, 7, 7]
+
+
+def test_what_was_lent_may_be_changed_once_it_is_settled(transport):
+    def program(ctx):
+        arrays = [np.full(size, 7, np.uint8) for size in (100, 8 * SEGMENT, 8 * SEGMENT + 1)]
+        if ctx.rank:
+            return [ctx.recv(0, array).min() for array in arrays]
+        for array in arrays:
+            ctx.lend(1, array)
+            ctx.settle()
+            array[:] = 0
+
+    assert on(transport, program, 2)[1] == [7, 7, 7]
+
+
+def test_what_was_lent_may_be_changed_once_an_answer_proves_that_it_was_read(transport):
+    def program(ctx):
+        array = np.arange(SEGMENT, dtype=np.int32)
+        if ctx.rank:
+            ctx.send(0, ctx.recv(0, array) * 10)
+            return None
+        ctx.lend(1, array)
+        ctx.recv_into(1, array)
+        ctx.settle()
+        return array
+
+    assert np.array_equal(on(transport, program, 2)[0], np.arange(SEGMENT) * 10)
+
+
+@every_send
+def test_what_comes_is_added_to_what_is_there(transport, send):
+    array = pattern(SEGMENT, np.float32)  # four segments
+
+    def program(ctx):
+        if ctx.rank:
+            getattr(ctx, send)(0, array * ctx.rank)
+            ctx.settle()
+            return None
+        into = np.full_like(array, 0.5)
+        ctx.recv_add(2, into)
+        ctx.recv_add(1, into)
+        return into
+
+    assert np.array_equal(on(transport, program, 3)[0], 3 * array + 0.5)
+
+
+# --- any of several ---
+
+
+def test_any_of_several_comes_with_who_sent_it_for_which_step_and_bucket_and_its_size(transport):
+    def program(ctx):
+        if ctx.rank:
+            ctx.place.step, ctx.place.bucket = 10 + ctx.rank, 20 + ctx.rank
+            ctx.send(0, np.full(ctx.rank, ctx.rank, np.float32))
+            return None
+        seen = []
+        for _ in range(3):
+            out = np.full(4, -1, np.float32)
+            seen.append((ctx.recv_any((1, 2, 3), out), out.tolist()))
+        return sorted(seen, key=lambda each: each[0].sender)
+
+    assert on(transport, program, 4)[0] == [
+        (Message(sender=1, step=11, bucket=21, size=1), [1, -1, -1, -1]),
+        (Message(sender=2, step=12, bucket=22, size=2), [2, 2, -1, -1]),
+        (Message(sender=3, step=13, bucket=23, size=3), [3, 3, 3, -1]),
+    ]
+
+
+def test_any_of_several_takes_all_of_everybody_in_their_order(transport):
+    count = 20
+
+    def program(ctx):
+        if ctx.rank:
+            for number in range(count):
+                ctx.send(0, np.array([number]))
+            return None
+        seen = {1: [], 2: [], 3: []}
+        for _ in range(3 * count):
+            out = np.zeros(1, int)
+            seen[ctx.recv_any((3, 1, 2), out).sender].append(out.item())
+        return seen
+
+    assert on(transport, program, 4)[0] == {rank: list(range(count)) for rank in (1, 2, 3)}
+
+
+def test_any_of_some_leaves_the_messages_of_others(transport):
+    def program(ctx):
+        if ctx.rank:
+            ctx.send(0, ZEROS + ctx.rank)
+            return None
+        first = ctx.recv_any((2,), ZEROS.copy()).sender
+        return first, ctx.recv(1, ZEROS)[0], ctx.recv_any((1, 3), ZEROS.copy()).sender
+
+    assert on(transport, program, 4)[0] == (2, 1.0, 3)
+
+
+# --- together ---
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_nobody_leaves_a_barrier_before_the_last_has_come(transport, n):
+    came = []
+
+    def program(ctx):
+        left = []
+        for turn in range(1, 4):
+            came.append(ctx.rank)
+            ctx.barrier()
+            left.append(len(came) >= turn * n)
+        return left
+
+    assert on(transport, program, n) == [[True] * 3] * n
+
+
+def synchronized(transport, strategy, n, size):
+    """The bytes that each rank holds after three steps, of gradients whose sum depends on the order."""
+
+    def program(ctx):
+        grad = np.random.default_rng(ctx.rank).standard_normal(size, np.float32)
+        for ctx.place.step in range(3):
+            strategy().synchronize(ctx, Bucket(grad, grad))
+            grad *= np.float32(1.1 + 0.1 * ctx.rank)
+        return grad.tobytes()
+
+    return on(transport, program, n)
+
+
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT), (3, SEGMENT + 99), (5, 997)])
+@pytest.mark.parametrize("strategy", [Star, Ring, Tree])
+def test_a_strategy_leaves_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
+    assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)

@@ -1,0 +1,234 @@
+"""How sockets of ZeroMQ begin and end: where they listen, what interrupts a wait, and what they leave behind."""
+
+import contextlib
+import gc
+import socket
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
+
+from common.context import Place
+from common.errors import ConfigError, DeadlineExceeded, PeerFailed, ProtocolError
+from common.transport.wire import SEGMENT
+from common.transport.zmq import IPC_PATH_BYTES, RECEIVE_AHEAD, ZmqEndpoint, ipc_address, tcp_address
+
+every_transport = pytest.mark.parametrize("transport", ZMQ)
+
+ZEROS = np.zeros(8, np.float32)
+# More than all queues on the way can hold, the operating system's too; and its last segment is short.
+MUCH = np.ones((2 * RECEIVE_AHEAD + 8) * SEGMENT + 1, np.uint8)
+
+
+class Folder:
+    """A rendezvous that keeps what is published, for itself alone."""
+
+    def __init__(self):
+        self.addresses = {}
+
+    def publish(self, addresses):
+        self.addresses = addresses
+
+
+# --- where it listens ---
+
+
+@pytest.mark.parametrize(
+    "interface", ["0.0.0.0", "::", "*", "", "localhost", "example.org", "192.0.2.1", "127.0.0.1:80", "127.0.0.1;", "lo"]
+)
+def test_tcp_listens_on_loopback_alone(interface):
+    with pytest.raises(ConfigError, match="loopback only") as caught:
+        tcp_address(interface)
+    assert repr(interface) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("interface", "address"),
+    [("127.0.0.1", "tcp://127.0.0.1:*"), ("127.0.0.2", "tcp://127.0.0.2:*"), ("::1", "tcp://[::1]:*")],
+)
+def test_tcp_takes_a_free_port_of_a_loopback_interface(interface, address):
+    assert tcp_address(interface)(0, 1) == address
+
+
+def listeners():
+    """The tcp ports at which this process listens, with their interface."""
+    connections = psutil.Process().net_connections(kind="inet")
+    return {each.laddr for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+def test_for_ipc_nothing_listens_on_tcp():
+    before = listeners()
+    with endpoints("ipc", 3):
+        assert listeners() == before
+
+
+def test_for_tcp_each_rank_listens_to_each_other_on_loopback_only():
+    before = listeners()
+    with endpoints("tcp", 3):
+        new = listeners() - before
+    assert len(new) == 6
+    assert {each.ip for each in new} == {"127.0.0.1"}
+
+
+def test_for_ipc_each_rank_has_a_socket_for_each_other_in_the_private_folder():
+    with private_folder() as folder, contextlib.closing(endpoint("ipc", folder, 1, 3)):
+        assert {path.name for path in folder.iterdir() if path.is_socket()} == {"1-0", "1-2"}
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
+    longest = Path("/" + "x" * (IPC_PATH_BYTES - len("/0-1") - 1))
+    assert ipc_address(longest)(0, 1) == f"ipc://{longest}/0-1"
+    with pytest.raises(ConfigError, match=r"too long .*107 bytes.*TMPDIR"):
+        ipc_address(longest)(10, 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        (ipc_address(Path("/" + "x" * 200)), ConfigError),
+        (lambda receiver, sender: "ipc:///no/such/folder/socket", ProtocolError),
+    ],
+    ids=["path too long", "no such folder"],
+)
+def test_an_endpoint_that_cannot_listen_says_so_and_leaves_nothing_open(address, error):
+    with pytest.raises(error):
+        ZmqEndpoint(Place(0), 2, address, Folder(), job=JOB, deadline=1.0)
+    gc.collect()  # an open context would warn
+
+
+# --- what ends a wait ---
+
+WAITS = {
+    "recv_into": lambda end: end.recv_into(1, ZEROS.copy()),
+    "recv_add": lambda end: end.recv_add(1, ZEROS.copy()),
+    "recv_any of one": lambda end: end.recv_any((1,), ZEROS.copy()),
+    "recv_any": lambda end: end.recv_any((1, 2), ZEROS.copy()),
+}
+
+
+def job_is_over(after):
+    """A watch that raises when it is called for the `after`th time."""
+    calls = iter(range(after - 1))
+
+    def watch():
+        if next(calls, None) is None:
+            raise PeerFailed("killed", rank=2, role="worker", stage="train", step=4)
+
+    return watch
+
+
+@every_transport
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_the_end_of_the_job_ends_a_blocked_receive(transport, wait):
+    killed = pytest.raises(PeerFailed, match="worker rank 2, stage train, step 4: killed")
+    with endpoints(transport, 3, deadline=3600.0, watch=job_is_over(after=2)) as (end, *_), killed:
+        wait(end)
+
+
+@every_transport
+def test_the_end_of_the_job_ends_a_blocked_settle(transport):
+    with endpoints(transport, 2, deadline=3600.0, watch=job_is_over(after=2)) as (end, _):
+        end.lend(1, MUCH)
+        with pytest.raises(PeerFailed, match="rank 2"):
+            end.settle()
+
+
+@every_transport
+@pytest.mark.parametrize("call", ["send", "lend"])
+def test_the_end_of_the_job_ends_the_wait_for_a_peer_that_never_came(transport, call):
+    with private_folder() as folder:
+        end = endpoint(transport, folder, 0, 2, deadline=3600.0, watch=job_is_over(after=3))
+        with contextlib.closing(end), pytest.raises(PeerFailed, match="rank 2"):
+            getattr(end, call)(1, ZEROS)
+
+
+@every_transport
+def test_the_wait_for_a_peer_that_never_came_ends_at_the_deadline(transport):
+    with private_folder() as folder, contextlib.closing(endpoint(transport, folder, 0, 2, deadline=0.1)) as end:
+        with pytest.raises(DeadlineExceeded, match="for rank 1 to start") as caught:
+            end.send(1, ZEROS)
+        assert caught.value.peers == (1,)
+
+
+@every_transport
+@pytest.mark.parametrize("later", [None, 0, 1, 2**16 - 1, 2**16], ids=str)
+def test_settle_waits_until_all_that_was_lent_has_left_also_before_a_short_one(transport, later):
+    with endpoints(transport, 2, deadline=0.3) as (end, _):
+        end.lend(1, MUCH)
+        if later is not None:
+            end.lend(1, MUCH[:later])
+        with pytest.raises(DeadlineExceeded, match="rank 1 to take what was sent to it") as caught:
+            end.settle()
+        assert caught.value.peers == (1,)
+
+
+@every_transport
+def test_settle_returns_when_the_receiver_has_taken_it(transport):
+    with endpoints(transport, 2) as (end, peer):
+        end.lend(1, MUCH)
+        out = np.zeros_like(MUCH)
+        in_threads([end.settle, lambda: peer.recv_into(0, out)])
+        assert out.all()
+
+
+def test_settle_with_nothing_lent_returns_at_once():
+    with endpoints("ipc", 2, deadline=0.0) as (end, peer):
+        end.settle()
+        end.send(1, ZEROS)
+        end.settle()
+        peer.deadline = 10.0
+        peer.recv_into(0, ZEROS.copy())
+
+
+# --- what is left ---
+
+
+@every_transport
+@pytest.mark.parametrize("linger", [0.0, 0.2])
+def test_close_returns_even_if_nobody_takes_what_is_queued(transport, linger):
+    with endpoints(transport, 2) as (end, _):
+        end.send(1, MUCH)
+        end.lend(1, MUCH)
+        in_threads([lambda: end.close(linger=linger)])
+
+
+@every_transport
+def test_what_was_sent_last_still_leaves_within_the_linger(transport):
+    with endpoints(transport, 2) as (end, peer):
+        end.send(1, ZEROS + 1)
+        end.close(linger=10.0)
+        out = ZEROS.copy()
+        peer.recv_into(0, out)
+        assert out.all()
+
+
+@every_transport
+def test_close_twice_is_fine(transport):
+    with endpoints(transport, 2) as (end, _):
+        end.close()
+        end.close(linger=1.0)
+
+
+def test_closed_ipc_leaves_nobody_listening_and_its_folder_can_be_removed():
+    with private_folder() as folder:
+        ends = [endpoint("ipc", folder, rank, 3) for rank in range(3)]
+        ends[0].send(1, ZEROS)
+        assert len([path for path in folder.iterdir() if path.is_socket()]) == 6
+        for end in ends:
+            end.close()
+        for path in folder.glob("?-?"):
+            with socket.socket(socket.AF_UNIX) as knock, pytest.raises(ConnectionRefusedError):
+                knock.connect(str(path))
+    assert not folder.exists()
+
+
+def test_closed_tcp_leaves_no_port_open():
+    meeting = Folder()
+    end = ZmqEndpoint(Place(0), 2, tcp_address(), meeting, job=JOB, deadline=1.0)
+    host, _, port = meeting.addresses[1].removeprefix("tcp://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=10).close()
+    end.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=10)

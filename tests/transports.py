@@ -1,0 +1,84 @@
+"""Runs a program on any transport. On the real ones each rank is a thread of this process with sockets of its own."""
+
+import contextlib
+import tempfile
+import threading
+from pathlib import Path
+
+from common.context import Context, Place
+from common.errors import PeerFailed
+from common.rendezvous import Rendezvous, file_store
+from common.transport.virtual import simulate
+from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+
+JOB = 0x1122334455667788
+ZMQ = ("ipc", "tcp")
+TRANSPORTS = ("virtual", *ZMQ)
+
+
+@contextlib.contextmanager
+def private_folder():
+    """A folder whose path is short enough for sockets; fails if anything in it cannot be removed."""
+    with tempfile.TemporaryDirectory(prefix="sb-") as folder:
+        yield Path(folder)
+
+
+def address(transport, folder):
+    """Where a rank listens."""
+    return tcp_address() if transport == "tcp" else ipc_address(folder)
+
+
+def endpoint(transport, folder, rank, ranks, *, deadline=10.0, **more):
+    """The endpoint of one rank, listening."""
+    place = Place(rank)
+    meeting = Rendezvous(file_store(folder, ranks), place, deadline)
+    return ZmqEndpoint(place, ranks, address(transport, folder), meeting, job=JOB, deadline=deadline, **more)
+
+
+@contextlib.contextmanager
+def endpoints(transport, ranks, **more):
+    """The endpoints of all ranks; closed at the end, also after a failure."""
+    with private_folder() as folder, contextlib.ExitStack() as stack:
+        yield [_closed(stack, endpoint(transport, folder, rank, ranks, **more)) for rank in range(ranks)]
+
+
+def _closed(stack, each):
+    stack.callback(each.close)
+    return each
+
+
+def on(transport, program, ranks, *, deadline=10.0):
+    """What `program(ctx)` returns on each rank; raises the error that came first."""
+    if transport == "virtual":
+        return simulate(program, ranks, deadline=deadline).results
+    errors = []
+
+    def watch():
+        if errors:
+            raise PeerFailed("failed before", **Place(0).fields())
+
+    with endpoints(transport, ranks, deadline=deadline, watch=watch) as ends:
+        contexts = [Context(end, workers=ranks) for end in ends]
+        return in_threads([lambda ctx=ctx: program(ctx) for ctx in contexts], errors)
+
+
+def in_threads(calls, errors=None, timeout=60.0):
+    """What each call returns, each in a thread of its own; raises the error that came first."""
+    results, errors = [None] * len(calls), [] if errors is None else errors
+
+    def run(number):
+        try:
+            results[number] = calls[number]()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout)
+    hanging = [number for number, thread in enumerate(threads) if thread.is_alive()]
+    if errors:
+        raise errors[0]
+    assert not hanging, f"still running after {timeout} s: {hanging}"
+    return results
