@@ -61,16 +61,13 @@ class _Running:
 
     def report(self, rank: int) -> dict[str, Any] | None:
         """What `rank` has said at its end; None if it has not, or was killed."""
-        try:
-            report: dict[str, Any] = json.loads((self.home / f"report-{rank}.json").read_text())
-        except FileNotFoundError:
-            return None
-        return report
+        file = self.home / f"report-{rank}.json"
+        return json.loads(file.read_text()) if file.exists() else None
 
     def failed(self) -> list[int]:
         """The ranks that ended badly: with an exit code, or silently."""
-        ended = [rank for rank, process in enumerate(self.ranks) if process.exitcode is not None]
-        return [rank for rank in ended if self.ranks[rank].exitcode or self.report(rank) is None]
+        codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
+        return [rank for rank, code in codes.items() if code or (code == 0 and self.report(rank) is None)]
 
     def certain(self, failed: Sequence[int]) -> bool:
         """Whether one of `failed` did more than wait in vain, for which another is to blame."""
@@ -105,7 +102,7 @@ class Agent:
         self._stop()
 
     def _start(self) -> None:
-        with _signals_blocked():
+        with signals_deferred():
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         ipc_address(self._folder / "job-12345678")(MOST_PROCESSES, MOST_PROCESSES)
         self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
@@ -114,7 +111,7 @@ class Agent:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["experiments.rank"])
         resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
-        with _rank_environment(self.threads, self._folder):
+        with signals_deferred(), _rank_environment(self.threads, self._folder):
             forkserver.ensure_running()
         ready = self._context.Process(target=os.getpid, daemon=True)
         try:
@@ -124,7 +121,7 @@ class Agent:
             raise ConfigError("no rank can start: the fork server could not load torch, or was killed") from None
 
     def _stop(self) -> None:
-        with _signals_blocked():
+        with signals_deferred():
             # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
             if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
                 os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
@@ -154,7 +151,7 @@ class Agent:
         }
         (home / "job.json").write_text(json.dumps(order))
         try:
-            with _signals_blocked():
+            with signals_deferred():
                 for rank in range(total):
                     process = self._context.Process(
                         target=_enter_rank, args=(str(home), rank), name=f"rank-{rank}", daemon=True
@@ -177,7 +174,8 @@ class Agent:
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
                     error, trace = _first_error(running, failed, processes)
-                    running.board.abort(PeerFailed(error.cause, **_place(error)))
+                    place = {"rank": error.rank, "role": error.role, "stage": error.stage, "step": error.step}
+                    running.board.abort(PeerFailed(error.cause, **place))
                     give_up = time.monotonic() + GRACE
             if time.monotonic() > give_up:
                 _end(running.ranks)
@@ -193,10 +191,6 @@ def _enter_rank(home: str, rank: int) -> None:
     from experiments.rank import main  # torch: only in the ranks
 
     main(home, rank)
-
-
-def _place(error: RunError) -> dict[str, Any]:
-    return {"rank": error.rank, "role": error.role, "stage": error.stage, "step": error.step}
 
 
 def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
@@ -242,7 +236,7 @@ def _whereabouts(running: _Running, rank: int, processes: int) -> str:
 
 def _end(ranks: Sequence[BaseProcess]) -> None:
     """End every rank that is still there: ask, then kill. Returns within about a second."""
-    with _signals_blocked():
+    with signals_deferred():
         for act in (BaseProcess.terminate, BaseProcess.kill):
             left = [rank for rank in ranks if rank.exitcode is None]
             for rank in left:
@@ -256,13 +250,21 @@ def _end(ranks: Sequence[BaseProcess]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Let no Ctrl-C come in between; it is delivered afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+def signals_deferred() -> Iterator[None]:
+    """Let no Ctrl-C come in between; it is answered afterwards.
+
+    By handlers: a mask holds for one thread, and numpy has others, which the signal would then come in through.
+    """
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda which, frame: caught.append(which)) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 @contextlib.contextmanager

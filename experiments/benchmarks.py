@@ -31,14 +31,16 @@ AllReduceCall = Callable[[Array], object]
 
 def ring_against_gloo(workers: int = 4, repeats: int = 7) -> None:
     """A table of median milliseconds and the ratio gloo / ours: above 1, ours is faster."""
-    folder = tempfile.mkdtemp(prefix="syncbench-bench-")
     os.environ.update({**MALLOC, "OMP_NUM_THREADS": "1"})
-    context = multiprocessing.get_context("spawn")
-    ranks = [context.Process(target=_bench_rank, args=(rank, workers, folder, repeats)) for rank in range(workers)]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join()
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="syncbench-bench-") as folder:
+        ranks = [spawn.Process(target=_bench_rank, args=(rank, workers, folder, repeats)) for rank in range(workers)]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join()
+    if any(rank.exitcode for rank in ranks):
+        sys.exit("a rank of the benchmark failed")
 
 
 def _bench_rank(rank: int, workers: int, folder: str, repeats: int) -> None:

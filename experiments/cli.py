@@ -51,6 +51,7 @@ def run(argv: list[str]) -> int:
     except CheckFailed as error:
         return _say(error, 3)
     except KeyboardInterrupt as interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience does not change the answer
         print("syncbench: interrupted; all ranks have ended", file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:

@@ -18,7 +18,7 @@ from common.errors import ConfigError, RunError
 from common.job import Job
 from common.ledger import ledger_sha256
 from common.stages import STAGES
-from experiments.agent import Agent, Ended
+from experiments.agent import Agent, Ended, signals_deferred
 from experiments.config import Plan
 from experiments.environment import environment
 from experiments.progress import Status
@@ -72,7 +72,8 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         status = "partial"
         raise
     finally:
-        _write(folder / "summary.json", _summary(plan, folder, ended, status))
+        with signals_deferred():
+            _write(folder / "summary.json", _summary(plan, folder, ended, status))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)

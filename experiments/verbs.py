@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from common.errors import ConfigError
 from experiments.config import RunOptions, plan, writable_folder
 
 if TYPE_CHECKING:
@@ -150,14 +151,21 @@ def names(arguments: Namespace) -> int:
     from common.models import MODELS
     from experiments.registry import known, strategy_class
 
-    strategies = {name: strategy_class(name) for name in known()}
-    about = {name: (cls.__doc__ or "").strip().split("\n")[0] for name, cls in strategies.items()}
+    about: dict[str, str] = {}
+    traits: dict[str, dict[str, Any]] = {}
+    for name in known():
+        try:
+            cls = strategy_class(name)
+        except ConfigError as error:  # a plug-in that is broken does not take the others away
+            about[name] = " ".join(str(error).split())
+        else:
+            about[name] = (cls.__doc__ or "").strip().split("\n")[0]
+            traits[name] = dataclasses.asdict(cls.traits)
     if arguments.json:
-        traits = {name: dataclasses.asdict(cls.traits) for name, cls in strategies.items()}
         dump(
             {
                 "schema": 1,
-                "strategies": {name: {"about": about[name], **traits[name]} for name in strategies},
+                "strategies": {name: {"about": text, **traits.get(name, {})} for name, text in about.items()},
                 "models": {name: text for name, (_, text) in MODELS.items()},
                 "data": {name: info.about for name, info in DATASETS.items()},
             }
