@@ -1,0 +1,209 @@
+"""What agents leave behind is swept up, what belongs to others is not, and the right rank is blamed."""
+
+import fcntl
+import json
+import os
+import signal
+import tempfile
+from types import SimpleNamespace
+
+import pytest
+
+from common.board import Board
+from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
+from experiments import agent
+from experiments.agent import LOCK, MALLOC, Agent, sweep
+
+
+@pytest.fixture
+def tmpdir(tmp_path, monkeypatch):
+    """A private folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def left_behind(parent, name="syncbench-stale"):
+    """What the folder of a killed agent looks like."""
+    folder = parent / name
+    (folder / "job-1234").mkdir(parents=True)
+    (folder / "job-1234" / "board").write_bytes(b"board")
+    (folder / LOCK).touch()
+    return folder
+
+
+def test_the_folder_of_a_killed_agent_is_removed(tmpdir):
+    left_behind(tmpdir)
+    left_behind(tmpdir, "syncbench-another")
+    sweep()
+    assert list(tmpdir.iterdir()) == []
+
+
+def test_the_folder_of_a_living_agent_stays(tmpdir):
+    folder = left_behind(tmpdir)
+    with open(folder / LOCK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep()
+        assert (folder / "job-1234" / "board").exists()
+    sweep()
+    assert not folder.exists()
+
+
+def test_what_may_be_somebody_elses_stays(tmpdir, monkeypatch):
+    (tmpdir / "syncbench-no-lock").mkdir()
+    (tmpdir / "syncbench-a-file").touch()
+    left_behind(tmpdir, "another-program")
+    sweep()
+    assert len(list(tmpdir.iterdir())) == 3
+
+    foreign = left_behind(tmpdir)
+    monkeypatch.setattr(os, "getuid", lambda: foreign.stat().st_uid + 1)
+    sweep()
+    assert foreign.exists()
+
+
+def test_a_path_too_long_for_sockets_is_refused_before_anything_starts(tmpdir, monkeypatch):
+    folder = tmpdir / ("long" * 25)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(ConfigError, match="set TMPDIR to a short one"), Agent():
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_refused(tmpdir, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmpdir / "not there"))
+    with (
+        pytest.raises(ConfigError, match=r"temporary files cannot be set up: .*; set TMPDIR to another folder"),
+        Agent(),
+    ):
+        pass
+
+
+def test_ranks_get_few_threads_temporary_files_in_our_folder_and_no_interrupts(tmp_path, monkeypatch):
+    user_set, *ours = MALLOC
+    monkeypatch.setenv(user_set, "4711")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    before = dict(os.environ)
+    with agent._rank_environment(2, tmp_path):
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
+        assert os.environ["TMPDIR"] == str(tmp_path)
+        assert os.environ[user_set] == "4711"  # the user knows better
+        assert all(os.environ[name] == MALLOC[name] for name in ours)
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert dict(os.environ) == before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_an_interrupt_at_a_bad_moment_comes_afterwards():
+    done = []
+
+    def clean_up():
+        with agent.signals_deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        clean_up()
+    assert done == ["all of it"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A job of three workers and a server; `ends(rank, exitcode, report)` says how a rank has ended."""
+    board = Board(tmp_path / "board", 4, create=True)
+    running = agent._Running(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
+
+    def ends(rank, exitcode, report=None):
+        running.ranks[rank].exitcode = exitcode
+        if report is not None:
+            (tmp_path / f"report-{rank}.json").write_text(json.dumps(report))
+
+    def blamed():
+        return agent._first_error(running, running.failed(), processes=3)
+
+    yield SimpleNamespace(board=board, running=running, ends=ends, blamed=blamed)
+    board.close()
+
+
+def told(error, at, traceback=None, **changes):
+    """The report of a rank that ended with this error."""
+    return {"error": {**error.record(), **changes}, "at": at, "traceback": traceback}
+
+
+def waited(rank, peer):
+    return DeadlineExceeded(
+        f"waited 2 s for rank {peer}", rank=rank, role="worker", stage="synchronize", step=7, peers=[peer]
+    )
+
+
+def test_a_killed_rank_is_blamed_by_where_the_board_last_saw_it(job):
+    job.board.enter(3, 7, "update")
+    job.ends(3, -9)
+    error, trace = job.blamed()
+    assert error.record() == {
+        "type": "PeerFailed",
+        "rank": 3,
+        "role": "server",
+        "stage": "update",
+        "step": 7,
+        "cause": "killed by signal 9 (SIGKILL)",
+    }
+    assert trace is None
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_rank_that_ends_without_a_word_has_failed_whatever_its_exit_code(job, code):
+    job.ends(1, code)
+    assert job.running.failed() == [1]
+    assert str(job.blamed()[0]) == f"worker rank 1, stage setup, setup: ended with exit code {code} and said nothing"
+
+
+def test_a_rank_that_ends_well_has_not_failed(job):
+    job.ends(1, 0, {"bytes_to": {}, "at": 1.0})
+    assert job.running.failed() == []
+
+
+def test_a_death_comes_before_what_the_others_say_about_it(job):
+    job.ends(0, 1, told(waited(0, 2), at=1.0))
+    job.ends(2, -11)
+    assert (job.blamed()[0].rank, job.blamed()[0].cause) == (2, "killed by signal 11 (SIGSEGV)")
+
+
+def test_the_first_error_counts_and_brings_its_traceback(job):
+    bug = RunError("ZeroDivisionError: a bug", rank=2, role="worker", stage="train", step=3)
+    heard = PeerFailed("ZeroDivisionError: a bug", rank=2, role="worker", stage="train", step=3)
+    job.ends(0, 1, told(heard, at=2.0))
+    job.ends(2, 1, told(bug, at=1.0, traceback="the traceback", type="ZeroDivisionError"))
+    error, trace = job.blamed()
+    assert (error.record(), trace) == (bug.record(), "the traceback")
+
+
+def test_who_waited_in_vain_says_where_the_other_was(job):
+    job.board.enter(2, 6, "train")
+    job.ends(0, 1, told(waited(0, 2), at=1.0))
+    error, _ = job.blamed()
+    assert isinstance(error, DeadlineExceeded)
+    assert error.peers == (2,)
+    assert error.cause == "waited 2 s for rank 2; worker rank 2 was in stage train, step 6"
+
+
+def test_the_end_of_a_chain_of_waits_is_blamed_not_the_first_whose_deadline_passed(job):
+    job.ends(0, 1, told(waited(0, 1), at=1.0))
+    job.ends(1, 1, told(waited(1, 2), at=1.1))
+    error, _ = job.blamed()
+    assert (error.rank, error.peers) == (1, (2,))
+
+
+def test_where_all_wait_for_each_other_the_first_counts(job):
+    for rank in (2, 0, 1):
+        job.ends(rank, 1, told(waited(rank, (rank + 1) % 3), at=float(rank != 2)))
+    assert job.blamed()[0].rank == 2
+
+
+def test_only_waits_leave_open_who_is_to_blame(job):
+    job.ends(0, 1, told(waited(0, 1), at=1.0))
+    assert not job.running.certain([0])
+    job.ends(1, 1, told(RunError("a bug", rank=1, role="worker", stage="train", step=3), at=2.0))
+    assert job.running.certain([0, 1])
+    job.ends(2, -9)
+    assert job.running.certain([0, 2])

@@ -1,0 +1,161 @@
+"""Everything that is wrong with what was asked for is found before anything starts."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.data import DATASETS
+from common.errors import ConfigError
+from common.job import Job, OptimizerSpec
+from experiments.config import BATCH_PER_WORKER, MOST_PROCESSES, RunOptions, plan, sizes, writable_folder
+
+SAMPLES = DATASETS["digits"].train_samples
+
+
+def job(**options):
+    return plan(RunOptions(**options)).job
+
+
+def test_what_was_left_open_is_filled_in():
+    assert job(strategy="ring", workers=3, lr=0.5) == Job(
+        strategy="ring",
+        workers=3,
+        servers=0,
+        batch=3 * BATCH_PER_WORKER,
+        steps=200,
+        optimizer=OptimizerSpec("sgd", 0.5, 0.9),
+    )
+
+
+def test_a_parameter_server_has_one_server_unless_more_are_asked_for():
+    assert job(strategy="ps-bsp").servers == 1
+    assert job(strategy="ps-bsp", servers=3).servers == 3
+
+
+def test_strategies_without_servers_get_none():
+    assert job(strategy="ring").servers == job(strategy="ring", servers=0).servers == 0
+
+
+def test_single_is_one_process_with_everybodys_batch():
+    single, ring = (plan(RunOptions(strategy=name, workers=4)) for name in ("single", "ring"))
+    assert (single.processes, ring.processes) == (1, 4)
+    assert single.job.batch == ring.job.batch
+    assert single.job.workers == ring.job.workers
+
+
+def test_a_job_travels_as_json_values():
+    original = job(strategy="ps-bsp", hidden=(8, 4), lr=0.25)
+    assert Job.from_dict(original.to_dict()) == original
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"strategy": "rnig"}, "unknown strategy 'rnig': did you mean ring?"),
+        ({"model": "mpl"}, "unknown model 'mpl': did you mean mlp?"),
+        ({"data": "digit"}, "unknown data set 'digit': did you mean digits?"),
+        ({"data": "xyz"}, "unknown data set 'xyz': known: digits"),
+        ({"optimizer": "sdg"}, "unknown optimizer 'sdg': did you mean sgd?"),
+        ({"transport": "tpc"}, "unknown transport 'tpc': did you mean tcp"),
+        ({"workers": 0}, "--workers is 0: give a whole number from 1"),
+        ({"workers": -2}, "--workers is -2: give a whole number from 1"),
+        ({"workers": SAMPLES + 1}, f"{SAMPLES + 1} "),
+        ({"workers": MOST_PROCESSES + 1}, f"at most {MOST_PROCESSES}"),
+        ({"strategy": "ps-bsp", "servers": MOST_PROCESSES}, f"at most {MOST_PROCESSES}"),
+        ({"steps": 0}, "--steps is 0: give a whole number from 1"),
+        ({"threads": 0}, "--threads is 0: give a whole number from 1"),
+        ({"lr": 0.0}, "--lr is 0: give a number above 0"),
+        ({"lr": -1.0}, "--lr is -1: give a number above 0"),
+        ({"lr": math.nan}, "--lr is nan: give a number above 0"),
+        ({"lr": math.inf}, "--lr is inf: give a number above 0"),
+        ({"deadline": -1.0}, "--deadline is -1: give a number above 0"),
+        ({"deadline": math.nan}, "--deadline is nan: give a number above 0"),
+        ({"momentum": 1.0}, "--momentum is 1: give a number from 0 to below 1"),
+        ({"momentum": math.nan}, "--momentum is nan: give a number from 0 to below 1"),
+        ({"seed": -1}, "--seed is -1: give a whole number from 0"),
+        ({"seed": 1 << 64}, "give a whole number from 0 to below 2**64"),
+        ({"hidden": ()}, "--hidden needs at least one layer"),
+        ({"hidden": (8, 0)}, "--hidden needs at least one layer"),
+        ({"strategy": "ring", "servers": 2}, "strategy 'ring' has no servers"),
+        ({"strategy": "ps-bsp", "servers": 0}, "--servers is 0"),
+        ({"strategy": "ps-bsp", "servers": -1}, "--servers is -1"),
+        ({"transport": "tcp", "interface": "0.0.0.0"}, "loopback only"),
+        ({"transport": "tcp", "interface": "eth0"}, "loopback only"),
+        ({"batch": 0}, "--batch is 0: give a whole number from 1"),
+        ({"batch": -4}, "--batch is -4: give a whole number from 1"),
+        ({"workers": 4, "batch": 10}, "--batch 10 does not divide among 4 workers: 8 or 12 does"),
+        ({"workers": 4, "batch": 2}, "--batch 2 does not divide among 4 workers: 4 does"),
+        ({"workers": 4, "batch": 4000}, f"at most --batch {SAMPLES // 4 * 4}"),
+        ({"strategy_options": {"every": 3}}, "strategy 'ring' has no option --strategy.every"),
+        ({"strategy_options": {"every": math.nan}}, "--strategy.every: nan is neither"),
+        ({"strategy_options": {"every": {1, 2}}}, "--strategy.every: {1, 2} is neither"),
+    ],
+)
+def test_a_mistake_is_refused_with_what_is_wrong_and_what_would_be_right(options, complaint):
+    with pytest.raises(ConfigError) as refused:
+        plan(RunOptions(**options))
+    assert complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_seed_that_is_accepted_is_one_that_torch_takes():
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job(seed=(1 << 64) - 1).seed)
+
+
+@given(workers=st.integers(1, 64), batch=st.integers(1, 2 * SAMPLES))
+def test_a_batch_is_accepted_exactly_if_every_worker_gets_the_same_share_of_what_there_is(workers, batch):
+    fits = batch % workers == 0 and batch // workers <= SAMPLES // workers
+    try:
+        accepted = job(workers=workers, batch=batch).batch == batch
+    except ConfigError:
+        accepted = False
+    assert accepted == fits
+
+
+@pytest.mark.parametrize(
+    ("given_", "layers"),
+    [
+        ("64", (64,)),
+        ("256,128", (256, 128)),
+        (" [256, 128] ", (256, 128)),
+        ("(64,)", (64,)),
+        (64, (64,)),
+        ([256, 128], (256, 128)),
+        ((256,), (256,)),
+    ],
+)
+def test_layer_sizes_are_read_from_text_number_or_list(given_, layers):
+    assert sizes(given_) == layers
+
+
+@pytest.mark.parametrize("junk", ["junk", "", "12,,3", "-5", "1.5", "8 4", "1e3", [64, "x"], [64, 1.5], None])
+def test_anything_else_is_no_layer_sizes(junk):
+    with pytest.raises(ValueError, match="whole numbers"):
+        sizes(junk)
+
+
+def test_the_folder_for_results_is_made_and_nothing_is_left_in_it(tmp_path):
+    folder = writable_folder(tmp_path / "a" / "b")
+    assert folder == tmp_path / "a" / "b"
+    assert list(folder.iterdir()) == []
+    assert writable_folder(folder) == folder
+
+
+@pytest.mark.parametrize("below", ["", "below", "far/below"])
+def test_a_file_in_the_way_of_the_folder_for_results_is_refused(tmp_path, below):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ConfigError, match=f"results cannot be written to {file}.*; give another --results folder"):
+        writable_folder(file / below)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_name_is_no_folder(nothing):
+    with pytest.raises(ConfigError, match="--results is empty"):
+        writable_folder(nothing)

@@ -1,0 +1,158 @@
+"""Models have the layers that were asked for, the same first bits everywhere, and live in two flat vectors."""
+
+import copy
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from common.models import MODELS, build
+from common.models.flat import FlatModel
+
+SHAPE, CLASSES = (1, 8, 8), 10
+every_model = pytest.mark.parametrize("name", sorted(MODELS))
+
+
+def flat(name="mlp", hidden=(16,), seed=0, **more):
+    return FlatModel(build(name, SHAPE, CLASSES, hidden, seed), **more)
+
+
+def inputs(n=5):
+    return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+# --- models by name ---
+
+
+@every_model
+@pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 10), ((3, 9, 7), 4)])
+def test_a_model_gives_one_logit_for_each_class(name, shape, classes):
+    model = build(name, shape, classes, (16,), 0)
+    assert model(torch.zeros(5, *shape)).shape == (5, classes)
+
+
+@pytest.mark.parametrize("hidden", [(), (64,), (32, 16), (8, 8, 8)])
+def test_the_hidden_layers_of_the_mlp_are_those_asked_for(hidden):
+    sizes = [math.prod(SHAPE), *hidden, CLASSES]
+    linear = [layer for layer in build("mlp", SHAPE, CLASSES, hidden, 0) if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == list(itertools.pairwise(sizes))
+    assert flat(hidden=hidden).size == sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+
+
+def test_without_relu_between_them_layers_would_be_one():
+    kinds = [type(layer) for layer in build("mlp", SHAPE, CLASSES, (8, 4), 0)]
+    assert kinds == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+
+
+def test_the_size_of_the_cnn_follows_from_its_layers():
+    convolutions = 16 * (9 + 1) + 32 * (16 * 9 + 1)
+    hidden, logits = 24 * (32 * 4 * 4 + 1), CLASSES * (24 + 1)
+    assert flat("cnn", hidden=(24,)).size == convolutions + hidden + logits
+
+
+@every_model
+def test_the_same_seed_gives_the_same_bits_and_another_gives_others(name):
+    one, same, other = flat(name, seed=5), flat(name, seed=5), flat(name, seed=6)
+    assert one.params.tobytes() == same.params.tobytes()
+    assert one.params.tobytes() != other.params.tobytes()
+
+
+@every_model
+def test_building_neither_takes_nor_gives_random_numbers(name):
+    before = torch.get_rng_state()
+    first = flat(name).params.tobytes()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert flat(name).params.tobytes() == first
+
+
+# --- flat views ---
+
+
+@every_model
+def test_flattening_keeps_every_value_in_the_order_of_the_parameters(name):
+    module = build(name, SHAPE, CLASSES, (16,), 0)
+    before = copy.deepcopy(module)
+    model = FlatModel(module)
+    expected = torch.cat([tensor.detach().reshape(-1) for tensor in before.parameters()])
+    assert model.module is module
+    assert model.size == expected.numel()
+    assert model.params.tolist() == expected.tolist()
+    assert torch.equal(module(inputs()), before(inputs()))
+
+
+def test_both_vectors_are_float32_and_the_gradient_begins_at_zero():
+    model = flat()
+    for vector in (model.params, model.grad):
+        assert vector.dtype == np.float32
+        assert vector.shape == (model.size,)
+        assert vector.flags.c_contiguous
+    assert not model.grad.any()
+
+
+@every_model
+def test_what_is_written_to_the_vector_is_what_the_model_computes_with(name):
+    model, other = flat(name, seed=0), flat(name, seed=1)
+    assert not torch.equal(model.module(inputs()), other.module(inputs()))
+    model.params[:] = other.params
+    assert torch.equal(model.module(inputs()), other.module(inputs()))
+
+
+@every_model
+def test_what_is_written_to_the_model_is_in_the_vector(name):
+    model = flat(name)
+    with torch.no_grad():
+        for number, tensor in enumerate(model.module.parameters()):
+            tensor.fill_(number)
+    sizes = [tensor.numel() for tensor in model.module.parameters()]
+    assert np.array_equal(model.params, np.repeat(np.arange(len(sizes)), sizes))
+
+
+@every_model
+def test_gradients_land_in_the_vector_and_add_up_there(name):
+    module = build(name, SHAPE, CLASSES, (16,), 0)
+    plain, model = copy.deepcopy(module), FlatModel(module)
+    plain(inputs()).square().sum().backward()
+    expected = torch.cat([tensor.grad.reshape(-1) for tensor in plain.parameters()]).numpy()
+    memory = model.grad.ctypes.data
+    for times in (1, 2):
+        model.module(inputs()).square().sum().backward()
+        np.testing.assert_allclose(model.grad, times * expected, rtol=1e-5, atol=1e-4)
+    assert model.grad.ctypes.data == memory
+    assert expected.any()
+
+
+def test_a_gradient_written_to_the_vector_is_the_tensors_own():
+    model = flat()
+    model.grad[:] = np.arange(model.size)
+    grads = torch.cat([tensor.grad.reshape(-1) for tensor in model.module.parameters()])
+    assert grads.tolist() == list(range(model.size))
+
+
+def test_the_vectors_lie_in_the_memory_that_was_given():
+    given = []
+
+    def alloc(shape, dtype):
+        given.append(np.zeros(shape, dtype))
+        return given[-1]
+
+    model = flat(alloc=alloc)
+    assert [model.params is given[0], model.grad is given[1], len(given)] == [True, True, 2]
+
+
+def test_only_float32_can_be_flattened():
+    with pytest.raises(ValueError, match="only float32"):
+        FlatModel(nn.Linear(2, 3).double())
+
+
+@given(st.lists(st.lists(st.integers(1, 4), max_size=3), max_size=5))
+def test_tensors_of_any_shapes_lie_one_after_the_other(shapes):
+    module = nn.ParameterList([torch.full(shape, float(number)) for number, shape in enumerate(shapes)])
+    model = FlatModel(module)
+    assert np.array_equal(model.params, np.repeat(np.arange(len(shapes)), [math.prod(shape) for shape in shapes]))
+    assert [list(tensor.shape) for tensor in module] == shapes

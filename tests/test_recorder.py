@@ -1,0 +1,128 @@
+"""What is recorded is there, in whole lines, whatever happens next; and nothing else is touched."""
+
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.recorder import Recorder, StepRecord
+from common.stages import STAGES
+
+SECONDS = dict(zip(STAGES, (0.5, 0.25, 0.125, 2.0, 4.0, 8.0), strict=True))
+WORKER = StepRecord(3, "worker", 1, began=100.5, ended=115.375, seconds=SECONDS, loss=2.5, samples=["ab", "cd"])
+SERVER = StepRecord(0, "server", 4, began=101.0, ended=102.0, seconds=SECONDS)
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+MOMENTS = st.floats(0.0, 1e6)
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    recorder = Recorder(tmp_path / "0.jsonl")
+    yield recorder
+    recorder.close()
+
+
+# --- records ---
+
+
+def test_a_workers_record_says_step_rank_loss_samples_and_times():
+    assert json.loads(WORKER.line()) == {
+        "step": 3,
+        "worker": 1,
+        "loss": 2.5,
+        "samples": ["ab", "cd"],
+        "began": 100.5,
+        "ended": 115.375,
+        "seconds": SECONDS,
+    }
+
+
+def test_a_servers_record_has_neither_loss_nor_samples():
+    row = json.loads(SERVER.line())
+    assert (row["step"], row["server"], row["loss"], row["samples"]) == (0, 4, None, [])
+    assert "worker" not in row
+
+
+def test_times_are_counted_from_the_epoch_and_stages_are_not():
+    row = json.loads(WORKER.line(epoch=100.0))
+    assert (row["began"], row["ended"]) == (0.5, 15.375)
+    assert row["seconds"] == SECONDS
+
+
+@given(st.integers(-2, 2**62), st.integers(0, 2**16), MOMENTS, st.lists(MOMENTS, min_size=6, max_size=6), FINITE)
+def test_a_record_is_one_line_of_json_whatever_its_numbers(step, rank, moment, seconds, loss):
+    record = StepRecord(step, "worker", rank, moment, moment, dict(zip(STAGES, seconds, strict=True)), loss, ["ab"] * 9)
+    line = record.line()
+    row = json.loads(line)
+    assert line.count("\n") == 1
+    assert line.endswith("}\n")
+    assert (row["step"], row["worker"], row["loss"], row["samples"]) == (step, rank, loss, ["ab"] * 9)
+    assert list(row["seconds"].values()) == pytest.approx(seconds, abs=1e-7)
+
+
+# --- the file ---
+
+
+def test_every_record_is_a_line_in_order_that_can_be_read_at_once(recorder):
+    for count, record in enumerate((WORKER, SERVER, WORKER), start=1):
+        recorder.write(record)
+        assert recorder.path.read_text().count("\n") == count
+    assert recorder.path.read_text() == WORKER.line() + SERVER.line() + WORKER.line()
+
+
+def test_the_file_counts_from_its_epoch(tmp_path):
+    recorder = Recorder(tmp_path / "0.jsonl", epoch=100.0)
+    recorder.write(WORKER)
+    recorder.close()
+    assert recorder.path.read_text() == WORKER.line(100.0)
+
+
+def test_each_record_is_one_call_to_the_operating_system(recorder, monkeypatch):
+    written = []
+    monkeypatch.setattr(os, "write", lambda fd, line: written.append(line) or len(line))
+    for record in (WORKER, SERVER):
+        recorder.write(record)
+    assert written == [WORKER.line().encode(), SERVER.line().encode()]
+
+
+def test_an_existing_file_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "0.jsonl"
+    path.write_text("precious\n")
+    with pytest.raises(FileExistsError):
+        Recorder(path)
+    assert path.read_text() == "precious\n"
+
+
+def test_a_link_to_nowhere_is_refused_too(tmp_path):
+    link = tmp_path / "0.jsonl"
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        Recorder(link)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_is_an_error(recorder):
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.dup2(full, recorder._fd)
+    finally:
+        os.close(full)
+    with pytest.raises(OSError, match="No space left"):
+        recorder.write(WORKER)
+
+
+def test_a_disk_that_had_room_for_half_a_record_is_an_error(recorder, monkeypatch):
+    monkeypatch.setattr(os, "write", lambda fd, line: len(line) - 1)
+    with pytest.raises(OSError, match=r"0\.jsonl: no room for a whole row"):
+        recorder.write(WORKER)
+
+
+def test_a_closed_recorder_lets_go_of_its_file(tmp_path):
+    recorder = Recorder(tmp_path / "0.jsonl")
+    fd = recorder._fd
+    recorder.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)

@@ -1,0 +1,119 @@
+"""The verbs that only read: their answers, for people and as JSON, and their exit codes."""
+
+import json
+import re
+import signal
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from runs import write_run
+
+from common.data import DATASETS
+from common.models import MODELS
+from experiments import registry
+from experiments.cli import run
+from experiments.registry import BUILTIN
+from experiments.verbs import DEMO
+
+
+@pytest.fixture
+def answer(capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run_it(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    yield run_it
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_list_names_everything_and_says_what_it_is(answer):
+    code, out, err = answer("list")
+    assert (code, err) == (0, "")
+    for name in [*BUILTIN, *MODELS, *DATASETS]:
+        assert re.search(rf"^  {name} +\S", out, re.MULTILINE)
+
+
+def test_list_as_json_says_what_each_strategy_promises(answer):
+    code, out, err = answer("list", "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert set(found["strategies"]) == set(BUILTIN)
+    assert found["strategies"]["ps-bsp"]["servers"] is True
+    assert found["strategies"]["ring"]["consistency"] == "bsp"
+    assert (set(found["models"]), set(found["data"])) == (set(MODELS), set(DATASETS))
+
+
+@pytest.mark.parametrize("words", [("list",), ("list", "--json")])
+def test_a_broken_plug_in_does_not_take_the_list_away(answer, monkeypatch, words):
+    broken = EntryPoint("broken", "not_installed_at_all:Strategy", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    code, out, err = answer(*words)
+    assert (code, err) == (0, "")
+    assert "ring" in out
+    assert "the module does not exist" in out
+
+
+def test_env_says_what_results_depend_on(answer):
+    code, out, err = answer("env", "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert {"python", "cpu", "cores", "commit", "versions"} <= set(found)
+    code, out, err = answer("env")
+    assert (code, err) == (0, "")
+    assert all(name in out for name in found)
+
+
+def test_demo_runs_strategies_that_exist():
+    assert set(DEMO) <= set(BUILTIN)
+    assert {"single", "noop"} <= set(DEMO)
+
+
+def test_runs_on_the_same_samples_are_compared(tmp_path, answer):
+    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring")]
+    code, out, err = answer("compare", *folders, "--json")
+    assert (code, err) == (0, "")
+    assert [one["verdict"] for one in json.loads(out)["runs"]] == ["reference", "same"]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",)])
+def test_a_folder_of_runs_stands_for_its_runs(tmp_path, answer, words):
+    folders = [write_run(tmp_path, "ring"), write_run(tmp_path, "single")]  # by name, which begins with the time
+    code, out, err = answer("compare", tmp_path, *words)
+    assert (code, err) == (0, "")
+    assert all(name in out for name in ("ring", "single"))
+    assert answer("compare", *folders, *words) == (code, out, err)
+
+
+def test_a_run_that_computed_something_else_fails_the_check(tmp_path, answer):
+    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", params=[3.0, 4.01])]
+    code, out, err = answer("compare", *folders, "--json")
+    assert (code, err) == (3, "")
+    assert [one["verdict"] for one in json.loads(out)["runs"]] == ["reference", "differs"]
+    assert answer("compare", *folders)[0] == 3
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",)])
+def test_runs_on_different_samples_are_refused_with_the_reason(tmp_path, answer, words):
+    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
+    code, out, err = answer("compare", *folders, *words)
+    assert (code, out) == (3, "")
+    assert err.startswith("syncbench: cannot compare: single and ring trained on different samples: seed 0 and 1")
+    assert err.count("\n") == 1
+
+
+def test_plots_are_png_and_svg_in_the_runs_own_folder_or_where_asked(tmp_path, answer):
+    folder = write_run(tmp_path, "ring")
+    code, out, err = answer("plot", folder, "--json")
+    assert (code, err) == (0, "")
+    files = [Path(name) for name in json.loads(out)["plots"]]
+    assert {file.suffix for file in files} == {".png", ".svg"}
+    assert {file.parent for file in files} == {folder / "plots"}
+    assert all(file.stat().st_size > 0 for file in files)
+
+    code, out, err = answer("plot", folder, "--out", tmp_path / "elsewhere")
+    assert (code, err) == (0, "")
+    assert sorted(map(Path, out.split())) == sorted((tmp_path / "elsewhere").iterdir())
