@@ -91,7 +91,8 @@ class WrongSeconds(Ring):
 
 class NeverReturns(PlantedSum):
     def all_reduce(self, ctx, x):
-        ctx.recv_into((ctx.rank + 1) % ctx.size, x)
+        if ctx.size > 1:
+            ctx.recv_into((ctx.rank + 1) % ctx.size, x)
 
 
 class Raises(PlantedSum):

@@ -19,7 +19,7 @@ LAYERS = {
 
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
-    "zmq": ["common.transport"],
+    "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends"],
     "matplotlib": ["experiments.plots"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
