@@ -1,0 +1,253 @@
+"""The clock of virtual time: runs whichever rank or message comes next, one greenlet a rank."""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import greenlet
+
+from common.context import EMPTY, Array, Place
+from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
+from common.transport.network import Delay, Drop, Fault, Kill, Network
+
+
+@dataclass(eq=False, slots=True)
+class Packet:
+    """A message on its way. `data` is the sender's own array until `settle` if `checksum` is set, else a copy."""
+
+    pipe: Pipe
+    seq: int
+    step: int
+    bucket: int
+    data: Array
+    checksum: int | None
+    error: PeerFailed | None = None  # set: the sender is gone
+    delivery: float = -1.0  # moment, once known
+    number: int = 0  # of its events: ties are for the message posted first
+    read: bool = False
+
+
+class Killed(BaseException):
+    """Thrown into a rank to end it."""
+
+
+@dataclass(eq=False, slots=True)
+class Pipe:
+    """One direction between two ranks. Delivered packets wait in `box`; it is short, so a list will do."""
+
+    src: int
+    dst: RankState
+    box: list[Packet] = field(default_factory=list)
+    sent: int = 0  # next sequence number
+    taken: int = 0  # expected sequence number
+    due: float = 0.0  # when the last message begins to arrive: a link keeps its order
+
+
+@dataclass(eq=False, slots=True)
+class RankState:
+    """The hub's book on one rank."""
+
+    place: Place
+    run: greenlet.greenlet = field(init=False)
+    pipes: dict[int, Pipe] = field(default_factory=dict)  # from each peer that has sent something
+    out: dict[int, Pipe] = field(default_factory=dict)  # to each peer that it has sent something
+    lent: list[Packet] = field(default_factory=list)
+    egress: float = 0.0  # busy until
+    ingress: float = 0.0
+    waits_for: tuple[int, ...] = ()
+    since: float = 0.0
+    ticket: int = 0  # of the wake-up it waits for; older ones are void
+    timer: bool = False  # has an entry in the hub's timers
+    alive: bool = True
+
+
+class Hub:
+    """The clock and the network: runs whichever rank or event comes next."""
+
+    def __init__(self, network: Network, faults: Sequence[Fault], deadline: float) -> None:
+        self.network = network
+        self.deadline = deadline
+        self.ranks: list[RankState] = []
+        self.now = 0.0
+        # (when, tie-breaker, rank, what): what is a packet that arrives, a ticket to wake up with, or an action
+        self.events: list[tuple[float, int, RankState, Packet | int | Callable[[RankState], None]]] = []
+        self.timers: list[tuple[float, int]] = []
+        self.count = 0
+        self.random = random.Random(network.seed)
+        self.kills = [fault for fault in faults if isinstance(fault, Kill)]
+        self.drops = [fault for fault in faults if isinstance(fault, Drop)]
+        self.delays = [fault for fault in faults if isinstance(fault, Delay)]
+        self.faulty = bool(faults)
+        self.errors: dict[int, BaseException] = {}
+        self.main = greenlet.getcurrent()
+        self.living = 0
+
+    def at(self, when: float, rank: RankState, what: Packet | int | Callable[[RankState], None]) -> None:
+        """Let `what` happen to `rank` at a moment."""
+        self.count += 1
+        heapq.heappush(self.events, (when, self.count, rank, what))
+
+    def loop(self) -> None:
+        """Run until every rank is done. Raises Deadlock."""
+        events = self.events
+        while self.living:
+            if self.timers and (self.faulty or events) and self._timer_is_next():
+                self._fire_timer()
+            elif events:
+                self.now, _, rank, what = heapq.heappop(events)
+                if type(what) is int:
+                    if rank.ticket == what and rank.alive:
+                        rank.run.switch()
+                elif type(what) is Packet:
+                    self._arrive(rank, what)
+                else:
+                    what(rank)  # type: ignore[operator]
+            else:
+                raise self._deadlock()
+
+    def _timer_is_next(self) -> bool:
+        return not self.events or self.timers[0][0] < self.events[0][0]
+
+    def _fire_timer(self) -> None:
+        when, number = heapq.heappop(self.timers)
+        rank = self.ranks[number]
+        rank.timer = False
+        if not (rank.alive and rank.waits_for):
+            return
+        if rank.since + self.deadline > when:
+            self._set_timer(rank)
+            return
+        self.now = when
+        self.throw(rank, self._too_late(rank, rank.waits_for))
+
+    def _too_late(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
+        names = " or ".join(f"rank {peer}" for peer in peers)
+        return DeadlineExceeded(f"waited {self.deadline:g} s for {names}", peers=peers, **rank.place.fields())
+
+    def _set_timer(self, rank: RankState) -> None:
+        rank.timer = True
+        heapq.heappush(self.timers, (rank.since + self.deadline, rank.place.rank))
+
+    def _deadlock(self) -> Deadlock:
+        stuck = [rank for rank in self.ranks if rank.alive]
+        lines = [
+            f"{rank.place.role} rank {rank.place.rank} ({step_name(rank.place.step)}) waits for "
+            + " or ".join(map(str, rank.waits_for))
+            for rank in stuck[:16]
+        ]
+        more = f"; and {len(stuck) - 16} more" if len(stuck) > 16 else ""
+        cause = f"deadlock at {self.now:g} s of virtual time: " + "; ".join(lines) + more
+        return Deadlock(cause, **stuck[0].place.fields())
+
+    # A rank's own calls: they run in its greenlet.
+
+    def pipe(self, src: int, dst: int) -> Pipe:
+        """The way from `src` to `dst`. ValueError if there is no such rank."""
+        pipe = self.ranks[src].out.get(dst)
+        if pipe is None:
+            self.check(src, (dst,))
+            pipe = self.ranks[src].out[dst] = self.ranks[dst].pipes[src] = Pipe(src, self.ranks[dst])
+        return pipe
+
+    def check(self, rank: int, peers: tuple[int, ...]) -> None:
+        """ValueError if one of them is no other rank of this job, or if there is none."""
+        if not peers:
+            raise ValueError("waiting for nobody: give at least one rank")
+        for peer in peers:
+            if not 0 <= peer < len(self.ranks) or peer == rank:
+                raise ValueError(f"rank {peer} is no peer of rank {rank}, of {len(self.ranks)} ranks")
+
+    def post(self, packet: Packet) -> None:
+        """Put a message on the network; returns at once."""
+        pipe, net = packet.pipe, self.network
+        sender = self.ranks[pipe.src]
+        start = max(self.now, sender.egress)
+        service = net.overhead + packet.data.nbytes / net.bandwidth
+        sender.egress = start + service
+        packet.seq = pipe.sent
+        pipe.sent += 1
+        arrival = start + net.latency
+        if net.jitter:
+            arrival += self.random.uniform(0.0, net.jitter)
+        if self.drops or self.delays:
+            src, dst = pipe.src, pipe.dst.place.rank
+            if any(fault.holds(src, dst, start) for fault in self.drops):
+                return
+            arrival += sum(fault.seconds for fault in self.delays if fault.holds(src, dst, start))
+        pipe.due = max(arrival, pipe.due)
+        self.at(pipe.due, pipe.dst, packet)
+        packet.number = self.count
+
+    def wait(self, rank: RankState, peers: tuple[int, ...]) -> None:
+        """Block `rank` until a packet from one of `peers` is delivered."""
+        rank.waits_for = peers
+        rank.since = self.now
+        if not rank.timer:
+            self._set_timer(rank)
+        self.main.switch()
+
+    def pause(self, rank: RankState, seconds: float) -> None:
+        """Let virtual time pass for one rank."""
+        if seconds > 0:
+            rank.ticket += 1
+            self.at(self.now + seconds, rank, rank.ticket)
+            self.main.switch()
+
+    # Events: they run in the hub.
+
+    def _arrive(self, rank: RankState, packet: Packet) -> None:
+        if not rank.alive:
+            return
+        if packet.delivery < 0:  # it begins to arrive
+            service = self.network.overhead + packet.data.nbytes / self.network.bandwidth
+            rank.ingress = packet.delivery = max(self.now, rank.ingress) + service
+            if packet.delivery > self.now:
+                heapq.heappush(self.events, (packet.delivery, packet.number, rank, packet))
+                return
+        packet.pipe.box.append(packet)
+        if packet.pipe.src in rank.waits_for:
+            rank.waits_for = ()
+            rank.ticket += 1
+            rank.run.switch()
+
+    def start(self, rank: RankState) -> None:
+        """Let a rank begin."""
+        rank.run.switch()
+
+    def throw(self, rank: RankState, error: BaseException) -> None:
+        """Raise `error` in a rank, whatever it waits for."""
+        rank.ticket += 1
+        rank.waits_for = ()
+        rank.run.throw(error)
+
+    def kill(self, rank: RankState) -> None:
+        """End a rank, if it still runs."""
+        if rank.alive:
+            self.throw(rank, Killed())
+
+    def gone(self, dead: RankState, error: PeerFailed) -> None:
+        """A rank failed: tell the others, behind everything that it sent before."""
+        place = dead.place
+        for other in self.ranks:
+            if other.alive:
+                pipe = self.pipe(place.rank, other.place.rank)
+                self.post(Packet(pipe, 0, place.step, place.bucket, EMPTY, None, error))
+
+
+def run(hub: Hub) -> None:
+    """Let the hub run to the end and leave no rank behind."""
+    hub.living = len(hub.ranks)
+    collecting = gc.isenabled()
+    gc.disable()  # many live objects, no garbage in cycles: with 1,024 ranks the collector would take a quarter
+    try:
+        hub.loop()
+    finally:
+        for rank in hub.ranks:
+            if rank.alive and rank.run:
+                rank.run.throw(greenlet.GreenletExit)
+        if collecting:
+            gc.enable()
