@@ -19,9 +19,24 @@ def digest(indices: NDArray[np.int64]) -> str:
     return hashlib.blake2b(indices.astype("<i8", copy=False).tobytes(), digest_size=16).hexdigest()
 
 
+class Ledger:
+    """The hash of a run, entry by entry, by step and then worker."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+
+    def add(self, step: int, worker: int, samples: str) -> None:
+        """Add the digest of what `worker` saw in `step`."""
+        self._total.update(f"{step} {worker} {samples}\n".encode())
+
+    def hexdigest(self) -> str:
+        """The hash so far."""
+        return self._total.hexdigest()
+
+
 def ledger_sha256(entries: Iterable[tuple[int, int, str]]) -> str:
     """The hash over all (step, worker, digest) of a run, in whatever order they come."""
-    total = hashlib.sha256()
-    for step, worker, samples in sorted(entries):
-        total.update(f"{step} {worker} {samples}\n".encode())
-    return total.hexdigest()
+    ledger = Ledger()
+    for entry in sorted(entries):
+        ledger.add(*entry)
+    return ledger.hexdigest()

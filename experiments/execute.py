@@ -16,15 +16,16 @@ import yaml
 from common.board import Status as RankStatus
 from common.errors import ConfigError, RunError
 from common.job import Job
-from common.ledger import ledger_sha256
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.config import Plan
 from experiments.environment import environment
 from experiments.progress import Status
-from experiments.results import SCHEMA, Run, load_run, stage_seconds_per_step
+from experiments.results import SCHEMA, Run, load_run
+from experiments.rows import Totals, add_up, last_steps
 
 Show = Callable[[Status], None]
+SOON_READ = 50 << 20  # bytes of step records that are read in about a second
 
 
 class RunFailed(Exception):
@@ -126,9 +127,9 @@ def warmup_steps(steps: int) -> int:
 
 def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, Any]:
     job = plan.job
-    run = Run(folder, {"batch": job.batch, "workers": job.workers})
-    rows = [run.rows.get(("worker", rank), ()) for rank in range(plan.processes)]
-    done = min(map(len, rows))
+    warmup = warmup_steps(job.steps)
+    files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
+    totals = _totals(files, warmup, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     complete = len(workers) == plan.processes
     return {
@@ -142,20 +143,20 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "servers": job.servers,
         "processes": plan.processes + job.servers,
         "steps": job.steps,
-        "steps_done": done,
+        "steps_done": totals.steps,
         "batch": job.batch,
         "seed": job.seed,
         "data": job.data,
         "model": job.model,
         "parameters": _parameters(folder),
         "transport": job.transport,
-        "samples_per_second": _samples_per_second(rows, done, job.batch),
-        "warmup_steps": warmup_steps(job.steps),
-        "final_loss": sum(row[done - 1]["loss"] for row in rows) / len(rows) if done else None,
+        "samples_per_second": _samples_per_second(totals, warmup, job.batch),
+        "warmup_steps": warmup,
+        "final_loss": totals.loss,
         "test_accuracy": workers[0]["test_accuracy"] if complete else None,
         "params_sha256": _each([worker["params_sha256"] for worker in workers], plan) if complete else [],
-        "ledger_sha256": _ledger(rows, plan, done),
-        "stage_seconds": {stage: mean * done for stage, mean in (stage_seconds_per_step(run) or {}).items()},
+        "ledger_sha256": totals.ledger_sha256,
+        "stage_seconds": totals.stage_seconds,
         **_traffic(plan, ended),
         "wall_seconds": ended.seconds,
         "error": ended.error.record() if ended.error is not None else _interrupted(status),
@@ -184,28 +185,18 @@ def _parameters(folder: Path) -> int | None:
     return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
 
 
-def _samples_per_second(rows: Sequence[Sequence[Any]], steps: int, batch: int) -> float | None:
+def _totals(files: Sequence[Path], warmup: int, *, whole: bool) -> Totals:
+    """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
+    if whole or sum(file.stat().st_size for file in files if file.exists()) < SOON_READ:
+        return add_up(files, warmup)
+    return Totals(steps=last_steps(files))
+
+
+def _samples_per_second(totals: Totals, warmup: int, batch: int) -> float | None:
     """Over the steps after the warm-up, from its last end to the very last one, over all workers."""
-    warm = warmup_steps(steps)
-    if steps <= warm:
+    if totals.warm is None:
         return None
-    began = max(row[warm - 1]["ended"] for row in rows) if warm else min(row[0]["began"] for row in rows)
-    return (steps - warm) * batch / float(max(row[steps - 1]["ended"] for row in rows) - began)
-
-
-def _ledger(rows: Sequence[Sequence[Any]], plan: Plan, steps: int) -> str | None:
-    """The ledger of the steps that every worker has done; one process may stand for all workers."""
-    if not steps:
-        return None
-    entries = []
-    for rank, row in enumerate(rows):
-        mine = range(plan.job.workers) if plan.traits.one_process else (rank,)
-        entries += [
-            (step, worker, samples)
-            for step in range(steps)
-            for worker, samples in zip(mine, row[step]["samples"], strict=True)
-        ]
-    return ledger_sha256(entries)
+    return (totals.steps - warmup) * batch / (totals.ended - totals.warm)
 
 
 def _each(values: list[Any], plan: Plan) -> list[Any]:
@@ -214,16 +205,17 @@ def _each(values: list[Any], plan: Plan) -> list[Any]:
 
 
 def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
-    """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to."""
-    ranks = plan.processes + plan.job.servers
-    sent, messages, received = [0] * ranks, [0] * ranks, [0] * ranks
-    for rank, report in enumerate(ended.reports):
-        if report is None or "error" in report:
-            continue
-        for to, count in report["bytes_to"].items():
-            sent[rank] += count
-            received[int(to)] += count
-        messages[rank] = sum(report["messages_to"].values())
+    """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
+
+    None where a rank did not live to report it; what was received is known only if all of them did.
+    """
+    ranks = range(plan.processes + plan.job.servers)
+    good = {rank: report for rank, report in enumerate(ended.reports) if report is not None and "error" not in report}
+    sent = [sum(good[rank]["bytes_to"].values()) if rank in good else None for rank in ranks]
+    messages = [sum(good[rank]["messages_to"].values()) if rank in good else None for rank in ranks]
+    received: list[int | None] = [None] * len(ranks)
+    if len(good) == len(ranks):
+        received = [sum(report["bytes_to"].get(str(to), 0) for report in good.values()) for to in ranks]
     return {
         name: {"per_worker": _each(values[: plan.processes], plan), "per_server": values[plan.processes :]}
         for name, values in (("bytes_sent", sent), ("messages_sent", messages), ("bytes_received", received))

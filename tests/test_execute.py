@@ -199,10 +199,10 @@ def test_a_run_that_failed_before_its_first_step_claims_nothing(tmp_path):
 
 def test_an_interrupted_run_is_partial(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        execute(planned(), FakeAgent(5, 4, raises=KeyboardInterrupt()), tmp_path, lambda status: None)
+        execute(planned(), FakeAgent(7, 6, raises=KeyboardInterrupt()), tmp_path, lambda status: None)
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["status"], summary["steps_done"]) == ("partial", 4)
+    assert (summary["status"], summary["steps_done"]) == ("partial", 6)
     assert summary["error"]["cause"] == "interrupted"
     assert math.isfinite(summary["samples_per_second"])
 
