@@ -11,6 +11,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -30,9 +31,12 @@ from common.job import Job
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
 
+START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
 TICK = 0.1  # seconds between two looks at the ranks
+FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
+ORPHANED = 255  # multiprocessing's exit code for a process whose fork server is gone
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
 PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
@@ -64,6 +68,14 @@ class _Running:
         file = self.home / f"report-{rank}.json"
         return json.loads(file.read_text()) if file.exists() else None
 
+    def complaint(self, rank: int) -> dict[str, Any] | None:
+        """What `rank` has said went wrong; None if it has said nothing of the kind."""
+        return (self.report(rank) or {}).get("error")
+
+    def all_reported(self) -> bool:
+        """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
+        return all((self.home / f"report-{rank}.json").exists() for rank in range(len(self.ranks)))
+
     def failed(self) -> list[int]:
         """The ranks that ended badly: with an exit code, or silently."""
         codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
@@ -71,8 +83,8 @@ class _Running:
 
     def certain(self, failed: Sequence[int]) -> bool:
         """Whether one of `failed` did more than wait in vain, for which another is to blame."""
-        reports = [self.report(rank) for rank in failed]
-        return any(report is None or report["error"]["type"] != "DeadlineExceeded" for report in reports)
+        complaints = [self.complaint(rank) for rank in failed]
+        return any(complaint is None or complaint["type"] != "DeadlineExceeded" for complaint in complaints)
 
 
 class Agent:
@@ -105,6 +117,7 @@ class Agent:
         with signals_deferred():
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         ipc_address(self._folder / "job-12345678")(MOST_PROCESSES, MOST_PROCESSES)
+        raise_file_limit()
         self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
@@ -116,21 +129,19 @@ class Agent:
         ready = self._context.Process(target=os.getpid, daemon=True)
         try:
             ready.start()  # comes back when torch is loaded: here a Ctrl-C may interrupt it, not so among the ranks
-            ready.join()
-        except EOFError:
+            ready.join(START)
+        except (EOFError, ConnectionError):
             raise ConfigError("no rank can start: the fork server could not load torch, or was killed") from None
 
     def _stop(self) -> None:
-        with signals_deferred():
-            # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
-            if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
-                os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
-            forkserver._forkserver._stop()  # type: ignore[attr-defined]
-            resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+        with signals_deferred(), contextlib.ExitStack() as undo:  # the last one entered goes first
             if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
+            undo.callback(resource_tracker._resource_tracker._stop)  # type: ignore[attr-defined]
+            undo.callback(_stop_fork_server)
             if self._lock is not None:
-                os.close(self._lock)
+                undo.callback(os.close, self._lock)  # ranks that nobody could end, end themselves
 
     def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
@@ -174,9 +185,10 @@ class Agent:
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
                     error, trace = _first_error(running, failed, processes)
-                    place = {"rank": error.rank, "role": error.role, "stage": error.stage, "step": error.step}
-                    running.board.abort(PeerFailed(error.cause, **place))
+                    running.board.abort(_as_seen_by_others(error))
                     give_up = time.monotonic() + GRACE
+            if give_up == float("inf") and running.all_reported():
+                give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
                 _end(running.ranks)
             statuses = [running.board.read(rank) for rank in range(processes)]
@@ -187,10 +199,21 @@ class Agent:
         return Ended(reports, error, trace, time.monotonic() - running.began)
 
 
+def _stop_fork_server() -> None:
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
+            os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
 def _enter_rank(home: str, rank: int) -> None:
     from experiments.rank import main  # torch: only in the ranks
 
     main(home, rank)
+
+
+def _as_seen_by_others(error: RunError) -> PeerFailed:
+    return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
 
 
 def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
@@ -200,10 +223,10 @@ def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tu
     """
     told: list[tuple[bool, float, dict[str, Any]]] = []
     for rank in failed:
-        report = running.report(rank)
-        if report is None:
+        report, complaint = running.report(rank), running.complaint(rank)
+        if report is None or complaint is None:
             return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
-        peers = report["error"].get("peers")
+        peers = complaint.get("peers") or ()
         told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
     first = min(told, key=lambda entry: entry[:2])[2]
     record = dict(first["error"])
@@ -222,6 +245,8 @@ def _role(rank: int, processes: int) -> str:
 
 def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
     cause = f"ended with exit code {exitcode} and said nothing"
+    if exitcode == ORPHANED:
+        cause = "lost with the fork server, which was killed"
     if exitcode < 0:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
@@ -265,6 +290,13 @@ def signals_deferred() -> Iterator[None]:
             signal.signal(number, handler)
         if caught:
             signal.raise_signal(caught[0])
+
+
+def raise_file_limit() -> None:
+    """Let this process and its ranks open as many files as they may: a rank needs about five for each peer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager

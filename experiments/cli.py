@@ -1,6 +1,6 @@
 """The command line: verbs, their options, exit codes. Everything heavy is imported by the verb that needs it.
 
-Exit codes: 0 fine, 1 the run failed, 2 bad usage, 3 a check failed, 130 interrupted.
+Exit codes: 0 fine, 1 the run failed, 2 bad usage, 3 a check failed, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ KINDS = {"float": "a number", "int": "a whole number", "str": "text", "bool": "t
 
 def run(argv: list[str]) -> int:
     """Run one command; returns its exit code. Errors are one line on standard error."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         options, argv = _strategy_options(argv)
         parser = _parser()
@@ -51,7 +52,6 @@ def run(argv: list[str]) -> int:
     except CheckFailed as error:
         return _say(error, 3)
     except KeyboardInterrupt as interrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience does not change the answer
         print("syncbench: interrupted; all ranks have ended", file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:
@@ -78,8 +78,11 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: as Ctrl-C, from elsewhere."""
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise Terminated
+def _interrupt(number: int, frame: object) -> None:
+    """The first signal is the last one heard: what follows is bounded, and must not be left half done."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _strategy_options(argv: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -146,7 +146,7 @@ def _batch(options: RunOptions) -> int:
     workers, samples = options.workers, DATASETS[options.data].train_samples
     if workers > samples:
         raise ConfigError(f"{workers} workers for the {samples} training samples of {options.data}: at most {samples}")
-    batch = BATCH_PER_WORKER * workers if options.batch is None else options.batch
+    batch = min(BATCH_PER_WORKER, samples // workers) * workers if options.batch is None else options.batch
     _at_least_one("batch", batch)
     if batch % workers:
         near = [batch - batch % workers, batch - batch % workers + workers]

@@ -98,7 +98,8 @@ class _Rank:
         self.job, self.board, self.place = job, board, place
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
-        self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
+        with _writing(place):
+            self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
         address = tcp_address(job.interface) if job.transport == "tcp" else ipc_address(home)
         ranks = order["processes"] + job.servers
         rendezvous = Rendezvous(file_store(home, ranks), place, job.deadline)
@@ -112,6 +113,7 @@ class _Rank:
         )
         self.totals = dict.fromkeys(STAGES, 0.0)
         self.steps_done = 0
+        self.sent: dict[str, Any] = {}
 
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
@@ -132,7 +134,7 @@ class _Rank:
         trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
         if self.place.rank == 0:
             self._save(trained.params)
-        return {**self._sent(), "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
+        return {**self.sent, "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
 
     def _save(self, params: Vector) -> None:
         part = self.results / "params.part"
@@ -149,13 +151,15 @@ class _Rank:
         return self._sent()
 
     def _sent(self) -> dict[str, Any]:
-        return {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
+        return {"bytes_to": dict(self.meter.bytes_to), "messages_to": dict(self.meter.messages_to)}
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
         with _writing(self.place):
             self.recorder.write(record)
         self.steps_done += 1
+        if self.steps_done == self.job.steps:  # what follows belongs to no step
+            self.sent = self._sent()
         for stage, seconds in record.seconds.items():
             self.totals[stage] += seconds
         self.board.done(self.place.rank, self.steps_done, record.loss or 0.0, list(self.totals.values()))

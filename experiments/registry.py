@@ -42,6 +42,8 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     if parts is None:
         raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
     module, attribute = parts.groups()
+    if name not in BUILTIN and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
     loaded = _import(name, module)
     try:
         found: Any = functools.reduce(getattr, attribute.split("."), loaded)
@@ -59,8 +61,6 @@ def strategy_class(name: str) -> type[SyncStrategy]:
 
 
 def _import(name: str, module: str) -> Any:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
             return importlib.import_module(module)
