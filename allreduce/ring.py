@@ -23,7 +23,7 @@ def ring(ctx: Context, x: Array) -> None:
     """Sum x over all ranks, in place. Blocks.
 
     A chunk lent in the reduce-scatter is overwritten in the all-gather by a sum that contains it: proof that it was
-    read.
+    read. What the all-gather lent is still on loan at the end: call `ctx.settle` before changing x.
     """
     n, rank = ctx.size, ctx.rank
     left, right = (rank - 1) % n, (rank + 1) % n

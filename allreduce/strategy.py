@@ -20,7 +20,10 @@ class AllReduce(SyncStrategy):
 
     @abstractmethod
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        """Replace x, shape (size,), by its sum over all workers, the same bits on each. In place; blocks."""
+        """Replace x, shape (size,), by its sum over all workers, the same bits on each. In place; blocks.
+
+        Parts of x may still be lent when it returns: `synchronize` settles that.
+        """
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Everyone takes the parameters of worker 0."""

@@ -20,7 +20,7 @@ from common.strategy import Link
 
 
 def tree(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, in place. Blocks."""
+    """Sum x over all ranks, in place. Blocks. x may still be on loan: call `ctx.settle` before changing it."""
     reduce(ctx, x)
     broadcast(ctx, x)
 

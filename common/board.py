@@ -17,9 +17,9 @@ from common.stages import STAGES
 
 _HEAD = struct.Struct("<i20sqB220s")  # culprit or -1, its stage, its step, is it a server, cause
 _SLOT = struct.Struct(f"<qiqd{len(STAGES)}d")  # step, stage, steps done, loss, seconds a stage so far
+_WHERE = struct.Struct("<qi")  # the first two of a slot
 _STAGES = ("setup", *STAGES, "finish")
 _CODE = {stage: code for code, stage in enumerate(_STAGES)}
-_STAGE_AT = 8  # offset of the stage in a slot
 HEAD_BYTES, SLOT_BYTES = 256, 128
 
 
@@ -55,11 +55,11 @@ class Board:
 
     def enter(self, rank: int, step: int, stage: str) -> None:
         """Say that `rank` now is in `stage` of `step`."""
-        struct.pack_into("<qi", self._map, self._at(rank), step, _CODE[stage])
+        _WHERE.pack_into(self._map, self._at(rank), step, _CODE[stage])
 
     def done(self, rank: int, steps: int, loss: float, stage_seconds: list[float]) -> None:
         """Say how far `rank` is: steps done, last loss, seconds in each of the six stages so far."""
-        struct.pack_into(f"<qd{len(STAGES)}d", self._map, self._at(rank) + 12, steps, loss, *stage_seconds)
+        struct.pack_into(f"<qd{len(STAGES)}d", self._map, self._at(rank) + _WHERE.size, steps, loss, *stage_seconds)
 
     def read(self, rank: int) -> Status:
         """The slot of `rank`."""

@@ -1,7 +1,8 @@
 """What a strategy may touch: who it is, its peers, and blocking messages between them.
 
 A `Context` is one rank's view of the job. Ranks 0 … W-1 are workers, W … W+S-1 are servers. Every call that blocks
-ends within `deadline` seconds, by returning or by raising a `RunError`.
+ends within `deadline` seconds (`barrier`: each of its rounds; `sleep`: when told), by returning or by raising a
+`RunError`: DeadlineExceeded, PeerFailed or ProtocolError.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ class Context:
 
     def barrier(self) -> None:
         """Return once every worker has called it: ⌈log₂n⌉ rounds of empty messages (dissemination barrier). Blocks."""
+        if self.rank not in self.workers:
+            raise ValueError(f"rank {self.rank} is a server: a barrier is the workers'")
         n, distance = len(self.workers), 1
         while distance < n:
             self.send((self.rank + distance) % n, EMPTY)

@@ -42,7 +42,7 @@ class Link:
     gamma: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bucket:
     """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,)."""
 

@@ -20,13 +20,13 @@ def serve(ctx: Context, params: Vector, consistency: BSP) -> None:
     Takes the first values from worker 0, sends them to all, then answers pushes with parameters.
     """
     mine = even(params.size, len(ctx.servers))[ctx.rank - ctx.servers.start]
-    weights = params[mine].copy()
+    weights = ctx.alloc(len(params[mine]), np.float32)
     ctx.recv_into(ctx.workers[0], weights)
     _reply(ctx, weights, ctx.workers)
     ctx.settle()  # `optimizer.step` will write to what was lent
 
     shard = Shard(weights, ctx.workers, ctx.optimizer(weights).step, consistency)
-    pushed = np.empty_like(weights)
+    pushed = ctx.alloc(weights.size, np.float32)
     ctx.place.enter("synchronize")
     while due := shard.may_push():
         message = ctx.recv_any(due, pushed)
@@ -42,5 +42,6 @@ def serve(ctx: Context, params: Vector, consistency: BSP) -> None:
 
 
 def _reply(ctx: Context, weights: Vector, workers: Iterable[int]) -> None:
+    """Lend the parameters. BSP writes to them only when all workers have pushed again, so have read them."""
     for worker in workers:
         ctx.lend(worker, weights)

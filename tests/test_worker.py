@@ -2,12 +2,14 @@
 
 import functools
 import hashlib
+import itertools
 
 import numpy as np
 import planted
 import pytest
 from jobs import ADAM, MOMENTUM, job, run
 
+from allreduce.single import Single
 from common.context import Context
 from common.data import load
 from common.errors import FINISH, SETUP, PeerFailed, RunError
@@ -161,21 +163,26 @@ def test_one_process_records_the_samples_of_all_workers():
 
 
 def test_a_worker_is_ready_when_all_are_and_before_it_has_trained():
-    moments, result = [], None
+    class SlowStart(planted.PlantedSum):
+        def setup(self, ctx, params):
+            super().setup(ctx, params)
+            ctx.sleep(float(ctx.rank))
 
-    def ready(ctx):
-        moments.append((ctx.rank, ctx.place.step, ctx.now()))
-
-    result = run(job("ring", steps=2), ready=ready, network=Network(latency=0.25))
-    assert sorted(rank for rank, _, _ in moments) == [0, 1, 2]
-    assert {step for _, step, _ in moments} == {SETUP}
-    began = [records[0].began for records in result.records]
-    assert sorted(moment for _, _, moment in moments) == sorted(began)
+    seen = []
+    run(job("", steps=2), make=SlowStart, ready=lambda ctx: seen.append((ctx.rank, ctx.place.step, ctx.now())))
+    assert sorted(seen) == [(rank, SETUP, 2.0) for rank in range(3)]
 
 
 def test_what_was_spent_before_the_first_step_belongs_to_no_step():
-    result = run(job("star", steps=1), network=Network(latency=0.25))
-    assert result.records[1][0].seconds["synchronize"] == pytest.approx(0.5)
+    def program(ctx):
+        clock = StageClock(itertools.count().__next__)  # each look at it takes a second
+        Worker(job("single", steps=3), ctx, Single(), clock).run(records.append)
+
+    records = []
+    simulate(program, 1)
+    first, *others = [each.seconds for each in records]
+    assert others == [first] * 2
+    assert min(first.values()) > 0
 
 
 def test_worker_0_alone_measures_accuracy_and_all_hash_their_parameters():

@@ -11,7 +11,7 @@ import pytest
 from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
 
 from common.context import Place
-from common.errors import ConfigError, DeadlineExceeded, PeerFailed, ProtocolError
+from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.transport.wire import SEGMENT
 from common.transport.zmq import IPC_PATH_BYTES, RECEIVE_AHEAD, ZmqEndpoint, ipc_address, tcp_address
 
@@ -88,7 +88,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
     ("address", "error"),
     [
         (ipc_address(Path("/" + "x" * 200)), ConfigError),
-        (lambda receiver, sender: "ipc:///no/such/folder/socket", ProtocolError),
+        (lambda receiver, sender: "ipc:///no/such/folder/socket", RunError),
     ],
     ids=["path too long", "no such folder"],
 )

@@ -29,7 +29,12 @@ class Message:
 
 
 class Endpoint(ABC):
-    """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call."""
+    """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call.
+
+    Calls raise ValueError for a rank that is no other rank of the job, or an array that cannot travel. Those that
+    block raise DeadlineExceeded, PeerFailed when the job is over, and ProtocolError when something else came than was
+    asked for; what they were to fill may then be half filled.
+    """
 
     def __init__(self, place: Place, deadline: float) -> None:
         self.place = place
@@ -37,7 +42,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     def send(self, to: int, array: Array) -> None:
-        """Send a copy of `array`; the caller may change it at once. Does not wait for the receiver."""
+        """Send a copy of `array`; the caller may change it at once. Waits only, at first, for the peer to be there."""
 
     @abstractmethod
     def lend(self, to: int, array: Array) -> None:

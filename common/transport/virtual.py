@@ -20,7 +20,7 @@ import greenlet
 import numpy as np
 
 from common.context import Array, Context, Optimizer, Place
-from common.errors import PeerFailed, ProtocolError, RunError
+from common.errors import PeerFailed, ProtocolError, RunError, step_name
 from common.strategy import Vector
 from common.transport.base import Endpoint, Message, as_bytes
 from common.transport.hub import Hub, Killed, Packet, Pipe, RankState, run
@@ -149,7 +149,7 @@ class VirtualEndpoint(Endpoint):
             or data.size != expected.size
             or data.dtype != expected.dtype
         ):
-            wanted = f"step {place.step}, bucket {place.bucket}, {expected.size} × {expected.dtype}"
+            wanted = f"{step_name(place.step)}, bucket {place.bucket}, {expected.size} × {expected.dtype}"
             raise self._unexpected(packet, wanted)
         del pipe.box[0]
         pipe.taken += 1
@@ -171,7 +171,7 @@ class VirtualEndpoint(Endpoint):
             raise ProtocolError(cause, **self.place.fields())
 
     def _unexpected(self, packet: Packet, wanted: str) -> ProtocolError:
-        got = f"step {packet.step}, bucket {packet.bucket}, {packet.data.size} × {packet.data.dtype}"
+        got = f"{step_name(packet.step)}, bucket {packet.bucket}, {packet.data.size} × {packet.data.dtype}"
         return ProtocolError(f"expected {wanted} from rank {packet.pipe.src}, got {got}", **self.place.fields())
 
 

@@ -27,6 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.errors import step_name
+
 MAGIC = b"sync"
 VERSION = 1
 SEGMENT = 4 << 20
@@ -62,7 +64,7 @@ class Header(NamedTuple):
 
     def __str__(self) -> str:
         name = DTYPES[self.dtype].name
-        return f"step {self.step}, bucket {self.bucket}, {self.length} bytes of {name} (segment {self.seq})"
+        return f"{step_name(self.step)}, bucket {self.bucket}, {self.length} bytes of {name} (segment {self.seq})"
 
 
 def dtype_code(dtype: np.dtype) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 import zmq
 
 from common.context import Array, Place
-from common.errors import ConfigError, DeadlineExceeded, ProtocolError
+from common.errors import ConfigError, DeadlineExceeded, ProtocolError, RunError, step_name
 from common.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.base import Endpoint, Message, as_bytes
@@ -103,19 +103,19 @@ class ZmqEndpoint(Endpoint):
         others = [rank for rank in range(peers) if rank != place.rank]
         try:
             addresses = {peer: self._bind(peer, address(place.rank, peer)) for peer in others}
+            rendezvous.publish(addresses)
         except zmq.ZMQError as error:
             self.close()
-            raise ProtocolError(f"cannot listen: {error}", **place.fields()) from None
-        except ConfigError:
+            raise RunError(f"cannot listen: {error}", **place.fields()) from None
+        except BaseException:
             self.close()
             raise
-        rendezvous.publish(addresses)
 
     def _bind(self, peer: int, address: str) -> str:
         socket = self._context.socket(zmq.PULL)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
-        socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # a stranger cannot make us reserve more than a segment
+        socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # for one frame of a stranger, at most
         socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
         socket.setsockopt(zmq.RCVTIMEO, int(SLICE * 1000))
         socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
@@ -205,7 +205,7 @@ class ZmqEndpoint(Endpoint):
             raise self._unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
         for offset in wire.segments(header.length):
             if offset:
-                following, frame = self._segment(sender)
+                following, frame = self._segment(sender, end)
                 if following != header._replace(seq=following.seq, offset=offset):
                     raise self._unexpected(sender, following, f"the rest of {header}")
             piece = np.frombuffer(frame.buffer, out.dtype)
@@ -217,16 +217,16 @@ class ZmqEndpoint(Endpoint):
         """Yield (index of its first element, elements) of each segment of the next message, if it is as `expected`."""
         place = self.place
         wanted = (wire.dtype_code(expected.dtype), place.step, place.bucket, expected.nbytes)
+        end = time.monotonic() + self.deadline
         for offset in wire.segments(expected.nbytes):
-            header, frame = self._segment(from_)
+            header, frame = self._segment(from_, end)
             if (header.dtype, header.step, header.bucket, header.length) != wanted or header.offset != offset:
-                names = f"step {place.step}, bucket {place.bucket}, {expected.nbytes} bytes of {expected.dtype}"
+                names = f"{step_name(place.step)}, bucket {place.bucket}, {expected.nbytes} bytes of {expected.dtype}"
                 raise self._unexpected(from_, header, names)
             yield offset // expected.itemsize, np.frombuffer(frame.buffer, expected.dtype)
 
-    def _segment(self, from_: int) -> tuple[wire.Header, zmq.Frame]:
-        """The next segment from `from_`. Blocks."""
-        end = time.monotonic() + self.deadline
+    def _segment(self, from_: int, end: float) -> tuple[wire.Header, zmq.Frame]:
+        """The next segment from `from_`. Blocks until `end` at most."""
         while (segment := self._read(from_)) is None:
             self._check(end, f"rank {from_}", (from_,))
         return self._in_order(from_, *segment)
