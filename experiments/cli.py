@@ -160,6 +160,7 @@ def _run() -> ArgumentParser:
 def _demo() -> ArgumentParser:
     parser = _plain("Train with every strategy, check that they computed the same thing, show a table and plots.")
     parser.add_argument("--steps", type=int, default=300, help="training steps of each")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is run, in turns with the others")
     _training(parser)
     return parser
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
+from types import MappingProxyType
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from common.stages import STAGES
+from experiments.repeats import Rates, clear_winner
 from experiments.results import (
     STAGE_COLOURS,
     Floats,
@@ -83,6 +85,7 @@ class _Series:
     label: str
     run: Run
     data: Any
+    rates: Sequence[float] = ()  # samples/s of all repeats, of which this run is the one in the middle
 
     @property
     def name(self) -> str:
@@ -113,16 +116,22 @@ def style(strategy: str) -> tuple[str, str]:
     return STYLES.get(strategy) or _OTHERS[zlib.crc32(strategy.encode()) % len(_OTHERS)]
 
 
-def plot_runs(runs: Sequence[Run], out_dir: str | Path, note: str = "") -> list[Path]:
+def plot_runs(
+    runs: Sequence[Run], out_dir: str | Path, note: str = "", rates: Rates = MappingProxyType({})
+) -> list[Path]:
     """Write each chart of `CHARTS` as PNG and SVG into `out_dir` (made if need be) and return the files.
 
-    Runs that lack what a chart needs are named in it. `note` is the footer, for example what the ranks share.
+    Runs that lack what a chart needs are named in it. `note` is the footer, for example what the ranks share; `rates`
+    are the samples/s of all repeats of a strategy, of which the run given is the one in the middle.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     files = []
     for name, chart in CHARTS.items():
-        series = [_Series(label, run, chart.read(run)) for label, run in zip(labels(runs), runs, strict=True)]
+        series = [
+            _Series(label, run, chart.read(run), rates.get(run.strategy, ()))
+            for label, run in zip(labels(runs), runs, strict=True)
+        ]
         with mpl.rc_context(_RC):
             figure = _figure(chart, series, note)
             for suffix, metadata in _FORMATS.items():
@@ -182,20 +191,31 @@ def _throughput(axes: Axes, series: list[_Series]) -> str:
     # One ceiling over everything is a line; where there are several, or it is not everyone's, it is a bar.
     line = ceilings[0] if len(ceilings) == 1 and all(ceiling(run, runs) for run in runs) else None
     bars = [s for s in series if s is not line]
+    repeats = max(len(s.rates) for s in series)
     for y, s in enumerate(bars):
+        axes.plot(s.rates, [y] * len(s.rates), "o", color="black", markersize=4, zorder=3)
         hollow: dict[str, Any] = {"facecolor": "white", "edgecolor": s.colour, "hatch": "////"}
         axes.barh(y, s.data, 0.68, **({"facecolor": s.colour} if s.contends else hollow))
         top = ceiling(s.run, runs) if s.contends else None  # nothing bounds the yardstick
-        _beside(axes, s.data, y, human_count(s.data) + (f"   {s.data / top:.0%} of the ceiling" if top else ""))
+        _beside(
+            axes,
+            max(s.data, *s.rates, 0),
+            y,
+            human_count(s.data) + (f"   {s.data / top:.0%} of the ceiling" if top else ""),
+        )
     _bands(axes, bars)
-    axes.set_xlim(0, 1.25 * series[0].data)
+    axes.set_xlim(0, 1.25 * max(max(s.data, *s.rates, 0) for s in series))
     axes.xaxis.set_major_formatter(_thousands)
-    axes.set_xlabel("samples per second without warm-up, one run a bar")
+    what = f"median of {repeats} interleaved repeats, each a dot" if repeats > 1 else "one run a bar"
+    axes.set_xlabel(f"samples per second without warm-up, {what}")
     if line:
         axes.axvline(line.data, color=line.colour, linestyle="--", zorder=0)
         text = f"{line.label}, no synchronisation: the ceiling, {human_count(line.data)}"
         axes.text(line.data, 1.01, text, ha="center", fontsize=9.5, transform=axes.get_xaxis_transform())
     best = next((s for s in bars if s.contends), None)
+    contenders = {s.run.strategy: s.rates for s in bars if s.contends and s.rates}
+    if best and len(contenders) > 1 and not clear_winner(contenders, best.run.strategy):
+        return f"No clear winner: {best.label} leads, but repeats overlap"
     return fastest({s.label: s.data for s in bars if s.contends}, ceiling(best.run, runs) if best else None)
 
 
@@ -267,7 +287,8 @@ def _draw_losses(axes: Axes, series: Sequence[_Series], against: Literal["sample
         if s.run.strategy == "single":
             axes.plot(x, y, color=s.colour, label=s.name, linewidth=8, alpha=0.2, zorder=1.5)
         else:
-            axes.plot(x, y, dashes, color=s.colour, label=s.label, **marks)
+            alone = " (each on its own samples)" if s.run.strategy == "noop" else ""
+            axes.plot(x, y, dashes, color=s.colour, label=s.label + alone, **marks)
             axes.plot(x, y, color=s.colour, linestyle="", markersize=8, mec="white", zorder=3, **marks)
     finite = np.concatenate([y[np.isfinite(y)] for y in smoothed.values()])
     low, high = float(finite.min()), float(finite.max())

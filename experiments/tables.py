@@ -244,7 +244,7 @@ def learning(final: Mapping[str, float]) -> str:
     best, worst = min(final, key=final.__getitem__), max(final, key=final.__getitem__)
     alike = sum(loss <= 1.02 * final[best] for loss in final.values())
     if alike == len(final):
-        return "From the same samples all strategies reach the same loss"
+        return "From the same samples all synchronous strategies reach the same loss"
     who = f"{best} reaches" if alike == 1 else f"{alike} of {len(final)} reach"
     return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
 
@@ -254,8 +254,8 @@ def learning_time(goal: float, reached: Mapping[str, float]) -> str:
     if not reached:
         return "Loss against time"
     best, worst = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
-    more = f", {worst} after {reached[worst]:.3g} s" if best != worst else ""
-    return f"{best} reaches a loss of {goal:.3g} after {reached[best]:.3g} s{more}"
+    more = f" to {reached[worst]:.3g} s ({worst}), one run each" if best != worst else ""
+    return f"A loss of {goal:.3g} after {reached[best]:.3g} s ({best}){more}"
 
 
 def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:

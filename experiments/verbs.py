@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from common.errors import ConfigError
+from common.errors import CheckFailed, ConfigError
 from experiments.config import RunOptions, plan, writable_folder
+from experiments.registry import strategy_class
 
 if TYPE_CHECKING:
     from experiments.config import Plan
@@ -45,8 +46,9 @@ def _execute(plans: Sequence[Plan], results: Path) -> list[Run]:
 
     runs = []
     with Agent(plans[0].job.threads) as agent:
-        for item in plans:
-            with Progress(item.job.strategy, item.job.steps, item.job.workers) as progress:
+        for number, item in enumerate(plans, 1):
+            title = item.job.strategy + (f" ({number}/{len(plans)})" if len(plans) > 1 else "")
+            with Progress(title, item.job.steps, item.job.workers) as progress:
                 runs.append(execute(item, agent, results, progress.update))
     return runs
 
@@ -78,44 +80,56 @@ def run(arguments: Namespace) -> int:
     else:
         _show([done])
         print(f"results: {done.path}")
+    replicas_as_promised([done])
     return 0
 
 
 def demo(arguments: Namespace) -> int:
-    """All strategies on the same work; table, check, limits, plots."""
+    """All strategies on the same work, in turns; table, check, limits, plots. Raises CheckFailed."""
     plans = []
+    if arguments.repeats < 1:
+        raise ConfigError(f"--repeats is {arguments.repeats}: give a whole number from 1")
     for name in DEMO:
-        changes = {"strategy": name} if name.startswith("ps-") else {"strategy": name, "servers": None}
-        plans.append(plan(_options(arguments, **changes)))
+        servers = arguments.servers if strategy_class(name).traits.servers else None
+        plans.append(plan(_options(arguments, strategy=name, servers=servers)))
     results = writable_folder(arguments.results)
     from experiments.execute import RunFailed, new_folder
+    from experiments.repeats import medians, same_bits, spread_line
 
     folder = new_folder(results, f"demo-w{arguments.workers}")
-    say(f"{', '.join(DEMO)}: {arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples each")
+    say(f"{arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples, in turns:")
+    say(f"{', '.join(DEMO)}, {arguments.repeats} times")
     try:
-        runs = _execute(plans, folder)
+        everything = _execute(plans * arguments.repeats, folder)
     except RunFailed as failure:
+        if arguments.json:
+            dump(dict(failure.run.summary))
         return _failed(failure)
     from experiments.plots import plot_runs
 
+    replicas_as_promised(everything)
+    same_bits(everything)
+    runs, rates = medians(everything)
     verdict = _verdicts(runs)
-    pictures = plot_runs(runs, folder / "plots", _limits(runs))
+    plot_runs(runs, folder / "plots", _limits(runs), rates)
     if arguments.json:
-        dump({"schema": 1, "results_dir": str(folder), **_compared(runs, verdict)})
+        dump({"schema": 1, "results_dir": str(folder), "samples_per_second": rates, **_compared(runs, verdict)})
     else:
         _show(runs)
+        print(f"repeats: {spread_line(rates)}")
         print(f"results: {folder}")
-        print(f"plots:   {', '.join(sorted(str(path) for path in pictures if path.suffix == '.png'))}")
+        print(f"plots:   {folder / 'plots'}")
     return _check(verdict)
 
 
 def compare(arguments: Namespace) -> int:
     """Existing runs beside each other. Raises CheckFailed if they did not train on the same samples."""
-    from experiments.equivalence import same_work
-    from experiments.results import find_runs
-
-    runs = find_runs(arguments.runs)
-    same_work(runs)
+    try:
+        runs = _comparable(arguments.runs)
+    except CheckFailed as refusal:
+        if arguments.json:
+            dump({"schema": 1, "comparable": False, "reason": str(refusal)})
+        raise
     verdict = _verdicts(runs)
     if arguments.json:
         dump({"schema": 1, **_compared(runs, verdict)})
@@ -129,10 +143,8 @@ def compare(arguments: Namespace) -> int:
 
 
 def plot(arguments: Namespace) -> int:
-    """Pictures of existing runs: into the one run's folder, or wherever --out says."""
-    from experiments.results import find_runs
-
-    runs = find_runs(arguments.runs)
+    """Pictures of existing runs: into the one run's folder, or wherever --out says. Raises CheckFailed, as compare."""
+    runs = _comparable(arguments.runs)
     out = arguments.out or Path(arguments.runs[0]) / "plots"
     writable_folder(out)
     from experiments.plots import plot_runs
@@ -197,6 +209,33 @@ def env(arguments: Namespace) -> int:
     return 0
 
 
+def _comparable(paths: Sequence[str]) -> list[Run]:
+    """The finished runs in `paths`, if they did the same work; the others are named and left out."""
+    from experiments.equivalence import same_work
+    from experiments.results import find_runs
+
+    runs = []
+    for run in find_runs(paths):
+        if run.status == "ok":
+            runs.append(run)
+        else:
+            say(f"left out: {run.path} ({run.status} after {run.summary.get('steps_done')} steps)")
+    if not runs:
+        raise CheckFailed("nothing to show: no run came to its end")
+    same_work(runs)
+    return runs
+
+
+def replicas_as_promised(runs: Sequence[Run]) -> None:
+    """Raises CheckFailed if a strategy that promises equal replicas left different ones."""
+    for run in runs:
+        if run.summary["replicas_equal"] and len(different := set(run.summary["params_sha256"])) > 1:
+            raise CheckFailed(
+                f"{run.strategy} promises equal replicas, but {len(different)} of {run.summary['workers']} workers "
+                "ended with parameters of their own (does all_reduce write into x, as x[:] = ... does?)"
+            )
+
+
 def _verdicts(runs: Sequence[Run]) -> list[Any]:
     from experiments.equivalence import verdicts
 
@@ -227,6 +266,7 @@ def _show(runs: Sequence[Run]) -> None:
 def _compared(runs: Sequence[Run], verdict: Sequence[Any]) -> dict[str, Any]:
     """Runs and verdicts as JSON values."""
     return {
+        "comparable": True,
         "limits": _limits(runs),
         "runs": [
             {**run.summary, "verdict": one.kind, "deviation": one.deviation}

@@ -170,7 +170,7 @@ def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
     for rank in range(4):
         write_rows(slow, rank, rows)
     plot_runs([load_run(slow)], tmp_path)
-    assert "star reaches a loss of 1.2 after 1.5 s" in texts(tmp_path / "loss_vs_seconds.svg")
+    assert "A loss of 1.2 after 1.5 s (star)" in texts(tmp_path / "loss_vs_seconds.svg")
 
 
 def test_repeats_and_options_of_one_strategy_are_told_apart(tmp_path):
