@@ -130,8 +130,10 @@ def check_strategy(
     servers: Sequence[int] | None = None,
     sizes: Sequence[int] | None = None,
     optimizer: Callable[[Vector], Optimizer] = SGD,
-) -> None:
-    """Check every promise of a strategy, for each number of workers and servers. Raises AssertionError.
+) -> int:
+    """Check every promise of a strategy, for each number of workers and servers; returns how many cases it passed.
+
+    Raises AssertionError, one line that names the case and the promise.
 
     `strategy` makes a fresh one: a class, or a function without arguments. `servers` is (0,), or (1, 2, 3) where the
     traits need them; `sizes`, in elements, are the awkward ones: none, one, about as many as workers, a prime, 1000.
@@ -140,6 +142,7 @@ def check_strategy(
         raise TypeError("check_strategy needs a class or a function that makes strategies: each rank gets a fresh one")
     traits = strategy().traits
     check_traits(traits)
+    passed = 0
     for n in (1,) if traits.one_process else workers:
         for s in servers if servers is not None else ((1, 2, 3) if traits.servers else (0,)):
             some = sorted({0, 1, n - 1, n, n + 1, PRIME, LARGE}) if sizes is None else sizes
@@ -152,6 +155,8 @@ def check_strategy(
             check_seconds(trial)
             for culprit in sorted({0, n - 1, n + s - 1}) if n + s > 1 else ():
                 check_death(replace(trial, steps=6), culprit)
+            passed += len(some) * len(cuts)
+    return passed
 
 
 def check_traits(traits: Traits) -> None:

@@ -128,15 +128,27 @@ def _plain(description: str) -> ArgumentParser:
     return parser
 
 
+class _Sizes:
+    """`sizes`, with a name that says something in --help."""
+
+    def __call__(self, given: str) -> tuple[int, ...]:
+        return sizes(given)
+
+    def __repr__(self) -> str:
+        return "sizes"
+
+
 def _training(parser: ArgumentParser) -> None:
     """The options that `run` and `demo` share."""
     parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
-    parser.add_argument("--servers", type=int | None, default=None, help="server processes of a parameter server: 1")
-    parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers: 32 a worker")
+    parser.add_argument(
+        "--servers", type=int | None, default=None, help="server processes; null: 1 if it has any"
+    )
+    parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
     parser.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}")
     parser.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
-    parser.add_argument("--hidden", type=sizes, default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
+    parser.add_argument("--hidden", type=_Sizes(), default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
     parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
     parser.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
     parser.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")

@@ -44,6 +44,8 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     module, attribute = parts.groups()
     if name not in BUILTIN and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
+    if module.endswith(".py"):
+        raise ConfigError(f"strategy {name!r}: write {module.removesuffix('.py')}:{attribute}, without .py")
     loaded = _import(name, module)
     try:
         found: Any = functools.reduce(getattr, attribute.split("."), loaded)

@@ -20,9 +20,11 @@ def here(tmp_path, monkeypatch):
     """A current folder of one's own, and no trace of the command line in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before, modules = signal.getsignal(signal.SIGTERM), set(sys.modules)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    modules = set(sys.modules)
     yield tmp_path
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     for name in set(sys.modules) - modules:
         if name.startswith("plugin_"):
             del sys.modules[name]

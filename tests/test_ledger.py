@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ledger import digest, ledger_sha256
+from common.ledger import Ledger, digest, ledger_sha256
 
 INDICES = st.lists(st.integers(0, 2**40), max_size=20)
 ENTRIES = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.sampled_from("ab")), max_size=20, unique=True)
@@ -49,3 +49,11 @@ def test_a_ledger_does_not_depend_on_the_order_in_which_entries_come(entries, ra
 @given(ENTRIES, ENTRIES)
 def test_ledgers_are_equal_for_equal_entries_alone(some, others):
     assert (ledger_sha256(some) == ledger_sha256(others)) == (sorted(some) == sorted(others))
+
+
+@given(ENTRIES)
+def test_a_ledger_may_be_added_up_entry_by_entry(entries):
+    ledger = Ledger()
+    for entry in sorted(entries):
+        ledger.add(*entry)
+    assert ledger.hexdigest() == ledger_sha256(entries)

@@ -10,24 +10,29 @@ import pytest
 from runs import write_run
 
 from common.data import DATASETS
+from common.errors import CheckFailed
 from common.models import MODELS
 from experiments import registry
 from experiments.cli import run
 from experiments.registry import BUILTIN
-from experiments.verbs import DEMO
+from experiments.results import load_run
+from experiments.verbs import DEMO, replicas_as_promised
+
+NOTHING = "nothing to show: no run came to its end"
 
 
 @pytest.fixture
 def answer(capsys):
     """Run a command line in this process: (exit code, standard output, standard error)."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run_it(*words):
         code = run([str(word) for word in words])
         return code, *capsys.readouterr()
 
     yield run_it
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_list_names_everything_and_says_what_it_is(answer):
@@ -100,9 +105,32 @@ def test_a_run_that_computed_something_else_fails_the_check(tmp_path, answer):
 def test_runs_on_different_samples_are_refused_with_the_reason(tmp_path, answer, words):
     folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
     code, out, err = answer("compare", *folders, *words)
-    assert (code, out) == (3, "")
-    assert err.startswith("syncbench: cannot compare: single and ring trained on different samples: seed 0 and 1")
-    assert err.count("\n") == 1
+    reason = "cannot compare: single and ring trained on different samples: seed 0 and 1"
+    assert (code, err) == (3, f"syncbench: {reason}\n")
+    refusal = {"schema": 1, "comparable": False, "reason": reason}
+    assert (json.loads(out) if "--json" in words else out) == (refusal if "--json" in words else "")
+
+
+@pytest.mark.parametrize("verb", ["compare", "plot"])
+def test_runs_that_did_not_end_are_named_and_left_out(tmp_path, answer, verb):
+    ended, cut = write_run(tmp_path, "ring"), write_run(tmp_path, "star", status="partial", ledger_sha256=None)
+    code, _, err = answer(verb, ended, cut)
+    assert code == 0
+    assert err == f"left out: {cut} (partial after 20 steps)\n"
+    assert answer(verb, cut)[::2] == (3, f"left out: {cut} (partial after 20 steps)\nsyncbench: {NOTHING}\n")
+
+
+def test_runs_on_different_samples_are_not_drawn_in_one_picture(tmp_path, answer):
+    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
+    assert answer("plot", *folders)[0] == 3
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_strategy_that_breaks_its_promise_of_equal_replicas_is_found_out(tmp_path):
+    fine = load_run(write_run(tmp_path, "ring"))
+    replicas_as_promised([fine, load_run(write_run(tmp_path, "noop", replicas_equal=False, params_sha256=["a", "b"]))])
+    with pytest.raises(CheckFailed, match=r"star promises equal replicas, but 2 of"):
+        replicas_as_promised([fine, load_run(write_run(tmp_path, "star", params_sha256=["a", "b"]))])
 
 
 def test_plots_are_png_and_svg_in_the_runs_own_folder_or_where_asked(tmp_path, answer):
