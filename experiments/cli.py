@@ -141,9 +141,7 @@ class _Sizes:
 def _training(parser: ArgumentParser) -> None:
     """The options that `run` and `demo` share."""
     parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
-    parser.add_argument(
-        "--servers", type=int | None, default=None, help="server processes; null: 1 if it has any"
-    )
+    parser.add_argument("--servers", type=int | None, default=None, help="server processes; null: 1 if it has any")
     parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
     parser.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}")
