@@ -97,8 +97,10 @@ def demo(arguments: Namespace) -> int:
     from experiments.repeats import medians, same_bits, spread_line
 
     folder = new_folder(results, f"demo-w{arguments.workers}")
-    say(f"{arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples, in turns:")
-    say(f"{', '.join(DEMO)}, {arguments.repeats} times")
+    say(
+        f"{', '.join(DEMO)}: {arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples, "
+        f"{arguments.repeats} times in turns"
+    )
     try:
         everything = _execute(plans * arguments.repeats, folder)
     except RunFailed as failure:

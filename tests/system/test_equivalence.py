@@ -12,7 +12,7 @@ TOLERANCE = 1e-4  # relative, after 50 steps with momentum
 
 def demo(box, workers, *words, steps=50):
     """All strategies on the same work: each one's summary, by name."""
-    options = ("--workers", workers, "--steps", steps, "--seed", 1, "--results", box.results, *words)
+    options = ("--workers", workers, "--steps", steps, "--seed", 1, "--repeats", 1, "--results", box.results, *words)
     done = box.run("demo", *options, "--json")
     assert (done.code, done.errors) == (0, done.errors[:1]), done.err
     return {run["strategy"]: run for run in done.json()["runs"]}
