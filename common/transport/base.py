@@ -90,3 +90,10 @@ def as_bytes(array: Array) -> NDArray[np.uint8]:
     if not array.flags.c_contiguous:
         raise ValueError(f"only contiguous arrays can be sent or received; this one has strides {array.strides}")
     return array.reshape(-1).view(np.uint8)
+
+
+def flat(array: Array) -> Array:
+    """A C-contiguous array in one dimension, without a copy. ValueError if it is strided."""
+    if not array.flags.c_contiguous:
+        as_bytes(array)  # says what is wrong
+    return array.reshape(-1)

@@ -12,7 +12,7 @@ import greenlet
 
 from common.context import EMPTY, Array, Place
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
-from common.transport.network import Delay, Drop, Fault, Kill, Network
+from common.transport.network import Delay, Drop, Fault, Kill, Network, holds
 
 
 @dataclass(eq=False, slots=True)
@@ -175,9 +175,9 @@ class Hub:
             arrival += self.random.uniform(0.0, net.jitter)
         if self.drops or self.delays:
             src, dst = pipe.src, pipe.dst.place.rank
-            if any(fault.holds(src, dst, start) for fault in self.drops):
+            if any(holds(fault, src, dst, start) for fault in self.drops):
                 return
-            arrival += sum(fault.seconds for fault in self.delays if fault.holds(src, dst, start))
+            arrival += sum(fault.seconds for fault in self.delays if holds(fault, src, dst, start))
         pipe.due = max(arrival, pipe.due)
         self.at(pipe.due, pipe.dst, packet)
         packet.number = self.count

@@ -45,10 +45,6 @@ class Drop:
     at: float = 0.0
     until: float = math.inf
 
-    def holds(self, src: int, dst: int, when: float) -> bool:
-        """Whether what `src` sends to `dst` at `when` is lost."""
-        return (self.src, self.dst) == (src, dst) and self.at <= when < self.until
-
 
 @dataclass(frozen=True, slots=True)
 class Delay:
@@ -60,9 +56,10 @@ class Delay:
     at: float = 0.0
     until: float = math.inf
 
-    def holds(self, src: int, dst: int, when: float) -> bool:
-        """Whether what `src` sends to `dst` at `when` is delayed."""
-        return (self.src, self.dst) == (src, dst) and self.at <= when < self.until
-
 
 Fault = Kill | Drop | Delay
+
+
+def holds(fault: Drop | Delay, src: int, dst: int, when: float) -> bool:
+    """Whether `fault` befalls what `src` sends to `dst` at `when`."""
+    return (fault.src, fault.dst) == (src, dst) and fault.at <= when < fault.until

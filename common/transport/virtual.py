@@ -22,7 +22,7 @@ import numpy as np
 from common.context import Array, Context, Optimizer, Place
 from common.errors import PeerFailed, ProtocolError, RunError, step_name
 from common.strategy import Vector
-from common.transport.base import Endpoint, Message, as_bytes
+from common.transport.base import Endpoint, Message, as_bytes, flat
 from common.transport.hub import Hub, Killed, Packet, Pipe, RankState, run
 from common.transport.meter import Metered
 from common.transport.network import Delay, Drop, Fault, Kill, Network
@@ -59,7 +59,7 @@ class VirtualEndpoint(Endpoint):
     def send(self, to: int, array: Array) -> None:
         place = self.place
         pipe = self.hub.pipe(place.rank, to)
-        self.hub.post(Packet(pipe, 0, place.step, place.bucket, _flat(array).copy(), None))
+        self.hub.post(Packet(pipe, 0, place.step, place.bucket, flat(array).copy(), None))
 
     def lend(self, to: int, array: Array) -> None:
         if not array.flags.c_contiguous:
@@ -83,19 +83,19 @@ class VirtualEndpoint(Endpoint):
 
     def recv_into(self, from_: int, out: Array) -> None:
         if not out.flags.c_contiguous or out.ndim != 1:
-            out = _flat(out)
+            out = flat(out)
         out[:] = self._take(from_, out)
 
     def recv_add(self, from_: int, into: Array) -> None:
         if not into.flags.c_contiguous or into.ndim != 1:
-            into = _flat(into)
+            into = flat(into)
         data = self._take(from_, into)
         np.add(into, data, into)
         if self.hub.network.reduce:
             self.hub.pause(self.rank, data.nbytes * self.hub.network.reduce)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
-        out = _flat(out)
+        out = flat(out)
         pipe = self._first(from_)
         if pipe is None:
             self.hub.check(self.place.rank, from_)
@@ -173,13 +173,6 @@ class VirtualEndpoint(Endpoint):
     def _unexpected(self, packet: Packet, wanted: str) -> ProtocolError:
         got = f"{step_name(packet.step)}, bucket {packet.bucket}, {packet.data.size} × {packet.data.dtype}"
         return ProtocolError(f"expected {wanted} from rank {packet.pipe.src}, got {got}", **self.place.fields())
-
-
-def _flat(array: Array) -> Array:
-    """The array in one dimension; ValueError if it is strided."""
-    if not array.flags.c_contiguous:
-        as_bytes(array)  # says what is wrong
-    return array.reshape(-1)
 
 
 def simulate(

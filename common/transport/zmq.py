@@ -29,7 +29,7 @@ from common.context import Array, Place
 from common.errors import ConfigError, DeadlineExceeded, ProtocolError, RunError, step_name
 from common.rendezvous import Rendezvous
 from common.transport import wire
-from common.transport.base import Endpoint, Message, as_bytes
+from common.transport.base import Endpoint, Message, as_bytes, flat
 
 SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
 RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
@@ -181,20 +181,20 @@ class ZmqEndpoint(Endpoint):
     # Receiving.
 
     def recv_into(self, from_: int, out: Array) -> None:
-        flat = _flat(out)
+        elements = flat(out)
         for start, piece in self._segments(from_, out):
-            flat[start : start + piece.size] = piece
+            elements[start : start + piece.size] = piece
 
     def recv_add(self, from_: int, into: Array) -> None:
-        flat = _flat(into)
+        elements = flat(into)
         for start, piece in self._segments(from_, into):
-            target = flat[start : start + piece.size]
+            target = elements[start : start + piece.size]
             np.add(target, piece, target)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         if not from_:
             raise ValueError("waiting for nobody: give at least one rank")
-        flat = _flat(out)
+        elements = flat(out)
         end = time.monotonic() + self.deadline
         names = " or ".join(f"rank {peer}" for peer in from_)
         while True:
@@ -213,7 +213,7 @@ class ZmqEndpoint(Endpoint):
                     raise self._unexpected(sender, following, f"the rest of {header}")
             piece = np.frombuffer(frame.buffer, out.dtype)
             start = offset // out.itemsize
-            flat[start : start + piece.size] = piece
+            elements[start : start + piece.size] = piece
         return Message(sender, header.step, header.bucket, header.length // out.itemsize)
 
     def _segments(self, from_: int, expected: Array) -> Iterator[tuple[int, Array]]:
@@ -298,8 +298,3 @@ class ZmqEndpoint(Endpoint):
     def close(self, *, linger: float = 0.0) -> None:
         with contextlib.suppress(zmq.ZMQError):
             self._context.destroy(linger=int(linger * 1000))
-
-
-def _flat(array: Array) -> Array:
-    as_bytes(array)
-    return array.reshape(-1)
