@@ -83,6 +83,7 @@ class Context:
         self.settle = endpoint.settle
         self.recv_into = endpoint.recv_into
         self.recv_add = endpoint.recv_add
+        self.recv_add_all = endpoint.recv_add_all
         self.now = endpoint.now
         self.sleep = endpoint.sleep
         self.alloc = endpoint.alloc

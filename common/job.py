@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+TRANSPORTS = ("ipc", "tcp")
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSpec:

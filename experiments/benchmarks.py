@@ -67,14 +67,10 @@ def _bench_rank(rank: int, workers: int, folder: str, repeats: int) -> None:
 
 def _context(rank: int, workers: int, home: Path) -> Context:
     """A rank's context over the transport that `home` is named after."""
-    from common.rendezvous import Rendezvous, file_store
-    from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+    from common.transport.connect import connect
 
     home.mkdir(exist_ok=True)
-    place = Place(rank)
-    address = ipc_address(home) if home.name == "ipc" else tcp_address()
-    rendezvous = Rendezvous(file_store(home, workers), place, DEADLINE)
-    return Context(ZmqEndpoint(place, workers, address, rendezvous, job=1, deadline=DEADLINE), workers=workers)
+    return Context(connect(home.name, Place(rank), workers, home, job=1, deadline=DEADLINE), workers=workers)
 
 
 def _ring(ctx: Context, x: Array) -> None:

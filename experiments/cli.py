@@ -17,8 +17,9 @@ from jsonargparse import ArgumentParser
 
 from common.data import DATASETS
 from common.errors import CheckFailed, ConfigError, suggest
+from common.job import TRANSPORTS
 from common.models import MODELS
-from experiments.config import OPTIMIZERS, TRANSPORTS, RunOptions, sizes
+from experiments.config import OPTIMIZERS, RunOptions, sizes
 from experiments.verbs import VERBS
 
 DEFAULTS = RunOptions()

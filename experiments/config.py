@@ -14,13 +14,12 @@ from typing import Any
 
 from common.data import DATASETS
 from common.errors import ConfigError, suggest
-from common.job import Job, OptimizerSpec
+from common.job import TRANSPORTS, Job, OptimizerSpec
 from common.models import MODELS
 from common.strategy import Traits
 from experiments.registry import create
 
 OPTIMIZERS = ("sgd", "adam")
-TRANSPORTS = ("ipc", "tcp")
 BATCH_PER_WORKER = 32
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
 

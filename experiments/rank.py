@@ -30,11 +30,10 @@ from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, flat_model
 from common.recorder import Recorder, StepRecord
-from common.rendezvous import Rendezvous, file_store
 from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
+from common.transport.connect import connect
 from common.transport.meter import Metered
-from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
 from experiments.registry import create
 
 LINGER = 5.0  # seconds that the last messages get to leave
@@ -100,11 +99,15 @@ class _Rank:
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         with _writing(place):
             self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
-        address = tcp_address(job.interface) if job.transport == "tcp" else ipc_address(home)
-        ranks = order["processes"] + job.servers
-        rendezvous = Rendezvous(file_store(home, ranks), place, job.deadline)
-        endpoint = ZmqEndpoint(
-            place, ranks, address, rendezvous, job=order["id"], deadline=job.deadline, watch=self._watch
+        endpoint = connect(
+            job.transport,
+            place,
+            order["processes"] + job.servers,
+            home,
+            job=order["id"],
+            deadline=job.deadline,
+            interface=job.interface,
+            watch=self._watch,
         )
         self.meter = Metered(endpoint)
         self.clock = StageClock(endpoint.now, place.enter)

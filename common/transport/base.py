@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,11 @@ class Endpoint(ABC):
     @abstractmethod
     def recv_add(self, from_: int, into: Array) -> None:
         """Receive the next message from `from_` and add it to `into`, element by element. Blocks."""
+
+    def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
+        """Receive the next message from each of `from_` and add them to `into`, in that order. Blocks."""
+        for sender in from_:
+            self.recv_add(sender, into)
 
     @abstractmethod
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
