@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-TRANSPORTS = ("ipc", "tcp")
+TRANSPORTS = ("shm", "ipc", "tcp")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from common.context import Context, Place
 from common.errors import PeerFailed
-from common.rendezvous import Rendezvous, file_store
+from common.transport.connect import connect
 from common.transport.virtual import simulate
-from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
 
 JOB = 0x1122334455667788
 ZMQ = ("ipc", "tcp")
-TRANSPORTS = ("virtual", *ZMQ)
+TRANSPORTS = ("virtual", "shm", *ZMQ)
 
 
 @contextlib.contextmanager
@@ -23,16 +22,9 @@ def private_folder():
         yield Path(folder)
 
 
-def address(transport, folder):
-    """Where a rank listens."""
-    return tcp_address() if transport == "tcp" else ipc_address(folder)
-
-
 def endpoint(transport, folder, rank, ranks, *, deadline=10.0, **more):
     """The endpoint of one rank, listening."""
-    place = Place(rank)
-    meeting = Rendezvous(file_store(folder, ranks), place, deadline)
-    return ZmqEndpoint(place, ranks, address(transport, folder), meeting, job=JOB, deadline=deadline, **more)
+    return connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, **more)
 
 
 @contextlib.contextmanager

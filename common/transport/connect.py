@@ -8,6 +8,7 @@ from pathlib import Path
 from common.context import Place
 from common.rendezvous import Rendezvous, file_store
 from common.transport.base import Endpoint
+from common.transport.shm import ShmEndpoint
 from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
 
 
@@ -26,6 +27,8 @@ def connect(
 
     `job` is a random 64-bit id that they share; `watch` raises when the job is over. Raises RunError, ConfigError.
     """
-    address = tcp_address(interface) if transport == "tcp" else ipc_address(home)
     rendezvous = Rendezvous(file_store(home, ranks), place, deadline)
+    if transport == "shm":
+        return ShmEndpoint(place, ranks, rendezvous, deadline=deadline, watch=watch)
+    address = tcp_address(interface) if transport == "tcp" else ipc_address(home)
     return ZmqEndpoint(place, ranks, address, rendezvous, job=job, deadline=deadline, watch=watch)

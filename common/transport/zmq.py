@@ -26,12 +26,12 @@ import numpy as np
 import zmq
 
 from common.context import Array, Place
-from common.errors import ConfigError, DeadlineExceeded, ProtocolError, RunError, step_name
+from common.errors import ConfigError, ProtocolError, RunError
 from common.rendezvous import Rendezvous
 from common.transport import wire
-from common.transport.base import Endpoint, Message, as_bytes, flat
+from common.transport.base import Message, as_bytes, flat
+from common.transport.process import SLICE, ProcessEndpoint
 
-SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
 RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
 COPY_BELOW = 1 << 16  # bytes: pyzmq copies shorter frames in any case, and calls them returned at once
 IPC_SEND_BUFFER = 2 << 20  # bytes: with the default, 208 KiB, sender and receiver wake each other more often
@@ -77,7 +77,7 @@ def tcp_address(interface: str = "127.0.0.1") -> Callable[[int, int], str]:
     return lambda receiver, sender: f"tcp://{host}:*"
 
 
-class ZmqEndpoint(Endpoint):
+class ZmqEndpoint(ProcessEndpoint):
     """One rank's sockets. `job` is a random 64-bit id shared by its ranks; `watch` raises when the job is over."""
 
     def __init__(
@@ -91,10 +91,9 @@ class ZmqEndpoint(Endpoint):
         deadline: float,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(place, deadline)
+        super().__init__(place, deadline, watch)
         self.job = job
         self.rendezvous = rendezvous
-        self.watch = watch
         self.strangers = 0  # messages dropped because they were not this job's
         self._context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * peers + 16))
@@ -170,13 +169,7 @@ class ZmqEndpoint(Endpoint):
                     out.loan.wait(timeout=SLICE)
                     out.loan = None
                 except zmq.NotDone:
-                    self._check(end, f"rank {peer} to take what was sent to it", (peer,))
-
-    def _check(self, end: float, whom: str, peers: tuple[int, ...]) -> None:
-        self.watch()
-        if time.monotonic() > end:
-            cause = f"waited {self.deadline:g} s for {whom}"
-            raise DeadlineExceeded(cause, peers=peers, **self.place.fields())
+                    self.check(end, f"rank {peer} to take what was sent to it", (peer,))
 
     # Receiving.
 
@@ -201,16 +194,16 @@ class ZmqEndpoint(Endpoint):
             sender = self._ready(from_, end, names)
             if (segment := self._read(sender)) is not None:
                 break
-            self._check(end, names, from_)
+            self.check(end, names, from_)
         header, frame = self._in_order(sender, *segment)
         fits = header.length <= out.nbytes and header.length % out.itemsize == 0 and header.offset == 0
         if header.dtype != wire.dtype_code(out.dtype) or not fits:
-            raise self._unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
+            raise self.unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
         for offset in wire.segments(header.length):
             if offset:
                 following, frame = self._segment(sender, end)
                 if following != header._replace(seq=following.seq, offset=offset):
-                    raise self._unexpected(sender, following, f"the rest of {header}")
+                    raise self.unexpected(sender, following, f"the rest of {header}")
             piece = np.frombuffer(frame.buffer, out.dtype)
             start = offset // out.itemsize
             elements[start : start + piece.size] = piece
@@ -224,14 +217,13 @@ class ZmqEndpoint(Endpoint):
         for offset in wire.segments(expected.nbytes):
             header, frame = self._segment(from_, end)
             if (header.dtype, header.step, header.bucket, header.length) != wanted or header.offset != offset:
-                names = f"{step_name(place.step)}, bucket {place.bucket}, {expected.nbytes} bytes of {expected.dtype}"
-                raise self._unexpected(from_, header, names)
+                raise self.unexpected(from_, header, self.wanted(expected))
             yield offset // expected.itemsize, np.frombuffer(frame.buffer, expected.dtype)
 
     def _segment(self, from_: int, end: float) -> tuple[wire.Header, zmq.Frame]:
         """The next segment from `from_`. Blocks until `end` at most."""
         while (segment := self._read(from_)) is None:
-            self._check(end, f"rank {from_}", (from_,))
+            self.check(end, f"rank {from_}", (from_,))
         return self._in_order(from_, *segment)
 
     def _read(self, from_: int) -> tuple[wire.Header, zmq.Frame | None] | None:
@@ -288,12 +280,9 @@ class ZmqEndpoint(Endpoint):
         for peer in turn:
             poller.register(self._channel(peer).socket, zmq.POLLIN)
         while not (ready := dict(poller.poll(int(SLICE * 1000)))):
-            self._check(end, names, from_)
+            self.check(end, names, from_)
         self._served = next(peer for peer in turn if self._in[peer].socket in ready)
         return self._served
-
-    def _unexpected(self, from_: int, header: wire.Header, wanted: str) -> ProtocolError:
-        return ProtocolError(f"expected {wanted} from rank {from_}, got {header}", **self.place.fields())
 
     def close(self, *, linger: float = 0.0) -> None:
         with contextlib.suppress(zmq.ZMQError):

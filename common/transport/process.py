@@ -1,0 +1,36 @@
+"""What the endpoints of real processes share: waits that end, and words for what came instead."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from common.context import Array, Place
+from common.errors import DeadlineExceeded, ProtocolError, step_name
+from common.transport.base import Endpoint
+
+SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
+
+
+class ProcessEndpoint(Endpoint):
+    """An endpoint that waits in slices of `SLICE` seconds; after each it calls `watch`, which may end it by raising."""
+
+    def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
+        super().__init__(place, deadline)
+        self.watch = watch
+
+    def check(self, end: float, whom: str, peers: tuple[int, ...]) -> None:
+        """Raise if the job is over, or the wait for `whom`, that is `peers`, has lasted until `end` (monotonic)."""
+        self.watch()
+        if time.monotonic() > end:
+            cause = f"waited {self.deadline:g} s for {whom}"
+            raise DeadlineExceeded(cause, peers=peers, **self.place.fields())
+
+    def wanted(self, expected: Array) -> str:
+        """What would be right here and now, in words."""
+        place = self.place
+        return f"{step_name(place.step)}, bucket {place.bucket}, {expected.nbytes} bytes of {expected.dtype}"
+
+    def unexpected(self, from_: int, got: object, wanted: str) -> ProtocolError:
+        """The error that says what was wanted from `from_`, and what came."""
+        return ProtocolError(f"expected {wanted} from rank {from_}, got {got}", **self.place.fields())

@@ -1,0 +1,352 @@
+"""Messages between the processes of one host: announced in mailboxes, read in place in the sender's memory.
+
+`alloc` gives memory of an arena that peers can map. What lies there is lent by saying where; the receiver copies or
+adds straight out of it. Anything else is copied into an arena first. So a lent byte is read once and never copied on
+the way, and nothing passes through the kernel but the bell that wakes a sleeper (mailbox.py).
+
+A wait looks a few times, giving way to whoever else wants the core, and then sleeps: with more ranks than cores,
+spinning would keep those from working who are waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from common.context import Array, Place
+from common.errors import ConfigError, PeerFailed, RunError
+from common.rendezvous import Rendezvous
+from common.transport import wire
+from common.transport.arena import Arena, Bytes, address, reason_against
+from common.transport.base import Message, as_bytes, flat
+from common.transport.mailbox import ANYTHING, GROWTH, LINE, MOVED, Bell, Lane, Peer, Slot, mailbox
+from common.transport.process import SLICE, ProcessEndpoint
+from common.transport.stage import Stage
+
+LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
+BLOCK = 1 << 17  # bytes: what is added up from several peers at a time, so that the sum stays in the cache
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """What goes to one peer."""
+
+    peer: Peer
+    lane: Lane
+    stage: Stage
+    rings: list[Arena] = field(default_factory=list)
+    seq: int = 0  # slots filled
+    lent: int = 0  # slots up to the last message lent
+
+    @property
+    def taken(self) -> int:
+        """How many of the slots the peer is done with."""
+        return self.lane.words[self.lane.taken]
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """What comes from one peer."""
+
+    lane: Lane
+    seq: int = 0  # slots done with
+
+
+def _settled(out: _Outgoing) -> bool:
+    return out.taken >= out.lent
+
+
+def _from(rank: int) -> int:
+    """What a rank sleeps for that waits for a message from `rank`."""
+    return 1 + rank
+
+
+def _read_by(rank: int) -> int:
+    """What a rank sleeps for that waits for `rank` to read what it was sent."""
+    return -2 - rank
+
+
+class ShmEndpoint(ProcessEndpoint):
+    """One rank's mailbox and memory. `watch` raises when the job is over."""
+
+    def __init__(
+        self,
+        place: Place,
+        peers: int,
+        rendezvous: Rendezvous,
+        *,
+        deadline: float,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(place, deadline, watch)
+        if reason := reason_against():
+            raise ConfigError(f"transport shm cannot be used here: {reason}; use ipc")
+        self.rendezvous = rendezvous
+        self._arenas: list[Arena] = []  # of `alloc`: what lies in them is lent in place
+        self._number = itertools.count(1)
+        with self._memory_short():
+            self._mailbox = mailbox(peers)
+        self._bell = Bell(self._mailbox.memory)
+        others = [rank for rank in range(peers) if rank != place.rank]
+        self._peers: dict[int, Peer] = {}
+        self._out: dict[int, _Outgoing] = {}
+        self._in = {rank: _Incoming(Lane(self._mailbox.memory, rank)) for rank in others}
+        self._served = 0
+        self._closed = False
+        rendezvous.publish(dict.fromkeys(others, f"{os.getpid()} {self._mailbox.fd} {self._bell.rope}"))
+
+    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Zeroed memory that peers read in place when it is lent. RunError if there is not enough."""
+        dtype = np.dtype(dtype)
+        arena = self._arena(math.prod(shape if isinstance(shape, tuple) else (shape,)) * dtype.itemsize)
+        self._arenas.append(arena)
+        return arena.array(shape, dtype)
+
+    def _arena(self, nbytes: int) -> Arena:
+        with self._memory_short():
+            return Arena(nbytes, next(self._number))
+
+    @contextlib.contextmanager
+    def _memory_short(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"no shared memory: {error.strerror or error}", **self.place.fields()) from None
+
+    # Sending.
+
+    def send(self, to: int, array: Array) -> None:
+        code = wire.dtype_code(array.dtype)
+        data = as_bytes(array)
+        out = self._out.get(to) or self._connect(to)
+        if not data.size:
+            self._post(out, code, 0)
+            return
+        with self._memory_short():
+            arena, offset = out.stage.put(data, out.seq, out.taken)
+        self._post(out, code, data.size, arena, offset)
+
+    def lend(self, to: int, array: Array) -> None:
+        code = wire.dtype_code(array.dtype)
+        if array.flags.c_contiguous and array.size:
+            start = address(array)
+            for arena in self._arenas:
+                if arena.start <= start < arena.end:
+                    out = self._out.get(to) or self._connect(to)
+                    self._post(out, code, array.nbytes, arena, start - arena.start)
+                    out.lent = out.seq
+                    return
+        self.send(to, array)
+
+    def _post(self, out: _Outgoing, code: int, length: int, arena: Arena | None = None, offset: int = 0) -> None:
+        """Announce a message and wake its receiver."""
+        if out.seq - out.taken >= out.lane.count - 1:
+            self._enlarge(out)
+        place = self.place
+        fd, number = (arena.fd, arena.number) if arena is not None else (0, 0)
+        out.lane.put(out.seq, (code, place.bucket, place.step, length, fd, number, offset))
+        out.seq += 1
+        out.peer.wake(_from(place.rank))
+
+    def _enlarge(self, out: _Outgoing) -> None:
+        """Go on in a larger ring; the last free slot of this one says so."""
+        count = GROWTH * out.lane.count
+        ring = self._arena(count * LINE)
+        out.rings.append(ring)
+        out.lane.put(out.seq, Slot(MOVED, 0, 0, count, ring.fd, ring.number))
+        out.lane.go_on(ring.memory, count)
+        out.seq += 1
+
+    def _connect(self, to: int) -> _Outgoing:
+        if to not in self._in:
+            raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
+        peer = self._peer(to)
+        self._out[to] = _Outgoing(
+            peer, Lane(peer.memory, self.place.rank), Stage(lambda nbytes: Arena(nbytes, next(self._number)))
+        )
+        return self._out[to]
+
+    def _peer(self, rank: int) -> Peer:
+        """Blocks, the first time, until `rank` is there."""
+        if (found := self._peers.get(rank)) is None:
+            pid, mailbox_fd, rope_fd = map(int, self.rendezvous.lookup(rank, self.watch).split())
+            with self._gone(rank):
+                found = self._peers[rank] = Peer(pid, mailbox_fd, rope_fd)
+        return found
+
+    @contextlib.contextmanager
+    def _gone(self, rank: int) -> Iterator[None]:
+        """What the operating system says of a process that is no more, in our words."""
+        try:
+            yield
+        except OSError as error:
+            self.watch()  # knows better, if the job is over
+            cause = f"rank {rank} cannot be reached in shared memory: {error.strerror or error}"
+            raise PeerFailed(cause, **self.place.fields()) from None
+
+    def settle(self) -> None:
+        for peer, out in self._out.items():
+            if out.taken < out.lent:
+                whom = f"rank {peer} to take what was sent to it"
+                self._wait(partial(_settled, out), _read_by(peer), whom, (peer,))
+
+    # Receiving.
+
+    def recv_into(self, from_: int, out: Array) -> None:
+        elements = flat(out)
+        elements[:] = self._message(from_, out)
+        self._took(from_)
+
+    def recv_add(self, from_: int, into: Array) -> None:
+        elements = flat(into)
+        np.add(elements, self._message(from_, into), elements)
+        self._took(from_)
+
+    def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
+        """As the contract says; each block of the sum is finished while it is in the cache."""
+        elements = flat(into)
+        senders = list(from_)
+        if len(set(senders)) < len(senders) or into.nbytes <= BLOCK:
+            super().recv_add_all(senders, into)
+            return
+        messages = [self._message(sender, into) for sender in senders]
+        block = BLOCK // into.itemsize
+        for start in range(0, elements.size, block):
+            target = elements[start : start + block]
+            for message in messages:
+                np.add(target, message[start : start + block], target)
+        for sender in senders:
+            self._took(sender)
+
+    def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
+        if not from_:
+            raise ValueError("waiting for nobody: give at least one rank")
+        elements = flat(out)
+        sender = self._ready(from_)
+        slot = self._in[sender].lane.get(self._in[sender].seq)
+        code, bucket, step, length, *_ = slot
+        if code != wire.dtype_code(out.dtype) or length > out.nbytes or length % out.itemsize:
+            raise self.unexpected(sender, self._named(sender, slot), f"at most {out.nbytes} bytes of {out.dtype}")
+        size = length // out.itemsize
+        elements[:size] = self._payload(sender, slot, out.dtype)
+        self._took(sender)
+        return Message(sender, step, bucket, size)
+
+    def _ready(self, from_: tuple[int, ...]) -> int:
+        """A peer of `from_` with something to read; they take turns. Blocks."""
+        turn = [peer for peer in from_ if peer > self._served] + [peer for peer in from_ if peer <= self._served]
+        for peer in turn:
+            self._channel(peer)
+        what = _from(from_[0]) if len(from_) == 1 else ANYTHING
+        names = " or ".join(f"rank {peer}" for peer in from_)
+        self._wait(lambda: any(self._has(peer) for peer in turn), what, names, from_)
+        self._served = next(peer for peer in turn if self._has(peer))
+        return self._served
+
+    def _message(self, from_: int, expected: Array) -> Array:
+        """The next message from `from_`, where it lies, if it is as `expected`. Blocks."""
+        channel = self._channel(from_)
+        if not self._has(from_):
+            self._wait(lambda: self._has(from_), _from(from_), f"rank {from_}", (from_,))
+        slot = channel.lane.get(channel.seq)
+        place = self.place
+        if slot[:4] != (wire.dtype_code(expected.dtype), place.bucket, place.step, expected.nbytes):
+            raise self.unexpected(from_, self._named(from_, slot), self.wanted(expected))
+        return self._payload(from_, slot, expected.dtype)
+
+    def _has(self, from_: int) -> bool:
+        """Whether a message from `from_` is there and has not been read."""
+        channel = self._in[from_]
+        lane = channel.lane
+        if lane.words[lane.written] <= channel.seq:
+            return False
+        if lane.moved(channel.seq):
+            where = lane.get(channel.seq)
+            lane.go_on(self._memory(from_, where), where.length)
+            self._took(from_)
+            return lane.words[lane.written] > channel.seq
+        return True
+
+    def _channel(self, peer: int) -> _Incoming:
+        try:
+            return self._in[peer]
+        except KeyError:
+            raise ValueError(f"rank {peer} is no peer of rank {self.place.rank}") from None
+
+    def _named(self, from_: int, slot: Slot) -> wire.Header:
+        """The message, in the words of every transport."""
+        return wire.Header(slot.dtype, from_, 0, self._in[from_].seq, slot.step, slot.bucket, slot.length, 0)
+
+    def _payload(self, from_: int, slot: Slot, dtype: np.dtype) -> Array:
+        if not slot.length:
+            return np.empty(0, dtype)
+        return np.ndarray(slot.length // dtype.itemsize, dtype, self._memory(from_, slot), slot.offset)
+
+    def _memory(self, owner: int, slot: Slot) -> Bytes:
+        """The arena of `owner` that the slot names."""
+        peer = self._peer(owner)
+        if (memory := peer.arenas.get(slot.number)) is None:
+            with self._gone(owner):
+                memory = peer.arena(slot.fd, slot.number)
+        return memory
+
+    def _took(self, from_: int) -> None:
+        """Let the sender know that its message has been read."""
+        channel = self._in[from_]
+        channel.seq += 1
+        channel.lane.words[channel.lane.taken] = channel.seq
+        self._peer(from_).wake(_read_by(self.place.rank))
+
+    # Waiting.
+
+    def _wait(self, ready: Callable[[], bool], what: int, whom: str, peers: tuple[int, ...]) -> None:
+        """Return when `ready`. `what` is what to be woken for, `whom` and `peers` are for whom it waits."""
+        for _ in range(LOOKS):
+            if ready():
+                return
+            os.sched_yield()
+        end = time.monotonic() + self.deadline
+        while not ready():
+            if not self._doze(ready, what, SLICE):
+                self.check(end, whom, peers)
+
+    def _doze(self, ready: Callable[[], bool], what: int, seconds: float) -> bool:
+        """Sleep until woken for `what`, or for `seconds`; returns whether it is `ready`."""
+        self._bell.announce(what)
+        if ready():
+            self._bell.awake()
+            return True
+        self._bell.sleep(seconds)
+        return ready()
+
+    def close(self, *, linger: float = 0.0) -> None:
+        """As the contract says. What was sent lies in this rank's memory: it lingers until peers have read it."""
+        if self._closed:
+            return
+        self._closed = True
+        end = time.monotonic() + linger
+        while self._unread() and (left := end - time.monotonic()) > 0:
+            self._doze(lambda: not self._unread(), ANYTHING, min(left, SLICE))
+        for out in self._out.values():
+            out.stage.close()
+            for ring in out.rings:
+                ring.close()
+        for peer in self._peers.values():
+            peer.close()
+        for arena in [*self._arenas, self._mailbox]:
+            arena.close()
+        self._bell.close()
+        self._out, self._peers, self._arenas = {}, {}, []
+
+    def _unread(self) -> bool:
+        """Whether a peer that lives has yet to read something."""
+        return any(out.taken < out.seq and out.peer.alive for out in self._out.values())

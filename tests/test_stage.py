@@ -1,0 +1,67 @@
+"""Copies wait in a ring for their readers: none is overwritten too early, and the memory does not grow for ever."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.transport.arena import Arena
+from common.transport.stage import FIRST, Stage
+
+
+class Allocator:
+    """Makes arenas and remembers them."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, nbytes):
+        self.made.append(Arena(nbytes, len(self.made)))
+        return self.made[-1]
+
+
+def data(seq, size):
+    return np.full(size, seq % 251, np.uint8)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3 * FIRST // 2), st.integers(0, 4)), max_size=40))
+def test_what_has_not_been_read_is_still_there(script):
+    """A script of copies, each followed by the reading of some."""
+    stage = Stage(Allocator())
+    unread = []
+    for seq, (size, reads) in enumerate(script):
+        arena, start = stage.put(data(seq, size), seq, seq - len(unread))
+        unread.append((seq, size, arena.memory, start))
+        for _ in range(min(reads, len(unread))):
+            number, length, memory, offset = unread.pop(0)
+            assert (memory[offset : offset + length] == number % 251).all()
+    for number, length, memory, offset in unread:
+        assert (memory[offset : offset + length] == number % 251).all()
+    stage.close()
+
+
+def test_a_reader_who_keeps_up_needs_one_arena():
+    allocate = Allocator()
+    stage = Stage(allocate)
+    for seq in range(1000):
+        stage.put(data(seq, FIRST // 4), seq, max(0, seq - 1))
+    stage.close()
+    assert len(allocate.made) == 1
+
+
+def test_arenas_that_were_too_small_are_let_go_once_they_are_read():
+    allocate = Allocator()
+    stage = Stage(allocate)
+    for seq in range(4):
+        stage.put(data(seq, FIRST), seq, 0)
+    stage.put(data(4, 1), 4, 4)
+    sizes = [arena.memory.size for arena in allocate.made]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > FIRST
+    assert [arena.fd for arena in allocate.made[:-1]] == [-1] * (len(sizes) - 1)
+    stage.close()
+
+
+def test_no_memory_is_an_error_at_once():
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        Stage(Allocator()).put(np.broadcast_to(np.uint8(1), 1 << 60), 0, 0)
