@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TRANSPORTS = ("shm", "ipc", "tcp")
+AUTO = "auto"  # the fastest of them that this machine can do
 
 
 @dataclass(frozen=True, slots=True)

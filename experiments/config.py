@@ -14,7 +14,7 @@ from typing import Any
 
 from common.data import DATASETS
 from common.errors import ConfigError, suggest
-from common.job import TRANSPORTS, Job, OptimizerSpec
+from common.job import AUTO, TRANSPORTS, Job, OptimizerSpec
 from common.models import MODELS
 from common.strategy import Traits
 from experiments.registry import create
@@ -40,7 +40,7 @@ class RunOptions:
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
-    transport: str = "ipc"
+    transport: str = AUTO
     interface: str = "127.0.0.1"
     deadline: float = 60.0
     threads: int = 1
@@ -61,7 +61,7 @@ def plan(options: RunOptions) -> Plan:
     _known("data set", options.data, DATASETS)
     _known("model", options.model, MODELS)
     _known("optimizer", options.optimizer, OPTIMIZERS)
-    _known("transport", options.transport, TRANSPORTS)
+    transport = transport_named(options.transport)
     for name in ("workers", "steps", "threads"):
         _at_least_one(name, getattr(options, name))
     _positive("lr", options.lr)
@@ -72,7 +72,7 @@ def plan(options: RunOptions) -> Plan:
         raise ConfigError(f"--momentum is {options.momentum:g}: give a number from 0 to below 1")
     if not options.hidden or min(options.hidden) < 1:
         raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
-    if options.transport == "tcp":
+    if transport == "tcp":
         from common.transport.zmq import tcp_address
 
         tcp_address(options.interface)
@@ -94,7 +94,7 @@ def plan(options: RunOptions) -> Plan:
             model=options.model,
             hidden=options.hidden,
             optimizer=OptimizerSpec(options.optimizer, options.lr, options.momentum),
-            transport=options.transport,
+            transport=transport,
             interface=options.interface,
             deadline=options.deadline,
             threads=options.threads,
@@ -103,6 +103,19 @@ def plan(options: RunOptions) -> Plan:
         strategy.traits,
         1 if strategy.traits.one_process else options.workers,
     )
+
+
+def transport_named(name: str) -> str:
+    """The transport behind `name`, `auto` included. ConfigError if there is none, or this machine cannot do it."""
+    from common.transport.arena import reason_against
+
+    _known("transport", name, (AUTO, *TRANSPORTS))
+    reason = reason_against()
+    if name == "shm" and reason:
+        raise ConfigError(f"--transport shm cannot be used here: {reason}; use ipc, or auto")
+    if name == AUTO:
+        return "ipc" if reason else "shm"
+    return name
 
 
 def _known(what: str, name: str, known: Sequence[str] | dict[str, Any]) -> None:
