@@ -151,7 +151,12 @@ def _training(parser: ArgumentParser) -> None:
     parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
     parser.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
     parser.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
-    parser.add_argument("--transport", type=str, default=DEFAULTS.transport, help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)")
+    parser.add_argument(
+        "--transport",
+        type=str,
+        default=DEFAULTS.transport,
+        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
+    )
     parser.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
     parser.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
     parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")

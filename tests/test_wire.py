@@ -14,6 +14,7 @@ from common.transport.wire import (
     HEADER_BYTES,
     MAGIC,
     SEGMENT,
+    STREAMED,
     VERSION,
     Header,
     WireError,
@@ -46,12 +47,14 @@ def headers(draw):
         bucket=draw(U32),
         length=length,
         offset=SEGMENT * draw(st.integers(0, last)),
+        streamed=draw(st.booleans()),
     )
 
 
 def raw(**changes):
     """The bytes of PLAIN with some fields changed, and a checksum that fits: as a foreign sender may write them."""
     fields = {"magic": MAGIC, "version": VERSION, **PLAIN._asdict(), **changes}
+    fields["dtype"] |= STREAMED * fields.pop("streamed")
     body = struct.pack("<4sBBHQQqIQQ", *fields.values())
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -120,7 +123,7 @@ def test_the_helper_writes_what_encode_writes():
         ({"magic": b"http"}, "magic b'http' instead of b'sync'"),
         ({"version": 2}, "wire version 2 instead of 1"),
         ({"dtype": len(DTYPES)}, f"unknown dtype code {len(DTYPES)}"),
-        ({"dtype": 255}, "unknown dtype code 255"),
+        ({"dtype": 255}, "unknown dtype code 127"),
         ({"offset": 4}, "offset 4 in a message of 400 bytes"),
         ({"offset": SEGMENT}, f"offset {SEGMENT} in a message of 400 bytes"),
         ({"offset": SEGMENT, "length": SEGMENT}, f"offset {SEGMENT} in a message of {SEGMENT} bytes"),

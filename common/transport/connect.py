@@ -30,5 +30,9 @@ def connect(
     rendezvous = Rendezvous(file_store(home, ranks), place, deadline)
     if transport == "shm":
         return ShmEndpoint(place, ranks, rendezvous, deadline=deadline, watch=watch)
-    address = tcp_address(interface) if transport == "tcp" else ipc_address(home)
-    return ZmqEndpoint(place, ranks, address, rendezvous, job=job, deadline=deadline, watch=watch)
+    streams: Path | str
+    if transport == "tcp":
+        address, streams = tcp_address(interface), interface
+    else:
+        address, streams = ipc_address(home), home / f"{place.rank}-stream"
+    return ZmqEndpoint(place, ranks, address, streams, rendezvous, job=job, deadline=deadline, watch=watch)

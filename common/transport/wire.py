@@ -6,7 +6,7 @@ payload, in order. The header repeats what the whole message is, so that every s
     offset  bytes  field
     0       4      magic   b"sync"
     4       1      version
-    5       1      dtype   code in DTYPES
+    5       1      dtype   code in DTYPES; plus STREAMED if the payload comes by another way (stream.py), in one piece
     6       2      sender  rank
     8       8      job     random id of the job: a message of another job is not ours
     16      8      seq     number of this segment between this pair of ranks, from 0: a gap is a loss
@@ -32,6 +32,7 @@ from common.errors import step_name
 MAGIC = b"sync"
 VERSION = 1
 SEGMENT = 4 << 20
+STREAMED = 0x80
 DTYPES: tuple[np.dtype, ...] = tuple(
     np.dtype(name) for name in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "?")
 )
@@ -56,11 +57,12 @@ class Header(NamedTuple):
     bucket: int
     length: int
     offset: int
+    streamed: bool = False
 
     @property
     def payload(self) -> int:
         """Bytes of payload that follow."""
-        return min(SEGMENT, self.length - self.offset)
+        return 0 if self.streamed else min(SEGMENT, self.length - self.offset)
 
     def __str__(self) -> str:
         name = DTYPES[self.dtype].name
@@ -77,7 +79,8 @@ def dtype_code(dtype: np.dtype) -> int:
 
 def encode(header: Header | tuple[int, ...]) -> bytes:
     """The bytes of a header."""
-    body = _BODY.pack(MAGIC, VERSION, *header)
+    code, *others, streamed = header
+    body = _BODY.pack(MAGIC, VERSION, code | STREAMED * streamed, *others)
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -92,7 +95,7 @@ def decode(raw: bytes) -> Header:
         raise WireError(f"wire version {version} instead of {VERSION}: all ranks must run the same syncbench")
     if _CRC.unpack_from(raw, _BODY.size)[0] != zlib.crc32(raw[: _BODY.size]):
         raise WireError("checksum of the header does not match")
-    header = Header(*fields)
+    header = Header(fields[0] & ~STREAMED, *fields[1:], bool(fields[0] & STREAMED))
     if header.dtype >= len(DTYPES):
         raise WireError(f"unknown dtype code {header.dtype}")
     if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):
