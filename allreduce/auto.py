@@ -39,8 +39,9 @@ FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is pick
     "double-tree": DoubleTree,
     "hierarchical": Hierarchical,
 }
-ROUNDS = 7
+ROUNDS = 5
 LARGE = 1 << 20  # bytes
+ROUNDING = 1e-6  # predictions that differ by less are equal
 
 
 class Auto(AllReduce):
@@ -50,8 +51,10 @@ class Auto(AllReduce):
     """
 
     def __init__(self, candidates: Sequence[str] = tuple(FAMILY)) -> None:
-        if isinstance(candidates, str) or not candidates or not set(candidates) <= set(FAMILY):
-            raise ValueError(f"candidates is {candidates!r}: give a list of some of {', '.join(FAMILY)}")
+        if not (
+            isinstance(candidates, list | tuple) and candidates and all(name in list(FAMILY) for name in candidates)
+        ):
+            raise ValueError(f"candidates is {candidates!r}: give a list, like [ring, tree], of {', '.join(FAMILY)}")
         self.candidates = {name: FAMILY[name]() for name in candidates}
         self.link = Link()  # until `setup` has measured it
         self.picked: dict[tuple[int, int], str] = {}  # by workers and bytes
@@ -69,9 +72,10 @@ class Auto(AllReduce):
         self.candidates[name].all_reduce(ctx, x)
 
     def _pick(self, workers: int, nbytes: int) -> str:
-        """The fastest candidate by its own formula under the measured figures; of equals the first."""
-        name = min(self.candidates, key=lambda name: predicted(self.candidates[name], workers, nbytes, self.link))
-        self.picked[workers, nbytes] = name
+        """The fastest candidate by its own formula under the measured figures; of equals, but for rounding, the first."""
+        times = {name: predicted(each, workers, nbytes, self.link) for name, each in self.candidates.items()}
+        fast = min(times.values()) * (1 + ROUNDING)
+        self.picked[workers, nbytes] = name = next(name for name, seconds in times.items() if seconds <= fast)
         return name
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:

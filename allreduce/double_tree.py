@@ -5,9 +5,10 @@ trees, so what its links have to spare as a leaf serves the other tree. With h =
 
     steps       2(h + k - 1)
     bytes sent  2M at most: half of x to each of two parents and of two children
-    time        2hα + (h + k - 1)/k·(2Mβ + Mγ) at most; half of the second term if n = 2
+    time        2hα + (h + k - 1)/k·(2Mβ + Mγ), half of the second term if n = 2; less where adding overlaps
 
-With many chunks that is nearly 2hα + 2Mβ + Mγ: the latency of a tree, and twice the least possible bytes.
+With many chunks that is nearly 2hα + 2Mβ + Mγ: the latency of a tree, and twice the least possible bytes. A chunk
+should take longer than α, or the trees wait for each other.
 Reduction order: at each inner node its own, then the sum of its left subtree, then that of its right one.
 """
 

@@ -5,7 +5,7 @@ in the end they get the sum from it. (MPICH folds neighbours; this way the p tha
 
     steps       2 more
     bytes sent  M by the folded ranks and, in addition to its own, by each that took part for two
-    time        2(α + Mβ) + Mγ more
+    time        2(α + Mβ) + Mγ more; up to another Mβ, as ranks that stand for one send early over the same links
 """
 
 from __future__ import annotations

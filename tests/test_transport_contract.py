@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 from transports import TRANSPORTS, on
 
+from allreduce.direct import Direct
+from allreduce.double_tree import DoubleTree
+from allreduce.halving_doubling import HalvingDoubling
+from allreduce.hierarchical import Hierarchical
+from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
@@ -15,6 +20,11 @@ pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
 SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 5]
 ZEROS = np.zeros(8, np.float32)
+
+
+class TwoToAHost(Hierarchical):
+    def __init__(self):
+        super().__init__(group=2)
 
 
 def pattern(size, dtype=np.uint8, seed=0):
@@ -253,4 +263,10 @@ def synchronized(transport, strategy, n, size):
 @pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT), (3, SEGMENT + 99), (5, 997)])
 @pytest.mark.parametrize("strategy", [Star, Ring, Tree])
 def test_a_strategy_leaves_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
+    assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)
+
+
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 997), (3, SEGMENT // 4 + 99)])
+@pytest.mark.parametrize("strategy", [Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, TwoToAHost])
+def test_so_do_the_strategies_in_which_pairs_change(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)
