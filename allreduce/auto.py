@@ -51,13 +51,12 @@ class Auto(AllReduce):
     """
 
     def __init__(self, candidates: Sequence[str] = tuple(FAMILY)) -> None:
-        if not (
-            isinstance(candidates, list | tuple) and candidates and all(name in list(FAMILY) for name in candidates)
-        ):
+        names: list[str] = list(candidates) if isinstance(candidates, list | tuple) else []
+        if not names or any(name not in list(FAMILY) for name in names):
             raise ValueError(f"candidates is {candidates!r}: give a list, like [ring, tree], of {', '.join(FAMILY)}")
-        self.candidates = {name: FAMILY[name]() for name in candidates}
+        self.candidates = {name: FAMILY[name]() for name in names}
         self.link = Link()  # until `setup` has measured it
-        self.picked: dict[tuple[int, int], str] = {}  # by workers and bytes
+        self.picked: dict[int, str] = {}  # by bytes of x
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Everyone takes the parameters of worker 0, and the figures that it measures. Blocks."""
@@ -68,15 +67,15 @@ class Auto(AllReduce):
         self.picked.clear()
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        name = self.picked.get((ctx.size, x.nbytes)) or self._pick(ctx.size, x.nbytes)
-        self.candidates[name].all_reduce(ctx, x)
+        if x.nbytes not in self.picked:
+            self.picked[x.nbytes] = self._pick(ctx.size, x.nbytes)
+        self.candidates[self.picked[x.nbytes]].all_reduce(ctx, x)
 
     def _pick(self, workers: int, nbytes: int) -> str:
-        """The fastest candidate by its own formula under the measured figures; of equals, but for rounding, the first."""
+        """The fastest candidate by its formula and the measured figures; of equals, but for rounding, the first."""
         times = {name: predicted(each, workers, nbytes, self.link) for name, each in self.candidates.items()}
         fast = min(times.values()) * (1 + ROUNDING)
-        self.picked[workers, nbytes] = name = next(name for name, seconds in times.items() if seconds <= fast)
-        return name
+        return next(name for name, seconds in times.items() if seconds <= fast)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         return min(predicted(each, workers, nbytes, link) for each in self.candidates.values())
@@ -84,11 +83,11 @@ class Auto(AllReduce):
     def notes(self) -> dict[str, Any]:
         """What was measured, what was picked for which size, and the same in words."""
         link = self.link
-        choices = [f"{name} for {nbytes / 1024:.1f} KiB" for (_, nbytes), name in self.picked.items()]
+        choices = [f"{name} for {nbytes / 1024:.1f} KiB" for nbytes, name in self.picked.items()]
         figures = f"α {1e6 * link.alpha:.3g} µs, β {1e9 * link.beta:.3g} ns/B, γ {1e9 * link.gamma:.3g} ns/B"
         return {
             "in_words": f"picked {', '.join(choices) or 'nothing'} ({figures})",
-            "picked": [{"bytes": nbytes, "algorithm": name} for (_, nbytes), name in self.picked.items()],
+            "picked": [{"bytes": nbytes, "algorithm": name} for nbytes, name in self.picked.items()],
             "alpha_seconds": link.alpha,
             "beta_seconds_per_byte": link.beta,
             "gamma_seconds_per_byte": link.gamma,
