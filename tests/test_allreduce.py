@@ -357,6 +357,13 @@ def test_where_some_wait_less_it_takes_at_most_what_is_predicted(algorithm, n, s
     assert measured(algorithm, n, size) <= algorithm().seconds(n, 0, 4 * size, LINK) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("n", range(2, 10))
+def test_a_direct_exchange_adds_a_chunk_while_the_next_one_comes(n):
+    chunk = 4000  # bytes
+    both_ways = 2 * (LINK.alpha + (n - 1) * chunk * LINK.beta)
+    assert measured(Direct, n, n * chunk // 4) == pytest.approx(both_ways + chunk * LINK.gamma)
+
+
 @pytest.mark.parametrize("algorithm", FOLDING)
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
 @pytest.mark.parametrize("share", [0, 1, 1000])

@@ -36,6 +36,22 @@ def test_the_jobs_own_hosts_are_used_and_every_worker_counts_once(hosts, size):
         np.testing.assert_allclose(grad, int("1" * n) / n, rtol=1e-6)
 
 
+def test_hosts_are_added_in_the_order_of_a_ring_and_their_workers_in_theirs():
+    x = np.random.default_rng(1).standard_normal((6, 300), np.float32)
+    hosts = ((3, 0, 4), (1,), (5, 2))
+
+    def program(ctx):
+        grad = x[ctx.rank].copy()
+        Hierarchical().all_reduce(ctx, grad)
+        ctx.settle()
+        return grad
+
+    a, b, c = (x[3] + x[0] + x[4]), x[1], (x[5] + x[2])
+    chunks = [(a + b + c)[:100], (b + c + a)[100:200], (c + a + b)[200:]]
+    for grad in simulate(program, 6, hosts=hosts).results:
+        assert grad.tobytes() == np.concatenate(chunks).tobytes()
+
+
 @pytest.mark.parametrize("hosts", HOSTS)
 def test_only_the_first_worker_of_each_host_speaks_to_other_hosts(hosts):
     home = {rank: host for host in hosts for rank in host}
