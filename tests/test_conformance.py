@@ -3,6 +3,7 @@
 import numpy as np
 import planted
 import pytest
+from allreduces import TwoToAHost
 
 from allreduce.auto import Auto
 from allreduce.direct import Direct
@@ -18,12 +19,6 @@ from allreduce.tree import Tree
 from common.strategy import Traits
 from common.testing import SGD, check_strategy
 from ps.strategy import PsBsp
-
-
-class TwoToAHost(Hierarchical):
-    def __init__(self):
-        super().__init__(group=2)
-
 
 FAMILY = [Star, Ring, Tree, Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, Hierarchical, TwoToAHost, Auto]
 STRATEGIES = [*FAMILY, Noop, Single, PsBsp]

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from allreduces import TwoToAHost
 from transports import TRANSPORTS, on
 
 from allreduce.direct import Direct
 from allreduce.double_tree import DoubleTree
 from allreduce.halving_doubling import HalvingDoubling
-from allreduce.hierarchical import Hierarchical
 from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.star import Star
@@ -20,11 +20,6 @@ pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
 SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 5]
 ZEROS = np.zeros(8, np.float32)
-
-
-class TwoToAHost(Hierarchical):
-    def __init__(self):
-        super().__init__(group=2)
 
 
 def pattern(size, dtype=np.uint8, seed=0):
@@ -177,6 +172,23 @@ def test_what_comes_is_added_to_what_is_there(transport, send):
         return into
 
     assert np.array_equal(on(transport, program, 3)[0], 3 * array + 0.5)
+
+
+@every_send
+def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send):
+    big, one = np.full(SEGMENT // 4 + 1, 1e8, np.float32), np.float32(1)  # 1e8 + 1 is 1e8 in float32
+
+    def program(ctx):
+        if ctx.rank:
+            getattr(ctx, send)(0, {1: big, 2: big * 0 + one, 3: -big}[ctx.rank])
+            ctx.settle()
+            return None
+        into = np.zeros_like(big)
+        ctx.recv_add_all((1, 3, 2), into)
+        ctx.recv_add_all((), into)
+        return into
+
+    assert (on(transport, program, 4)[0] == 1).all()
 
 
 # --- any of several ---
