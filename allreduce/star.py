@@ -17,8 +17,7 @@ from common.strategy import Link
 def star(ctx: Context, x: Array) -> None:
     """Sum x over all ranks, in place. Blocks. Rank 0 has lent x: call `ctx.settle` before changing it."""
     if ctx.rank == 0:
-        for worker in range(1, ctx.size):
-            ctx.recv_add(worker, x)
+        ctx.recv_add_all(range(1, ctx.size), x)
         for worker in range(1, ctx.size):
             ctx.lend(worker, x)
     else:

@@ -7,7 +7,7 @@ ends within `deadline` seconds (`barrier`: each of its rounds; `sleep`: when tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -68,12 +68,19 @@ class Context:
         workers: int,
         servers: int = 0,
         optimizer: Callable[[Vector], Optimizer] | None = None,
+        hosts: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
         self.place = endpoint.place
         self.rank = endpoint.place.rank
         self.workers = range(workers)
         self.servers = range(workers, workers + servers)
+        self.hosts = tuple(tuple(host) for host in hosts or (self.workers,))
+        if not all(self.hosts) or sorted(rank for host in self.hosts for rank in host) != list(self.workers):
+            raise ValueError(
+                f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
+            )
         self.size = workers + servers
         self.role = endpoint.place.role
         self._optimizer = optimizer
@@ -110,6 +117,20 @@ class Context:
             self.send((self.rank + distance) % n, EMPTY)
             self.recv_into((self.rank - distance) % n, EMPTY)
             distance *= 2
+
+    def among(self, ranks: Sequence[int]) -> Context:
+        """This rank's context among `ranks` alone, itself included: in it they are workers 0, 1, … in that order.
+
+        An algorithm runs in it as in a job of its own. Messages go over the same links as this context's, in one
+        order with them. ValueError if this rank is not one of them.
+        """
+        from common.transport.among import Among  # which is built upon this module
+
+        if self.rank not in ranks:
+            raise ValueError(f"rank {self.rank} is none of {list(ranks)}")
+        group = Context(Among(self.endpoint, ranks), workers=len(ranks))
+        group.rank = ranks.index(self.rank)
+        return group
 
     def optimizer(self, params: Vector) -> Optimizer:
         """The job's update rule (stage 6) over `params`, flat float32, which its `step` changes in place."""

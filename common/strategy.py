@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +81,10 @@ class SyncStrategy(ABC):
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
         """Predicted seconds of one synchronisation of `nbytes` bytes; None: no promise."""
         return None
+
+    def notes(self) -> dict[str, Any]:
+        """What a result should say of the strategy's own choices, as JSON values; worker 0 is asked at the end.
+
+        An entry `in_words` is a line for people: `syncbench run` prints it.
+        """
+        return {}

@@ -137,6 +137,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "status": status,
         "strategy": job.strategy,
         "strategy_options": job.strategy_options,
+        "strategy_notes": workers[0].get("strategy_notes", {}) if complete else {},
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
         "workers": job.workers,

@@ -137,7 +137,21 @@ class _Rank:
         trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
         if self.place.rank == 0:
             self._save(trained.params)
-        return {**self.sent, "params_sha256": trained.params_sha256, "test_accuracy": trained.test_accuracy}
+        return {
+            **self.sent,
+            "params_sha256": trained.params_sha256,
+            "test_accuracy": trained.test_accuracy,
+            "strategy_notes": self._notes() if self.place.rank == 0 else {},
+        }
+
+    def _notes(self) -> dict[str, Any]:
+        """The strategy's own account of its choices. RunError if it is no JSON object."""
+        notes = self.strategy.notes()
+        try:
+            json.dumps(notes, allow_nan=False)
+            return dict(notes)
+        except (TypeError, ValueError):
+            raise RunError(f"notes() gave what is no JSON object: {notes!r}", **self.place.fields()) from None
 
     def _save(self, params: Vector) -> None:
         part = self.results / "params.part"

@@ -24,6 +24,12 @@ BUILTIN = {
     "star": "allreduce.star:Star",
     "ring": "allreduce.ring:Ring",
     "tree": "allreduce.tree:Tree",
+    "direct": "allreduce.direct:Direct",
+    "double-tree": "allreduce.double_tree:DoubleTree",
+    "recursive-doubling": "allreduce.recursive_doubling:RecursiveDoubling",
+    "halving-doubling": "allreduce.halving_doubling:HalvingDoubling",
+    "hierarchical": "allreduce.hierarchical:Hierarchical",
+    "auto": "allreduce.auto:Auto",
 }
 
 

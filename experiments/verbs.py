@@ -79,6 +79,8 @@ def run(arguments: Namespace) -> int:
         dump(dict(done.summary))
     else:
         _show([done])
+        if words := done.summary["strategy_notes"].get("in_words"):
+            print(f"{done.strategy} {words}")
         print(f"results: {done.path}")
     replicas_as_promised([done])
     return 0
@@ -192,8 +194,9 @@ def names(arguments: Namespace) -> int:
     }
     for title, entries in sections.items():
         print(f"{title}:")
+        widest = max(map(len, entries))
         for name, text in entries.items():
-            print(f"  {name:<10} {text}")
+            print(f"  {name:<{widest}} {text}")
     print("Your own strategy: --strategy module:Class; see README.md.")
     return 0
 

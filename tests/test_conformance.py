@@ -3,8 +3,15 @@
 import numpy as np
 import planted
 import pytest
+from allreduces import TwoToAHost
 
+from allreduce.auto import Auto
+from allreduce.direct import Direct
+from allreduce.double_tree import DoubleTree
+from allreduce.halving_doubling import HalvingDoubling
+from allreduce.hierarchical import Hierarchical
 from allreduce.noop import Noop
+from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.single import Single
 from allreduce.star import Star
@@ -13,7 +20,8 @@ from common.strategy import Traits
 from common.testing import SGD, check_strategy
 from ps.strategy import PsBsp
 
-STRATEGIES = [Star, Ring, Tree, Noop, Single, PsBsp]
+FAMILY = [Star, Ring, Tree, Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, Hierarchical, TwoToAHost, Auto]
+STRATEGIES = [*FAMILY, Noop, Single, PsBsp]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -45,7 +45,8 @@ def report(rank, job, processes):
     sent = {"bytes_to": {str(peer): 10 * rank + 1 for peer in others}, "messages_to": dict.fromkeys(others, 1)}
     if rank >= processes:
         return sent
-    return {**sent, "params_sha256": f"hash {rank}", "test_accuracy": 0.9 if rank == 0 else None}
+    notes = {"strategy_notes": {"picked": "ring"} if rank == 0 else {}}
+    return {**sent, **notes, "params_sha256": f"hash {rank}", "test_accuracy": 0.9 if rank == 0 else None}
 
 
 def planned(strategy="ring", workers=2, **options):
@@ -124,6 +125,7 @@ def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
         "transport": "tcp",
         "parameters": 7,
         "test_accuracy": 0.9,
+        "strategy_notes": {"picked": "ring"},
         "wall_seconds": 12.5,
         "error": None,
     }

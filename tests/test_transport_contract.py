@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from allreduces import TwoToAHost
 from transports import TRANSPORTS, on
 
+from allreduce.direct import Direct
+from allreduce.double_tree import DoubleTree
+from allreduce.halving_doubling import HalvingDoubling
+from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
@@ -169,6 +174,23 @@ def test_what_comes_is_added_to_what_is_there(transport, send):
     assert np.array_equal(on(transport, program, 3)[0], 3 * array + 0.5)
 
 
+@every_send
+def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send):
+    big, one = np.full(SEGMENT // 4 + 1, 1e8, np.float32), np.float32(1)  # 1e8 + 1 is 1e8 in float32
+
+    def program(ctx):
+        if ctx.rank:
+            getattr(ctx, send)(0, {1: big, 2: big * 0 + one, 3: -big}[ctx.rank])
+            ctx.settle()
+            return None
+        into = np.zeros_like(big)
+        ctx.recv_add_all((1, 3, 2), into)
+        ctx.recv_add_all((), into)
+        return into
+
+    assert (on(transport, program, 4)[0] == 1).all()
+
+
 # --- any of several ---
 
 
@@ -253,4 +275,10 @@ def synchronized(transport, strategy, n, size):
 @pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT), (3, SEGMENT + 99), (5, 997)])
 @pytest.mark.parametrize("strategy", [Star, Ring, Tree])
 def test_a_strategy_leaves_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
+    assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)
+
+
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 997), (3, SEGMENT // 4 + 99)])
+@pytest.mark.parametrize("strategy", [Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, TwoToAHost])
+def test_so_do_the_strategies_in_which_pairs_change(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)

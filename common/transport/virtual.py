@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,8 +185,9 @@ def simulate(
     deadline: float = 60.0,
     optimizer: Callable[[Vector], Optimizer] | None = None,
     check: bool = True,
+    hosts: Sequence[Sequence[int]] | None = None,
 ) -> Outcome:
-    """Run `program(ctx)` on every rank in virtual time; the last `servers` ranks are servers.
+    """Run `program(ctx)` on every rank in virtual time; the last `servers` ranks are servers, `hosts` is the context's.
 
     `deadline` is in virtual seconds. With `check`, the first error of any rank is raised; without, errors are in the
     outcome. A Deadlock is always raised.
@@ -218,7 +219,7 @@ def simulate(
     for number in range(ranks):
         rank = RankState(Place(number, "worker" if number < workers else "server"))
         meters.append(Metered(VirtualEndpoint(hub, rank)))
-        ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer)
+        ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
         rank.run = greenlet.greenlet(functools.partial(life, rank, ctx), parent=hub.main)
         hub.ranks.append(rank)
         hub.at(0.0, rank, hub.start)

@@ -30,6 +30,15 @@ class WrongMean(Ring):
 """
 
 
+NO_JSON = """
+from allreduce.ring import Ring
+
+class Noted(Ring):
+    def notes(self):
+        return {"link": object()}
+"""
+
+
 @pytest.fixture(scope="module")
 def run():
     """Run a strategy, once for each set of words; all results share one folder, in which nothing is ever touched."""
@@ -152,6 +161,23 @@ def test_runs_on_different_samples_are_refused_with_the_reason(run):
     assert done.errors == [done.complaint]
     assert "different samples" in done.complaint
     assert "workers 4 and 3" in done.complaint
+
+
+def test_a_run_says_what_the_strategy_chose_for_people_and_in_its_summary(box):
+    done = box.run("run", "--strategy", "auto", "--workers", 2, "--steps", 3, "--results", "results")
+    notes = parse((box.result() / "summary.json").read_text())["strategy_notes"]
+    assert done.code == 0
+    assert [pick["bytes"] for pick in notes["picked"]] == [4 * PARAMETERS]
+    assert notes["alpha_seconds"] > 0
+    assert f"\nauto {notes['in_words']}\n" in done.out
+    assert f"picked {notes['picked'][0]['algorithm']} for 18.8 KiB" in done.out
+
+
+def test_notes_that_are_no_json_fail_the_run_in_one_line(box):
+    box.module("noted", NO_JSON)
+    done = box.run("run", "--strategy", "noted:Noted", "--workers", 1, "--steps", 1, "--results", "results")
+    assert done.code == 1
+    assert "notes() gave what is no JSON object: {'link': <object" in done.complaint
 
 
 def test_a_diverged_run_fails_and_says_so_in_valid_json(box):

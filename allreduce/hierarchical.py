@@ -1,0 +1,83 @@
+"""Hierarchical: reduce inside each host to its leader, ring among the leaders, broadcast inside each host.
+
+Between hosts, where links are slow, only one worker of each host speaks; that is what Horovod and NCCL call a
+hierarchical all-reduce. With H hosts of at most g workers:
+
+    steps       2 if g > 1, and 2(H-1)
+    bytes sent  M by every worker but the leaders; (g-1)M inside its host and 2(H-1)/H·M between hosts by a leader
+    time        2(α + (g-1)Mβ) + (g-1)Mγ inside (a star), 2(H-1)α + 2(H-1)/H·Mβ + (H-1)/H·Mγ between (a ring)
+
+The formula has one α and β for both kinds of link. Reduction order: inside a host in the order of its workers, leader
+first; then that of a ring over the hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allreduce.options import at_least_one
+from allreduce.ring import Ring, ring
+from allreduce.star import Star
+from allreduce.strategy import AllReduce
+from common.context import Array, Context
+from common.strategy import Link, Vector
+
+Hosts = Sequence[Sequence[int]]
+
+
+def hierarchical(ctx: Context, x: Array, hosts: Hosts) -> None:
+    """Sum x over all ranks, in place; `hosts` has the ranks of each, the leader first. Blocks.
+
+    x may still be on loan: call `ctx.settle` before changing it.
+    """
+    leader, *others = next(host for host in hosts if ctx.rank in host)
+    if ctx.rank != leader:
+        ctx.lend(leader, x)
+        ctx.recv_into(leader, x)  # a sum that contains it
+        return
+    ctx.recv_add_all(others, x)
+    ring(ctx.among([host[0] for host in hosts]), x)
+    for worker in others:
+        ctx.lend(worker, x)
+
+
+def consecutive(workers: int, group: int) -> Hosts:
+    """Hosts of `group` consecutive workers each; the last one may have fewer."""
+    return [range(first, min(first + group, workers)) for first in range(0, workers, group)]
+
+
+class Hierarchical(AllReduce):
+    """A sum inside each host, a ring between hosts: one worker of each host uses the network.
+
+    `group`: workers of a host, taken in their order; by default the hosts are those that the job runs on.
+    """
+
+    def __init__(self, group: int | None = None) -> None:
+        if group is not None:
+            at_least_one("group", group)
+        self.group = group
+        self.hosts: Hosts | None = None  # the job's, once `setup` has seen them
+
+    def setup(self, ctx: Context, params: Vector) -> None:
+        """Everyone takes the parameters of worker 0; the formulas learn the job's hosts."""
+        super().setup(ctx, params)
+        self.hosts = ctx.hosts
+
+    def all_reduce(self, ctx: Context, x: Array) -> None:
+        hierarchical(ctx, x, ctx.hosts if self.group is None else consecutive(ctx.size, self.group))
+
+    def _hosts(self, workers: int) -> Hosts:
+        """As far as they are known without a context: before `setup`, all on one host."""
+        return self.hosts if self.group is None and self.hosts else consecutive(workers, self.group or workers)
+
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+        hosts = self._hosts(workers)
+        number, host = next((i, host) for i, host in enumerate(hosts) if rank in host)
+        if rank != host[0]:
+            return itemsize * size
+        return itemsize * size * (len(host) - 1) + Ring().bytes_sent(number, len(hosts), 0, size, itemsize)
+
+    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
+        hosts = self._hosts(workers)
+        inside = Star().seconds(max(map(len, hosts)), 0, nbytes, link)
+        return inside + Ring().seconds(len(hosts), 0, nbytes, link)

@@ -1,0 +1,137 @@
+"""`auto` measures what the network costs, and everyone picks what the formulas say."""
+
+import json
+
+import numpy as np
+import pytest
+
+from allreduce.auto import FAMILY, Auto, measure
+from common.strategy import Bucket, Link
+from common.transport.virtual import Delay, Network, simulate
+from experiments.registry import strategy_class
+
+SLOW = Link(alpha=50e-6, beta=1 / 125e6, gamma=1e-10)  # 1 Gbit/s
+FAST = Link(alpha=5e-6, beta=1 / 10e9, gamma=1 / 16e9)
+SMALL, LARGE = 16, 1 << 18  # elements: 64 B, 1 MiB
+
+
+def network(link, **more):
+    return Network(latency=link.alpha, bandwidth=1 / link.beta, reduce=link.gamma, **more)
+
+
+def run(n, link, candidates=tuple(FAMILY), sizes=(SMALL, LARGE), **more):
+    """The strategy of each rank after a step of buckets of these sizes; checks that the means are right."""
+
+    def program(ctx):
+        strategy = Auto(candidates)
+        strategy.setup(ctx, np.zeros(SMALL, np.float32))
+        for size in sizes:
+            grad = np.full(size, 10**ctx.rank, np.float32)
+            strategy.synchronize(ctx, Bucket(grad, grad))
+            np.testing.assert_allclose(grad, int("1" * n) / n, rtol=1e-6)
+        return strategy
+
+    return simulate(program, n, network=network(link), **more)
+
+
+def picks(strategy):
+    return [pick["algorithm"] for pick in strategy.notes()["picked"]]
+
+
+@pytest.mark.parametrize("link", [SLOW, FAST])
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_latency_bandwidth_and_the_cost_of_adding_are_found(link, n):
+    for found in simulate(measure, n, network=network(link)).results:
+        assert found.alpha == pytest.approx(link.alpha, rel=0.02)
+        assert found.beta == pytest.approx(link.beta, rel=0.02)
+        assert found.gamma == pytest.approx(link.gamma, rel=0.02)
+
+
+def test_all_workers_go_by_the_same_figures_even_where_the_network_is_unsteady():
+    unsteady = network(SLOW, jitter=10 * SLOW.alpha, seed=3)
+    assert len(set(simulate(measure, 4, network=unsteady).results)) == 1
+
+
+@pytest.mark.parametrize("when", [0.0, 1.5 * SLOW.alpha], ids=["first", "second"])
+def test_one_late_message_does_not_count(when):
+    late = Delay(0, 1, seconds=1.0, at=when, until=when + SLOW.alpha)
+    outcome = simulate(measure, 2, network=network(SLOW), faults=[late])
+    assert outcome.seconds > 1.0
+    assert outcome.results[0].alpha == pytest.approx(SLOW.alpha, rel=0.02)
+
+
+def test_a_figure_that_would_be_below_zero_is_zero():
+    unsteady = [Network(latency=1.0, jitter=1.0, seed=seed) for seed in range(6)]
+    found = [simulate(measure, 2, network=net).results[0] for net in unsteady]
+    assert min(min(link.beta, link.gamma) for link in found) == 0.0
+
+
+def test_a_worker_alone_measures_nothing():
+    (strategy,) = run(1, SLOW).results
+    assert strategy.link == Link()
+    assert picks(strategy) == ["direct", "direct"]
+
+
+@pytest.mark.parametrize("candidates", [tuple(FAMILY), ("ring", "tree"), ("star", "halving-doubling", "double-tree")])
+@pytest.mark.parametrize("link", [SLOW, FAST])
+@pytest.mark.parametrize("n", [2, 3, 4, 6])
+def test_everyone_picks_the_smallest_prediction_for_each_size(n, link, candidates):
+    def best(nbytes):
+        """The first of those that are equal but for rounding."""
+        return min(candidates, key=lambda name: float(f"{FAMILY[name]().seconds(n, 0, nbytes, link):.4g}"))
+
+    for strategy in run(n, link, candidates).results:
+        assert picks(strategy) == [best(4 * SMALL), best(4 * LARGE)]
+
+
+@pytest.mark.parametrize(
+    ("n", "candidates", "expected"),
+    [
+        (2, tuple(FAMILY), ["recursive-doubling", "direct"]),
+        (8, ("ring", "tree"), ["tree", "ring"]),
+        (8, ("recursive-doubling", "halving-doubling"), ["recursive-doubling", "halving-doubling"]),
+        (8, ("star", "ring"), ["star", "ring"]),
+        (4, ("tree",), ["tree", "tree"]),
+    ],
+)
+def test_small_vectors_go_by_latency_and_large_ones_by_bandwidth(n, candidates, expected):
+    costly_adding = Link(SLOW.alpha, SLOW.beta, gamma=1e-9)
+    assert picks(run(n, costly_adding, candidates).results[0]) == expected
+
+
+@pytest.mark.parametrize(("size", "messages"), [(SMALL, {0: 1}), (LARGE, {0: 6})], ids=["star", "ring"])
+def test_what_is_picked_is_what_runs(size, messages):
+    assert run(4, SLOW, ("star", "ring"), sizes=[size]).meters[3].messages_to == messages
+
+
+def test_hierarchical_is_judged_by_the_jobs_hosts():
+    hosts = [(0, 1), (2, 3), (4, 5)]
+    strategy = run(6, SLOW, ("hierarchical",), hosts=hosts).results[5]
+    assert strategy.candidates["hierarchical"].hosts == tuple(hosts)
+
+
+def test_its_prediction_is_that_of_the_best_candidate():
+    for nbytes in (64, 1 << 20):
+        best = min(make().seconds(6, 0, nbytes, SLOW) for make in FAMILY.values())
+        assert Auto().seconds(6, 0, nbytes, SLOW) == best
+
+
+def test_it_says_what_it_picked_and_why():
+    strategy = run(2, SLOW, ("ring",), sizes=[4810]).results[0]
+    notes = strategy.notes()
+    assert json.loads(json.dumps(notes)) == notes
+    assert notes["picked"] == [{"bytes": 4 * 4810, "algorithm": "ring"}]
+    assert notes["in_words"].startswith("picked ring for 18.8 KiB (α 50 µs, β 8 ns/B, γ 0.1 ns/B")
+    assert (notes["alpha_seconds"], notes["beta_seconds_per_byte"]) == (strategy.link.alpha, strategy.link.beta)
+    assert Auto().notes()["in_words"].startswith("picked nothing")
+
+
+@pytest.mark.parametrize("candidates", [[], "ring", ["ring", "rnig"], None, 3, [["ring"]]])
+def test_candidates_that_are_none_are_refused_with_the_names(candidates):
+    with pytest.raises(ValueError, match=r"candidates is .*: give a list, like .*, of direct, recursive-doubling"):
+        Auto(candidates)
+
+
+def test_the_family_has_the_names_that_users_know():
+    for name, algorithm in FAMILY.items():
+        assert strategy_class(name) is algorithm
