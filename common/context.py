@@ -59,7 +59,10 @@ class Optimizer(Protocol):
 
 
 class Context:
-    """One rank's handle on the job. Not thread-safe: one thread uses it."""
+    """One rank's handle on the job. Not thread-safe: one thread uses it at a time, others may ask `now`.
+
+    `spawn(fn)` runs `fn` beside the caller, who hands the context over to it and back through a `queue()`.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,9 @@ class Context:
         self.now = endpoint.now
         self.sleep = endpoint.sleep
         self.alloc = endpoint.alloc
+        self.spawn = endpoint.spawn
+        self.queue = endpoint.queue
+        self.abandon = endpoint.abandon
 
     def recv(self, from_: int, like: Array) -> Array:
         """Receive an array of the shape and dtype of `like` into fresh memory. Blocks."""

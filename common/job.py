@@ -6,6 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+BUCKET = (
+    4 << 20
+)  # bytes; of 25 MiB, DDP's, most models here would be one bucket, and a message's latency is small beside 4
 TRANSPORTS = ("ipc", "tcp")
 
 
@@ -20,7 +23,11 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One strategy, W workers, S servers, and what they train. `batch` is the samples of a step over all workers."""
+    """One strategy, W workers, S servers, and what they train.
+
+    `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
+    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off".
+    """
 
     strategy: str
     workers: int
@@ -36,6 +43,8 @@ class Job:
     interface: str = "127.0.0.1"
     deadline: float = 60.0
     threads: int = 1
+    bucket: int = BUCKET
+    overlap: str = "on"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

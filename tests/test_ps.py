@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from common.context import EMPTY
 from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
+from common.pipeline.buckets import cut
 from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
 from common.transport.virtual import Kill, Network, simulate
@@ -19,6 +20,12 @@ def run(workers, servers, size, *, steps=3, gradient=whole_gradient, **more):
     """Each worker's parameters after every step, float32 of shape (workers, steps + 1, size)."""
     trial = Trial(PsBsp, workers, servers, size, SGD, gradient, steps=steps, **more)
     return np.stack(trial.run().results[:workers])[:, :, 1]
+
+
+def serve(ctx, strategy, size, pieces=(slice(None),)):
+    """The life of a server of `size` parameters, in one bucket or in several."""
+    grad, params = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    strategy.serve(ctx, params, cut(grad, params, pieces))
 
 
 # --- what it computes ---
@@ -60,7 +67,7 @@ def test_each_server_has_an_optimizer_over_its_shard_alone():
     def program(ctx):
         strategy = PsBsp()
         if ctx.rank in ctx.servers:
-            return strategy.serve(ctx, np.zeros(10, np.float32))
+            return serve(ctx, strategy, 10)
         strategy.setup(ctx, np.arange(10, dtype=np.float32))
         ctx.place.step = FINISH
         strategy.finish(ctx)
@@ -99,7 +106,7 @@ def job(*misbehave, servers=1, size=8):
     def program(ctx):
         strategy = PsBsp()
         if ctx.rank in ctx.servers:
-            return strategy.serve(ctx, np.zeros(size, np.float32))
+            return serve(ctx, strategy, size)
         ctx.place.stage = "synchronize"
         strategy.setup(ctx, np.zeros(size, np.float32))
         ctx.barrier()
@@ -183,7 +190,7 @@ def test_when_a_server_dies_every_worker_and_server_ends_with_its_name(servers):
 def test_a_server_whose_workers_never_come_gives_up_at_the_deadline_and_names_who_is_missing():
     def program(ctx):
         if ctx.rank in ctx.servers:
-            return PsBsp().serve(ctx, np.zeros(4, np.float32))
+            return serve(ctx, PsBsp(), 4)
         ctx.sleep(100.0)
 
     outcome = simulate(program, 2, servers=1, optimizer=SGD, deadline=10.0, check=False)

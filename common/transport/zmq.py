@@ -91,10 +91,9 @@ class ZmqEndpoint(Endpoint):
         deadline: float,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(place, deadline)
+        super().__init__(place, deadline, watch)
         self.job = job
         self.rendezvous = rendezvous
-        self.watch = watch
         self.strangers = 0  # messages dropped because they were not this job's
         self._context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * peers + 16))
