@@ -45,7 +45,8 @@ class Place:
 
     def fields(self) -> dict[str, Any]:
         """The keyword arguments of a `RunError` raised here."""
-        return {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+        where = {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+        return {**where, "bucket": self.bucket} if self.bucket else where
 
     def __str__(self) -> str:
         return f"{self.role} rank {self.rank}, stage {self.stage}, {step_name(self.step)}"

@@ -187,6 +187,7 @@ def _error_line(error: Mapping[str, Any]) -> str:
     place = [f"{error['role']} rank {error.get('rank')}"] if error.get("role") else []
     place += [f"stage {error['stage']}"] if error.get("stage") else []
     place += [step_name(step)] if isinstance(step, int) else []
+    place += [f"bucket {error['bucket']}"] if error.get("bucket") else []
     return ": ".join(part for part in (str(error.get("type")), ", ".join(place), cause) if part)
 
 

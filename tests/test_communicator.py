@@ -80,7 +80,7 @@ def test_an_error_is_raised_in_the_worker_as_it_was_with_its_place(transport):
 
     error = on(transport, program, 2)[0]
     assert type(error) is RunError
-    assert (error.rank, error.stage, error.step) == (0, "synchronize", 7)
+    assert (error.rank, error.stage, error.step, error.bucket) == (0, "synchronize", 7, 1)
 
 
 @pytest.mark.parametrize("transport", ZMQ)

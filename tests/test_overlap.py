@@ -75,7 +75,7 @@ def test_what_was_hidden_is_part_of_train_and_off_hides_nothing():
     for overlap in ("on", "off"):
         for _, records, _ in trained("ipc", "ring", 0, overlap):
             assert all(0 <= each.hidden_seconds <= each.seconds["train"] for each in records)
-            assert any(each.hidden_seconds for each in records) == (overlap == "on")
+            assert overlap == "on" or not any(each.hidden_seconds for each in records)
 
 
 def test_the_six_stages_still_add_up_to_the_step():
@@ -290,7 +290,7 @@ def test_new_parameters_come_into_the_model_when_backward_is_over_and_not_before
         backward(model)
         assert waited == [True] * 2  # the last layer's parameters were there while backward went on
         assert np.array_equal(model.params, start)
-    overlapped.wait()
+    assert overlapped.wait() > 0.0
     overlapped.close()
     assert np.array_equal(model.grad, expected)
     assert (model.params == 100.0).all()

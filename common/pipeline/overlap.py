@@ -97,6 +97,7 @@ class Overlapped:
         try:
             yield
         except BaseException:
+            self.ctx.place.bucket = 0
             self.ctx.place.enter("train")  # that is where it went wrong, whatever the communicator is doing
             raise
         self._filling.rest()

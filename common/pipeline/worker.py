@@ -103,7 +103,9 @@ class Worker:
             loss = train(self.model, batch)
             if not math.isfinite(loss):
                 cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
-                raise RunError(cause, **{**ctx.place.fields(), "stage": "train"})  # the place is at the first bucket
+                raise RunError(
+                    cause, **{**ctx.place.fields(), "stage": "train", "bucket": 0}
+                )  # its place is at a bucket
         if self.strategy.traits.exchanges == "gradients":
             hidden = self._synchronize(buckets)
             self._update()
