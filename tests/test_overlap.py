@@ -166,6 +166,22 @@ def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_g
     assert model.grad[:21].any()
 
 
+def test_they_are_synchronised_all_the_same():
+    class Notes(SyncStrategy):
+        def synchronize(self, ctx, bucket):
+            synchronised.append(bucket.index)
+
+    synchronised = []
+    model = FlatModel(HalfUsed())
+    overlapped = Overlapped(alone(), Notes(), model, pieces_of(model))
+    for _ in range(2):
+        with overlapped.backward():
+            backward(model)
+        overlapped.wait()
+    overlapped.close()
+    assert synchronised == [0, 1, 2, 3] * 2
+
+
 def test_nobody_waits_for_frozen_parameters():
     module = HalfUsed()
     module.unused.requires_grad_(False)

@@ -259,7 +259,6 @@ class Hub:
     def kill(self, rank: RankState) -> None:
         """End a rank, if it still runs."""
         if rank.alive:
-            self.abandon(rank)
             self.throw(rank.strands[0], Killed())
 
     def gone(self, dead: RankState, error: PeerFailed) -> None:
