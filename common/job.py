@@ -6,10 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-BUCKET = (
-    4 << 20
-)  # bytes; of 25 MiB, DDP's, most models here would be one bucket, and a message's latency is small beside 4
 TRANSPORTS = ("ipc", "tcp")
+# Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
+# exchange, so that the latency of a message is small beside them. A smaller model is one bucket.
+BUCKET = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
