@@ -45,7 +45,8 @@ class Place:
 
     def fields(self) -> dict[str, Any]:
         """The keyword arguments of a `RunError` raised here."""
-        return {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+        where = {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+        return {**where, "bucket": self.bucket} if self.bucket else where
 
     def __str__(self) -> str:
         return f"{self.role} rank {self.rank}, stage {self.stage}, {step_name(self.step)}"
@@ -59,7 +60,10 @@ class Optimizer(Protocol):
 
 
 class Context:
-    """One rank's handle on the job. Not thread-safe: one thread uses it."""
+    """One rank's handle on the job. Not thread-safe: one thread uses it at a time, others may ask `now`.
+
+    `spawn(fn)` runs `fn` beside the caller, who hands the context over to it and back through a `queue()`.
+    """
 
     def __init__(
         self,
@@ -94,6 +98,9 @@ class Context:
         self.now = endpoint.now
         self.sleep = endpoint.sleep
         self.alloc = endpoint.alloc
+        self.spawn = endpoint.spawn
+        self.queue = endpoint.queue
+        self.abandon = endpoint.abandon
 
     def recv(self, from_: int, like: Array) -> Array:
         """Receive an array of the shape and dtype of `like` into fresh memory. Blocks."""

@@ -36,17 +36,19 @@ class CheckFailed(SyncbenchError):
 class RunError(SyncbenchError):
     """A rank failed while running.
 
-    `rank`, `role`, `stage`, `step` and `cause` say where and why. `step` counts from 0; SETUP and FINISH are the
-    steps before the first and after the last.
+    `rank`, `role`, `stage`, `step`, `bucket` and `cause` say where and why. `step` counts from 0; SETUP and FINISH are
+    the steps before the first and after the last. A bucket is mentioned unless it is the first, or the only one.
     """
 
-    def __init__(self, cause: str, *, rank: int, role: str, stage: str, step: int) -> None:
+    def __init__(self, cause: str, *, rank: int, role: str, stage: str, step: int, bucket: int = 0) -> None:
         self.cause = cause
         self.rank = rank
         self.role = role
         self.stage = stage
         self.step = step
-        super().__init__(f"{role} rank {rank}, stage {stage}, {step_name(step)}: {cause}")
+        self.bucket = bucket
+        where = f"{step_name(step)}, bucket {bucket}" if bucket else step_name(step)
+        super().__init__(f"{role} rank {rank}, stage {stage}, {where}: {cause}")
 
     def record(self) -> dict[str, Any]:
         """The error as it is written to `summary.json`."""
@@ -56,6 +58,7 @@ class RunError(SyncbenchError):
             "role": self.role,
             "stage": self.stage,
             "step": self.step,
+            **({"bucket": self.bucket} if self.bucket else {}),
             "cause": self.cause,
         }
 

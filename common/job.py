@@ -8,6 +8,9 @@ from typing import Any
 
 TRANSPORTS = ("shm", "ipc", "tcp")
 AUTO = "auto"  # the fastest of them that this machine can do
+# Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
+# exchange, so that the latency of a message is small beside them. A smaller model is one bucket.
+BUCKET = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,11 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One strategy, W workers, S servers, and what they train. `batch` is the samples of a step over all workers."""
+    """One strategy, W workers, S servers, and what they train.
+
+    `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
+    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off".
+    """
 
     strategy: str
     workers: int
@@ -37,6 +44,8 @@ class Job:
     interface: str = "127.0.0.1"
     deadline: float = 60.0
     threads: int = 1
+    bucket: int = BUCKET
+    overlap: str = "on"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

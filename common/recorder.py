@@ -10,7 +10,11 @@ from pathlib import Path
 from common.stages import STAGES
 
 _SECONDS = ",".join(f'"{stage}":%.7f' for stage in STAGES)
-_LINE = '{"step":%d,"%s":%d,"loss":%s,"samples":[%s],"began":%.7f,"ended":%.7f,"seconds":{' + _SECONDS + "}}\n"
+_LINE = (
+    '{"step":%d,"%s":%d,"loss":%s,"samples":[%s],"began":%.7f,"ended":%.7f,"seconds":{'
+    + _SECONDS
+    + '},"hidden_seconds":%.7f}\n'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,8 @@ class StepRecord:
     """One step of a worker, or one update of a server.
 
     `samples` are the ledger's digests, one for each worker that this process stands for; a server has neither those
-    nor a loss. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages.
+    nor a loss. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages;
+    `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
     """
 
     step: int
@@ -29,6 +34,7 @@ class StepRecord:
     seconds: Mapping[str, float]
     loss: float | None = None
     samples: Sequence[str] = ()
+    hidden_seconds: float = 0.0
 
     def line(self, epoch: float = 0.0) -> str:
         """The record as a line of JSON, its times since `epoch`, to 0.1 µs.
@@ -37,7 +43,12 @@ class StepRecord:
         """
         loss = "null" if self.loss is None else repr(self.loss)
         samples = ",".join(f'"{digest}"' for digest in self.samples)
-        times = (self.began - epoch, self.ended - epoch, *(self.seconds[stage] for stage in STAGES))
+        times = (
+            self.began - epoch,
+            self.ended - epoch,
+            *(self.seconds[stage] for stage in STAGES),
+            self.hidden_seconds,
+        )
         return _LINE % (self.step, self.role, self.rank, loss, samples, *times)
 
 

@@ -8,6 +8,7 @@ hold it to its promises with `common.testing.check_strategy`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,14 +62,18 @@ class SyncStrategy(ABC):
 
     @abstractmethod
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
-        """On every worker, every step, for every bucket, in place.
+        """On every worker, every step, for every bucket in the order of their indices, in place.
 
         Update at the worker: leave in `bucket.grad` the mean gradient. Update at the server: leave in `bucket.params`
-        the new parameters. Blocks until done; raises RunError.
+        the new parameters. Blocks until done; raises RunError. With several buckets it may run in another thread than
+        `setup` and `finish`, always the same one, while backward goes on: touch nothing of the model but the bucket.
         """
 
-    def serve(self, ctx: Context, params: Vector) -> None:
-        """On every server: its whole life. `params` has the size of the model; the workers' values count."""
+    def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
+        """On every server: its whole life. `params` has the size of the model; the workers' values count.
+
+        `buckets` are views of it, and of as large a gradient: the same as the workers', in the order of their calls.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no servers")
 
     def finish(self, ctx: Context) -> None:  # noqa: B027 - optional

@@ -27,6 +27,7 @@ NETWORK = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta, reduce=LINK.gamma
 CONSISTENCY = re.compile(r"bsp|asp|none|ssp\(\d+\)")
 PRIME, LARGE = 97, 1000
 GRAD, PARAMS = 0, 1
+BUCKETS = (1, 3)  # a step
 
 
 class SGD:
@@ -80,6 +81,11 @@ class Trial:
         """The boundaries of the buckets: of different sizes."""
         return [self.size * i * i // self.buckets**2 for i in range(self.buckets + 1)]
 
+    def cut(self, grad: Vector, params: Vector) -> list[Bucket]:
+        """The buckets of a step, views of gradient and parameters: the last part of them comes first."""
+        pieces = [slice(low, high) for low, high in pairwise(self.edges)]
+        return [Bucket(grad[piece], params[piece], index) for index, piece in enumerate(reversed(pieces))]
+
     def run(self) -> Outcome:
         """Run it; only with faults may ranks fail. A worker's result is what `work` returns, a server's is None."""
         strategies = [self.make() for _ in range(self.workers + self.servers)]
@@ -87,7 +93,9 @@ class Trial:
         def program(ctx: Context) -> Array | None:
             if ctx.rank in ctx.workers:
                 return work(self, ctx, strategies[ctx.rank])
-            strategies[ctx.rank].serve(ctx, np.full(self.size, np.nan, np.float32))
+            grad, params = ctx.alloc(self.size, np.float32), ctx.alloc(self.size, np.float32)
+            params[:] = np.nan
+            strategies[ctx.rank].serve(ctx, params, self.cut(grad, params))
             return None
 
         job = partial(simulate, program, self.workers + self.servers, servers=self.servers, network=self.network)
@@ -105,20 +113,20 @@ def work(trial: Trial, ctx: Context, strategy: SyncStrategy) -> Array:
     strategy.setup(ctx, params)
     ctx.barrier()
     seen = [np.stack((grad, params))]
-    optimizer, traits, edges = ctx.optimizer(params), strategy.traits, trial.edges
+    optimizer, traits, buckets = ctx.optimizer(params), strategy.traits, trial.cut(grad, params)
     for step in range(trial.steps):
         ctx.place.step = step
         grad[:] = trial.gradient(ctx.rank, step, trial.size)
         if traits.exchanges == "parameters":
             optimizer.step(grad)
-        for index in range(trial.buckets):
-            ctx.place.bucket = index
-            part = slice(edges[index], edges[index + 1])
-            strategy.synchronize(ctx, Bucket(grad[part], params[part], index))
+        for bucket in buckets:
+            ctx.place.bucket = bucket.index
+            strategy.synchronize(ctx, bucket)
+        ctx.place.bucket = 0
         if traits.exchanges == "gradients" and traits.update == "worker":
             optimizer.step(grad)
         seen.append(np.stack((grad, params)))
-    ctx.place.step, ctx.place.bucket = FINISH, 0
+    ctx.place.step = FINISH
     strategy.finish(ctx)
     return np.stack(seen)
 
@@ -147,15 +155,15 @@ def check_strategy(
         for s in servers if servers is not None else ((1, 2, 3) if traits.servers else (0,)):
             some = sorted({0, 1, n - 1, n, n + 1, PRIME, LARGE}) if sizes is None else sizes
             trial = Trial(strategy, n, s, size=max(some), optimizer=optimizer)
-            cuts = (1, 3) if traits.update == "worker" else (1,)  # buckets: servers take the model in one
-            for each in (replace(trial, size=size, buckets=cut) for size in some for cut in cuts):
+            for each in (replace(trial, size=size, buckets=buckets) for size in some for buckets in BUCKETS):
                 check_results(each)
                 check_bytes(each)
-            check_same_bits(trial)
+            for buckets in BUCKETS:
+                check_same_bits(replace(trial, buckets=buckets))
             check_seconds(trial)
             for culprit in sorted({0, n - 1, n + s - 1}) if n + s > 1 else ():
-                check_death(replace(trial, steps=6), culprit)
-            passed += len(some) * len(cuts)
+                check_death(replace(trial, steps=6, buckets=max(BUCKETS)), culprit)
+            passed += len(some) * len(BUCKETS)
     return passed
 
 

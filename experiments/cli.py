@@ -19,7 +19,7 @@ from common.data import DATASETS
 from common.errors import CheckFailed, ConfigError, suggest
 from common.job import TRANSPORTS
 from common.models import MODELS
-from experiments.config import OPTIMIZERS, RunOptions, sizes
+from experiments.config import OPTIMIZERS, RunOptions, byte_size, sizes
 from experiments.verbs import VERBS
 
 DEFAULTS = RunOptions()
@@ -139,6 +139,26 @@ class _Sizes:
         return "sizes"
 
 
+class _OnOff:
+    """`on` or `off`, which YAML reads as true or false where they have no quotes."""
+
+    def __call__(self, given: str | bool) -> str:
+        return ("on" if given else "off") if isinstance(given, bool) else str(given)
+
+    def __repr__(self) -> str:
+        return "on|off"
+
+
+class _Bytes:
+    """`byte_size`, likewise."""
+
+    def __call__(self, given: str) -> int:
+        return byte_size(given)
+
+    def __repr__(self) -> str:
+        return "size"
+
+
 def _training(parser: ArgumentParser) -> None:
     """The options that `run` and `demo` share."""
     parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
@@ -160,6 +180,15 @@ def _training(parser: ArgumentParser) -> None:
     parser.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
     parser.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
     parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
+    parser.add_argument(
+        "--bucket",
+        type=_Bytes(),
+        default=DEFAULTS.bucket,
+        help="how much of the gradient is synchronised at once, like 4MiB",
+    )
+    parser.add_argument(
+        "--overlap", type=_OnOff(), default=DEFAULTS.overlap, help="synchronise a bucket while backward goes on"
+    )
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 
 
@@ -210,7 +239,12 @@ def _readable(message: str, argv: list[str]) -> str:
         if got := re.search(r"(?:Got|Given) value: (.*)", rest):
             kind = re.search(r"Expected a <class '(\w+)'>", rest)
             return f"--{name}: {got[1]!r} is not {KINDS.get(kind[1] if kind else '', 'what is expected')}"
-        return f"--{name}: {rest.replace('invalid sizes value', 'give whole numbers with commas, like 256,128, not')}"
+        for wrong, right in (
+            ("invalid sizes value", "give whole numbers with commas, like 256,128, not"),
+            ("invalid size value", "give a whole number and a unit, like 4MiB, not"),
+        ):
+            rest = rest.replace(wrong, right)
+        return f"--{name}: {rest}"
     return message
 
 

@@ -14,12 +14,15 @@ from typing import Any
 
 from common.data import DATASETS
 from common.errors import ConfigError, suggest
-from common.job import AUTO, TRANSPORTS, Job, OptimizerSpec
+from common.job import AUTO, BUCKET, TRANSPORTS, Job, OptimizerSpec
 from common.models import MODELS
+from common.pipeline.buckets import ELEMENT
 from common.strategy import Traits
 from experiments.registry import create
 
 OPTIMIZERS = ("sgd", "adam")
+OVERLAPS = ("on", "off")
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 BATCH_PER_WORKER = 32
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
 
@@ -44,6 +47,8 @@ class RunOptions:
     interface: str = "127.0.0.1"
     deadline: float = 60.0
     threads: int = 1
+    bucket: int = BUCKET
+    overlap: str = "on"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,10 +67,14 @@ def plan(options: RunOptions) -> Plan:
     _known("model", options.model, MODELS)
     _known("optimizer", options.optimizer, OPTIMIZERS)
     transport = transport_named(options.transport)
+    if options.overlap not in OVERLAPS:
+        raise ConfigError(f"--overlap is {options.overlap!r}: give {' or '.join(OVERLAPS)}")
     for name in ("workers", "steps", "threads"):
         _at_least_one(name, getattr(options, name))
     _positive("lr", options.lr)
     _positive("deadline", options.deadline)
+    if options.bucket < ELEMENT:
+        raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
     if not 0 <= options.seed < 1 << 64:
         raise ConfigError(f"--seed is {options.seed}: give a whole number from 0 to below 2**64")
     if not 0 <= options.momentum < 1:
@@ -98,6 +107,8 @@ def plan(options: RunOptions) -> Plan:
             interface=options.interface,
             deadline=options.deadline,
             threads=options.threads,
+            bucket=options.bucket,
+            overlap=options.overlap,
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
@@ -178,6 +189,14 @@ def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
         raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {given!r}")
     return tuple(int(part) for part in text.split(","))
+
+
+def byte_size(given: str | int) -> int:
+    """`4MiB` (or `64KiB`, `1MB`, `4096`) in bytes. ValueError if it is something else."""
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(given).strip().lower())
+    if match is None or match[2] not in UNITS:
+        raise ValueError(f"a size is a whole number and a unit, like 4MiB or 64KiB; not {given!r}")
+    return int(match[1]) * UNITS[match[2]]
 
 
 def writable_folder(path: str | os.PathLike[str] | None) -> Path:

@@ -29,6 +29,7 @@ from experiments.results import (
     Floats,
     Run,
     ceiling,
+    hidden_seconds_per_step,
     human_count,
     human_ms,
     labels,
@@ -224,6 +225,14 @@ def _stage_times(run: Run) -> dict[str, float] | None:
     return times if times and sum(times.values()) > 0 else None
 
 
+def _hidden(axes: Axes, series: Sequence[_Series], ended: Floats) -> None:
+    """Hatch the part of `train`, which has `ended` there (milliseconds), beside which synchronisation ran."""
+    hidden = np.array([1e3 * hidden_seconds_per_step(s.run) for s in series])
+    if hidden.any():
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": STAGE_COLOURS["synchronize"], "hatch": "////"}
+        axes.barh(range(len(series)), hidden, 0.68, ended - hidden, label="synchronize, hidden", linewidth=0, **look)
+
+
 def _stages(axes: Axes, series: list[_Series]) -> str:
     series.sort(key=lambda s: math.fsum(s.data.values()))
     left = np.zeros(len(series))
@@ -231,13 +240,15 @@ def _stages(axes: Axes, series: list[_Series]) -> str:
         width = np.array([1e3 * s.data[stage] for s in series])
         axes.barh(range(len(series)), width, 0.68, left, color=STAGE_COLOURS[stage], label=stage)
         left += width
+        if stage == "train":
+            _hidden(axes, series, left)
     share = [1e3 * s.data["synchronize"] / total for s, total in zip(series, left, strict=True)]
     for y, total in enumerate(left):
         _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {share[y]:.0%} synchronize")
     _bands(axes, series)
     axes.set_xlim(0, 1.3 * left.max())
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=6, columnspacing=1.2, handlelength=1)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=7, columnspacing=1.2, handlelength=1)
     return synchronisation({s.label: part for part, s in zip(share, series, strict=True) if s.contends})
 
 

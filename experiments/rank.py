@@ -28,7 +28,7 @@ from common.context import Context
 from common.errors import RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
-from common.pipeline.worker import Worker, flat_model
+from common.pipeline.worker import Worker, serve
 from common.recorder import Recorder, StepRecord
 from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
@@ -114,6 +114,7 @@ class _Rank:
         self.ctx = Context(
             self.meter, workers=order["processes"], servers=job.servers, optimizer=self._server_optimizer
         )
+        self.updates = _Updates(self)
         self.totals = dict.fromkeys(STAGES, 0.0)
         self.steps_done = 0
         self.sent: dict[str, Any] = {}
@@ -163,8 +164,7 @@ class _Rank:
             part.unlink(missing_ok=True)
 
     def _serve(self) -> dict[str, Any]:
-        model = flat_model(self.job, self.ctx)
-        self.strategy.serve(self.ctx, model.params)
+        serve(self.job, self.ctx, self.strategy)
         return self._sent()
 
     def _sent(self) -> dict[str, Any]:
@@ -182,28 +182,48 @@ class _Rank:
         self.board.done(self.place.rank, self.steps_done, record.loss or 0.0, list(self.totals.values()))
 
     def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
-        return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self)
+        return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self.updates)
 
 
-class _ServerOptimizer:
-    """Stage 6 at a server, timed and recorded: a row an update."""
+class _Updates:
+    """A server's stage 6, timed and recorded: a row when all its optimizers, one a bucket, have made their update."""
 
-    def __init__(self, optimizer: FlatOptimizer, rank: _Rank) -> None:
-        self.optimizer, self.rank = optimizer, rank
-        self.began = rank.ctx.now()
-        self.updates = 0
+    def __init__(self, rank: _Rank) -> None:
+        self.rank = rank
+        self.began = 0.0  # the row that is open
+        self.a_step = self.done = 0
 
-    def step(self, grad: Vector) -> None:
+    def expect(self) -> None:
+        """One more optimizer takes part; the first step begins when the last of them is there."""
+        self.a_step += 1
+        self.began = self.rank.ctx.now()
+
+    def update(self, optimizer: FlatOptimizer, grad: Vector) -> None:
         rank = self.rank
-        if not self.updates:
+        if not self.done:
             rank.meter.reset()  # what was sent before the first update belongs to the set-up
         with rank.clock("update"):
-            self.optimizer.step(grad)
+            optimizer.step(grad)
         rank.place.enter("synchronize")
-        self.updates += 1
+        self.done += 1
+        if not self.done % self.a_step:
+            self._record()
+
+    def _record(self) -> None:
+        rank, place = self.rank, self.rank.place
         ended = rank.ctx.now()
         seconds = rank.clock.take()
         seconds["synchronize"] = ended - self.began - seconds["update"]  # waiting, receiving, adding up, replying
-        place = rank.place
         rank.observe(StepRecord(place.step, place.role, place.rank, self.began, ended, seconds))
         self.began = ended
+
+
+class _ServerOptimizer:
+    """Stage 6 on a server's piece of one bucket."""
+
+    def __init__(self, optimizer: FlatOptimizer, updates: _Updates) -> None:
+        self.optimizer, self.updates = optimizer, updates
+        updates.expect()
+
+    def step(self, grad: Vector) -> None:
+        self.updates.update(self.optimizer, grad)

@@ -227,6 +227,17 @@ def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
     return {stage: float(total.get(stage) or 0.0) / steps for stage in STAGES}
 
 
+def hidden_seconds_per_step(run: Run) -> float:
+    """Seconds of synchronisation in one step that ran beside `train`; means and source as for the stages."""
+    skip = int(run.number("warmup_steps") or 0)
+    workers = [rows[skip:] for rows in run.worker_rows if len(rows) > skip]
+    if workers:
+        means = [math.fsum(row.get("hidden_seconds") or 0.0 for row in rows) / len(rows) for rows in workers]
+        return math.fsum(means) / len(means)
+    total, steps = run.number("hidden_synchronize_seconds"), run.number("steps_done")
+    return total / steps if total and steps else 0.0
+
+
 def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
     return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
 
@@ -254,6 +265,8 @@ def _details(run: Run) -> dict[str, str]:
         "servers": f"{run.summary.get('servers')}s",
         "transport": str(run.summary.get("transport")),
         "batch": f"b{run.summary.get('batch')}",
+        "bucket": f"bucket={human_bytes(run.number('bucket') or 0)}",
+        "overlap": f"overlap={run.summary.get('overlap')}",
     }
 
 

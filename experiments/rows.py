@@ -27,6 +27,7 @@ class Totals:
     ended: float = 0.0  # the last step, at the last worker
     loss: float | None = None  # of the last step, mean over the workers
     stage_seconds: dict[str, float] = field(default_factory=dict)  # mean over the workers
+    hidden_seconds: float = 0.0  # of synchronisation, beside train; mean over the workers
     ledger_sha256: str | None = None
 
 
@@ -36,7 +37,7 @@ def add_up(files: Sequence[Path], warmup: int) -> Totals:
     A file that is missing, or cut short in its last line, ends the pass at that step.
     """
     totals, ledger = Totals(), Ledger()
-    sums = dict.fromkeys(STAGES, 0.0)
+    sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
     for rows in _steps(files):
         if not totals.steps:
             totals.began = min(row["began"] for row in rows)
@@ -46,6 +47,7 @@ def add_up(files: Sequence[Path], warmup: int) -> Totals:
         totals.ended = max(row["ended"] for row in rows)
         totals.loss = sum(row["loss"] for row in rows) / len(rows)
         for row in rows:
+            hidden += row.get("hidden_seconds", 0.0)
             for stage, seconds in row["seconds"].items():
                 sums[stage] += seconds
         worker = 0
@@ -55,6 +57,7 @@ def add_up(files: Sequence[Path], warmup: int) -> Totals:
                 worker += 1
     if totals.steps:
         totals.stage_seconds = {stage: seconds / len(files) for stage, seconds in sums.items()}
+        totals.hidden_seconds = hidden / len(files)
         totals.ledger_sha256 = ledger.hexdigest()
     return totals
 

@@ -22,6 +22,7 @@ from experiments.results import (
     Role,
     Run,
     ceiling,
+    hidden_seconds_per_step,
     human_bytes,
     human_count,
     human_ms,
@@ -30,7 +31,18 @@ from experiments.results import (
 )
 
 _DASH = "–"
-_SPARE = ("part %", "prep %", "load %", "update %", "final loss", "ms/ step", "test acc.", "vs noop")  # first to go
+_HIDDEN = "sync\nhidden"
+_SPARE = (
+    "part %",
+    "prep %",
+    "load %",
+    "update %",
+    "sync hidden",
+    "final loss",
+    "ms/ step",
+    "test acc.",
+    "vs noop",
+)  # first to go
 _SHORT = dict(zip(STAGES, ("prep", "part", "load", "train", "sync", "update"), strict=True))
 
 
@@ -43,6 +55,7 @@ class _Entry:
     verdict: Verdict
     top: float | None
     stages: Mapping[str, float]  # seconds per step; empty where unknown
+    hidden: float  # seconds of synchronisation per step, beside `train`
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ def markdown(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> str:
 
 def _entries(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Entry]:
     return [
-        _Entry(run, label, verdict, ceiling(run, runs), stage_seconds_per_step(run) or {})
+        _Entry(run, label, verdict, ceiling(run, runs), stage_seconds_per_step(run) or {}, hidden_seconds_per_step(run))
         for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True)
     ]
 
@@ -103,6 +116,7 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Column]:
         _Column("vs\nnoop", _share_of_ceiling),
         _Column("ms/\nstep", _step_ms),
         *(_Column(_SHORT[stage] + "\n%", _share_of(stage)) for stage in STAGES),
+        *([_Column(_HIDDEN, _share_hidden)] if any(map(hidden_seconds_per_step, runs)) else []),
         _Column("worker\nsends", lambda e: _sent(e.run, "worker")),
         _Column("server\nsends", lambda e: _sent(e.run, "server")),
         _Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
@@ -133,6 +147,11 @@ def _share_of(stage: str) -> Callable[[_Entry], str]:
     return cell
 
 
+def _share_hidden(entry: _Entry) -> str:
+    whole = entry.hidden + entry.stages.get("synchronize", 0.0)
+    return f"{entry.hidden / whole:.0%}" if whole > 0 else _DASH
+
+
 def _sent(run: Run, role: Role) -> str:
     return human_bytes(max(sent)) if (sent := run.sent_per_step(role)) else _DASH
 
@@ -153,6 +172,8 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
         f"{conditions(runs)}. {', '.join(_SHORT.values())}: share of a step's time in {', '.join(STAGES)}. "
         "sends: payload per step of the busiest rank. Throughput and shares without warm-up."
     ]
+    if any(map(hidden_seconds_per_step, runs)):
+        lines[0] += " sync hidden: share of the synchronisation that ran beside train and is part of its time."
     for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True):
         if error := run.summary.get("error"):
             lines.append(f"{label} {run.status}: {_error_line(error)}")
@@ -166,6 +187,7 @@ def _error_line(error: Mapping[str, Any]) -> str:
     place = [f"{error['role']} rank {error.get('rank')}"] if error.get("role") else []
     place += [f"stage {error['stage']}"] if error.get("stage") else []
     place += [step_name(step)] if isinstance(step, int) else []
+    place += [f"bucket {error['bucket']}"] if error.get("bucket") else []
     return ": ".join(part for part in (str(error.get("type")), ", ".join(place), cause) if part)
 
 

@@ -7,6 +7,8 @@ time        2α + 2·max(1, n/S)·Mβ + (n/S)·Mγ: with few servers their links
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.context import EMPTY, Context
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import BSP
@@ -20,9 +22,14 @@ class PsBsp(SyncStrategy):
     traits = Traits(update="server", servers=True)
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Worker 0's parameters become the servers', and everybody pulls them."""
+        """Worker 0's parameters become the servers', and everybody pulls them.
+
+        Each server gets the whole vector, as its piece of every bucket is all over it, and answers with its slice.
+        """
         if ctx.rank == 0:
-            self._push(ctx, params)
+            for server in ctx.servers:
+                ctx.lend(server, params)
+            ctx.settle()  # the first answer will be written to what the others have not read yet
         self._pull(ctx, params)
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
@@ -30,9 +37,9 @@ class PsBsp(SyncStrategy):
         self._push(ctx, bucket.grad)
         self._pull(ctx, bucket.params)
 
-    def serve(self, ctx: Context, params: Vector) -> None:
-        """Serve a shard until all workers have finished."""
-        serve(ctx, params, BSP())
+    def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
+        """Serve a shard of every bucket until all workers have finished."""
+        serve(ctx, params, buckets, BSP())
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more."""

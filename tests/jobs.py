@@ -12,7 +12,7 @@ from allreduce.tree import Tree
 from common.job import Job, OptimizerSpec
 from common.ledger import ledger_sha256
 from common.pipeline.update import FlatOptimizer
-from common.pipeline.worker import Trained, Worker, flat_model
+from common.pipeline.worker import Trained, Worker, serve
 from common.recorder import StepRecord
 from common.stages import StageClock
 from common.transport.virtual import Network, Outcome, simulate
@@ -65,7 +65,7 @@ def run(job, *, make=None, network=None, ready=lambda ctx: None, entered=lambda 
     def program(ctx):
         strategy = make()
         if ctx.rank in ctx.servers:
-            return strategy.serve(ctx, flat_model(job, ctx).params)
+            return serve(job, ctx, strategy)
 
         def enter(stage):
             ctx.place.enter(stage)

@@ -1,5 +1,7 @@
 """Strategies with a bug planted in each, next to right ones to plant them in: for the conformance suite to find."""
 
+import itertools
+
 import numpy as np
 
 from allreduce.broadcast import broadcast
@@ -229,18 +231,20 @@ class TinyServer(SyncStrategy):
     def finish(self, ctx):
         ctx.send(ctx.servers[0], np.zeros(0, np.float32))
 
-    def serve(self, ctx, params):
+    def serve(self, ctx, params, buckets):
         if ctx.rank != ctx.servers[0]:
             return
         ctx.recv_into(0, params)
         self.answer(ctx, params)
-        optimizer, grad = ctx.optimizer(params), np.empty_like(params)
-        while ctx.recv_any((0,), grad).step >= 0:
-            ctx.place.step += 1
+        optimizers = [ctx.optimizer(bucket.params) for bucket in buckets]
+        for bucket, optimizer in itertools.cycle(zip(buckets, optimizers, strict=True)):
+            ctx.place.step, ctx.place.bucket = ctx.recv_any((0,), bucket.grad).step, bucket.index
+            if ctx.place.step < 0:
+                return
             for worker in ctx.workers[1:]:
-                ctx.recv_add(worker, grad)
-            optimizer.step(self.mean(ctx, grad))
-            self.answer(ctx, params)
+                ctx.recv_add(worker, bucket.grad)
+            optimizer.step(self.mean(ctx, bucket.grad))
+            self.answer(ctx, bucket.params)
 
     def mean(self, ctx, total):
         """The mean gradient, from the sum of all."""
@@ -268,8 +272,8 @@ class ServerClaimsLess(TinyServer):
 
 
 class ServerHidesADeath(TinyServer):
-    def serve(self, ctx, params):
+    def serve(self, ctx, params, buckets):
         try:
-            super().serve(ctx, params)
+            super().serve(ctx, params, buckets)
         except Exception:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ def write_run(
     name: str | None = None,
     **summary: Any,
 ) -> Path:
-    """Write a complete run folder below `parent` and return it; `summary` overrides fields of summary.json."""
+    """Write a complete run folder below `parent` and return it; `summary` overrides fields of summary.json.
+
+    `seconds` overrides those of some stages; of `train`, "hidden" of them are synchronisation's too.
+    """
     folder = parent / (name or f"20250102T030405Z-{strategy.rpartition(':')[2]}-w{WORKERS}-abcd")
     (folder / "ranks").mkdir(parents=True)
     seconds = {**SECONDS, **(seconds or {})}
@@ -53,7 +57,7 @@ def write_run(
 
 def worker_row(step: int, worker: int, seconds: Mapping[str, float], logical: int = 1) -> dict[str, Any]:
     """One step record; the job's clock stands at 1 s when the first step begins, and worker w ends w ms late."""
-    took = sum(seconds.values())
+    took = math.fsum(seconds[stage] for stage in STAGES)
     return {
         "step": step,
         "worker": worker,
@@ -61,7 +65,8 @@ def worker_row(step: int, worker: int, seconds: Mapping[str, float], logical: in
         "samples": [f"{step:04x}{worker + k:04x}" for k in range(logical)],
         "began": 1 + step * took,
         "ended": 1 + (step + 1) * took + worker / 1000,
-        "seconds": dict(seconds),
+        "seconds": {stage: seconds[stage] for stage in STAGES},
+        "hidden_seconds": seconds.get("hidden", 0.0),
     }
 
 
@@ -82,7 +87,7 @@ def default_summary(strategy: str, steps: int, seconds: Mapping[str, float]) -> 
         "star": ([3 * model, model, model, model], []),
     }.get(strategy, ([model] * workers, [model * workers]) if servers else ([model * 3 // 2] * workers, []))
     counts = {"per_worker": [n * steps for n in a_step[0]], "per_server": [n * steps for n in a_step[1]]}
-    step_seconds = sum(seconds.values())
+    step_seconds = math.fsum(seconds[stage] for stage in STAGES)
     consistency = {"noop": "none", "ps-async": "asp", "ps-ssp": "ssp(3)", "local-sgd": "none"}
     return {
         "schema": 1,
@@ -107,6 +112,7 @@ def default_summary(strategy: str, steps: int, seconds: Mapping[str, float]) -> 
         "params_sha256": ["ab12"] * WORKERS,
         "ledger_sha256": "cd34",
         "stage_seconds": {stage: seconds[stage] * steps for stage in STAGES},
+        "hidden_synchronize_seconds": seconds.get("hidden", 0.0) * steps,
         "bytes_sent": counts,
         "messages_sent": {key: [6 * steps for _ in values] for key, values in counts.items()},
         "bytes_received": counts,

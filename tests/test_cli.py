@@ -96,6 +96,9 @@ def refused(answer, monkeypatch):
         ("run --deadline -1", "--deadline is -1"),
         ("run --deadline never", "--deadline: 'never' is not a number"),
         ("run --hidden junk", "--hidden: give whole numbers with commas, like 256,128, not: 'junk'"),
+        ("run --bucket junk", "--bucket: give a whole number and a unit, like 4MiB, not: 'junk'"),
+        ("run --bucket 2", "--bucket is 2 bytes"),
+        ("run --overlap maybe", "--overlap is 'maybe': give on or off"),
         ("run --hidden 0", "--hidden needs at least one layer"),
         ("run --strategy ring --servers 2", "strategy 'ring' has no servers"),
         ("run --strategy ps-bsp --servers 0", "--servers is 0"),
@@ -187,7 +190,10 @@ def test_options_of_a_strategy_are_read_as_yaml_and_win_over_the_configuration_f
         "class Mine(Ring):\n"
         "    def __init__(self, every_n=0, rate=0.0, name='', flag=False): pass"
     )
-    (here / "run.yaml").write_text("strategy: plugin_for_cli:Mine\nworkers: 2\nstrategy_options: {every_n: 1, rate: 2}")
+    (here / "run.yaml").write_text(
+        "strategy: plugin_for_cli:Mine\nworkers: 2\nstrategy_options: {every_n: 1, rate: 2}\n"
+        "overlap: off\nbucket: 64KiB"
+    )
     planned = []
     monkeypatch.setattr(verbs, "_execute", lambda plans, results: planned.extend(plans) or exit_early())
 
@@ -203,6 +209,7 @@ def test_options_of_a_strategy_are_read_as_yaml_and_win_over_the_configuration_f
     (job,) = (plan.job for plan in planned)
     assert job.strategy_options == {"every_n": 8, "rate": 2, "name": "x", "flag": True}
     assert (job.workers, job.optimizer.lr, job.hidden) == (2, 1e-3, (8, 4))
+    assert (job.overlap, job.bucket) == ("off", 64 << 10)
 
 
 def test_without_a_verb_the_help_is_shown_as_bad_usage(answer):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from common.data import DATASETS
 from common.errors import ConfigError
 from common.job import Job, OptimizerSpec
-from experiments.config import BATCH_PER_WORKER, MOST_PROCESSES, RunOptions, plan, sizes, writable_folder
+from experiments.config import BATCH_PER_WORKER, MOST_PROCESSES, RunOptions, byte_size, plan, sizes, writable_folder
 
 SAMPLES = DATASETS["digits"].train_samples
 
@@ -46,7 +46,7 @@ def test_single_is_one_process_with_everybodys_batch():
 
 
 def test_a_job_travels_as_json_values():
-    original = job(strategy="ps-bsp", hidden=(8, 4), lr=0.25)
+    original = job(strategy="ps-bsp", hidden=(8, 4), lr=0.25, bucket=64, overlap="off")
     assert Job.from_dict(original.to_dict()) == original
 
 
@@ -83,6 +83,9 @@ def test_a_job_travels_as_json_values():
         ({"strategy": "ps-bsp", "servers": -1}, "--servers is -1"),
         ({"transport": "tcp", "interface": "0.0.0.0"}, "loopback only"),
         ({"transport": "tcp", "interface": "eth0"}, "loopback only"),
+        ({"bucket": 0}, "--bucket is 0 bytes: give 4, one float32, or more"),
+        ({"bucket": 3}, "--bucket is 3 bytes: give 4, one float32, or more"),
+        ({"overlap": "maybe"}, "--overlap is 'maybe': give on or off"),
         ({"batch": 0}, "--batch is 0: give a whole number from 1"),
         ({"batch": -4}, "--batch is -4: give a whole number from 1"),
         ({"workers": 4, "batch": 10}, "--batch 10 does not divide among 4 workers: 8 or 12 does"),
@@ -131,6 +134,20 @@ def test_a_batch_is_accepted_exactly_if_every_worker_gets_the_same_share_of_what
 )
 def test_layer_sizes_are_read_from_text_number_or_list(given_, layers):
     assert sizes(given_) == layers
+
+
+@pytest.mark.parametrize(
+    ("given_", "nbytes"),
+    [("4MiB", 4 << 20), ("64 kib", 64 << 10), ("1MB", 10**6), ("4096", 4096), (4096, 4096), ("512B", 512)],
+)
+def test_a_size_is_read_with_its_unit(given_, nbytes):
+    assert byte_size(given_) == nbytes
+
+
+@pytest.mark.parametrize("junk", ["", "MiB", "4XB", "-4", "1.5MiB", "4MiBs", None, [4]])
+def test_anything_else_is_no_size(junk):
+    with pytest.raises(ValueError, match="like 4MiB"):
+        byte_size(junk)
 
 
 @pytest.mark.parametrize("junk", ["junk", "", "12,,3", "-5", "1.5", "8 4", "1e3", [64, "x"], [64, 1.5], None])

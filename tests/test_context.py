@@ -17,6 +17,16 @@ def test_a_place_prints_and_lists_where_a_rank_is():
     assert place.fields() == {"rank": 2, "role": "server", "stage": "synchronize", "step": 7}
 
 
+def test_a_bucket_is_mentioned_unless_it_is_the_first():
+    place = Place(2, "server", "synchronize", 7, bucket=3)
+    assert place.fields()["bucket"] == 3
+    error = ProtocolError("lost", **place.fields())
+    assert str(error) == "server rank 2, stage synchronize, step 7, bucket 3: lost"
+    assert error.record()["bucket"] == 3
+    place.bucket = 0
+    assert "bucket" not in ProtocolError("lost", **place.fields()).record()
+
+
 def test_a_rank_begins_as_a_worker_in_setup():
     place = Place(0)
     assert str(place) == "worker rank 0, stage setup, setup"

@@ -29,7 +29,8 @@ class FakeAgent:
         assert not (results / "summary.json").exists()
         for worker, steps in enumerate(self.rows):
             logical = job.workers // processes
-            write_rows(results, worker, [worker_row(step, worker, SECONDS, logical) for step in range(steps)])
+            took = {**SECONDS, "hidden": 0.125 * (worker + 1)}
+            write_rows(results, worker, [worker_row(step, worker, took, logical) for step in range(steps)])
         seconds = dict.fromkeys(STAGES, 0.5)
         show([RankStatus(2, "train", 2 + rank, float(rank), seconds) for rank in range(processes)], 4.0)
         if self.raises is not None:
@@ -81,6 +82,11 @@ def test_loss_and_stages_are_means_over_the_workers(tmp_path):
     assert summary["final_loss"] == pytest.approx(loss_at(19) + 0.005)  # worker 1's is a hundredth higher
     assert summary["stage_seconds"] == pytest.approx({stage: 20 * SECONDS[stage] for stage in STAGES})
     assert list(summary["stage_seconds"]) == list(STAGES)
+
+
+def test_hidden_seconds_are_a_total_over_the_steps_and_a_mean_over_the_workers(tmp_path):
+    summary = summary_of(tmp_path, FakeAgent(20, 20), planned())
+    assert summary["hidden_synchronize_seconds"] == pytest.approx(20 * (0.125 + 0.25) / 2)
 
 
 def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):

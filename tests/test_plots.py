@@ -57,6 +57,13 @@ def test_each_chart_is_written_as_png_and_svg_and_returned(tmp_path):
     assert all(file.is_file() for file in files)
 
 
+def test_the_stages_show_what_is_hidden_where_something_is(tmp_path):
+    for name, hidden in (("ring", 0.001), ("star", 0.0)):
+        run = load_run(write_run(tmp_path, name, seconds={"hidden": hidden}))
+        plot_runs([run], tmp_path / "plots")
+        assert ("synchronize, hidden" in texts(tmp_path / "plots" / "stages.svg")) == (hidden > 0)
+
+
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_picture_is_slide_sized_and_not_blank(folder, chart):
     width, height, values = pixels(folder / f"{chart}.png")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from common.context import EMPTY
 from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
+from common.pipeline.buckets import cut
 from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
 from common.transport.virtual import Kill, Network, simulate
@@ -19,6 +20,12 @@ def run(workers, servers, size, *, steps=3, gradient=whole_gradient, **more):
     """Each worker's parameters after every step, float32 of shape (workers, steps + 1, size)."""
     trial = Trial(PsBsp, workers, servers, size, SGD, gradient, steps=steps, **more)
     return np.stack(trial.run().results[:workers])[:, :, 1]
+
+
+def serve(ctx, strategy, size, pieces=(slice(None),)):
+    """The life of a server of `size` parameters, in one bucket or in several."""
+    grad, params = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    strategy.serve(ctx, params, cut(grad, params, pieces))
 
 
 # --- what it computes ---
@@ -60,7 +67,7 @@ def test_each_server_has_an_optimizer_over_its_shard_alone():
     def program(ctx):
         strategy = PsBsp()
         if ctx.rank in ctx.servers:
-            return strategy.serve(ctx, np.zeros(10, np.float32))
+            return serve(ctx, strategy, 10)
         strategy.setup(ctx, np.arange(10, dtype=np.float32))
         ctx.place.step = FINISH
         strategy.finish(ctx)
@@ -93,13 +100,13 @@ def test_few_servers_are_a_bottleneck_and_more_than_workers_do_not_help(workers,
 # --- when somebody errs ---
 
 
-def job(*misbehave, servers=1, size=8):
+def job(*misbehave, servers=1, size=8, pieces=(slice(None),)):
     """Worker r runs misbehave[r](ctx, strategy) after a proper setup; servers serve."""
 
     def program(ctx):
         strategy = PsBsp()
         if ctx.rank in ctx.servers:
-            return strategy.serve(ctx, np.zeros(size, np.float32))
+            return serve(ctx, strategy, size, pieces)
         ctx.place.stage = "synchronize"
         strategy.setup(ctx, np.zeros(size, np.float32))
         ctx.barrier()
@@ -165,6 +172,51 @@ def test_a_worker_that_errs_is_a_protocol_error_at_the_server_which_all_others_h
         assert (outcome.errors[worker].rank, outcome.errors[worker].cause) == (3, error.cause)
 
 
+def two_buckets(ctx, strategy, *, order=(0, 1), steps=3):
+    """A worker of 8 parameters in two buckets, the last 5 and the first 3."""
+    grad, params = np.ones(8, np.float32), np.zeros(8, np.float32)
+    buckets = cut(grad, params, HALVES)
+    for ctx.place.step in range(steps):
+        for ctx.place.bucket in order:
+            strategy.synchronize(ctx, buckets[ctx.place.bucket])
+    ctx.place.step, ctx.place.bucket = FINISH, 0
+    strategy.finish(ctx)
+    return params
+
+
+HALVES = [slice(3, 8), slice(0, 3)]
+
+
+@pytest.mark.parametrize("servers", [1, 2, 7])
+def test_each_bucket_has_a_state_of_its_own(servers):
+    outcome = job(two_buckets, two_buckets, servers=servers, pieces=HALVES)
+    assert outcome.errors == {}
+    assert [params.tolist() for params in outcome.results[:2]] == [[-3 * 0.125] * 8] * 2
+
+
+def test_workers_at_different_buckets_wait_for_each_other_and_for_nobody_else():
+    def slow(ctx, strategy):
+        ctx.sleep(20.0)
+        return two_buckets(ctx, strategy)
+
+    outcome = job(two_buckets, slow, two_buckets, servers=2, pieces=HALVES)
+    assert outcome.errors == {}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda ctx, strategy: two_buckets(ctx, strategy, order=(1, 0)), "sent bucket 1, its next is bucket 0"),
+        (lambda ctx, strategy: two_buckets(ctx, strategy, order=(0,), steps=1), "sent bucket 0, its next is bucket 1"),
+    ],
+    ids=["another order", "leaves in the middle"],
+)
+def test_a_worker_that_mixes_up_its_buckets_is_told(mistake, message):
+    error = job(mistake, mistake, pieces=HALVES).errors[2]
+    assert isinstance(error, ProtocolError)
+    assert error.cause == f"worker 0 {message}"
+
+
 @pytest.mark.parametrize("servers", [1, 3])
 def test_when_a_server_dies_every_worker_and_server_ends_with_its_name(servers):
     workers, size = 3, 30
@@ -183,7 +235,7 @@ def test_when_a_server_dies_every_worker_and_server_ends_with_its_name(servers):
 def test_a_server_whose_workers_never_come_gives_up_at_the_deadline_and_names_who_is_missing():
     def program(ctx):
         if ctx.rank in ctx.servers:
-            return PsBsp().serve(ctx, np.zeros(4, np.float32))
+            return serve(ctx, PsBsp(), 4)
         ctx.sleep(100.0)
 
     outcome = simulate(program, 2, servers=1, optimizer=SGD, deadline=10.0, check=False)

@@ -11,7 +11,9 @@ from common.recorder import Recorder, StepRecord
 from common.stages import STAGES
 
 SECONDS = dict(zip(STAGES, (0.5, 0.25, 0.125, 2.0, 4.0, 8.0), strict=True))
-WORKER = StepRecord(3, "worker", 1, began=100.5, ended=115.375, seconds=SECONDS, loss=2.5, samples=["ab", "cd"])
+WORKER = StepRecord(
+    3, "worker", 1, began=100.5, ended=115.375, seconds=SECONDS, loss=2.5, samples=["ab", "cd"], hidden_seconds=0.25
+)
 SERVER = StepRecord(0, "server", 4, began=101.0, ended=102.0, seconds=SECONDS)
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -37,6 +39,7 @@ def test_a_workers_record_says_step_rank_loss_samples_and_times():
         "began": 100.5,
         "ended": 115.375,
         "seconds": SECONDS,
+        "hidden_seconds": 0.25,
     }
 
 

@@ -15,6 +15,7 @@ from experiments.results import (
     ceiling,
     find_runs,
     half_written,
+    hidden_seconds_per_step,
     human_bytes,
     human_count,
     human_ms,
@@ -223,6 +224,25 @@ def test_stage_times_come_from_the_summary_where_there_are_no_rows(tmp_path):
     folder = write_run(tmp_path, steps=4, name="failed", **fail())
     shutil.rmtree(folder / "ranks")
     assert stage_seconds_per_step(load_run(folder)) is None
+
+
+def test_hidden_seconds_are_counted_likewise(tmp_path):
+    folder = write_run(tmp_path, steps=4, warmup_steps=1, seconds={"hidden": 0.5})
+    for worker in range(WORKERS):
+        hidden = [{"hidden": 9.0 if step == 0 else 0.125 * (worker + step)} for step in range(4)]
+        write_rows(folder, worker, [worker_row(step, worker, {**SECONDS, **hidden[step]}) for step in range(4)])
+    assert hidden_seconds_per_step(load_run(folder)) == pytest.approx(0.125 * 3.5)
+    shutil.rmtree(folder / "ranks")
+    assert hidden_seconds_per_step(load_run(folder)) == pytest.approx(0.5)
+
+
+def test_rows_of_earlier_versions_hide_nothing(tmp_path):
+    folder = write_run(tmp_path, steps=1, warmup_steps=0)
+    row = worker_row(0, 0, SECONDS)
+    del row["hidden_seconds"]
+    for worker in range(WORKERS):
+        write_rows(folder, worker, [row])
+    assert hidden_seconds_per_step(load_run(folder)) == 0.0
 
 
 def run_of(path, strategy, **summary):

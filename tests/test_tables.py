@@ -63,6 +63,15 @@ def test_at_120_columns_nothing_is_left_out_and_at_80_the_least_important(runs):
     assert not {"prep", "part", "loss"} & set(narrow)
 
 
+def test_what_is_hidden_has_a_column_where_something_is(tmp_path):
+    hiding = load_run(write_run(tmp_path, "ring", seconds={"train": 0.002, "synchronize": 0.001, "hidden": 0.0015}))
+    none, noop = (load_run(write_run(tmp_path, name)) for name in ("star", "noop"))
+    found = cells([hiding, none, noop])
+    assert (found["ring"]["sync hidden"], found["star"]["sync hidden"]) == ("60%", "0%")
+    assert "sync hidden: share" in markdown([hiding], verdicts([hiding]))
+    assert "hidden" not in markdown([none, noop], verdicts([none, noop]))
+
+
 def test_below_80_columns_the_table_still_keeps_within_its_width(runs):
     assert max(map(len, shown(runs, 60))) <= 60
 

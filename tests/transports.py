@@ -39,10 +39,10 @@ def _closed(stack, each):
     return each
 
 
-def on(transport, program, ranks, *, deadline=10.0):
+def on(transport, program, ranks, *, deadline=10.0, servers=0, optimizer=None):
     """What `program(ctx)` returns on each rank; raises the error that came first."""
     if transport == "virtual":
-        return simulate(program, ranks, deadline=deadline).results
+        return simulate(program, ranks, deadline=deadline, servers=servers, optimizer=optimizer).results
     errors = []
 
     def watch():
@@ -50,7 +50,7 @@ def on(transport, program, ranks, *, deadline=10.0):
             raise PeerFailed("failed before", **Place(0).fields())
 
     with endpoints(transport, ranks, deadline=deadline, watch=watch) as ends:
-        contexts = [Context(end, workers=ranks) for end in ends]
+        contexts = [Context(end, workers=ranks - servers, servers=servers, optimizer=optimizer) for end in ends]
         return in_threads([lambda ctx=ctx: program(ctx) for ctx in contexts], errors)
 
 

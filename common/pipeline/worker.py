@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ from common.errors import FINISH, RunError
 from common.job import Job
 from common.models import build
 from common.models.flat import FlatModel
+from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
-from common.pipeline.synchronize import buckets, synchronize
+from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import accuracy, train
 from common.pipeline.update import FlatOptimizer
 from common.recorder import StepRecord
@@ -42,6 +44,17 @@ def flat_model(job: Job, ctx: Context) -> FlatModel:
     return FlatModel(build(job.model, info.shape, info.classes, job.hidden, job.seed), ctx.alloc)
 
 
+def pieces(job: Job, model: FlatModel) -> list[slice]:
+    """Where the job's buckets lie in the flat vectors of its model: the same on all ranks."""
+    return layout([tensor.numel() for tensor in model.tensors], job.bucket)
+
+
+def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
+    """A server's whole life: the workers' model and buckets, and what the strategy does with them. Blocks."""
+    model = flat_model(job, ctx)
+    strategy.serve(ctx, model.params, cut(model.grad, model.params, pieces(job, model)))
+
+
 class Worker:
     """One worker: what it owns, and the loop over it. `clock` times its stages."""
 
@@ -56,7 +69,6 @@ class Worker:
         self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed)
         self.model = flat_model(job, ctx)
-        self.buckets = buckets(self.model)
         self.optimizer = None
         if strategy.traits.update == "worker":
             self.optimizer = FlatOptimizer(job.optimizer, self.model.params)
@@ -75,34 +87,38 @@ class Worker:
         ready()
         samples = Samples(self.dataset.train_x, self.dataset.train_y, self.transform, self.clock)
         batches = iter(loader(samples, self.batches))
-        for ctx.place.step in range(self.job.steps):
-            observe(self._step(batches))
+        where = pieces(self.job, self.model)
+        with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
+            for ctx.place.step in range(self.job.steps):
+                observe(self._step(batches, buckets))
         return self._finish()
 
-    def _step(self, batches: Iterator[Batch]) -> StepRecord:
+    def _step(self, batches: Iterator[Batch], buckets: Synchronizer) -> StepRecord:
         """One step through the six stages; returns its record."""
         ctx, clock = self.ctx, self.clock
         began = ctx.now()
         with clock("load"):  # stages 1 and 2 run inside it, on their own watches
             batch = next(batches)
-        with clock("train"):
+        with clock("train"), buckets.backward():
             loss = train(self.model, batch)
             if not math.isfinite(loss):
                 cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
-                raise RunError(cause, **ctx.place.fields())
+                raise RunError(
+                    cause, **{**ctx.place.fields(), "stage": "train", "bucket": 0}
+                )  # its place is at a bucket
         if self.strategy.traits.exchanges == "gradients":
-            self._synchronize()
+            hidden = self._synchronize(buckets)
             self._update()
         else:
             self._update()
-            self._synchronize()
+            hidden = self._synchronize(buckets)
         return StepRecord(
-            ctx.place.step, "worker", ctx.rank, began, ctx.now(), clock.take(), loss, self.batches.digests
+            ctx.place.step, "worker", ctx.rank, began, ctx.now(), clock.take(), loss, self.batches.digests, hidden
         )
 
-    def _synchronize(self) -> None:
+    def _synchronize(self, buckets: Synchronizer) -> float:
         with self.clock("synchronize"):
-            synchronize(self.ctx, self.strategy, self.buckets)
+            return buckets.wait()
 
     def _update(self) -> None:
         with self.clock("update"):

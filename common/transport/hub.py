@@ -1,4 +1,4 @@
-"""The clock of virtual time: runs whichever rank or message comes next, one greenlet a rank."""
+"""The clock of virtual time: runs whichever rank or message comes next, one greenlet a rank, and one a `spawn`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import greenlet
 
@@ -52,17 +53,33 @@ class RankState:
     """The hub's book on one rank."""
 
     place: Place
-    run: greenlet.greenlet = field(init=False)
+    strands: list[Strand] = field(default_factory=list)  # the first is its life, the others were spawned
     pipes: dict[int, Pipe] = field(default_factory=dict)  # from each peer that has sent something
     out: dict[int, Pipe] = field(default_factory=dict)  # to each peer that it has sent something
     lent: list[Packet] = field(default_factory=list)
     egress: float = 0.0  # busy until
     ingress: float = 0.0
+    alive: bool = True
+
+    def strand(self) -> Strand:
+        """The one that runs now."""
+        if len(self.strands) == 1:
+            return self.strands[0]
+        running = greenlet.getcurrent()
+        return next(strand for strand in self.strands if strand.run is running)
+
+
+@dataclass(eq=False, slots=True)
+class Strand:
+    """A greenlet of a rank, and what it waits for."""
+
+    rank: RankState
+    number: int  # in its rank
+    run: greenlet.greenlet
     waits_for: tuple[int, ...] = ()
     since: float = 0.0
     ticket: int = 0  # of the wake-up it waits for; older ones are void
     timer: bool = False  # has an entry in the hub's timers
-    alive: bool = True
 
 
 class Hub:
@@ -73,9 +90,9 @@ class Hub:
         self.deadline = deadline
         self.ranks: list[RankState] = []
         self.now = 0.0
-        # (when, tie-breaker, rank, what): what is a packet that arrives, a ticket to wake up with, or an action
-        self.events: list[tuple[float, int, RankState, Packet | int | Callable[[RankState], None]]] = []
-        self.timers: list[tuple[float, int]] = []
+        # (when, tie-breaker, to whom, what): a packet arrives at a rank, a ticket wakes a strand, or a rank acts
+        self.events: list[tuple[float, int, Any, Packet | int | Callable[[RankState], None]]] = []
+        self.timers: list[tuple[float, int, int]] = []  # when, rank, strand
         self.count = 0
         self.random = random.Random(network.seed)
         self.kills = [fault for fault in faults if isinstance(fault, Kill)]
@@ -86,10 +103,10 @@ class Hub:
         self.main = greenlet.getcurrent()
         self.living = 0
 
-    def at(self, when: float, rank: RankState, what: Packet | int | Callable[[RankState], None]) -> None:
-        """Let `what` happen to `rank` at a moment."""
+    def at(self, when: float, whom: RankState | Strand, what: Packet | int | Callable[[RankState], None]) -> None:
+        """Let `what` happen to a rank, or to a strand, at a moment."""
         self.count += 1
-        heapq.heappush(self.events, (when, self.count, rank, what))
+        heapq.heappush(self.events, (when, self.count, whom, what))
 
     def loop(self) -> None:
         """Run until every rank is done. Raises Deadlock."""
@@ -98,14 +115,14 @@ class Hub:
             if self.timers and (self.faulty or events) and self._timer_is_next():
                 self._fire_timer()
             elif events:
-                self.now, _, rank, what = heapq.heappop(events)
+                self.now, _, whom, what = heapq.heappop(events)
                 if type(what) is int:
-                    if rank.ticket == what and rank.alive:
-                        rank.run.switch()
+                    if whom.ticket == what and whom.rank.alive:
+                        whom.run.switch()
                 elif type(what) is Packet:
-                    self._arrive(rank, what)
+                    self._arrive(whom, what)
                 else:
-                    what(rank)  # type: ignore[operator]
+                    what(whom)  # type: ignore[operator]
             else:
                 raise self._deadlock()
 
@@ -113,30 +130,31 @@ class Hub:
         return not self.events or self.timers[0][0] < self.events[0][0]
 
     def _fire_timer(self) -> None:
-        when, number = heapq.heappop(self.timers)
+        when, number, which = heapq.heappop(self.timers)
         rank = self.ranks[number]
-        rank.timer = False
-        if not (rank.alive and rank.waits_for):
+        strand = rank.strands[which]
+        strand.timer = False
+        if not (rank.alive and strand.waits_for):
             return
-        if rank.since + self.deadline > when:
-            self._set_timer(rank)
+        if strand.since + self.deadline > when:
+            self._set_timer(strand)
             return
         self.now = when
-        self.throw(rank, self._too_late(rank, rank.waits_for))
+        self.throw(strand, self._too_late(rank, strand.waits_for))
 
     def _too_late(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
         names = " or ".join(f"rank {peer}" for peer in peers)
         return DeadlineExceeded(f"waited {self.deadline:g} s for {names}", peers=peers, **rank.place.fields())
 
-    def _set_timer(self, rank: RankState) -> None:
-        rank.timer = True
-        heapq.heappush(self.timers, (rank.since + self.deadline, rank.place.rank))
+    def _set_timer(self, strand: Strand) -> None:
+        strand.timer = True
+        heapq.heappush(self.timers, (strand.since + self.deadline, strand.rank.place.rank, strand.number))
 
     def _deadlock(self) -> Deadlock:
         stuck = [rank for rank in self.ranks if rank.alive]
         lines = [
             f"{rank.place.role} rank {rank.place.rank} ({step_name(rank.place.step)}) waits for "
-            + " or ".join(map(str, rank.waits_for))
+            + (" or ".join(str(peer) for strand in rank.strands for peer in strand.waits_for) or "itself")
             for rank in stuck[:16]
         ]
         more = f"; and {len(stuck) - 16} more" if len(stuck) > 16 else ""
@@ -183,18 +201,20 @@ class Hub:
         packet.number = self.count
 
     def wait(self, rank: RankState, peers: tuple[int, ...]) -> None:
-        """Block `rank` until a packet from one of `peers` is delivered."""
-        rank.waits_for = peers
-        rank.since = self.now
-        if not rank.timer:
-            self._set_timer(rank)
+        """Block the running strand of `rank` until a packet from one of `peers` is delivered."""
+        strand = rank.strand()
+        strand.waits_for = peers
+        strand.since = self.now
+        if not strand.timer:
+            self._set_timer(strand)
         self.main.switch()
 
     def pause(self, rank: RankState, seconds: float) -> None:
-        """Let virtual time pass for one rank."""
+        """Let virtual time pass for the running strand of a rank."""
         if seconds > 0:
-            rank.ticket += 1
-            self.at(self.now + seconds, rank, rank.ticket)
+            strand = rank.strand()
+            strand.ticket += 1
+            self.at(self.now + seconds, strand, strand.ticket)
             self.main.switch()
 
     # Events: they run in the hub.
@@ -209,25 +229,37 @@ class Hub:
                 heapq.heappush(self.events, (packet.delivery, packet.number, rank, packet))
                 return
         packet.pipe.box.append(packet)
-        if packet.pipe.src in rank.waits_for:
-            rank.waits_for = ()
-            rank.ticket += 1
-            rank.run.switch()
+        src = packet.pipe.src
+        for strand in rank.strands:
+            if src in strand.waits_for:
+                strand.waits_for = ()
+                strand.ticket += 1
+                strand.run.switch()
+                return
 
-    def start(self, rank: RankState) -> None:
-        """Let a rank begin."""
-        rank.run.switch()
+    def begin(self, rank: RankState, life: Callable[[], None]) -> Strand:
+        """Let a rank run `life`, beside what else it runs, from now on."""
+        strand = Strand(rank, len(rank.strands), greenlet.greenlet(life, parent=self.main))
+        rank.strands.append(strand)
+        self.at(self.now, strand, strand.ticket)
+        return strand
 
-    def throw(self, rank: RankState, error: BaseException) -> None:
-        """Raise `error` in a rank, whatever it waits for."""
-        rank.ticket += 1
-        rank.waits_for = ()
-        rank.run.throw(error)
+    def throw(self, strand: Strand, error: BaseException) -> None:
+        """Raise `error` in a strand, whatever it waits for."""
+        strand.ticket += 1
+        strand.waits_for = ()
+        strand.run.throw(error)
+
+    def abandon(self, rank: RankState) -> None:
+        """End what a rank has spawned."""
+        for strand in rank.strands[1:]:
+            if strand.run:  # has begun, and not ended
+                self.throw(strand, greenlet.GreenletExit())
 
     def kill(self, rank: RankState) -> None:
         """End a rank, if it still runs."""
         if rank.alive:
-            self.throw(rank, Killed())
+            self.throw(rank.strands[0], Killed())
 
     def gone(self, dead: RankState, error: PeerFailed) -> None:
         """A rank failed: tell the others, behind everything that it sent before."""
@@ -247,7 +279,8 @@ def run(hub: Hub) -> None:
         hub.loop()
     finally:
         for rank in hub.ranks:
-            if rank.alive and rank.run:
-                rank.run.throw(greenlet.GreenletExit)
+            hub.abandon(rank)
+            if rank.alive and rank.strands[0].run:
+                rank.strands[0].run.throw(greenlet.GreenletExit)
         if collecting:
             gc.enable()

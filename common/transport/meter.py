@@ -52,4 +52,7 @@ class Metered(Endpoint):
     alloc = _inner("alloc")
     now = _inner("now")
     sleep = _inner("sleep")
+    spawn = _inner("spawn")
+    queue = _inner("queue")
+    abandon = _inner("abandon")
     close = _inner("close")

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import greenlet
 import numpy as np
 
 from common.context import Array, Context, Optimizer, Place
@@ -26,6 +25,7 @@ from common.transport.base import Endpoint, Message, as_bytes, flat
 from common.transport.hub import Hub, Killed, Packet, Pipe, RankState, run
 from common.transport.meter import Metered
 from common.transport.network import Delay, Drop, Fault, Kill, Network
+from common.transport.strands import VirtualQueue, VirtualTask
 
 __all__ = ["Delay", "Drop", "Fault", "Kill", "Network", "Outcome", "VirtualEndpoint", "simulate"]
 
@@ -124,6 +124,15 @@ class VirtualEndpoint(Endpoint):
     def sleep(self, seconds: float) -> None:
         self.hub.pause(self.rank, seconds)
 
+    def spawn(self, fn: Callable[[], None]) -> VirtualTask:
+        return VirtualTask(self.hub, self.rank, fn)
+
+    def queue(self) -> VirtualQueue:
+        return VirtualQueue(self.hub, self.rank)
+
+    def abandon(self) -> None:
+        self.hub.at(self.hub.now, self.rank, self.hub.abandon)
+
     def close(self, *, linger: float = 0.0) -> None:
         """Nothing to let go of."""
 
@@ -220,9 +229,8 @@ def simulate(
         rank = RankState(Place(number, "worker" if number < workers else "server"))
         meters.append(Metered(VirtualEndpoint(hub, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
-        rank.run = greenlet.greenlet(functools.partial(life, rank, ctx), parent=hub.main)
         hub.ranks.append(rank)
-        hub.at(0.0, rank, hub.start)
+        hub.begin(rank, functools.partial(life, rank, ctx))
     for fault in hub.kills:
         hub.at(max(0.0, fault.at), hub.ranks[fault.rank], hub.kill)
     run(hub)

@@ -1,0 +1,384 @@
+"""Overlap: hooks give buckets away in order, gradients stay in place, parameters wait until backward is over."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from jobs import STRATEGIES, job
+from torch import nn
+from transports import on
+
+from common.context import Context, Place
+from common.models.flat import FlatModel
+from common.pipeline.buckets import layout
+from common.pipeline.overlap import Filling, Overlapped
+from common.pipeline.synchronize import AfterBackward, synchronizer
+from common.pipeline.update import FlatOptimizer
+from common.pipeline.worker import Worker, serve
+from common.recorder import StepRecord
+from common.stages import StageClock
+from common.strategy import SyncStrategy, Traits
+from common.transport.base import Endpoint
+from common.transport.virtual import Network, simulate
+
+SMALL = 1 << 12  # bytes: the models here are several buckets
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+
+
+def pieces_of(model, nbytes=4):
+    """By default every tensor is a bucket."""
+    return layout([tensor.numel() for tensor in model.tensors], nbytes)
+
+
+def backward(model, inputs=None):
+    """Stage 4 on random samples, or on the given ones."""
+    model.grad.fill(0.0)
+    model.module(torch.ones(2, 6) if inputs is None else inputs).square().sum().backward()
+
+
+# --- the same bits, whether overlapped or not ---
+
+
+def trained(transport, strategy, servers, overlap, **more):
+    """Final parameters of each worker, and their records."""
+    this = job(strategy, workers=2, servers=servers, steps=4, bucket=SMALL, overlap=overlap, **more)
+
+    def program(ctx):
+        made = STRATEGIES[strategy]()
+        if ctx.rank in ctx.servers:
+            return serve(this, ctx, made)
+        worker = Worker(this, ctx, made, StageClock(ctx.now, ctx.place.enter))
+        worker.model.params[:] = np.random.default_rng(0).normal(0, 0.05, worker.model.size)
+        records: list[StepRecord] = []
+        return worker.run(records.append).params.tobytes(), records, worker.model
+
+    results = on(transport, program, 2 + servers, servers=servers, optimizer=partial(FlatOptimizer, this.optimizer))
+    return results[:2]
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize(("strategy", "servers"), [("ring", 0), ("tree", 0), ("ps-bsp", 1), ("ps-bsp", 3)])
+@pytest.mark.parametrize("transport", ["virtual", "ipc"])
+def test_overlap_changes_no_bit(transport, strategy, servers, model):
+    more = {"model": model, "hidden": (32, 24)}
+    results = [trained(transport, strategy, servers, overlap, **more) for overlap in ("on", "off")]
+    assert len({params for result in results for params, *_ in result}) == 1
+    assert len(pieces_of(results[0][0][2], SMALL)) >= 3
+
+
+def test_what_was_hidden_is_part_of_train_and_off_hides_nothing():
+    for overlap in ("on", "off"):
+        for _, records, _ in trained("ipc", "ring", 0, overlap):
+            assert all(0 <= each.hidden_seconds <= each.seconds["train"] for each in records)
+            assert overlap == "on" or not any(each.hidden_seconds for each in records)
+
+
+def test_the_six_stages_still_add_up_to_the_step():
+    for _, records, _ in trained("virtual", "ring", 0, "on"):
+        assert all(sum(each.seconds.values()) == pytest.approx(each.ended - each.began) for each in records)
+
+
+def test_no_thread_is_left_behind():
+    before = threading.active_count()
+    trained("ipc", "ring", 0, "on")
+    assert threading.active_count() == before
+
+
+# --- which buckets are full ---
+
+
+def test_buckets_are_given_away_in_order_while_backward_goes_on():
+    model = FlatModel(mlp())
+    given = []
+    filling = Filling(model, pieces_of(model), given.append)
+    seen = []
+
+    def when_it_has_a_gradient(module, inputs, output):
+        output.register_hook(lambda grad: seen.append(list(given)))
+
+    model.module[0].register_forward_hook(when_it_has_a_gradient)
+    filling.begin()
+    backward(model)
+    assert given == list(range(6))
+    assert seen == [[0, 1, 2, 3]]  # those of the other layers, before the first layer had a gradient
+
+
+def test_a_bucket_that_is_full_early_waits_for_those_before_it():
+    class Crossed(nn.Module):
+        """The first parameter is the last to be used, so its gradient is the first to come."""
+
+        def __init__(self):
+            super().__init__()
+            self.early, self.late = nn.Parameter(torch.ones(6)), nn.Parameter(torch.ones(6))
+
+        def forward(self, x):
+            return (x * self.late).relu() * self.early
+
+    model = FlatModel(Crossed())
+    given, came = [], []
+    filling = Filling(model, pieces_of(model), lambda index: given.append((index, list(came))))
+    for name in ("early", "late"):
+        getattr(model.module, name).register_post_accumulate_grad_hook(lambda _, name=name: came.append(name))
+    filling.begin()
+    backward(model)
+    assert came == ["early", "late"]
+    assert [index for index, _ in given] == [0, 1]
+    assert given[0][1] == ["early"]  # so bucket 1, full already, was held back until `late` came
+
+
+def test_what_is_given_away_is_final():
+    model = FlatModel(mlp())
+    pieces, copies = pieces_of(model), {}
+    filling = Filling(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
+    for _ in range(2):
+        filling.begin()
+        backward(model)
+        for index, piece in enumerate(pieces):
+            assert np.array_equal(copies[index], model.grad[piece])
+            assert copies[index].any() or index % 2 == 0 or not model.grad[piece].any()
+
+
+class HalfUsed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_gradient():
+    model = FlatModel(HalfUsed())
+    given = []
+    filling = Filling(model, pieces_of(model), given.append)
+    filling.begin()
+    model.grad.fill(7.0)
+    backward(model)
+    assert given == []  # the last tensors are the unused ones: everything waits for them
+    filling.rest()
+    assert given == [0, 1, 2, 3]
+    assert not model.grad[21:].any()
+    assert model.grad[:21].any()
+
+
+def test_they_are_synchronised_all_the_same():
+    class Notes(SyncStrategy):
+        def synchronize(self, ctx, bucket):
+            synchronised.append(bucket.index)
+
+    synchronised = []
+    model = FlatModel(HalfUsed())
+    overlapped = Overlapped(alone(), Notes(), model, pieces_of(model))
+    for _ in range(2):
+        with overlapped.backward():
+            backward(model)
+        overlapped.wait()
+    overlapped.close()
+    assert synchronised == [0, 1, 2, 3] * 2
+
+
+def test_nobody_waits_for_frozen_parameters():
+    module = HalfUsed()
+    module.unused.requires_grad_(False)
+    model = FlatModel(module)
+    given = []
+    filling = Filling(model, pieces_of(model), given.append)
+    filling.begin()
+    backward(model)
+    assert given == [0, 1, 2, 3]
+
+
+def test_a_shared_parameter_is_final_when_all_its_uses_are():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(6, 6)
+
+        def forward(self, x):
+            return self.inner(self.inner(x).relu())
+
+    model = FlatModel(Shared())
+    given = []
+    filling = Filling(model, pieces_of(model), lambda index: given.append(model.grad.copy()))
+    filling.begin()
+    backward(model)
+    assert np.array_equal(given[-1], model.grad)
+
+
+def test_a_gradient_that_grows_after_it_was_given_away_is_an_error():
+    model = FlatModel(mlp())
+    filling = Filling(model, pieces_of(model), lambda index: None)
+    filling.begin()
+    backward(model)
+    with pytest.raises(RuntimeError, match="needs --overlap off"):
+        backward(model)
+
+
+def test_a_gradient_that_left_the_flat_vector_is_an_error():
+    model = FlatModel(mlp())
+    filling = Filling(model, pieces_of(model), lambda index: None)
+    filling.begin()
+    model.module.zero_grad(set_to_none=True)
+    with pytest.raises(RuntimeError, match="replaced a gradient"):
+        backward(model)
+
+
+def test_autograd_adds_to_the_flat_gradient_in_place_with_hooks_and_without():
+    for hooked in (False, True):
+        model = FlatModel(mlp())
+        if hooked:
+            Filling(model, pieces_of(model), lambda index: None).begin()
+        addresses = [tensor.grad.data_ptr() for tensor in model.tensors]
+        backward(model)
+        assert [tensor.grad.data_ptr() for tensor in model.tensors] == addresses
+        grads = torch.cat([tensor.grad.reshape(-1) for tensor in model.tensors])
+        assert np.array_equal(grads.numpy(), model.grad)
+
+
+def test_when_closed_the_hooks_are_gone():
+    model = FlatModel(mlp())
+    given = []
+    filling = Filling(model, pieces_of(model), given.append)
+    filling.begin()
+    filling.close()
+    backward(model)
+    assert given == []
+
+
+# --- parameters that backward still needs ---
+
+
+class Alone(Endpoint):
+    """An endpoint without peers, in real time."""
+
+    send = lend = settle = recv_into = recv_add = recv_any = close = None
+
+
+def alone(workers=2):
+    return Context(Alone(Place(0), deadline=30.0), workers=workers)
+
+
+class Server(SyncStrategy):
+    """Has new parameters at once: all of them 100."""
+
+    traits = Traits(update="server", servers=True)
+
+    def __init__(self):
+        self.pulled = threading.Event()
+
+    def synchronize(self, ctx, bucket):
+        bucket.params[:] = 100.0
+        if bucket.index == 1:
+            self.pulled.set()
+
+
+class LooksBack(nn.Module):
+    """The first layer also uses the last one's weight, detached: its gradient is final before its value is."""
+
+    def __init__(self, wait):
+        super().__init__()
+        self.first, self.last, self.wait = nn.Linear(6, 6), nn.Linear(6, 6), wait
+
+    def forward(self, x):
+        h = self.first(x) * self.first(x) @ self.last.weight.detach()
+        h.register_hook(lambda grad: self.wait())  # backward is now between the two layers
+        return self.last(h)
+
+
+def test_new_parameters_come_into_the_model_when_backward_is_over_and_not_before():
+    strategy, waited = Server(), []
+    model = FlatModel(LooksBack(lambda: waited.append(strategy.pulled.wait(30.0))))
+    start = np.random.default_rng(0).standard_normal(model.size, np.float32)
+    model.params[:] = start
+    strategy.pulled.set()
+    backward(model)  # nobody writes anything meanwhile
+    expected = model.grad.copy()
+
+    strategy.pulled.clear()
+    ctx = alone()
+    overlapped = Overlapped(ctx, strategy, model, pieces_of(model))
+    with overlapped.backward():
+        backward(model)
+        assert waited == [True] * 2  # the last layer's parameters were there while backward went on
+        assert np.array_equal(model.params, start)
+    assert overlapped.wait() > 0.0
+    overlapped.close()
+    assert np.array_equal(model.grad, expected)
+    assert (model.params == 100.0).all()
+
+
+# --- how much is hidden ---
+
+
+class Slow(SyncStrategy):
+    def synchronize(self, ctx, bucket):
+        ctx.sleep(2.0)
+
+
+@pytest.mark.parametrize(("train", "hidden"), [(0.0, 0.0), (3.0, 3.0), (12.0, 12.0), (20.0, 12.0)])
+def test_hidden_is_what_ran_before_the_end_of_train(train, hidden):
+    def program(ctx):
+        model = FlatModel(mlp())
+        buckets = Overlapped(ctx, Slow(), model, pieces_of(model))  # six of them
+        with buckets.backward():
+            backward(model)
+            ctx.sleep(train)
+        found = buckets.wait()
+        buckets.close()
+        return found, ctx.now()
+
+    assert simulate(program, 1).results == [(hidden, max(train, 12.0))]
+
+
+# --- where it is of use ---
+
+
+@pytest.mark.parametrize(
+    ("traits", "size", "nbytes", "overlap", "kind"),
+    [
+        (Traits(), 2, 4, "on", Overlapped),
+        (Traits(), 2, 4, "off", AfterBackward),
+        (Traits(), 2, 1 << 20, "on", AfterBackward),  # one bucket
+        (Traits(), 1, 4, "on", AfterBackward),  # nobody else
+        (Traits(consistency="none"), 2, 4, "on", AfterBackward),
+        (Traits(exchanges="parameters"), 2, 4, "on", AfterBackward),
+        (Traits(update="server", servers=True), 2, 4, "on", Overlapped),
+    ],
+)
+def test_a_thread_is_started_where_there_is_something_to_hide(traits, size, nbytes, overlap, kind):
+    strategy, model = Slow(), FlatModel(mlp())
+    strategy.traits = traits
+    made = synchronizer(alone(size), strategy, model, pieces_of(model, nbytes), overlap)
+    made.close()
+    assert type(made) is kind
+
+
+def test_what_goes_wrong_in_train_is_an_error_of_train_whatever_was_given_away():
+    ctx, model = alone(), FlatModel(mlp())
+    overlapped = Overlapped(ctx, Server(), model, pieces_of(model))
+
+    def fails():
+        with overlapped.backward():
+            backward(model)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert ctx.place.stage == "train"
+    overlapped.close()
+
+
+def test_virtual_ranks_with_overlap_keep_their_own_order():
+    network = Network(latency=1e-3, jitter=0.1, seed=3)
+    this = job("ring", workers=3, steps=3, bucket=SMALL)
+
+    def program(ctx):
+        return Worker(this, ctx, STRATEGIES["ring"](), StageClock(ctx.now)).run(lambda record: None).params_sha256
+
+    runs = [simulate(program, 3, network=net).results for net in (network, Network())]
+    assert len({sha for run in runs for sha in run}) == 1
