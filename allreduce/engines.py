@@ -101,7 +101,8 @@ class Ddp(SyncStrategy):
     traits = Traits(own_transport="gloo")
 
     def __init__(self, bucket_cap_mb: float = 25.0) -> None:
-        if isinstance(bucket_cap_mb, bool) or not isinstance(bucket_cap_mb, int | float) or not bucket_cap_mb > 0:
+        given: Any = bucket_cap_mb
+        if not (isinstance(given, int | float) and given > 0):
             raise ValueError(f"bucket_cap_mb is {bucket_cap_mb!r}: give a number above 0, in MiB")
         self.bucket_cap_mb = bucket_cap_mb
 

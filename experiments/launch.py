@@ -91,6 +91,7 @@ class _MpiRun:
         parameters = {
             "btl": "self,vader",  # shared memory
             "pml": "ob1",
+            "mpi_yield_when_idle": "1",  # it waits by spinning, also on cores that another rank needs
             "plm": "isolated",  # this machine, even inside of a batch job
             "oob_tcp_if_include": "127.0.0.0/8",
             "orte_tmpdir_base": str(home),
@@ -101,15 +102,15 @@ class _MpiRun:
         command += ["--allow-run-as-root"] if os.geteuid() == 0 else []
         command += ["-n", str(ranks), sys.executable, "-m", "experiments.mpi_rank", entry, str(home), self._shared]
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.__stderr__)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)
         except BaseException:
             self._tidy()
             raise
 
     def stop(self) -> None:
         """Wait for its end, or bring it about: within two seconds."""
-        for act in (lambda: None, self.process.terminate, self.process.kill):
-            act()
+        for number in (0, signal.SIGTERM, signal.SIGKILL):
+            self.process.send_signal(number)  # 0 is none
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.5)
                 break

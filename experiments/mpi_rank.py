@@ -15,7 +15,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from experiments.launch import LOST, exit_path
 
@@ -30,9 +32,7 @@ def main(entry: str, home: str, shared: str) -> int:
     if (child := os.fork()) == 0:
         os.close(mouth)
         os.close(writer)
-        threading.Thread(target=_die_with, args=(reader,), name="guardian-guard", daemon=True).start()
-        importlib.import_module(entry).main(home, rank)
-        return 0
+        _be_rank(entry, home, rank, reader)
     os.close(reader)
     guardian = _Guardian(child, mpirun)
     code = guardian.wait()
@@ -42,6 +42,22 @@ def main(entry: str, home: str, shared: str) -> int:
         time.sleep(POLL)
     shutil.rmtree(shared, ignore_errors=True)
     return int(code != 0)
+
+
+def _be_rank(entry: str, home: str, rank: int, reader: int) -> NoReturn:
+    """Live the rank's life, and leave as the children of a fork server do: torch takes seconds to be torn down."""
+    code = 1
+    try:
+        threading.Thread(target=_die_with, args=(reader,), name="guardian-guard", daemon=True).start()
+        importlib.import_module(entry).main(home, rank)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _die_with(reader: int) -> None:
