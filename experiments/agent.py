@@ -24,7 +24,7 @@ from multiprocessing import connection, forkserver, resource_tracker
 from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
@@ -32,6 +32,7 @@ from common.job import Job
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
 from experiments.launch import LOST, RankProcess, forked, under_mpirun
+from experiments.registry import create
 
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
@@ -145,14 +146,7 @@ class Agent:
             if self._lock is not None:
                 undo.callback(os.close, self._lock)  # ranks that nobody could end, end themselves
 
-    def run(
-        self,
-        job: Job,
-        processes: int,
-        results: Path,
-        show: Callable[[Sequence[Status], float], None],
-        launcher: Literal["fork", "mpi"] = "fork",
-    ) -> Ended:
+    def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
@@ -172,7 +166,7 @@ class Agent:
         (home / "job.json").write_text(json.dumps(order))
         try:
             with signals_deferred():
-                for process in self._launch(launcher, home, total):
+                for process in self._launch(job, home, total):
                     running.ranks.append(process)
             return self._watch(running, processes, show)
         finally:
@@ -180,8 +174,8 @@ class Agent:
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _launch(self, launcher: str, home: Path, ranks: int) -> Iterator[RankProcess]:
-        if launcher == "fork":
+    def _launch(self, job: Job, home: Path, ranks: int) -> Iterator[RankProcess]:
+        if create(job.strategy, job.strategy_options).traits.launcher == "fork":
             yield from forked(self._context, ENTRY, home, ranks)
         else:
             assert self._folder is not None

@@ -66,11 +66,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         (folder / "config.yaml").write_text(_config(job))
         _write(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
         ended = agent.run(
-            job,
-            plan.processes,
-            folder,
-            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds)),
-            plan.traits.launcher,
+            job, plan.processes, folder, lambda ranks, seconds: show(_progress(job.batch, ranks, seconds))
         )
         status = "ok" if ended.error is None else "failed"
     except KeyboardInterrupt:

@@ -62,7 +62,8 @@ def under_mpirun(entry: str, home: Path, ranks: int) -> Iterator[RankProcess]:
     """Start the ranks with one `mpirun`, on this machine; each calls `main(home, rank)` of the module `entry`.
 
     What `mpirun` puts into the file system goes into `home`, but for the shared memory between the ranks, which
-    they remove. On Linux: a rank's end is told through a fifo, so that nothing depends on how mpirun reports it.
+    they remove. A rank's end is told through a fifo, so that nothing depends on how mpirun reports it. For its control
+    messages mpirun listens on all interfaces, and has no option against that (open-mpi/ompi#14441).
     """
     for rank in range(ranks):
         os.mkfifo(exit_path(home, rank), 0o600)
@@ -93,7 +94,6 @@ class _MpiRun:
             "pml": "ob1",
             "mpi_yield_when_idle": "1",  # it waits by spinning, also on cores that another rank needs
             "plm": "isolated",  # this machine, even inside of a batch job
-            "oob_tcp_if_include": "127.0.0.0/8",
             "orte_tmpdir_base": str(home),
             "btl_vader_backing_directory": self._shared,
         }

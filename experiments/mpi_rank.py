@@ -1,8 +1,8 @@
 """What mpirun starts for each rank: a small guardian, whose child is the rank.
 
 mpirun tells nobody how a rank of its ended, and ends the others before they can say what they saw. So the guardian
-tells the agent, and stays, as if nothing had happened, until the agent has asked mpirun to end the job. If mpirun
-itself is gone, it ends the rank.
+tells the agent, and stays, as if nothing had happened, until the agent has asked mpirun to end the job, or is gone. If
+mpirun is gone, it ends the rank.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import shutil
 import signal
 import sys
@@ -38,8 +39,10 @@ def main(entry: str, home: str, shared: str) -> int:
     code = guardian.wait()
     with contextlib.suppress(BrokenPipeError):
         os.write(mouth, str(code).encode())
-    while code and not guardian.dismissed:
-        time.sleep(POLL)
+    agent = select.poll()
+    agent.register(mouth, 0)
+    while code and not guardian.dismissed and not agent.poll(1000 * POLL):  # an error: nobody reads any more
+        pass
     shutil.rmtree(shared, ignore_errors=True)
     return int(code != 0)
 
