@@ -2,11 +2,12 @@
 
 PYTHON   ?= python3
 PIP_ARGS ?=
+EXTRAS   ?= dev
 ARGS     ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
-STAMP := $(VENV)/.stamp
+STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint format bench clean
@@ -15,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
-	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip."
+	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
 	@echo
 	@$(cpu_hint)
 
@@ -35,17 +36,17 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: Python 3.11 or newer is needed; '$(PYTHON)' is" \
 	    "$$($(PYTHON) --version 2>/dev/null || echo 'not there or too old'). Try: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
-	@if [ -e $(STAMP) ] && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-	  echo "==> updating $(VENV): pyproject.toml or constraints.txt has changed"; \
+	@if ls $(VENV)/.stamp-* >/dev/null 2>&1 && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "==> updating $(VENV): pyproject.toml, constraints.txt or EXTRAS has changed"; \
 	else \
 	  if [ -e $(VENV) ]; then echo "==> $(VENV) is incomplete: starting afresh"; fi; \
 	  echo "==> creating $(VENV) with $$($(PYTHON) --version)"; \
 	  $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@rm -f $(STAMP)
+	@rm -f $(VENV)/.stamp-*
 	@echo "==> installing syncbench and its dependencies (once; torch is the large one, and pip is quiet for minutes)"
 	@$(cpu_hint)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $(STAMP)
 	@echo "==> ready"
 

@@ -17,6 +17,7 @@ from common.errors import FINISH, SETUP, step_name
 from common.strategy import Vector
 
 if TYPE_CHECKING:
+    from common.process import Process
     from common.transport.base import Endpoint, Message
 
 Array = NDArray[Any]
@@ -73,6 +74,7 @@ class Context:
         servers: int = 0,
         optimizer: Callable[[Vector], Optimizer] | None = None,
         hosts: Sequence[Sequence[int]] | None = None,
+        process: Process | None = None,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -88,6 +90,7 @@ class Context:
         self.size = workers + servers
         self.role = endpoint.place.role
         self._optimizer = optimizer
+        self._process = process
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend
@@ -144,6 +147,13 @@ class Context:
         if self._optimizer is None:
             raise ValueError("this context was made without an optimizer")
         return self._optimizer(params)
+
+    @property
+    def process(self) -> Process:
+        """What engines that move the bytes themselves need of this rank's process. ValueError in virtual time."""
+        if self._process is None:
+            raise ValueError("this rank is no process of its own: an engine with its own transport cannot run here")
+        return self._process
 
 
 def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:

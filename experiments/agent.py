@@ -1,7 +1,8 @@
 """The agent: starts the ranks of a job on this machine, watches them, and leaves nothing behind.
 
-Ranks are forked from a fork server that has torch loaded, so they start in milliseconds. If one ends badly, the
-others learn it from the board within a fraction of a second and end by themselves; who does not is killed.
+Ranks are forked from a fork server that has torch loaded, so they start in milliseconds; those of a strategy that
+says so are started by mpirun, in seconds. If one ends badly, the others learn it from the board within a fraction of a
+second and end by themselves; who does not is killed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver, resource_tracker
-from multiprocessing.process import BaseProcess
+from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,13 +31,15 @@ from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.job import Job
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
+from experiments.launch import LOST, RankProcess, forked, under_mpirun
+from experiments.registry import create
 
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
+ENTRY = "experiments.rank"  # the module whose `main(home, rank)` is the life of a rank
 TICK = 0.1  # seconds between two looks at the ranks
 FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
-ORPHANED = 255  # multiprocessing's exit code for a process whose fork server is gone
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
 PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
@@ -60,7 +63,7 @@ class _Running:
 
     home: Path
     board: Board
-    ranks: list[BaseProcess] = field(default_factory=list)
+    ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def report(self, rank: int) -> dict[str, Any] | None:
@@ -122,7 +125,7 @@ class Agent:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["experiments.rank"])
+        self._context.set_forkserver_preload([ENTRY])
         resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
         with signals_deferred(), _rank_environment(self.threads, self._folder):
             forkserver.ensure_running()
@@ -163,17 +166,21 @@ class Agent:
         (home / "job.json").write_text(json.dumps(order))
         try:
             with signals_deferred():
-                for rank in range(total):
-                    process = self._context.Process(
-                        target=_enter_rank, args=(str(home), rank), name=f"rank-{rank}", daemon=True
-                    )
-                    process.start()
+                for process in self._launch(job, home, total):
                     running.ranks.append(process)
             return self._watch(running, processes, show)
         finally:
             _end(running.ranks)
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
+
+    def _launch(self, job: Job, home: Path, ranks: int) -> Iterator[RankProcess]:
+        if create(job.strategy, job.strategy_options).traits.launcher == "fork":
+            yield from forked(self._context, ENTRY, home, ranks)
+        else:
+            assert self._folder is not None
+            with _rank_environment(self.threads, self._folder):
+                yield from under_mpirun(ENTRY, home, ranks)
 
     def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
         error: RunError | None = None
@@ -206,12 +213,6 @@ def _stop_fork_server() -> None:
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
-def _enter_rank(home: str, rank: int) -> None:
-    from experiments.rank import main  # torch: only in the ranks
-
-    main(home, rank)
-
-
 def _as_seen_by_others(error: RunError) -> PeerFailed:
     return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
 
@@ -221,17 +222,20 @@ def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tu
 
     A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
     """
+    if silent := [rank for rank in failed if running.complaint(rank) is None]:
+        rank = min(silent, key=lambda rank: running.ranks[rank].exitcode == LOST)  # of which the launcher is the cause
+        return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
     told: list[tuple[bool, float, dict[str, Any]]] = []
     for rank in failed:
-        report, complaint = running.report(rank), running.complaint(rank)
-        if report is None or complaint is None:
-            return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
+        report, complaint = running.report(rank) or {}, running.complaint(rank) or {}
         peers = complaint.get("peers") or ()
         told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
     first = min(told, key=lambda entry: entry[:2])[2]
     record = dict(first["error"])
     kind = record.pop("type")
-    record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record.get("peers", ()))
+    if peers := record.get("peers"):  # who waited in vain too is not whom it waited for
+        record["peers"] = [peer for peer in peers if peer not in failed] or peers
+        record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record["peers"])
     error = _TYPES.get(kind, RunError)(**record)
     return error, first["traceback"]
 
@@ -245,8 +249,8 @@ def _role(rank: int, processes: int) -> str:
 
 def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
     cause = f"ended with exit code {exitcode} and said nothing"
-    if exitcode == ORPHANED:
-        cause = "lost with the fork server, which was killed"
+    if exitcode == LOST:
+        cause = "lost with the fork server or mpirun that started it, which was killed"
     if exitcode < 0:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
@@ -259,10 +263,10 @@ def _whereabouts(running: _Running, rank: int, processes: int) -> str:
     return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
 
 
-def _end(ranks: Sequence[BaseProcess]) -> None:
+def _end(ranks: Sequence[RankProcess]) -> None:
     """End every rank that is still there: ask, then kill. Returns within about a second."""
     with signals_deferred():
-        for act in (BaseProcess.terminate, BaseProcess.kill):
+        for act in (methodcaller("terminate"), methodcaller("kill")):
             left = [rank for rank in ranks if rank.exitcode is None]
             for rank in left:
                 act(rank)

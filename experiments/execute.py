@@ -140,6 +140,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "strategy_notes": workers[0].get("strategy_notes", {}) if complete else {},
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
+        "own_transport": plan.traits.own_transport,
         "workers": job.workers,
         "servers": job.servers,
         "processes": plan.processes + job.servers,
@@ -211,10 +212,12 @@ def _each(values: list[Any], plan: Plan) -> list[Any]:
 def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
     """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
 
-    None where a rank did not live to report it; what was received is known only if all of them did.
+    None where a rank did not live to report it; what was received is known only if all of them did. None everywhere
+    for an engine with its own transport, whose bytes do not pass our meter.
     """
     ranks = range(plan.processes + plan.job.servers)
-    good = {rank: report for rank, report in enumerate(ended.reports) if report is not None and "error" not in report}
+    reports = ended.reports if plan.traits.own_transport is None else []
+    good = {rank: report for rank, report in enumerate(reports) if report is not None and "error" not in report}
     sent = [sum(good[rank]["bytes_to"].values()) if rank in good else None for rank in ranks]
     messages = [sum(good[rank]["messages_to"].values()) if rank in good else None for rank in ranks]
     received: list[int | None] = [None] * len(ranks)

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -25,10 +25,11 @@ import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace
 from common.context import Context
-from common.errors import RunError
+from common.errors import DeadlineExceeded, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
+from common.process import Process
 from common.recorder import Recorder, StepRecord
 from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
@@ -53,11 +54,14 @@ def main(folder: str, rank: int) -> None:
         report = _Rank(job, order, home, board, place).run()
     except BaseException as error:
         report = _failure(error, place)
-    report["at"] = time.monotonic()
-    part = home / f"report-{rank}.part"
-    part.write_text(json.dumps(report))
-    part.rename(home / f"report-{rank}.json")
+    _tell(home, rank, report)
     sys.exit(0 if "error" not in report else 1)
+
+
+def _tell(home: Path, rank: int, report: dict[str, Any]) -> None:
+    part = home / f"report-{rank}.part"
+    part.write_text(json.dumps({**report, "at": time.monotonic()}))
+    part.rename(home / f"report-{rank}.json")
 
 
 def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class _Rank:
 
     def __init__(self, job: Job, order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> None:
         torch.set_num_threads(job.threads)
-        self.job, self.board, self.place = job, board, place
+        self.job, self.home, self.board, self.place = job, home, board, place
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         with _writing(place):
@@ -112,7 +116,11 @@ class _Rank:
         self.meter = Metered(endpoint)
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
-            self.meter, workers=order["processes"], servers=job.servers, optimizer=self._server_optimizer
+            self.meter,
+            workers=order["processes"],
+            servers=job.servers,
+            optimizer=self._server_optimizer,
+            process=Process(home, order["processes"] + job.servers, place, job.deadline, self._overdue),
         )
         self.updates = _Updates(self)
         self.totals = dict.fromkeys(STAGES, 0.0)
@@ -122,6 +130,10 @@ class _Rank:
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
             raise culprit
+
+    def _overdue(self, error: DeadlineExceeded) -> NoReturn:
+        _tell(self.home, self.place.rank, _failure(error, self.place))
+        os._exit(1)
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""

@@ -30,6 +30,10 @@ BUILTIN = {
     "halving-doubling": "allreduce.halving_doubling:HalvingDoubling",
     "hierarchical": "allreduce.hierarchical:Hierarchical",
     "auto": "allreduce.auto:Auto",
+    "gloo": "allreduce.engines:Gloo",
+    "ddp": "allreduce.engines:Ddp",
+    "nccl": "allreduce.engines:Nccl",
+    "mpi": "allreduce.engines:Mpi",
 }
 
 

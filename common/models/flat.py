@@ -20,6 +20,7 @@ class FlatModel:
     """`module`, its storage moved in place to `params` and `grad`: NumPy float32 of shape (size,).
 
     `tensors` are the module's parameters in the order in which they lie there.
+    `forward` is what stage 4 calls: `module`, or what a strategy has put around it.
     """
 
     def __init__(self, module: torch.nn.Module, alloc: Alloc = zeros) -> None:
@@ -28,6 +29,7 @@ class FlatModel:
             raise ValueError("only float32 models can be flattened")
         self.module = module
         self.tensors = tensors
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = module
         self.size = sum(tensor.numel() for tensor in tensors)
         self.params = alloc(self.size, "float32")
         self.grad = alloc(self.size, "float32")

@@ -53,9 +53,10 @@ def synchronizer(
     """`overlap` is "on" or "off"; on, it is used where there is something to hide and something to hide it behind.
 
     One bucket is full when backward is over; without peers, or without synchronisation, there is nothing to wait for;
-    parameters are exchanged after stage 6, which needs the whole gradient.
+    parameters are exchanged after stage 6, which needs the whole gradient; who wraps stage 4 overlaps by itself.
     """
     traits = strategy.traits
     useful = len(pieces) > 1 and ctx.size > 1 and traits.consistency != "none" and traits.exchanges == "gradients"
+    useful = useful and type(strategy).wrap is SyncStrategy.wrap
     make = Overlapped if overlap == "on" and useful else AfterBackward
     return make(ctx, strategy, model, pieces)

@@ -20,7 +20,7 @@ from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
 from common.pipeline.synchronize import Synchronizer, synchronizer
-from common.pipeline.train import accuracy, train
+from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
 from common.recorder import StepRecord
 from common.stages import StageClock
@@ -69,6 +69,7 @@ class Worker:
         self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed)
         self.model = flat_model(job, ctx)
+        self.train: Train = train
         self.optimizer = None
         if strategy.traits.update == "worker":
             self.optimizer = FlatOptimizer(job.optimizer, self.model.params)
@@ -82,6 +83,7 @@ class Worker:
         ctx = self.ctx
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
+        self.train = self.strategy.wrap(ctx, self.model, train)
         ctx.barrier()
         self.clock.take()
         ready()
@@ -100,12 +102,11 @@ class Worker:
         with clock("load"):  # stages 1 and 2 run inside it, on their own watches
             batch = next(batches)
         with clock("train"), buckets.backward():
-            loss = train(self.model, batch)
+            loss = self.train(self.model, batch)
             if not math.isfinite(loss):
                 cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
-                raise RunError(
-                    cause, **{**ctx.place.fields(), "stage": "train", "bucket": 0}
-                )  # its place is at a bucket
+                where = {**ctx.place.fields(), "stage": "train", "bucket": 0}  # its place is at a bucket
+                raise RunError(cause, **where)
         if self.strategy.traits.exchanges == "gradients":
             hidden = self._synchronize(buckets)
             self._update()

@@ -95,7 +95,7 @@ def decode(raw: bytes) -> Header:
         raise WireError(f"wire version {version} instead of {VERSION}: all ranks must run the same syncbench")
     if _CRC.unpack_from(raw, _BODY.size)[0] != zlib.crc32(raw[: _BODY.size]):
         raise WireError("checksum of the header does not match")
-    header = Header(fields[0] & ~STREAMED, *fields[1:], bool(fields[0] & STREAMED))
+    header = Header._make((fields[0] & ~STREAMED, *fields[1:], bool(fields[0] & STREAMED)))
     if header.dtype >= len(DTYPES):
         raise WireError(f"unknown dtype code {header.dtype}")
     if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):
