@@ -8,16 +8,22 @@ the same kind.
     bytes sent  2(n-1)/n·M by every worker: the least possible
     time        2α + 2(n-1)/n·Mβ + (n-1)/n·Mγ at most, as adding overlaps with receiving
 
-As few bytes as a ring in two steps instead of 2(n-1); in return everyone talks to everyone, over n(n-1) links.
-Reduction order of chunk c: c, c+1, … c-1 (mod n), by worker c: the bits of a ring.
+As few bytes as a ring in two steps instead of 2(n-1); in return everyone talks to everyone, over n(n-1) links. A long
+vector goes piece by piece, k of them: where memory is shared, a sum is still in the cache when the others fetch it.
+That makes 2k steps, and 2kα. Reduction order of chunk c of a piece: c, c+1, … c-1 (mod n), by worker c.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from allreduce.chunks import bounds, split
+from allreduce.options import at_least_one
 from allreduce.strategy import AllReduce
 from common.context import Array, Context
 from common.strategy import Link
+
+CHUNK_BYTES = 1 << 19  # the chunks of all workers fit a cache that they share, with room for those that they come from
 
 
 def direct(ctx: Context, x: Array) -> None:
@@ -42,18 +48,34 @@ def direct(ctx: Context, x: Array) -> None:
 
 
 class Direct(AllReduce):
-    """Each worker sums up one chunk for all: the fewest bytes in two steps, everyone talking to everyone."""
+    """Each worker sums up one chunk for all: the fewest bytes in two steps, everyone talking to everyone.
+
+    `chunk`: bytes that a worker adds up at a time; longer vectors go in several pieces of n chunks.
+    """
+
+    def __init__(self, chunk: int = CHUNK_BYTES) -> None:
+        at_least_one("chunk", chunk)
+        self.chunk = chunk
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        direct(ctx, x)
+        for piece in split(x, self._pieces(ctx.size, x.nbytes)):
+            direct(ctx, piece)
+
+    def _pieces(self, workers: int, nbytes: int) -> int:
+        return max(1, nbytes // (workers * self.chunk))
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
-        edge = bounds(size, workers)
-        mine = edge[rank + 1] - edge[rank]
+        cuts = bounds(size, self._pieces(workers, size * itemsize))
+        edges = [bounds(end - start, workers) for start, end in pairwise(cuts)]
+        mine = sum(edge[rank + 1] - edge[rank] for edge in edges)
         return itemsize * (size - mine + (workers - 1) * mine)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         if workers == 1:
             return 0.0
         share = (workers - 1) / workers
-        return 2 * link.alpha + 2 * share * nbytes * link.beta + share * nbytes * link.gamma
+        return (
+            2 * self._pieces(workers, nbytes) * link.alpha
+            + 2 * share * nbytes * link.beta
+            + share * nbytes * link.gamma
+        )
