@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import json
 import multiprocessing
 import os
@@ -23,14 +24,14 @@ from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
-from common.job import Job
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
 
+TRAINING = "experiments.rank"  # the module of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
@@ -42,6 +43,15 @@ PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for eac
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
+
+
+class Orders(Protocol):
+    """What the agent must know of a job; the rest is for its ranks."""
+
+    @property
+    def servers(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,7 @@ class Agent:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["experiments.rank"])
+        self._context.set_forkserver_preload([TRAINING])
         resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
         with signals_deferred(), _rank_environment(self.threads, self._folder):
             forkserver.ensure_running()
@@ -143,9 +153,17 @@ class Agent:
             if self._lock is not None:
                 undo.callback(os.close, self._lock)  # ranks that nobody could end, end themselves
 
-    def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
+    def run(
+        self,
+        job: Orders,
+        processes: int,
+        results: Path,
+        show: Callable[[Sequence[Status], float], None],
+        entry: str = TRAINING,
+    ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
+        `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         """
@@ -156,6 +174,7 @@ class Agent:
         order = {
             "job": job.to_dict(),
             "processes": processes,
+            "servers": job.servers,
             "id": secrets.randbits(64),
             "results": str(results.resolve()),
             "epoch": time.perf_counter(),
@@ -165,7 +184,7 @@ class Agent:
             with signals_deferred():
                 for rank in range(total):
                     process = self._context.Process(
-                        target=_enter_rank, args=(str(home), rank), name=f"rank-{rank}", daemon=True
+                        target=_enter_rank, args=(entry, str(home), rank), name=f"rank-{rank}", daemon=True
                     )
                     process.start()
                     running.ranks.append(process)
@@ -206,10 +225,8 @@ def _stop_fork_server() -> None:
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
-def _enter_rank(home: str, rank: int) -> None:
-    from experiments.rank import main  # torch: only in the ranks
-
-    main(home, rank)
+def _enter_rank(entry: str, home: str, rank: int) -> None:
+    importlib.import_module(entry).main(home, rank)  # torch: only in the ranks
 
 
 def _as_seen_by_others(error: RunError) -> PeerFailed:

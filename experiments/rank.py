@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,32 @@ from experiments.registry import create
 LINGER = 5.0  # seconds that the last messages get to leave
 
 
+Life = Callable[[dict[str, Any], Path, Board, PostedPlace], dict[str, Any]]
+
+
 def main(folder: str, rank: int) -> None:
-    """Be rank `rank` of the job described in `folder`/job.json. Exits with 1 after a failure, which it has reported."""
+    """Be rank `rank` of the training job described in `folder`/job.json."""
+    live(folder, rank, _train)
+
+
+def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
+    return _Rank(Job.from_dict(order["job"]), order, home, board, place).run()
+
+
+def live(folder: str, rank: int, life: Life) -> None:
+    """Be rank `rank` of the job described in `folder`/job.json: `life` gets that order and returns a report.
+
+    Exits with 1 after a failure, which it has reported.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
     os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
     home = Path(folder)
     _die_with_the_agent(home)
     order = json.loads((home / "job.json").read_text())
-    job = Job.from_dict(order["job"])
-    board = Board(home / "board", order["processes"] + job.servers)
+    board = Board(home / "board", order["processes"] + order["servers"])
     place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
     try:
-        report = _Rank(job, order, home, board, place).run()
+        report = life(order, home, board, place)
     except BaseException as error:
         report = _failure(error, place)
     report["at"] = time.monotonic()
@@ -81,7 +95,7 @@ def _die_with_the_agent(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writing(place: PostedPlace) -> Iterator[None]:
+def writing(place: PostedPlace) -> Iterator[None]:
     """A full disk, say, is no mistake of the code."""
     try:
         yield
@@ -97,7 +111,7 @@ class _Rank:
         self.job, self.board, self.place = job, board, place
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
-        with _writing(place):
+        with writing(place):
             self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
         endpoint = connect(
             job.transport,
@@ -142,7 +156,7 @@ class _Rank:
     def _save(self, params: Vector) -> None:
         part = self.results / "params.part"
         try:
-            with _writing(self.place), open(part, "wb") as file:
+            with writing(self.place), open(part, "wb") as file:
                 np.save(file, params, allow_pickle=False)
             part.rename(self.results / "params.npy")
         finally:
@@ -158,7 +172,7 @@ class _Rank:
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
-        with _writing(self.place):
+        with writing(self.place):
             self.recorder.write(record)
         self.steps_done += 1
         if self.steps_done == self.job.steps:  # what follows belongs to no step
