@@ -31,7 +31,7 @@ from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
 
-TRAINING = "experiments.rank"  # the module of a rank that trains
+ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
@@ -132,7 +132,7 @@ class Agent:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([TRAINING])
+        self._context.set_forkserver_preload([ENTRY])
         resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
         with signals_deferred(), _rank_environment(self.threads, self._folder):
             forkserver.ensure_running()
@@ -159,7 +159,7 @@ class Agent:
         processes: int,
         results: Path,
         show: Callable[[Sequence[Status], float], None],
-        entry: str = TRAINING,
+        entry: str = ENTRY,
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 

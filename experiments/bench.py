@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -129,7 +128,8 @@ def plan_bench(options: BenchOptions) -> Spec:
     if options.baseline is not None and options.baseline not in strategies:
         raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
     sizes = parse_sizes(options.sizes)
-    needed, contestants = 0, []
+    needed = 0
+    contestants: list[Contestant] = []
     for name in strategies:
         servers = benchable(name)
         for transport in transports:
@@ -210,8 +210,3 @@ def size_name(nbytes: int) -> str:
         if nbytes % factor == 0:
             return f"{nbytes // factor} {unit}"
     return f"{nbytes} B"
-
-
-def contestants_of(spec: Spec) -> Sequence[str]:
-    """The strategies, each once, in the order asked for."""
-    return tuple(dict.fromkeys(one.strategy for one in spec.contestants))

@@ -68,7 +68,7 @@ def numbers(rank: int, step: int) -> Vector:
 
 def total(workers: int, step: int) -> Vector:
     """One period of the sum over all workers, shape (PERIOD,)."""
-    return np.sum([numbers(rank, step) for rank in range(workers)], axis=0, dtype=np.float32)
+    return np.stack([numbers(rank, step) for rank in range(workers)]).sum(axis=0)
 
 
 def fill(x: Vector, period: Vector) -> None:

@@ -52,6 +52,8 @@ class _Chart:
     value: Callable[[Row, float], float]
     title: Callable[[Document], str]
     tick: Callable[[float], str]
+    server: str = ""  # what is added to the name of a parameter server
+    extras: Callable[[Axes, Sequence[Row]], None] = lambda axes, rows: None
 
 
 def plot_bench(document: Document, folder: Path) -> list[Path]:
@@ -91,11 +93,11 @@ def panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _figure(chart: _Chart, document: Document) -> Figure:
     parts = panels(document["rows"])
-    figure = Figure(figsize=(max(10.0, 6.2 * len(parts)), 5.9), facecolor="white")
+    figure = Figure(figsize=(max(10.0, 6.4 * len(parts)), 6.4), facecolor="white")
     FigureCanvasAgg(figure)
     many = figure.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, rows) in zip(many, parts.items(), strict=True):
-        _panel(axes, chart, rows, document)
+        _panel(axes, chart, rows, sorted({row["bytes"] for row in document["rows"]}))
         axes.set_title(name, loc="left", fontsize=12, color=INK)
     many[0].set_ylabel(chart.unit)
     heading = figure.text(0.02, 0.97, chart.title(document), va="top", fontsize=17, fontweight="bold")
@@ -120,15 +122,15 @@ def _conditions(document: Document) -> str:
     return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted by the formula"
 
 
-def _panel(axes: Axes, chart: _Chart, rows: Sequence[Row], document: Document) -> None:
+def _panel(axes: Axes, chart: _Chart, rows: Sequence[Row], sizes: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     ends: list[tuple[float, float, str, str]] = []  # x and y of the last median, label, colour
     for key in dict.fromkeys((row["strategy"], row["transport"]) for row in rows):
         mine = sorted((row for row in rows if (row["strategy"], row["transport"]) == key), key=lambda r: r["bytes"])
         ends.append(_series(axes, chart, mine))
-    _limit(axes, chart, rows, document)
-    _sizes(axes, [row["bytes"] for row in document["rows"]])
+    chart.extras(axes, rows)
+    _sizes(axes, sizes)
     axes.yaxis.set_major_formatter(lambda value, _: chart.tick(value))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.08)
@@ -140,53 +142,59 @@ def _series(axes: Axes, chart: _Chart, rows: Sequence[Row]) -> tuple[float, floa
     sizes = [row["bytes"] for row in rows]
     for row in rows:
         values = [chart.value(row, seconds) for seconds in row["samples"]]
-        axes.plot([row["bytes"]] * len(values), values, ".", color=colour, markersize=4, alpha=0.55, mew=0, zorder=3)
+        axes.plot([row["bytes"]] * len(values), values, "o", color=INK, markersize=2.6, mew=0, zorder=5)
     medians = [chart.value(row, row["seconds_median"]) for row in rows]
-    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=7, mec="white", zorder=4)
+    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=8, mec="white", zorder=4)
     predicted = [row for row in rows if row["seconds_predicted"]]
     if predicted:
         curve = [chart.value(row, row["seconds_predicted"]) for row in predicted]
         axes.plot([row["bytes"] for row in predicted], curve, "--", color=colour, linewidth=1.1, alpha=0.75, zorder=2)
     name = rows[0]["strategy"].rpartition(":")[2]
     wrong = ", wrong" if any(row["wrong"] for row in rows) else ""
-    return sizes[-1], medians[-1], name + wrong, colour
+    server = chart.server if rows[0]["servers"] else ""
+    return sizes[-1], medians[-1], name + server + wrong, colour
 
 
-def _limit(axes: Axes, chart: _Chart, rows: Sequence[Row], document: Document) -> None:
-    """The machine's limit, as any row of our own transport has it: share · time is the least time."""
-    known = [row for row in rows if row["limit_fraction"] and row["wire_bytes"] is not None and not row["servers"]]
+def _limit(axes: Axes, rows: Sequence[Row]) -> None:
+    """The machine's limit for this transport, as bus bandwidth: what a row has, divided by its share."""
+    known = [row for row in rows if row["limit_fraction"] and row["busbw_GBps"] and row["wire_bytes"] is not None]
     if not known:
         return
-    least = {row["bytes"]: (row, row["limit_fraction"] * row["seconds_median"]) for row in known}
-    sizes = sorted(least)
-    values = [chart.value(*least[size]) for size in sizes]
-    axes.plot(sizes, values, color="#B5B5B5", linewidth=5, alpha=0.6, solid_capstyle="butt", zorder=1)
-    kind = RESOURCE.get(known[0]["transport"])
-    text = "limit: copying" if kind == "copy" else "limit: plain streams"
+    value = known[0]["busbw_GBps"] / known[0]["limit_fraction"]
+    axes.axhline(value, color="#B5B5B5", linewidth=5, alpha=0.6, zorder=1)
+    kind = "copying" if RESOURCE.get(known[0]["transport"]) == "copy" else "plain streams"
     axes.annotate(
-        text, (sizes[0], values[0]), (2, 7), textcoords="offset points", fontsize=9, color=FAINT, va="bottom", zorder=5
+        f"limit: {kind}, {value:.2g} GB/s",
+        (known[0]["bytes"], value),
+        (0, 6),
+        textcoords="offset points",
+        fontsize=9.5,
+        color=FAINT,
+        va="bottom",
     )
 
 
 def _sizes(axes: Axes, sizes: Sequence[int]) -> None:
     """A tick at each size that was measured, as long as there is room, and room for labels at the right."""
-    ticks = sorted(set(sizes))
+    ticks = list(sizes)
     every = math.ceil(len(ticks) / 8)
     axes.set_xticks(ticks[::-every][::-1], [size_name(size) for size in ticks[::-every][::-1]], fontsize=9)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     span = math.log2(ticks[-1] / ticks[0]) or 1.0
-    axes.set_xlim(ticks[0] / 2 ** (0.04 * span), ticks[-1] * 2 ** (0.27 * span))
+    axes.set_xlim(ticks[0] / 2 ** (0.04 * span), ticks[-1] * 2 ** (0.33 * span))
     axes.set_xlabel("bytes of the vector")
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Positions at least `gap` apart, in the order of `wanted` and as near to it as one pass up and one down gets."""
+def spread(wanted: Sequence[float], gap: float, top: float = math.inf) -> list[float]:
+    """Positions at least `gap` apart and none above `top`, in the order of `wanted` and about as high."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = [wanted[i] for i in order]
     for i in range(1, len(placed)):
         placed[i] = max(placed[i], placed[i - 1] + gap)
     excess = (placed[-1] - wanted[order[-1]]) / 2 if placed else 0.0
+    if placed:
+        excess = max(excess, placed[-1] - top)
     placed = [y - excess for y in placed]
     result = [0.0] * len(wanted)
     for i, y in zip(order, placed, strict=True):
@@ -199,8 +207,8 @@ def _label(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     low, high = (math.log10(value) for value in axes.get_ylim())
     heights = [(math.log10(y) - low) / (high - low) for _, y, _, _ in ends]
     left, right = (math.log2(value) for value in axes.get_xlim())
-    for (x, y, text, colour), height in zip(ends, spread(heights, LABEL_GAP), strict=True):
-        at = (math.log2(x) - left) / (right - left) + 0.05
+    for (x, y, text, colour), height in zip(ends, spread(heights, LABEL_GAP, top=0.98), strict=True):
+        at = (math.log2(x) - left) / (right - left) + 0.07
         axes.annotate(
             text,
             (x, y),
@@ -210,7 +218,14 @@ def _label(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
             fontsize=10.5,
             color=colour,
             fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 2, "shrinkB": 5},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.8,
+                "shrinkA": 3,
+                "shrinkB": 5,
+                "relpos": (0, 0.5),
+            },
         )
 
 
@@ -245,9 +260,19 @@ def _bandwidth(row: Row, seconds: float) -> float:
     return float(shown) * float(row["seconds_median"]) / seconds
 
 
+def _plain_seconds(seconds: float) -> str:
+    """A tick: `10 ms`."""
+    return human_seconds(seconds).replace(".00 ", " ").replace(".0 ", " ")
+
+
 CHARTS = {
-    "time": _Chart("time of one exchange", lambda row, seconds: seconds, _time_title, human_seconds),
+    "time": _Chart("time of one exchange", lambda row, seconds: seconds, _time_title, _plain_seconds),
     "bandwidth": _Chart(
-        "GB/s: busbw; of a parameter server: into it", _bandwidth, _bandwidth_title, lambda value: f"{value:g}"
+        "bus bandwidth, GB/s; (in): into the busiest server",
+        _bandwidth,
+        _bandwidth_title,
+        lambda value: f"{value:g}",
+        " (in)",
+        _limit,
     ),
 }

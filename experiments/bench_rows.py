@@ -86,9 +86,7 @@ def _gather(cell: _Cell, spec: Spec, block: Block, at: int, lines: Lines) -> Non
     cell.sent = {rank: {int(to): count for to, count in lines[rank][at]["sent"].items()} for rank in ranks}
 
 
-def _row(
-    spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None, measured: Mapping[str, Link]
-) -> Row:
+def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None, measured: Mapping[str, Link]) -> Row:
     one, n = spec.contestants[index], spec.workers
     seconds = statistics.median(cell.samples)
     interval = statistics.interval(cell.samples)

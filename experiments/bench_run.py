@@ -35,9 +35,10 @@ class Bench:
 class BenchFailed(Exception):
     """A rank failed; the folder holds what was measured until then."""
 
-    def __init__(self, folder: Path, error: RunError, traceback: str | None, during: str) -> None:
+    def __init__(self, bench: Bench, error: RunError, traceback: str | None, during: str) -> None:
         super().__init__(str(error))
-        self.folder, self.error, self.traceback, self.during = folder, error, traceback, during
+        self.folder, self.document = bench.folder, bench.document
+        self.error, self.traceback, self.during = error, traceback, during
 
 
 def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
@@ -48,8 +49,7 @@ def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, sho
     try:
         return _run(options, spec, agent, parent, show)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"results cannot be written to {parent}: {reason}; give another --results folder") from None
+        raise _unwritable(parent, error) from None
 
 
 def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
@@ -79,8 +79,24 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
             document = _document(options, spec, folder, limits, status, env, ended.error)
             write_json(folder / "bench.json", document)
     if ended.error is not None:
-        raise BenchFailed(folder, ended.error, ended.traceback, describe(blocks[min(done, len(blocks) - 1)], spec))
+        during = describe(blocks[min(done, len(blocks) - 1)], spec)
+        raise BenchFailed(Bench(folder, document), ended.error, ended.traceback, during)
     return Bench(folder, document)
+
+
+def save_plots(bench: Bench) -> list[Path]:
+    """The charts of a benchmark, into its folder. ConfigError if they cannot be written."""
+    from experiments.bench_plots import plot_bench
+
+    try:
+        return plot_bench(bench.document, bench.folder / "plots")
+    except OSError as error:
+        raise _unwritable(bench.folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    reason = (error.strerror or str(error)).lower()
+    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
 
 
 def measured_limits() -> Limits:

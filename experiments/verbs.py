@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from common.errors import CheckFailed, ConfigError
-from experiments.bench import BenchOptions, plan_bench, schedule
 from experiments.config import RunOptions, plan, writable_folder
 from experiments.registry import strategy_class
 
@@ -126,56 +125,10 @@ def demo(arguments: Namespace) -> int:
 
 
 def bench(arguments: Namespace) -> int:
-    """Exchanges alone: result folder, and tables or JSON. Raises CheckFailed if a result is wrong."""
-    names = {field.name for field in dataclasses.fields(BenchOptions)}
-    options = BenchOptions(**{name: value for name, value in vars(arguments).items() if name in names})
-    spec = plan_bench(options)
-    results = writable_folder(arguments.results)
-    from experiments.agent import Agent
-    from experiments.bench_progress import bench_progress
-    from experiments.bench_rows import wrong_line
-    from experiments.bench_run import BenchFailed, run_bench
+    """Exchanges alone, beside each other."""
+    from experiments.bench_verb import bench
 
-    try:
-        with Agent(spec.threads) as agent, bench_progress(len(schedule(spec))) as show:
-            done = run_bench(options, spec, agent, results, show)
-    except BenchFailed as failure:
-        return _bench_failed(failure)
-    from experiments.bench_plots import plot_bench
-
-    plot_bench(done.document, done.folder / "plots")
-    if arguments.json:
-        dump(done.document)
-    else:
-        _show_bench(done.document)
-        print(f"results: {done.folder}\nplots:   {done.folder / 'plots'}")
-    if wrong := wrong_line(done.document["rows"]):
-        raise CheckFailed(wrong)
-    return 0
-
-
-def _bench_failed(failure: Any) -> int:
-    if failure.traceback:
-        say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
-        say(failure.traceback.rstrip())
-    say(f"syncbench: {failure.error} (during {failure.during})")
-    say(f"what was measured is in {failure.folder}")
-    return 1
-
-
-def _show_bench(document: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
-    from experiments.bench_table import bench_tables, notes
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    for table in bench_tables(document):
-        console.print(table)
-        console.print()
-    for line in notes(document):
-        console.print(line)
+    return bench(arguments)
 
 
 def compare(arguments: Namespace) -> int:
