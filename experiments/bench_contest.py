@@ -63,12 +63,14 @@ class Subtract:
 def numbers(rank: int, step: int) -> Vector:
     """One period of what `rank` puts in at `step`: integers from 1 to 61, shape (PERIOD,)."""
     j = np.arange(PERIOD, dtype=np.int64) + 101 * step
-    return (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % BELOW + 1).astype(np.float32)
+    values: Vector = (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % BELOW + 1).astype(np.float32)
+    return values
 
 
 def total(workers: int, step: int) -> Vector:
     """One period of the sum over all workers, shape (PERIOD,)."""
-    return np.stack([numbers(rank, step) for rank in range(workers)]).sum(axis=0)
+    values: Vector = np.stack([numbers(rank, step) for rank in range(workers)]).sum(axis=0)
+    return values
 
 
 def fill(x: Vector, period: Vector) -> None:

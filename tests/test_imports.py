@@ -20,7 +20,7 @@ LAYERS = {
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends"],
-    "matplotlib": ["experiments.plots"],
+    "matplotlib": ["experiments.plots", "experiments.bench_plots"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
 
@@ -93,7 +93,11 @@ def test_a_module_imports_only_what_it_may(path):
             "from zmq import Context",
             "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends only",
         ),
-        ("experiments.plots2", "import matplotlib.pyplot as plt", "matplotlib is imported in experiments.plots only"),
+        (
+            "experiments.plots2",
+            "import matplotlib.pyplot as plt",
+            "matplotlib is imported in experiments.plots, experiments.bench_plots only",
+        ),
         ("common.transport.wire", "import pickle", "pickle is imported in nowhere only"),
         ("tests.test_wire", "from pickle import loads", "pickle is imported in nowhere only"),
         ("tests.test_wire", "__import__('marshal')", "marshal is imported in nowhere only"),
