@@ -25,9 +25,9 @@ def lines(spec, *, wrong=()):
     """What every rank wrote; `wrong` are (rank, contestant, elements)."""
     found = {rank: {} for rank in range(spec.ranks)}
     for at, block in enumerate(schedule(spec)):
-        for rank in found:
+        for rank, mine in found.items():
             if (record := _record(spec, block, rank, wrong)) is not None:
-                found[rank][at] = {"block": at, **record}
+                mine[at] = {"block": at, **record}
     return found
 
 
