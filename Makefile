@@ -2,6 +2,7 @@
 
 PYTHON   ?= python3
 PIP_ARGS ?=
+EXTRAS   ?= dev
 ARGS     ?=
 
 VENV  := .venv
@@ -15,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
-	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip."
+	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
 	@echo
 	@$(cpu_hint)
 
@@ -45,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(STAMP)
 	@echo "==> installing syncbench and its dependencies (once; torch is the large one, and pip is quiet for minutes)"
 	@$(cpu_hint)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $(STAMP)
 	@echo "==> ready"
 

@@ -17,6 +17,7 @@ from common.errors import FINISH, SETUP, step_name
 from common.strategy import Vector
 
 if TYPE_CHECKING:
+    from common.process import Process
     from common.transport.base import Endpoint, Message
 
 Array = NDArray[Any]
@@ -68,6 +69,7 @@ class Context:
         workers: int,
         servers: int = 0,
         optimizer: Callable[[Vector], Optimizer] | None = None,
+        process: Process | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.place = endpoint.place
@@ -77,6 +79,7 @@ class Context:
         self.size = workers + servers
         self.role = endpoint.place.role
         self._optimizer = optimizer
+        self._process = process
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend
@@ -116,6 +119,13 @@ class Context:
         if self._optimizer is None:
             raise ValueError("this context was made without an optimizer")
         return self._optimizer(params)
+
+    @property
+    def process(self) -> Process:
+        """What engines that move the bytes themselves need of this rank's process. ValueError in virtual time."""
+        if self._process is None:
+            raise ValueError("this rank is no process of its own: an engine with its own transport cannot run here")
+        return self._process
 
 
 def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 POLL = 0.005  # seconds between two looks: the stores' own waits are deaf to everything else, for a second or more
 
 
-def file_store(folder: Path, ranks: int) -> Store:
-    """The store of a job on one machine; every rank opens the same `folder`."""
+def file_store(folder: Path, ranks: int, name: str = "store") -> Store:
+    """The store `name` of a job on one machine; every rank opens the same `folder`."""
     from torch.distributed import FileStore  # type: ignore[attr-defined] # torch does not list it as public
 
-    return FileStore(str(folder / "store"), ranks)
+    return FileStore(str(folder / name), ranks)
 
 
 class Rendezvous:

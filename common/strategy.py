@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from common.context import Context
+    from common.models.flat import FlatModel
+    from common.pipeline.train import Train
 
 Vector = NDArray[np.float32]
 
@@ -31,6 +33,8 @@ class Traits:
     on_worker_death: Literal["abort", "continue"] = "abort"
     servers: bool = False  # needs server ranks
     one_process: bool = False  # one process trains on every worker's samples
+    own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
+    launcher: Literal["fork", "mpi"] = "fork"  # mpi: the ranks are started by mpirun
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,18 @@ class SyncStrategy(ABC):
 
     traits = Traits()
 
+    def check(self, workers: int) -> None:  # noqa: B027 - optional
+        """Before anything starts: ConfigError, one line, if this machine cannot run it with so many workers."""
+
     def setup(self, ctx: Context, params: Vector) -> None:  # noqa: B027 - optional
         """On every worker, once: make `params` (in place) the same on all of them. Blocks; may raise RunError."""
+
+    def wrap(self, ctx: Context, model: FlatModel, train: Train) -> Train:
+        """On every worker, once, after `setup`: stage 4 as the strategy wants it; as it is, unless it meddles there.
+
+        For engines that communicate during backward: they may replace `model.forward`.
+        """
+        return train
 
     @abstractmethod
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:

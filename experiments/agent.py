@@ -1,14 +1,14 @@
 """The agent: starts the ranks of a job on this machine, watches them, and leaves nothing behind.
 
-Ranks are forked from a fork server that has torch loaded, so they start in milliseconds. If one ends badly, the
-others learn it from the board within a fraction of a second and end by themselves; who does not is killed.
+Ranks are forked from a fork server that has torch loaded, so they start in milliseconds; those of a strategy that
+says so are started by mpirun, in seconds. If one ends badly, the others learn it from the board within a fraction of a
+second and end by themselves; who does not is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib
 import json
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver, resource_tracker
-from multiprocessing.process import BaseProcess
+from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -30,14 +30,15 @@ from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
+from experiments.launch import LOST, Launcher, RankProcess, forked, under_mpirun
 
 ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
+ENTRY = "experiments.rank"  # the module whose `main(home, rank)` is the life of a rank
 TICK = 0.1  # seconds between two looks at the ranks
 FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
-ORPHANED = 255  # multiprocessing's exit code for a process whose fork server is gone
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
 PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
@@ -70,7 +71,7 @@ class _Running:
 
     home: Path
     board: Board
-    ranks: list[BaseProcess] = field(default_factory=list)
+    ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def report(self, rank: int) -> dict[str, Any] | None:
@@ -160,10 +161,12 @@ class Agent:
         results: Path,
         show: Callable[[Sequence[Status], float], None],
         entry: str = ENTRY,
+        launcher: Launcher = "fork",
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
-        `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json.
+        `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
+        is what starts the workers; servers are always forked.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         """
@@ -182,17 +185,22 @@ class Agent:
         (home / "job.json").write_text(json.dumps(order))
         try:
             with signals_deferred():
-                for rank in range(total):
-                    process = self._context.Process(
-                        target=_enter_rank, args=(entry, str(home), rank), name=f"rank-{rank}", daemon=True
-                    )
-                    process.start()
+                for process in self._launch(launcher, entry, home, processes, total):
                     running.ranks.append(process)
             return self._watch(running, processes, show)
         finally:
             _end(running.ranks)
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
+
+    def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, total: int) -> Iterator[RankProcess]:
+        assert self._folder is not None
+        forks = range(total)
+        if launcher == "mpi":
+            forks = range(workers, total)
+            with _rank_environment(self.threads, self._folder):
+                yield from under_mpirun(entry, home, workers)
+        yield from forked(self._context, entry, home, forks)
 
     def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
         error: RunError | None = None
@@ -225,10 +233,6 @@ def _stop_fork_server() -> None:
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
-def _enter_rank(entry: str, home: str, rank: int) -> None:
-    importlib.import_module(entry).main(home, rank)  # torch: only in the ranks
-
-
 def _as_seen_by_others(error: RunError) -> PeerFailed:
     return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
 
@@ -238,17 +242,20 @@ def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tu
 
     A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
     """
+    if silent := [rank for rank in failed if running.complaint(rank) is None]:
+        rank = min(silent, key=lambda rank: running.ranks[rank].exitcode == LOST)  # of which the launcher is the cause
+        return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
     told: list[tuple[bool, float, dict[str, Any]]] = []
     for rank in failed:
-        report, complaint = running.report(rank), running.complaint(rank)
-        if report is None or complaint is None:
-            return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
+        report, complaint = running.report(rank) or {}, running.complaint(rank) or {}
         peers = complaint.get("peers") or ()
         told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
     first = min(told, key=lambda entry: entry[:2])[2]
     record = dict(first["error"])
     kind = record.pop("type")
-    record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record.get("peers", ()))
+    if peers := record.get("peers"):  # who waited in vain too is not whom it waited for
+        record["peers"] = [peer for peer in peers if peer not in failed] or peers
+        record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record["peers"])
     error = _TYPES.get(kind, RunError)(**record)
     return error, first["traceback"]
 
@@ -262,8 +269,8 @@ def _role(rank: int, processes: int) -> str:
 
 def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
     cause = f"ended with exit code {exitcode} and said nothing"
-    if exitcode == ORPHANED:
-        cause = "lost with the fork server, which was killed"
+    if exitcode == LOST:
+        cause = "lost with the fork server or mpirun that started it, which was killed"
     if exitcode < 0:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
@@ -276,10 +283,10 @@ def _whereabouts(running: _Running, rank: int, processes: int) -> str:
     return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
 
 
-def _end(ranks: Sequence[BaseProcess]) -> None:
+def _end(ranks: Sequence[RankProcess]) -> None:
     """End every rank that is still there: ask, then kill. Returns within about a second."""
     with signals_deferred():
-        for act in (BaseProcess.terminate, BaseProcess.kill):
+        for act in (methodcaller("terminate"), methodcaller("kill")):
             left = [rank for rank in ranks if rank.exitcode is None]
             for rank in left:
                 act(rank)

@@ -66,6 +66,7 @@ class Spec:
     interface: str
     deadline: float
     threads: int
+    launcher: Literal["fork", "mpi"] = "fork"  # of the workers: what one contestant needs, all get
 
     @property
     def ranks(self) -> int:
@@ -129,15 +130,17 @@ def plan_bench(options: BenchOptions) -> Spec:
         raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
     sizes = parse_sizes(options.sizes)
     needed = 0
+    launcher: Literal["fork", "mpi"] = "fork"
     contestants: list[Contestant] = []
     for name in strategies:
         servers = benchable(name)
         for transport in transports:
             shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
-            job = plan(
+            found = plan(
                 RunOptions(strategy=name, servers=options.servers if servers else None, transport=transport, **shared)
-            ).job
-            needed = max(needed, job.servers)
+            )
+            needed = max(needed, found.job.servers)
+            launcher = "mpi" if found.traits.launcher == "mpi" else launcher
             shown = own_transport(name) or transport
             if not any((one.strategy, one.shown) == (name, shown) for one in contestants):
                 contestants.append(Contestant(name, transport, shown, servers))
@@ -153,6 +156,7 @@ def plan_bench(options: BenchOptions) -> Spec:
         options.interface,
         options.deadline,
         options.threads,
+        launcher,
     )
 
 
@@ -169,8 +173,7 @@ def benchable(name: str) -> bool:
 
 def own_transport(name: str) -> str | None:
     """What an engine moves its bytes with instead of ours; None for a strategy that uses our transports."""
-    own = getattr(create(name, {}).traits, "own_transport", None)
-    return str(own) if own else None
+    return create(name, {}).traits.own_transport
 
 
 def baseline_of(spec: Spec, asked: str | None) -> str:

@@ -20,13 +20,14 @@ import torch
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
+from common.process import Process
 from common.stages import STAGES
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from experiments.bench import ITEM, Block, Contestant, Spec, schedule
 from experiments.bench_contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
 from experiments.bench_link import LINK_BYTES, measure_link
-from experiments.rank import LINGER, live, writing
+from experiments.rank import LINGER, live, overdue, writing
 from experiments.registry import create
 
 CONTROL = "ipc"  # benchmarks run on one machine
@@ -86,6 +87,7 @@ class BenchRank:
     def open(self, home: Path, results: Path) -> None:
         """Open this rank's file in `results`, and in `home` an endpoint for each transport. Raises RunError."""
         place, spec = self.place, self.spec
+        self.process = Process(home, spec.ranks, place, spec.deadline, overdue(home, place))
         with writing(place):
             path = results / "ranks" / f"{place.rank}-{place.role}.jsonl"
             self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -164,7 +166,7 @@ class BenchRank:
         return {"alpha": link.alpha, "beta": link.beta, "gamma": link.gamma} if link else None
 
     def _context(self, transport: str, servers: int) -> Context:
-        ctx = Context(self.meters[transport], workers=self.spec.workers, servers=servers)
+        ctx = Context(self.meters[transport], workers=self.spec.workers, servers=servers, process=self.process)
         ctx.alloc = self.pools[transport].alloc
         return ctx
 

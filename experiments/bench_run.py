@@ -69,7 +69,7 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
         write_json(folder / "env.json", {**env, "transport": list(spec.transports), "link": None})
         show(0, "this machine's limits")
         limits = measured_limits()
-        ended = agent.run(spec, spec.workers, folder, follow, ENTRY)
+        ended = agent.run(spec, spec.workers, folder, follow, ENTRY, spec.launcher)
         status = "ok" if ended.error is None else "failed"
     except KeyboardInterrupt:
         status = "partial"

@@ -79,6 +79,7 @@ def plan(options: RunOptions) -> Plan:
     for name, value in options.strategy_options.items():
         _plain(name, value)
     strategy = create(options.strategy, options.strategy_options)
+    strategy.check(options.workers)
     servers = _servers(options, strategy.traits)
     if options.workers + servers > MOST_PROCESSES:
         raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")

@@ -66,7 +66,11 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         (folder / "config.yaml").write_text(_config(job))
         write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
         ended = agent.run(
-            job, plan.processes, folder, lambda ranks, seconds: show(_progress(job.batch, ranks, seconds))
+            job,
+            plan.processes,
+            folder,
+            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds)),
+            launcher=plan.traits.launcher,
         )
         status = "ok" if ended.error is None else "failed"
     except KeyboardInterrupt:
@@ -139,6 +143,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "strategy_options": job.strategy_options,
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
+        "own_transport": plan.traits.own_transport,
         "workers": job.workers,
         "servers": job.servers,
         "processes": plan.processes + job.servers,
@@ -207,10 +212,12 @@ def _each(values: list[Any], plan: Plan) -> list[Any]:
 def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
     """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
 
-    None where a rank did not live to report it; what was received is known only if all of them did.
+    None where a rank did not live to report it; what was received is known only if all of them did. None everywhere
+    for an engine with its own transport, whose bytes do not pass our meter.
     """
     ranks = range(plan.processes + plan.job.servers)
-    good = {rank: report for rank, report in enumerate(ended.reports) if report is not None and "error" not in report}
+    reports = ended.reports if plan.traits.own_transport is None else []
+    good = {rank: report for rank, report in enumerate(reports) if report is not None and "error" not in report}
     sent = [sum(good[rank]["bytes_to"].values()) if rank in good else None for rank in ranks]
     messages = [sum(good[rank]["messages_to"].values()) if rank in good else None for rank in ranks]
     received: list[int | None] = [None] * len(ranks)

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -25,10 +25,11 @@ import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace
 from common.context import Context
-from common.errors import RunError
+from common.errors import DeadlineExceeded, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, flat_model
+from common.process import Process
 from common.recorder import Recorder, StepRecord
 from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
@@ -67,11 +68,14 @@ def live(folder: str, rank: int, life: Life) -> None:
         report = life(order, home, board, place)
     except BaseException as error:
         report = _failure(error, place)
-    report["at"] = time.monotonic()
-    part = home / f"report-{rank}.part"
-    part.write_text(json.dumps(report))
-    part.rename(home / f"report-{rank}.json")
+    _tell(home, rank, report)
     sys.exit(0 if "error" not in report else 1)
+
+
+def _tell(home: Path, rank: int, report: dict[str, Any]) -> None:
+    part = home / f"report-{rank}.part"
+    part.write_text(json.dumps({**report, "at": time.monotonic()}))
+    part.rename(home / f"report-{rank}.json")
 
 
 def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
@@ -80,6 +84,16 @@ def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
     lines = str(error).strip().splitlines() or [""]
     failed = RunError(f"{type(error).__name__}: {lines[0]}", **place.fields())
     return {"error": {**failed.record(), "type": type(error).__name__}, "traceback": traceback.format_exc()}
+
+
+def overdue(home: Path, place: PostedPlace) -> Callable[[DeadlineExceeded], NoReturn]:
+    """What ends this rank, once it has said why, when a call of an engine has lasted too long."""
+
+    def end(error: DeadlineExceeded) -> NoReturn:
+        _tell(home, place.rank, _failure(error, place))
+        os._exit(1)
+
+    return end
 
 
 def _die_with_the_agent(home: Path) -> None:
@@ -126,7 +140,11 @@ class _Rank:
         self.meter = Metered(endpoint)
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
-            self.meter, workers=order["processes"], servers=job.servers, optimizer=self._server_optimizer
+            self.meter,
+            workers=order["processes"],
+            servers=job.servers,
+            optimizer=self._server_optimizer,
+            process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
         )
         self.totals = dict.fromkeys(STAGES, 0.0)
         self.steps_done = 0

@@ -24,6 +24,10 @@ BUILTIN = {
     "star": "allreduce.star:Star",
     "ring": "allreduce.ring:Ring",
     "tree": "allreduce.tree:Tree",
+    "gloo": "allreduce.engines:Gloo",
+    "ddp": "allreduce.engines:Ddp",
+    "nccl": "allreduce.engines:Nccl",
+    "mpi": "allreduce.engines:Mpi",
 }
 
 

@@ -13,6 +13,7 @@ from common.board import Board
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from experiments import agent
 from experiments.agent import LOCK, MALLOC, Agent, sweep
+from experiments.launch import LOST
 
 
 @pytest.fixture
@@ -171,6 +172,25 @@ def test_a_death_comes_before_what_the_others_say_about_it(job):
     job.ends(0, 1, told(waited(0, 2), at=1.0))
     job.ends(2, -11)
     assert (job.blamed()[0].rank, job.blamed()[0].cause) == (2, "killed by signal 11 (SIGSEGV)")
+
+
+def test_ranks_that_went_with_their_launcher_are_not_why_another_died(job):
+    for rank in (0, 1, 3):
+        job.ends(rank, LOST)
+    assert "lost with the fork server or mpirun that started it" in job.blamed()[0].cause
+    job.ends(2, -9)
+    assert (job.blamed()[0].rank, job.blamed()[0].cause) == (2, "killed by signal 9 (SIGKILL)")
+
+
+def test_of_those_that_one_waited_for_only_who_did_not_wait_too_is_named(job):
+    everyone = {rank: [peer for peer in range(3) if peer != rank] for rank in (0, 1)}
+    for rank, peers in everyone.items():
+        error = DeadlineExceeded("waited 2 s", rank=rank, role="worker", stage="synchronize", step=7, peers=peers)
+        job.ends(rank, 1, told(error, at=1.0 + rank))
+    job.board.enter(2, 6, "train")
+    error, _ = job.blamed()
+    assert (error.rank, error.peers) == (0, (2,))
+    assert error.cause == "waited 2 s; worker rank 2 was in stage train, step 6"
 
 
 def test_the_first_error_counts_and_brings_its_traceback(job):

@@ -21,8 +21,12 @@ LAYERS = {
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends"],
     "matplotlib": ["experiments.plots", "experiments.bench_plots"],
+    "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
+
+# Package -> library -> the only modules of that package that may import it, late as that may be.
+AT_HOME = {"allreduce": {"torch": ["allreduce.engines"]}}
 
 # Importing these loads numpy and nothing else that is not Python's own or ours.
 LEAN = ["common/strategy.py", "common/context.py", "common/errors.py", "allreduce/*.py", "ps/shard.py"]
@@ -62,6 +66,9 @@ def violations(module, source):
         if top in HOMES and not any(inside(module, home) for home in HOMES[top]):
             homes = ", ".join(HOMES[top]) or "nowhere"
             yield f"{module}:{line}: {top} is imported in {homes} only"
+        rooms = AT_HOME.get(own, {}).get(top)
+        if rooms is not None and module not in rooms:
+            yield f"{module}:{line}: in {own}, {top} is imported in {', '.join(rooms)} only"
 
 
 SOURCES = [path for folder in [*LAYERS, "tests"] for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -98,6 +105,8 @@ def test_a_module_imports_only_what_it_may(path):
             "import matplotlib.pyplot as plt",
             "matplotlib is imported in experiments.plots, experiments.bench_plots only",
         ),
+        ("allreduce.ring", "def f():\n    import torch", "in allreduce, torch is imported in allreduce.engines only"),
+        ("allreduce.ring", "from mpi4py import MPI", "mpi4py is imported in allreduce.engines only"),
         ("common.transport.wire", "import pickle", "pickle is imported in nowhere only"),
         ("tests.test_wire", "from pickle import loads", "pickle is imported in nowhere only"),
         ("tests.test_wire", "__import__('marshal')", "marshal is imported in nowhere only"),
@@ -116,6 +125,8 @@ def test_a_planted_import_is_found(module, source, found):
         ("allreduce.tree", "from allreduce.broadcast import broadcast\nfrom common import context"),
         ("ps.server", "from .shard import Shard\nfrom . import sharding"),
         ("common.transport.zmq", "import zmq"),
+        ("allreduce.engines", "def f():\n    import torch.distributed, mpi4py"),
+        ("common.pipeline.train", "import torch"),
         ("experiments.run", "from common.transport import zmq"),
         ("experiments.plots", "from matplotlib import pyplot"),
         ("experiments.plots.lines", "import matplotlib"),

@@ -17,13 +17,17 @@ Alloc = Callable[[int, DTypeLike], Array]
 
 
 class FlatModel:
-    """`module`, its storage moved in place to `params` and `grad`: NumPy float32 of shape (size,)."""
+    """`module`, its storage moved in place to `params` and `grad`: NumPy float32 of shape (size,).
+
+    `forward` is what stage 4 calls: `module`, or what a strategy has put around it.
+    """
 
     def __init__(self, module: torch.nn.Module, alloc: Alloc = zeros) -> None:
         tensors = list(module.parameters())
         if any(tensor.dtype != torch.float32 for tensor in tensors):
             raise ValueError("only float32 models can be flattened")
         self.module = module
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = module
         self.size = sum(tensor.numel() for tensor in tensors)
         self.params = alloc(self.size, "float32")
         self.grad = alloc(self.size, "float32")

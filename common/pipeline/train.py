@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn.functional import cross_entropy
 
 from common.models.flat import FlatModel
 from common.pipeline.load import Batch
 
+Train = Callable[[FlatModel, Batch], float]
+
 
 def train(model: FlatModel, batch: Batch) -> float:
     """The batch's mean loss; leaves its gradient in `model.grad`, replacing what was there."""
     inputs, labels = batch
     model.grad.fill(0.0)
-    loss = cross_entropy(model.module(inputs), labels)
+    loss = cross_entropy(model.forward(inputs), labels)
     loss.backward()
     return float(loss.item())
 

@@ -18,7 +18,7 @@ from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
 from common.pipeline.synchronize import buckets, synchronize
-from common.pipeline.train import accuracy, train
+from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
 from common.recorder import StepRecord
 from common.stages import StageClock
@@ -57,6 +57,7 @@ class Worker:
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed)
         self.model = flat_model(job, ctx)
         self.buckets = buckets(self.model)
+        self.train: Train = train
         self.optimizer = None
         if strategy.traits.update == "worker":
             self.optimizer = FlatOptimizer(job.optimizer, self.model.params)
@@ -70,6 +71,7 @@ class Worker:
         ctx = self.ctx
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
+        self.train = self.strategy.wrap(ctx, self.model, train)
         ctx.barrier()
         self.clock.take()
         ready()
@@ -86,7 +88,7 @@ class Worker:
         with clock("load"):  # stages 1 and 2 run inside it, on their own watches
             batch = next(batches)
         with clock("train"):
-            loss = train(self.model, batch)
+            loss = self.train(self.model, batch)
             if not math.isfinite(loss):
                 cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
                 raise RunError(cause, **ctx.place.fields())

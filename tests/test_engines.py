@@ -1,0 +1,154 @@
+"""Other people's all-reduce: refused where it cannot run, and its errors name who is to blame."""
+
+import importlib.util
+import stat
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from allreduce.engines import Ddp, Mpi, Nccl, translated
+from common.context import Place
+from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
+from common.process import Process
+from common.testing import check_strategy
+from common.transport.virtual import simulate
+from experiments.config import RunOptions, plan
+from experiments.registry import BUILTIN, create
+
+ENGINES = [name for name, target in BUILTIN.items() if target.startswith("allreduce.engines:")]
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Rank 1 of three, with two seconds for each call; `overdue` holds the errors of calls that took longer."""
+    overdue = []
+    place = Place(1, stage="synchronize", step=7)
+    process = Process(tmp_path, 3, place, 2.0, overdue.append)
+    return SimpleNamespace(process=process, place=place, overdue=overdue)
+
+
+def context(process, barrier=lambda: None):
+    return SimpleNamespace(process=process.process, place=process.place, barrier=barrier)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[unbound_buffer.cc:78] Timed out waiting 2000ms for recv operation to complete",
+        "wait timeout after 2000ms, keys: /default_pg/0",
+        "Application timed out and closed the pair",
+    ],
+)
+def test_an_engine_that_ran_out_of_time_waited_for_all_the_others(process, message):
+    with pytest.raises(DeadlineExceeded) as raised, translated(context(process), "gloo"):
+        raise RuntimeError(message)
+    assert str(raised.value) == "worker rank 1, stage synchronize, step 7: waited 2 s in gloo"
+    assert raised.value.peers == (0, 2)
+
+
+def test_a_broken_connection_is_the_fault_of_who_is_missing_at_the_barrier(process):
+    died = PeerFailed("killed", rank=2, role="worker", stage="train", step=7)
+
+    def barrier():
+        raise died
+
+    with pytest.raises(PeerFailed) as raised, translated(context(process, barrier), "gloo"):
+        raise RuntimeError("Connection closed by peer [127.0.0.1]:4711")
+    assert raised.value is died
+
+
+def test_an_engine_that_fails_while_all_are_there_failed_by_itself(process):
+    with pytest.raises(RunError) as raised, translated(context(process), "gloo"):
+        raise RuntimeError("no luck\nand more of it")
+    assert str(raised.value) == "worker rank 1, stage synchronize, step 7: gloo: no luck"
+
+
+def test_our_own_errors_pass_unchanged(process):
+    ours = RunError("diverged", rank=1, role="worker", stage="train", step=7)
+    with pytest.raises(RunError) as raised, translated(context(process), "gloo"):
+        raise ours
+    assert raised.value is ours
+
+
+def test_a_call_that_blocks_for_longer_than_the_deadline_is_overdue(tmp_path):
+    told = threading.Event()
+    errors = []
+
+    def overdue(error):
+        errors.append(error)
+        told.set()
+
+    with Process(tmp_path, 2, Place(0, stage="synchronize", step=3), 0.0, overdue).limit("MPI_Allreduce"):
+        assert told.wait(30)
+    assert str(errors[0]) == "worker rank 0, stage synchronize, step 3: waited 0 s in MPI_Allreduce"
+    assert errors[0].peers == (1,)
+
+
+def test_a_call_that_has_returned_is_never_overdue(process):
+    for _ in range(2):
+        with process.process.limit("a call"):
+            pass
+    assert process.process._call is None
+    assert process.overdue == []
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_conformance_suite_refuses_what_it_cannot_see(name):
+    with pytest.raises(ValueError, match="moves the bytes itself: nothing can be checked in virtual time"):
+        check_strategy(lambda: create(name, {}))
+
+
+def test_virtual_ranks_have_no_process():
+    with pytest.raises(ValueError, match="is no process of its own"):
+        simulate(lambda ctx: ctx.process, 1)
+
+
+@pytest.mark.parametrize("given", [0, -1.5, "large", None, float("nan")])
+def test_a_bucket_size_that_is_none_is_refused(given):
+    with pytest.raises(ValueError, match=r"bucket_cap_mb is .*: give a number above 0, in MiB"):
+        Ddp(bucket_cap_mb=given)
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(0, 1), (3, 4)])
+def test_nccl_wants_a_gpu_for_each_worker(monkeypatch, gpus, workers):
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    with pytest.raises(ConfigError, match=f"torch sees {gpus}, for {workers} workers; on CPUs, use gloo"):
+        Nccl().check(workers)
+    Nccl().check(gpus)
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Say whether mpi4py is there, and what `mpirun --version` prints, if that is."""
+
+    def install(*, mpi4py=True, version=None):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if mpi4py else None)
+        if version is not None:
+            program = tmp_path / "mpirun"
+            program.write_text(f"#!/bin/sh\necho '{version}'\n")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [
+        ({"mpi4py": False}, "strategy 'mpi' needs mpi4py: pip install 'syncbench[mpi]'"),
+        ({}, "strategy 'mpi' needs Open MPI's mpirun: apt-get install openmpi-bin"),
+        ({"version": "HYDRA build details"}, "the mpirun here is not Open MPI's: apt-get install openmpi-bin"),
+    ],
+)
+def test_mpi_says_what_is_missing_and_how_to_get_it(installed, what, complaint):
+    installed(**what)
+    with pytest.raises(ConfigError) as refused:
+        plan(RunOptions(strategy="mpi"))
+    assert str(refused.value).endswith(complaint)
+
+
+def test_mpi_is_content_with_open_mpi(installed):
+    installed(version="mpirun (Open MPI) 4.1.4")
+    Mpi().check(4)
