@@ -142,9 +142,9 @@ def _series(axes: Axes, chart: _Chart, rows: Sequence[Row]) -> tuple[float, floa
     sizes = [row["bytes"] for row in rows]
     for row in rows:
         values = [chart.value(row, seconds) for seconds in row["samples"]]
-        axes.plot([row["bytes"]] * len(values), values, "o", color=colour, ms=4.5, mec=INK, mew=0.6, zorder=5)
+        axes.plot([row["bytes"]] * len(values), values, "o", color=colour, ms=3.8, mec=INK, mew=0.6, zorder=5)
     medians = [chart.value(row, row["seconds_median"]) for row in rows]
-    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=8, mec="white", zorder=4)
+    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=9, mec="white", zorder=4)
     predicted = [row for row in rows if row["seconds_predicted"]]
     if predicted:
         curve = [chart.value(row, row["seconds_predicted"]) for row in predicted]
