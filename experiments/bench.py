@@ -49,8 +49,8 @@ class Contestant:
 
     @property
     def name(self) -> str:
-        """`ring over tcp`."""
-        return f"{self.strategy} over {self.shown}"
+        """`ring over tcp`; `gloo`, where that is both."""
+        return self.strategy if self.strategy == self.shown else f"{self.strategy} over {self.shown}"
 
 
 @dataclass(frozen=True, slots=True)

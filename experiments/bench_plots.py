@@ -142,9 +142,9 @@ def _series(axes: Axes, chart: _Chart, rows: Sequence[Row]) -> tuple[float, floa
     sizes = [row["bytes"] for row in rows]
     for row in rows:
         values = [chart.value(row, seconds) for seconds in row["samples"]]
-        axes.plot([row["bytes"]] * len(values), values, "o", color=INK, markersize=2.6, mew=0, zorder=5)
+        axes.plot([row["bytes"]] * len(values), values, "o", color=colour, ms=3.8, mec=INK, mew=0.6, zorder=5)
     medians = [chart.value(row, row["seconds_median"]) for row in rows]
-    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=8, mec="white", zorder=4)
+    axes.plot(sizes, medians, "-", color=colour, marker=marker, markersize=9, mec="white", zorder=4)
     predicted = [row for row in rows if row["seconds_predicted"]]
     if predicted:
         curve = [chart.value(row, row["seconds_predicted"]) for row in predicted]
@@ -234,13 +234,17 @@ def _fastest(document: Document, size: int) -> Row | None:
     return min(right, key=lambda row: row["seconds_median"], default=None)
 
 
+def _name(row: Row) -> str:
+    name = str(row["strategy"]).rpartition(":")[2]
+    return name if name == row["transport"] else f"{name} over {row['transport']}"
+
+
 def _time_title(document: Document) -> str:
     sizes = sorted({row["bytes"] for row in document["rows"]})
     parts = []
     for size in dict.fromkeys((sizes[0], sizes[-1])):
         if (row := _fastest(document, size)) is not None:
-            name = f"{row['strategy'].rpartition(':')[2]} over {row['transport']}"
-            parts.append(f"{size_name(size)}: {name} in {human_seconds(row['seconds_median'])}")
+            parts.append(f"{size_name(size)}: {_name(row)} in {human_seconds(row['seconds_median'])}")
     return "Lowest median at " + "; at ".join(parts) if parts else "Every result was wrong"
 
 
@@ -249,9 +253,8 @@ def _bandwidth_title(document: Document) -> str:
     if not rows:
         return "Bandwidth of the servers' links"
     best = max(rows, key=lambda row: float(row["busbw_GBps"]))
-    name = f"{best['strategy'].rpartition(':')[2]} over {best['transport']}"
     share = f", {best['limit_fraction']:.0%} of the machine's limit" if best["limit_fraction"] else ""
-    return f"Highest bus bandwidth: {name}, {best['busbw_GBps']:.3g} GB/s at {size_name(best['bytes'])}{share}"
+    return f"Highest bus bandwidth: {_name(best)}, {best['busbw_GBps']:.3g} GB/s at {size_name(best['bytes'])}{share}"
 
 
 def _bandwidth(row: Row, seconds: float) -> float:

@@ -79,6 +79,7 @@ def test_an_engine_with_its_own_transport_is_run_once(monkeypatch):
     monkeypatch.setattr(bench, "own_transport", lambda name: "gloo" if name == "star" else None)
     spec = plan_bench(BenchOptions(strategies="star,ring", transport="ipc,tcp", sizes="4"))
     assert [one.name for one in spec.contestants] == ["star over gloo", "ring over ipc", "ring over tcp"]
+    assert Contestant("gloo", "ipc", "gloo", False).name == "gloo"
     assert [one.own for one in spec.contestants] == [True, False, False]
     assert spec.contestants[0].transport == "ipc"  # where its context is
 
