@@ -125,7 +125,7 @@ def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
 
     monkeypatch.setattr(bench, "create", lambda name, options: Ssp())
     with pytest.raises(ConfigError, match="cannot be benched"):
-        bench.benchable("ps-ssp")
+        bench.check_benchable("ps-ssp")
 
 
 def spec_of(**changes):
