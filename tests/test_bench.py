@@ -188,3 +188,11 @@ def test_a_block_lasts_about_as_long_as_it_should_whatever_an_exchange_takes():
 def test_long_exchanges_are_warmed_up_less():
     assert [bench_rank.pilots(nbytes) for nbytes in (4, 1 << 20, 1 << 30)] == [20, 4, 2]
     assert [bench_rank.warm_up(count) for count in (2, 50, 1000)] == [2, 5, 10]
+
+
+def test_a_transport_is_what_it_resolves_to(monkeypatch):
+    plan = bench.plan
+    monkeypatch.setattr(bench, "plan", lambda options: plan(replace(options, transport="ipc")))
+    spec = plan_bench(BenchOptions(strategies="ring", transport="another-name,ipc", sizes="4"))
+    assert spec.transports == ("ipc",)
+    assert [one.name for one in spec.contestants] == ["ring over ipc"]
