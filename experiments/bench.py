@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from common.errors import ConfigError
 from common.job import TRANSPORTS
-from experiments.config import RunOptions, plan
+from experiments.config import Plan, RunOptions, plan
 from experiments.registry import create
 
 ITEM = 4  # bytes of a float32
@@ -21,7 +21,7 @@ _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1
 class BenchOptions:
     """What can be asked of a benchmark. None: chosen from the rest."""
 
-    strategies: str = "ring,tree,ps-bsp"
+    strategies: str = "ring,tree,ps-bsp,gloo"
     sizes: str = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
     workers: int = 4
     servers: int | None = None
@@ -129,46 +129,44 @@ def plan_bench(options: BenchOptions) -> Spec:
     if options.baseline is not None and options.baseline not in strategies:
         raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
     sizes = parse_sizes(options.sizes)
-    needed = 0
-    launcher: Literal["fork", "mpi"] = "fork"
-    contestants: list[Contestant] = []
-    for name in strategies:
-        servers = benchable(name)
-        for transport in transports:
-            shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
-            found = plan(
-                RunOptions(strategy=name, servers=options.servers if servers else None, transport=transport, **shared)
-            )
-            needed = max(needed, found.job.servers)
-            launcher = "mpi" if found.traits.launcher == "mpi" else launcher
-            shown = own_transport(name) or transport
-            if not any((one.strategy, one.shown) == (name, shown) for one in contestants):
-                contestants.append(Contestant(name, transport, shown, servers))
-    if options.servers and not needed:
+    plans = [_plan(options, name, transport) for name in strategies for transport in transports]
+    servers = max(each.job.servers for each in plans)
+    if options.servers and not servers:
         raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
+    contestants: dict[tuple[str, str], Contestant] = {}
+    for each in plans:
+        name, transport = each.job.strategy, each.job.transport
+        shown = own_transport(name) or transport
+        contestants.setdefault((name, shown), Contestant(name, transport, shown, each.traits.servers))
     return Spec(
-        tuple(contestants),
-        transports,
+        tuple(contestants.values()),
+        tuple(dict.fromkeys(each.job.transport for each in plans)),
         sizes,
         options.workers,
-        needed,
+        servers,
         options.repeats,
         options.interface,
         options.deadline,
         options.threads,
-        launcher,
+        "mpi" if any(each.traits.launcher == "mpi" for each in plans) else "fork",
     )
 
 
-def benchable(name: str) -> bool:
-    """Whether this strategy has servers. ConfigError if a benchmark cannot know what its exchange should compute."""
+def _plan(options: BenchOptions, strategy: str, transport: str) -> Plan:
+    """One contestant as a run would be planned, which checks all that the two have in common."""
+    check_benchable(strategy)
+    servers = options.servers if create(strategy, {}).traits.servers else None
+    shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
+    return plan(RunOptions(strategy=strategy, servers=servers, transport=transport, **shared))
+
+
+def check_benchable(name: str) -> None:
+    """ConfigError if a benchmark cannot know what this strategy's exchange should compute."""
     strategy = create(name, {})
     traits = strategy.traits
-    if traits.servers and traits.update == "server" and traits.consistency == "bsp":
-        return True
-    if traits.servers or not callable(getattr(strategy, "all_reduce", None)):
+    served = traits.servers and traits.update == "server" and traits.consistency == "bsp"
+    if not served and (traits.servers or not callable(getattr(strategy, "all_reduce", None))):
         raise ConfigError(f"strategy {name!r} cannot be benched: it is no all-reduce and no synchronous server")
-    return False
 
 
 def own_transport(name: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from allreduce.engines import Mpi
 from common.errors import ConfigError
 from common.strategy import Traits
 from experiments import bench, bench_rank
@@ -125,7 +126,7 @@ def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
 
     monkeypatch.setattr(bench, "create", lambda name, options: Ssp())
     with pytest.raises(ConfigError, match="cannot be benched"):
-        bench.benchable("ps-ssp")
+        bench.check_benchable("ps-ssp")
 
 
 def spec_of(**changes):
@@ -188,3 +189,24 @@ def test_a_block_lasts_about_as_long_as_it_should_whatever_an_exchange_takes():
 def test_long_exchanges_are_warmed_up_less():
     assert [bench_rank.pilots(nbytes) for nbytes in (4, 1 << 20, 1 << 30)] == [20, 4, 2]
     assert [bench_rank.warm_up(count) for count in (2, 50, 1000)] == [2, 5, 10]
+
+
+def test_a_transport_is_what_it_resolves_to(monkeypatch):
+    plan = bench.plan
+    monkeypatch.setattr(bench, "plan", lambda options: plan(replace(options, transport="ipc")))
+    spec = plan_bench(BenchOptions(strategies="ring", transport="another-name,ipc", sizes="4"))
+    assert spec.transports == ("ipc",)
+    assert [one.name for one in spec.contestants] == ["ring over ipc"]
+
+
+def test_one_contestant_that_needs_mpirun_has_all_workers_started_by_it(monkeypatch):
+    monkeypatch.setattr(Mpi, "check", lambda self, workers: None)
+    spec = plan_bench(BenchOptions(strategies="ring,mpi", transport="ipc,tcp", sizes="4"))
+    assert spec.launcher == "mpi"
+    assert [one.name for one in spec.contestants] == ["ring over ipc", "ring over tcp", "mpi"]
+    assert plan_bench(BenchOptions(strategies="ring,gloo", sizes="4")).launcher == "fork"
+
+
+def test_ddp_cannot_be_benched():
+    with pytest.raises(ConfigError, match="'ddp' cannot be benched"):
+        plan_bench(BenchOptions(strategies="ddp", sizes="4"))

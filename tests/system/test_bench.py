@@ -1,6 +1,7 @@
 """`bench` as a user runs it: what it measures, and how it ends when something goes wrong."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -73,6 +74,19 @@ def test_every_contestant_is_verified_and_measured_at_every_size_over_every_tran
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {"config.yaml", "env.json", "bench.json", "plots/time.png", "plots/bandwidth.svg", "plots/bench.csv"} < names
     assert "-bench-w2-" in folder.name
+
+
+def test_engines_take_part_once_whatever_the_transports_and_servers_may_too(box):
+    if shutil.which("mpirun") is None:
+        pytest.skip("Open MPI is not installed")
+    words = ("--strategies", "ps-bsp,gloo,mpi", "--transport", "ipc,tcp", "--sizes", "4KiB", "--repeats", 1, "--json")
+    done = box.run("bench", *words, "--workers", 2, "--results", "results")
+    assert done.code == 0, done.err
+    rows = {(row["strategy"], row["transport"]): row for row in done.json()["rows"]}
+    assert set(rows) == {("ps-bsp", "ipc"), ("ps-bsp", "tcp"), ("gloo", "gloo"), ("mpi", "mpi")}
+    assert {row["wrong"] for row in rows.values()} == {0}
+    assert [row["wire_bytes"] for row in rows.values()] == [4 * 4096, 4 * 4096, None, None]
+    assert done.json()["baseline"] == "gloo"
 
 
 def test_people_get_tables(box):
