@@ -125,6 +125,19 @@ def test_a_rank_that_is_killed_is_named_and_nothing_is_left(box, rank, role):
     assert {row["strategy"] for row in found["rows"]} <= {"ring", "ps-bsp"}
 
 
+@pytest.mark.parametrize(("rank", "role"), [(1, "worker"), (2, "server")])
+def test_a_rank_that_is_killed_beside_mpirun_is_named_and_nothing_is_left(box, rank, role):
+    if shutil.which("mpirun") is None:
+        pytest.skip("Open MPI is not installed")
+    box.start("bench", "--strategies", "mpi,ps-bsp", *SHORT, "--transport", "ipc", "--repeats", 1000)
+    box.strike(rank, role)
+    done = box.end(PROMPT)
+    assert (done.code, done.out) == (1, "")
+    assert f"{role} rank {rank}" in done.complaint
+    assert "killed by signal 9 (SIGKILL)" in done.complaint
+    assert saved(box)["error"]["rank"] == rank
+
+
 def test_a_rank_that_hangs_ends_the_benchmark_at_the_deadline(box):
     box.module("planted_bench", HANGS)
     words = ("--strategies", "planted_bench:Hangs", *SHORT, "--transport", "ipc", "--deadline", 1)
