@@ -7,7 +7,7 @@ ARGS     ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
-STAMP := $(VENV)/.stamp
+STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint format bench clean
@@ -36,14 +36,14 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: Python 3.11 or newer is needed; '$(PYTHON)' is" \
 	    "$$($(PYTHON) --version 2>/dev/null || echo 'not there or too old'). Try: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
-	@if [ -e $(STAMP) ] && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-	  echo "==> updating $(VENV): pyproject.toml or constraints.txt has changed"; \
+	@if ls $(VENV)/.stamp-* >/dev/null 2>&1 && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "==> updating $(VENV): pyproject.toml, constraints.txt or EXTRAS has changed"; \
 	else \
 	  if [ -e $(VENV) ]; then echo "==> $(VENV) is incomplete: starting afresh"; fi; \
 	  echo "==> creating $(VENV) with $$($(PYTHON) --version)"; \
 	  $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@rm -f $(STAMP)
+	@rm -f $(VENV)/.stamp-*
 	@echo "==> installing syncbench and its dependencies (once; torch is the large one, and pip is quiet for minutes)"
 	@$(cpu_hint)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[$(EXTRAS)]'

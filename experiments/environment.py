@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("syncbench", "torch", "numpy", "pyzmq", "scikit-learn", "greenlet")
+PACKAGES = ("syncbench", "torch", "numpy", "pyzmq", "scikit-learn", "greenlet", "mpi4py")
 
 
 def environment(threads: int = 1) -> dict[str, Any]:
