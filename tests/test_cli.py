@@ -66,7 +66,10 @@ def refused(answer, monkeypatch):
     ("words", "complaint"),
     [
         ("run --strategy rnig", "unknown strategy 'rnig': did you mean ring?"),
-        ("run --strategy xyz", "unknown strategy 'xyz': known: ddp, gloo, mpi, nccl, noop, ps-bsp, ring, single, star, tree"),
+        (
+            "run --strategy xyz",
+            "unknown strategy 'xyz': known: ddp, gloo, mpi, nccl, noop, ps-bsp, ring, single, star, tree",
+        ),
         ("run --model mpl", "unknown model 'mpl': did you mean mlp?"),
         ("run --data digit", "unknown data set 'digit': did you mean digits?"),
         ("rnu", "unknown verb 'rnu': did you mean run?"),
