@@ -65,7 +65,7 @@ format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff check --select I --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure start-up, recorder, the ring against gloo, virtual time (minutes; keep the machine quiet)
+bench: $(STAMP) ## measure start-up, recorder, virtual time (the exchanges: syncbench bench; keep the machine quiet)
 	@$(BIN)/python -m experiments.benchmarks
 
 clean: ## remove .venv, caches and build output; results stay

@@ -24,16 +24,15 @@ from multiprocessing import connection, forkserver, resource_tracker
 from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
-from common.job import Job
 from common.transport.zmq import ipc_address
 from experiments.config import MOST_PROCESSES
-from experiments.launch import LOST, RankProcess, forked, under_mpirun
-from experiments.registry import create
+from experiments.launch import LOST, Launcher, RankProcess, forked, under_mpirun
 
+ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
@@ -45,6 +44,15 @@ PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for eac
 # Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
+
+
+class Orders(Protocol):
+    """What the agent must know of a job; the rest is for its ranks."""
+
+    @property
+    def servers(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +154,19 @@ class Agent:
             if self._lock is not None:
                 undo.callback(os.close, self._lock)  # ranks that nobody could end, end themselves
 
-    def run(self, job: Job, processes: int, results: Path, show: Callable[[Sequence[Status], float], None]) -> Ended:
+    def run(
+        self,
+        job: Orders,
+        processes: int,
+        results: Path,
+        show: Callable[[Sequence[Status], float], None],
+        entry: str = ENTRY,
+        launcher: Launcher = "fork",
+    ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
+        `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
+        is what starts the workers; servers are always forked.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         """
@@ -159,6 +177,7 @@ class Agent:
         order = {
             "job": job.to_dict(),
             "processes": processes,
+            "servers": job.servers,
             "id": secrets.randbits(64),
             "results": str(results.resolve()),
             "epoch": time.perf_counter(),
@@ -166,7 +185,7 @@ class Agent:
         (home / "job.json").write_text(json.dumps(order))
         try:
             with signals_deferred():
-                for process in self._launch(job, home, total):
+                for process in self._launch(launcher, entry, home, processes, total):
                     running.ranks.append(process)
             return self._watch(running, processes, show)
         finally:
@@ -174,13 +193,14 @@ class Agent:
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _launch(self, job: Job, home: Path, ranks: int) -> Iterator[RankProcess]:
-        if create(job.strategy, job.strategy_options).traits.launcher == "fork":
-            yield from forked(self._context, ENTRY, home, ranks)
-        else:
-            assert self._folder is not None
+    def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, total: int) -> Iterator[RankProcess]:
+        assert self._folder is not None
+        forks = range(total)
+        if launcher == "mpi":
+            forks = range(workers, total)
             with _rank_environment(self.threads, self._folder):
-                yield from under_mpirun(ENTRY, home, ranks)
+                yield from under_mpirun(entry, home, workers)
+        yield from forked(self._context, entry, home, forks)
 
     def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
         error: RunError | None = None

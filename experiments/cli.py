@@ -19,10 +19,11 @@ from common.data import DATASETS
 from common.errors import CheckFailed, ConfigError, suggest
 from common.job import TRANSPORTS
 from common.models import MODELS
+from experiments.bench import BenchOptions
 from experiments.config import OPTIMIZERS, RunOptions, byte_size, sizes
 from experiments.verbs import VERBS
 
-DEFAULTS = RunOptions()
+DEFAULTS, BENCH = RunOptions(), BenchOptions()
 KINDS = {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false", "dict": "a mapping"}
 
 
@@ -116,6 +117,7 @@ def _parser() -> ArgumentParser:
     verb = parser.add_subcommands(required=False)
     verb.add_subcommand("demo", _demo(), help="all strategies on real data: table, check, plots")
     verb.add_subcommand("run", _run(), help="one strategy")
+    verb.add_subcommand("bench", _bench(), help="strategies' exchanges alone, beside each other: time and bandwidth")
     verb.add_subcommand("compare", _compare(), help="a table of runs, and whether they computed the same thing")
     verb.add_subcommand("plot", _plot(), help="charts of runs, PNG and SVG")
     verb.add_subcommand("list", _plain("What can be asked for."), help="strategies, models, data sets")
@@ -210,6 +212,25 @@ def _demo() -> ArgumentParser:
     return parser
 
 
+def _bench() -> ArgumentParser:
+    parser = _plain(
+        "Time the exchange alone, without training: results verified first, contestants in turns, beside the limits of "
+        "this machine. Exit code 3 if a result is wrong."
+    )
+    parser.add_argument("--strategies", type=str, default=BENCH.strategies, help="names of `list`, or module:Class")
+    parser.add_argument("--sizes", type=str, default=BENCH.sizes, help="of the vector of float32: bytes, KiB, MB …")
+    parser.add_argument("--workers", type=int, default=BENCH.workers, help="worker processes, at least 2")
+    parser.add_argument("--servers", type=int | None, default=None, help="server processes; null: 1 if any has them")
+    parser.add_argument("--transport", type=str, default=BENCH.transport, help=f"any of {', '.join(TRANSPORTS)}")
+    parser.add_argument("--repeats", type=int, default=BENCH.repeats, help="samples of each, in turns with the others")
+    parser.add_argument("--baseline", type=str | None, default=None, help="strategy to divide by; null: gloo, or first")
+    parser.add_argument("--interface", type=str, default=BENCH.interface, help="of tcp: loopback only")
+    parser.add_argument("--deadline", type=float, default=BENCH.deadline, help="seconds a blocking call may take")
+    parser.add_argument("--threads", type=int, default=BENCH.threads, help="threads of each rank")
+    parser.add_argument("--results", type=str, default="results", help="folder for results")
+    return parser
+
+
 def _compare() -> ArgumentParser:
     parser = _plain("Compare runs that trained on the same samples. Exit code 3 if they cannot be compared.")
     parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
@@ -249,6 +270,6 @@ def _readable(message: str, argv: list[str]) -> str:
 
 
 def _option_names(argv: list[str]) -> list[str]:
-    makers = {"demo": _demo, "run": _run, "compare": _compare, "plot": _plot}
+    makers = {"demo": _demo, "run": _run, "bench": _bench, "compare": _compare, "plot": _plot}
     make = makers.get(next((word for word in argv if word in VERBS), ""), lambda: _plain(""))
     return [name for action in make()._actions for name in action.option_strings if name.startswith("--")]

@@ -64,9 +64,13 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(_config(job))
-        _write(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
+        write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
         ended = agent.run(
-            job, plan.processes, folder, lambda ranks, seconds: show(_progress(job.batch, ranks, seconds))
+            job,
+            plan.processes,
+            folder,
+            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds)),
+            launcher=plan.traits.launcher,
         )
         status = "ok" if ended.error is None else "failed"
     except KeyboardInterrupt:
@@ -74,7 +78,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         raise
     finally:
         with signals_deferred():
-            _write(folder / "summary.json", _summary(plan, folder, ended, status))
+            write_json(folder / "summary.json", _summary(plan, folder, ended, status))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)
@@ -92,7 +96,7 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON atomically."""
     part = path.with_suffix(".part")
     try:

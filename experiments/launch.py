@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+Launcher = Literal["fork", "mpi"]
 LOST = 255  # exit code of a rank whose launcher is gone: multiprocessing's choice
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -46,9 +47,9 @@ class RankProcess(Protocol):
         """Wait until nothing is left of it, `timeout` seconds at most."""
 
 
-def forked(context: ForkServerContext, entry: str, home: Path, ranks: int) -> Iterator[RankProcess]:
-    """Start the ranks as forks of `context`'s server; each calls `main(home, rank)` of the module `entry`."""
-    for rank in range(ranks):
+def forked(context: ForkServerContext, entry: str, home: Path, ranks: Iterable[int]) -> Iterator[RankProcess]:
+    """Start these ranks as forks of `context`'s server; each calls `main(home, rank)` of the module `entry`."""
+    for rank in ranks:
         process = context.Process(target=_enter, args=(entry, str(home), rank), name=f"rank-{rank}", daemon=True)
         process.start()
         yield process

@@ -59,8 +59,8 @@ STYLES = {  # strategy: (colour, marker); the colours are Okabe and Ito's, then 
     "mpi": ("#6699CC", "d"),
 }
 _OTHERS = (("#CC6677", "o"), ("#5F4690", "D"), ("#1D6996", "s"), ("#94346E", "^"), ("#0F8554", "v"), ("#805500", "P"))
-_INK, _FAINT = "#222222", "#6B6B6B"
-_RC: Any = {
+INK, FAINT = "#222222", "#6B6B6B"
+RC: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#B5B5B5",
     "axes.grid": True,
@@ -73,10 +73,10 @@ _RC: Any = {
     "legend.frameon": False,
     "legend.fontsize": 10,
     "svg.hashsalt": "syncbench",
-    "text.color": _INK,
+    "text.color": INK,
     "text.parse_math": False,  # names and notes are shown as they are
-} | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), _FAINT)
-_FORMATS: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+} | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), FAINT)
+FORMATS: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def plot_runs(
             _Series(label, run, chart.read(run), rates.get(run.strategy, ()))
             for label, run in zip(labels(runs), runs, strict=True)
         ]
-        with mpl.rc_context(_RC):
+        with mpl.rc_context(RC):
             figure = _figure(chart, series, note)
-            for suffix, metadata in _FORMATS.items():
+            for suffix, metadata in FORMATS.items():
                 files.append(out_dir / f"{name}.{suffix}")
                 figure.savefig(files[-1], dpi=160, metadata=metadata)
     return files
@@ -154,11 +154,11 @@ def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
         axes.text(0.5, 0.5, f"no run recorded {chart.what}", ha="center", transform=axes.transAxes)
     heading = figure.text(0.02, 0.965, title, va="top", fontsize=17, fontweight="bold")
     heading.set_fontsize(17 * min(1.0, 0.96 * figure.bbox.width / heading.get_window_extent().width))
-    figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", color=_FAINT)
+    figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", color=FAINT)
     missing = ((s.label, "not recorded" if s.run.status == "ok" else s.run.status) for s in series if s.data is None)
     why = ", ".join(f"{label} ({reason})" for label, reason in missing)
     footer = [(line, "#B00020") for line in wrap(f"Not shown: {why}", 150) if why]
-    footer += [(line, _FAINT) for line in wrap(note, 150)]
+    footer += [(line, FAINT) for line in wrap(note, 150)]
     for y, (line, colour) in enumerate(reversed(footer)):
         figure.text(0.02, 0.018 + 0.03 * y, line, fontsize=9, color=colour)
     bottom = 0.025 + 0.03 * len(footer)
@@ -170,7 +170,7 @@ def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
 
 def _bands(axes: Axes, series: Sequence[_Series]) -> None:
     """One horizontal band a run, the first on top, with its name at the left."""
-    axes.set_yticks(range(len(series)), [s.name for s in series], color=_INK)
+    axes.set_yticks(range(len(series)), [s.name for s in series], color=INK)
     axes.set_ylim(len(series) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -277,7 +277,7 @@ def _loss_vs_seconds(axes: Axes, series: list[_Series]) -> str:
     if not curves:
         return learning_time(math.nan, {})
     goal = max(final[label] for label in curves)  # the lowest loss that all of them reach
-    axes.axhline(goal, color=_FAINT, linestyle=":", linewidth=1)
+    axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
     return learning_time(goal, {label: float(x[smooth(y) <= goal][0]) for label, (_, x, y) in curves.items()})
 
 
@@ -325,7 +325,7 @@ def _traffic(axes: Axes, series: list[_Series]) -> str:
     series.sort(key=lambda s: -max(s.data[0] + s.data[1]))
     top = max(series[0].data[0] + series[0].data[1])
     unit, scale = ("MiB", 2**20) if top >= 2**20 else ("KiB", 2**10)
-    server: dict[str, Any] = {"edgecolor": _INK, "hatch": "////", "linewidth": 0.8}
+    server: dict[str, Any] = {"edgecolor": INK, "hatch": "////", "linewidth": 0.8}
     ratios: dict[str, float] = {}
     for y, s in enumerate(series):
         ranks = s.data[0] + s.data[1]

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,18 +40,32 @@ from experiments.registry import create
 LINGER = 5.0  # seconds that the last messages get to leave
 
 
+Life = Callable[[dict[str, Any], Path, Board, PostedPlace], dict[str, Any]]
+
+
 def main(folder: str, rank: int) -> None:
-    """Be rank `rank` of the job described in `folder`/job.json. Exits with 1 after a failure, which it has reported."""
+    """Be rank `rank` of the training job described in `folder`/job.json."""
+    live(folder, rank, _train)
+
+
+def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
+    return _Rank(Job.from_dict(order["job"]), order, home, board, place).run()
+
+
+def live(folder: str, rank: int, life: Life) -> None:
+    """Be rank `rank` of the job described in `folder`/job.json: `life` gets that order and returns a report.
+
+    Exits with 1 after a failure, which it has reported.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
     os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
     home = Path(folder)
     _die_with_the_agent(home)
     order = json.loads((home / "job.json").read_text())
-    job = Job.from_dict(order["job"])
-    board = Board(home / "board", order["processes"] + job.servers)
+    board = Board(home / "board", order["processes"] + order["servers"])
     place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
     try:
-        report = _Rank(job, order, home, board, place).run()
+        report = life(order, home, board, place)
     except BaseException as error:
         report = _failure(error, place)
     _tell(home, rank, report)
@@ -72,6 +86,16 @@ def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
     return {"error": {**failed.record(), "type": type(error).__name__}, "traceback": traceback.format_exc()}
 
 
+def overdue(home: Path, place: PostedPlace) -> Callable[[DeadlineExceeded], NoReturn]:
+    """What ends this rank, once it has said why, when a call of an engine has lasted too long."""
+
+    def end(error: DeadlineExceeded) -> NoReturn:
+        _tell(home, place.rank, _failure(error, place))
+        os._exit(1)
+
+    return end
+
+
 def _die_with_the_agent(home: Path) -> None:
     """Leave nothing behind if the agent is killed: its lock comes free, this rank tidies up and ends."""
 
@@ -85,7 +109,7 @@ def _die_with_the_agent(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writing(place: PostedPlace) -> Iterator[None]:
+def writing(place: PostedPlace) -> Iterator[None]:
     """A full disk, say, is no mistake of the code."""
     try:
         yield
@@ -98,10 +122,10 @@ class _Rank:
 
     def __init__(self, job: Job, order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> None:
         torch.set_num_threads(job.threads)
-        self.job, self.home, self.board, self.place = job, home, board, place
+        self.job, self.board, self.place = job, board, place
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
-        with _writing(place):
+        with writing(place):
             self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
         endpoint = connect(
             job.transport,
@@ -120,7 +144,7 @@ class _Rank:
             workers=order["processes"],
             servers=job.servers,
             optimizer=self._server_optimizer,
-            process=Process(home, order["processes"] + job.servers, place, job.deadline, self._overdue),
+            process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
         )
         self.updates = _Updates(self)
         self.totals = dict.fromkeys(STAGES, 0.0)
@@ -130,10 +154,6 @@ class _Rank:
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
             raise culprit
-
-    def _overdue(self, error: DeadlineExceeded) -> NoReturn:
-        _tell(self.home, self.place.rank, _failure(error, self.place))
-        os._exit(1)
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -169,7 +189,7 @@ class _Rank:
     def _save(self, params: Vector) -> None:
         part = self.results / "params.part"
         try:
-            with _writing(self.place), open(part, "wb") as file:
+            with writing(self.place), open(part, "wb") as file:
                 np.save(file, params, allow_pickle=False)
             part.rename(self.results / "params.npy")
         finally:
@@ -184,7 +204,7 @@ class _Rank:
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
-        with _writing(self.place):
+        with writing(self.place):
             self.recorder.write(record)
         self.steps_done += 1
         if self.steps_done == self.job.steps:  # what follows belongs to no step

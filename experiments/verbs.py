@@ -126,6 +126,13 @@ def demo(arguments: Namespace) -> int:
     return _check(verdict)
 
 
+def bench(arguments: Namespace) -> int:
+    """Exchanges alone, beside each other."""
+    from experiments.bench_verb import bench
+
+    return bench(arguments)
+
+
 def compare(arguments: Namespace) -> int:
     """Existing runs beside each other. Raises CheckFailed if they did not train on the same samples."""
     try:
@@ -285,4 +292,4 @@ def _check(verdict: Sequence[Any]) -> int:
     return 3 if any(one.same is False for one in verdict) else 0
 
 
-VERBS = {"demo": demo, "run": run, "compare": compare, "plot": plot, "list": names, "env": env}
+VERBS = {"demo": demo, "run": run, "bench": bench, "compare": compare, "plot": plot, "list": names, "env": env}

@@ -20,7 +20,7 @@ LAYERS = {
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends"],
-    "matplotlib": ["experiments.plots"],
+    "matplotlib": ["experiments.plots", "experiments.bench_plots"],
     "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
@@ -100,7 +100,11 @@ def test_a_module_imports_only_what_it_may(path):
             "from zmq import Context",
             "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends only",
         ),
-        ("experiments.plots2", "import matplotlib.pyplot as plt", "matplotlib is imported in experiments.plots only"),
+        (
+            "experiments.plots2",
+            "import matplotlib.pyplot as plt",
+            "matplotlib is imported in experiments.plots, experiments.bench_plots only",
+        ),
         ("allreduce.ring", "def f():\n    import torch", "in allreduce, torch is imported in allreduce.engines only"),
         ("allreduce.ring", "from mpi4py import MPI", "mpi4py is imported in allreduce.engines only"),
         ("common.transport.wire", "import pickle", "pickle is imported in nowhere only"),

@@ -1,0 +1,211 @@
+"""What a benchmark measures: its options, its contestants, and the order in which they take turns."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from common.errors import ConfigError
+from common.job import TRANSPORTS
+from experiments.config import Plan, RunOptions, byte_size, plan
+from experiments.registry import create
+
+ITEM = 4  # bytes of a float32
+LARGEST = 1 << 30  # bytes; a rank holds two vectors of that size and, as a server, three
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What can be asked of a benchmark. None: chosen from the rest."""
+
+    strategies: str = "ring,tree,ps-bsp,gloo"
+    sizes: str = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
+    workers: int = 4
+    servers: int | None = None
+    transport: str = ",".join(TRANSPORTS)
+    repeats: int = 5
+    baseline: str | None = None
+    interface: str = "127.0.0.1"
+    deadline: float = 60.0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One strategy over one transport. `shown` is what it is called in results: an engine brings its own transport."""
+
+    strategy: str
+    transport: str  # on whose endpoint its context is, whether the strategy uses it or not
+    shown: str
+    servers: bool
+
+    @property
+    def own(self) -> bool:
+        """Whether it moves its bytes by itself, past our transport."""
+        return self.shown != self.transport
+
+    @property
+    def name(self) -> str:
+        """`ring over tcp`; `gloo`, where that is both."""
+        return self.strategy if self.strategy == self.shown else f"{self.strategy} over {self.shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything that a rank of a benchmark must know; travels as JSON."""
+
+    contestants: tuple[Contestant, ...]
+    transports: tuple[str, ...]
+    sizes: tuple[int, ...]  # bytes
+    workers: int
+    servers: int
+    repeats: int
+    interface: str
+    deadline: float
+    threads: int
+    launcher: Literal["fork", "mpi"] = "fork"  # of the workers: what one contestant needs, all get
+
+    @property
+    def ranks(self) -> int:
+        """Workers and servers."""
+        return self.workers + self.servers
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Spec:
+        """The inverse of `to_dict`."""
+        fixed = {name: tuple(values[name]) for name in ("transports", "sizes")}
+        return cls(**{**values, **fixed, "contestants": tuple(Contestant(**each) for each in values["contestants"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the ranks do between two announcements.
+
+    `link`: measure α, β and γ of a transport. `verify`: check every element, then find the number of iterations.
+    `time`: one sample.
+    """
+
+    kind: Literal["link", "verify", "time"]
+    transport: str
+    contestant: int = -1  # its place among the contestants
+    nbytes: int = 0
+    repeat: int = 0
+
+
+def schedule(spec: Spec) -> list[Block]:
+    """All blocks in order, the same on every rank: at each size all are verified, then timed in turns (A B A B …)."""
+    blocks = [Block("link", transport) for transport in spec.transports]
+    for nbytes in spec.sizes:
+        turn = list(enumerate(spec.contestants))
+        blocks += [Block("verify", one.transport, index, nbytes) for index, one in turn]
+        blocks += [
+            Block("time", one.transport, index, nbytes, repeat) for repeat in range(spec.repeats) for index, one in turn
+        ]
+    return blocks
+
+
+def describe(block: Block, spec: Spec) -> str:
+    """A phrase for progress and errors: `ring over tcp, 65536 bytes, repeat 2/5`."""
+    if block.kind == "link":
+        return f"latency and bandwidth of {block.transport}"
+    part = "verification" if block.kind == "verify" else f"repeat {block.repeat + 1}/{spec.repeats}"
+    return f"{spec.contestants[block.contestant].name}, {size_name(block.nbytes)}, {part}"
+
+
+def plan_bench(options: BenchOptions) -> Spec:
+    """Check everything and fill in what was left open. Raises ConfigError, one line."""
+    strategies, transports = _list("strategies", options.strategies), _list("transport", options.transport)
+    if options.workers < 2:
+        raise ConfigError(f"--workers is {options.workers}: a benchmark of synchronisation needs at least 2")
+    if options.repeats < 1:
+        raise ConfigError(f"--repeats is {options.repeats}: give a whole number from 1")
+    if options.baseline is not None and options.baseline not in strategies:
+        raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
+    sizes = parse_sizes(options.sizes)
+    plans = [_plan(options, name, transport) for name in strategies for transport in transports]
+    servers = max(each.job.servers for each in plans)
+    if options.servers and not servers:
+        raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
+    contestants: dict[tuple[str, str], Contestant] = {}
+    for each in plans:
+        name, transport = each.job.strategy, each.job.transport
+        shown = own_transport(name) or transport
+        contestants.setdefault((name, shown), Contestant(name, transport, shown, each.traits.servers))
+    return Spec(
+        tuple(contestants.values()),
+        tuple(dict.fromkeys(each.job.transport for each in plans)),
+        sizes,
+        options.workers,
+        servers,
+        options.repeats,
+        options.interface,
+        options.deadline,
+        options.threads,
+        "mpi" if any(each.traits.launcher == "mpi" for each in plans) else "fork",
+    )
+
+
+def _plan(options: BenchOptions, strategy: str, transport: str) -> Plan:
+    """One contestant as a run would be planned, which checks all that the two have in common."""
+    check_benchable(strategy)
+    servers = options.servers if create(strategy, {}).traits.servers else None
+    shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
+    return plan(RunOptions(strategy=strategy, servers=servers, transport=transport, **shared))
+
+
+def check_benchable(name: str) -> None:
+    """ConfigError if a benchmark cannot know what this strategy's exchange should compute."""
+    strategy = create(name, {})
+    traits = strategy.traits
+    served = traits.servers and traits.update == "server" and traits.consistency == "bsp"
+    if not served and (traits.servers or not callable(getattr(strategy, "all_reduce", None))):
+        raise ConfigError(f"strategy {name!r} cannot be benched: it is no all-reduce and no synchronous server")
+
+
+def own_transport(name: str) -> str | None:
+    """What an engine moves its bytes with instead of ours; None for a strategy that uses our transports."""
+    return create(name, {}).traits.own_transport
+
+
+def baseline_of(spec: Spec, asked: str | None) -> str:
+    """The strategy that the others are compared with: the one asked for, else gloo, else the first."""
+    names = [one.strategy for one in spec.contestants]
+    return asked or ("gloo" if "gloo" in names else names[0])
+
+
+def _list(option: str, given: str) -> tuple[str, ...]:
+    """What stands between the commas, each once."""
+    names = tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip())))
+    if not names:
+        raise ConfigError(f"--{option} is empty: give at least one, with commas between them")
+    return names
+
+
+def parse_sizes(given: str) -> tuple[int, ...]:
+    """`4KiB,1MB,4096` as bytes, ascending, each once. ConfigError for what is no size, or no whole float32s."""
+    return tuple(sorted({_size(text) for text in _list("sizes", given)}))
+
+
+def _size(text: str) -> int:
+    try:
+        nbytes = byte_size(text)
+    except ValueError as error:
+        raise ConfigError(f"--sizes: {error}") from None
+    if nbytes % ITEM or not nbytes:
+        raise ConfigError(f"--sizes: {text} is {nbytes} bytes; vectors are of float32, so give a multiple of {ITEM}")
+    if nbytes > LARGEST:
+        raise ConfigError(f"--sizes: {text} is more than the largest, {size_name(LARGEST)}")
+    return nbytes
+
+
+def size_name(nbytes: int) -> str:
+    """`4 KiB`, `25 MiB`, `1000 B`: exact, so never rounded."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if nbytes % factor == 0:
+            return f"{nbytes // factor} {unit}"
+    return f"{nbytes} B"

@@ -1,0 +1,131 @@
+"""One benchmark, from its plan to a result folder: config.yaml, env.json, ranks/*.jsonl, bench.json, plots."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.board import Status
+from common.errors import ConfigError, RunError
+from experiments.agent import Agent, Ended, signals_deferred
+from experiments.bench import BenchOptions, Spec, baseline_of, describe, schedule
+from experiments.bench_rows import links, make_rows, read_lines, with_ratios
+from experiments.environment import environment
+from experiments.execute import new_folder, write_json
+from experiments.limits import Limits, measure
+
+SCHEMA = 1
+ENTRY = "experiments.bench_rank"
+Show = Callable[[int, str], None]  # blocks done, what is being done
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A benchmark that has ended, as `bench.json` has it, and where it is."""
+
+    folder: Path
+    document: dict[str, Any]
+
+
+class BenchFailed(Exception):
+    """A rank failed; the folder holds what was measured until then."""
+
+    def __init__(self, bench: Bench, error: RunError, traceback: str | None, during: str) -> None:
+        super().__init__(str(error))
+        self.folder, self.document = bench.folder, bench.document
+        self.error, self.traceback, self.during = error, traceback, during
+
+
+def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
+    """Measure in a new folder under `parent`; blocks. Raises BenchFailed, KeyboardInterrupt, ConfigError.
+
+    Whatever happens, bench.json is written last and says how it ended.
+    """
+    try:
+        return _run(options, spec, agent, parent, show)
+    except OSError as error:
+        raise _unwritable(parent, error) from None
+
+
+def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
+    folder = new_folder(parent, f"bench-w{spec.workers}")
+    env = environment(spec.threads)
+    blocks = schedule(spec)
+    ended, limits, status, done = Ended([]), None, "failed", 0
+
+    def follow(ranks: Sequence[Status], seconds: float) -> None:
+        nonlocal done
+        done = ranks[0].steps_done
+        show(done, describe(blocks[min(done, len(blocks) - 1)], spec))
+
+    try:
+        (folder / "ranks").mkdir()
+        (folder / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
+        write_json(folder / "env.json", {**env, "transport": list(spec.transports), "link": None})
+        show(0, "this machine's limits")
+        limits = measured_limits()
+        ended = agent.run(spec, spec.workers, folder, follow, ENTRY, spec.launcher)
+        status = "ok" if ended.error is None else "failed"
+    except KeyboardInterrupt:
+        status = "partial"
+        raise
+    finally:
+        with signals_deferred():
+            document = _document(options, spec, folder, limits, status, env, ended.error)
+            write_json(folder / "bench.json", document)
+    if ended.error is not None:
+        during = describe(blocks[min(done, len(blocks) - 1)], spec)
+        raise BenchFailed(Bench(folder, document), ended.error, ended.traceback, during)
+    return Bench(folder, document)
+
+
+def save_plots(bench: Bench) -> list[Path]:
+    """The charts of a benchmark, into its folder. ConfigError if they cannot be written."""
+    from experiments.bench_plots import plot_bench
+
+    try:
+        return plot_bench(bench.document, bench.folder / "plots")
+    except OSError as error:
+        raise _unwritable(bench.folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    reason = (error.strerror or str(error)).lower()
+    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
+
+
+def measured_limits() -> Limits:
+    """This machine's limits. ConfigError where its loopback does not work."""
+    try:
+        return measure()
+    except OSError as error:
+        raise ConfigError(f"plain tcp over 127.0.0.1 does not work here: {error.strerror or error}") from None
+
+
+def _document(
+    options: BenchOptions,
+    spec: Spec,
+    folder: Path,
+    limits: Limits | None,
+    status: str,
+    env: dict[str, Any],
+    error: RunError | None,
+) -> dict[str, Any]:
+    lines = read_lines(folder, spec)
+    baseline = baseline_of(spec, options.baseline)
+    return {
+        "schema": SCHEMA,
+        "status": status,
+        "baseline": baseline,
+        "rows": with_ratios(make_rows(spec, lines, limits), baseline),
+        "limits": limits.record() if limits else None,
+        "links": {name: dataclasses.asdict(link) for name, link in links(spec, lines).items()},
+        "environment": env,
+        "error": error.record() if error else None,
+        "results_dir": str(folder),
+    }

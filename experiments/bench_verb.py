@@ -1,0 +1,84 @@
+"""The verb `bench`: exchanges alone, verified, timed in turns, beside the machine's limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from common.errors import CheckFailed
+from experiments.bench import BenchOptions, Spec, plan_bench, schedule
+from experiments.config import writable_folder
+from experiments.verbs import dump, say
+
+if TYPE_CHECKING:
+    from experiments.bench_run import Bench, BenchFailed
+
+
+def bench(arguments: Namespace) -> int:
+    """Result folder, and tables or JSON; returns the exit code. Raises CheckFailed if a result is wrong."""
+    names = {field.name for field in dataclasses.fields(BenchOptions)}
+    options = BenchOptions(**{name: value for name, value in vars(arguments).items() if name in names})
+    spec = plan_bench(options)
+    results = writable_folder(arguments.results)
+    from experiments.bench_rows import wrong_line
+    from experiments.bench_run import BenchFailed, save_plots
+
+    say(_announcement(spec))
+    try:
+        done = _run(options, spec, results)
+    except BenchFailed as failure:
+        if arguments.json:
+            dump(failure.document)
+        return _failed(failure)
+    save_plots(done)
+    if arguments.json:
+        dump(done.document)
+    else:
+        _show(done.document)
+        print(f"results: {done.folder}\nplots:   {done.folder / 'plots'}")
+    if wrong := wrong_line(done.document["rows"]):
+        raise CheckFailed(wrong)
+    return 0
+
+
+def _announcement(spec: Spec) -> str:
+    names = ", ".join(one.name for one in spec.contestants)
+    return f"{names}: {spec.workers} workers, {len(spec.sizes)} sizes, {spec.repeats} times in turns, verified first"
+
+
+def _run(options: BenchOptions, spec: Spec, results: Path) -> Bench:
+    from experiments.agent import Agent
+    from experiments.bench_progress import bench_progress
+    from experiments.bench_run import run_bench
+
+    with Agent(spec.threads) as agent, bench_progress(len(schedule(spec))) as show:
+        return run_bench(options, spec, agent, results, show)
+
+
+def _failed(failure: BenchFailed) -> int:
+    if failure.traceback:
+        say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
+        say(failure.traceback.rstrip())
+    say(f"syncbench: {failure.error} (during {failure.during})")
+    say(f"what was measured is in {failure.folder}")
+    return 1
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    """The tables for people, on standard output."""
+    from rich.console import Console
+
+    from experiments.bench_table import bench_tables, notes
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    for table in bench_tables(document):
+        console.print(table)
+        console.print()
+    for line in notes(document):
+        console.print(line)

@@ -1,0 +1,212 @@
+"""What a benchmark is asked for becomes contestants and a schedule; mistakes are refused in one line."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from allreduce.engines import Mpi
+from common.errors import ConfigError
+from common.strategy import Traits
+from experiments import bench, bench_rank
+from experiments.bench import (
+    BenchOptions,
+    Block,
+    Contestant,
+    Spec,
+    baseline_of,
+    describe,
+    parse_sizes,
+    plan_bench,
+    schedule,
+    size_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4KiB", (4096,)),
+        ("4kib, 4096 ,4 KiB", (4096,)),
+        ("1MiB,64KiB", (65536, 1 << 20)),
+        ("1MB,64KB,1GB", (64000, 10**6, 10**9)),
+        ("4,8B", (4, 8)),
+        ("1GiB", (1 << 30,)),
+    ],
+)
+def test_sizes_are_bytes_ascending_each_once(text, expected):
+    assert parse_sizes(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "--sizes is empty"),
+        (" , ", "--sizes is empty"),
+        ("4KiB,big", "not 'big'"),
+        ("1.5MiB", "not '1.5MiB'"),
+        ("-4", "not '-4'"),
+        ("4XB", "not '4XB'"),
+        ("6", "6 is 6 bytes; vectors are of float32, so give a multiple of 4"),
+        ("0", "0 is 0 bytes"),
+        ("2GiB", "more than the largest, 1 GiB"),
+    ],
+)
+def test_what_is_no_size_is_refused(text, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        parse_sizes(text)
+
+
+@pytest.mark.parametrize("nbytes", [4, 1000, 4096, 25 << 20, 1 << 30])
+def test_a_size_reads_back_as_it_is_named(nbytes):
+    assert parse_sizes(size_name(nbytes)) == (nbytes,)
+
+
+def test_each_strategy_is_run_over_each_transport_and_the_servers_are_those_of_the_parameter_server():
+    spec = plan_bench(BenchOptions(strategies="ring,ps-bsp,ring", transport="ipc,tcp", sizes="4"))
+    assert [one.name for one in spec.contestants] == [
+        "ring over ipc",
+        "ring over tcp",
+        "ps-bsp over ipc",
+        "ps-bsp over tcp",
+    ]
+    assert [one.servers for one in spec.contestants] == [False, False, True, True]
+    assert (spec.workers, spec.servers, spec.ranks) == (4, 1, 5)
+    assert plan_bench(BenchOptions(strategies="ring", sizes="4")).servers == 0
+    assert plan_bench(BenchOptions(strategies="ring,ps-bsp", servers=3, sizes="4")).servers == 3
+
+
+def test_an_engine_with_its_own_transport_is_run_once(monkeypatch):
+    monkeypatch.setattr(bench, "own_transport", lambda name: "gloo" if name == "star" else None)
+    spec = plan_bench(BenchOptions(strategies="star,ring", transport="ipc,tcp", sizes="4"))
+    assert [one.name for one in spec.contestants] == ["star over gloo", "ring over ipc", "ring over tcp"]
+    assert Contestant("gloo", "ipc", "gloo", False).name == "gloo"
+    assert [one.own for one in spec.contestants] == [True, False, False]
+    assert spec.contestants[0].transport == "ipc"  # where its context is
+
+
+def test_the_engine_says_so_in_its_traits(monkeypatch):
+    assert bench.own_transport("ring") is None
+
+    class Engine:
+        class traits:  # noqa: N801
+            own_transport = "mpi"
+
+    monkeypatch.setattr(bench, "create", lambda name, options: Engine)
+    assert bench.own_transport("engine") == "mpi"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"strategies": "rnig"}, "did you mean ring?"),
+        ({"strategies": ""}, "--strategies is empty"),
+        ({"strategies": "noop"}, "'noop' cannot be benched: it is no all-reduce and no synchronous server"),
+        ({"strategies": "ring,single"}, "'single' cannot be benched"),
+        ({"transport": "udp"}, "unknown transport 'udp'"),
+        ({"workers": 1}, "--workers is 1: a benchmark of synchronisation needs at least 2"),
+        ({"workers": 1000}, "at most 256"),
+        ({"repeats": 0}, "--repeats is 0"),
+        ({"threads": 0}, "--threads is 0"),
+        ({"deadline": -1.0}, "--deadline is -1"),
+        ({"servers": 0}, "--servers is 0"),
+        ({"strategies": "ring", "servers": 2}, "none of the strategies has servers"),
+        ({"interface": "0.0.0.0"}, "loopback only"),
+        ({"baseline": "gloo"}, "--baseline gloo is not among the strategies: ring, ps-bsp"),
+    ],
+)
+def test_what_cannot_be_benched_is_refused(changes, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        plan_bench(BenchOptions(**{"strategies": "ring,ps-bsp", "sizes": "4KiB", **changes}))
+
+
+def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
+    class Ssp:
+        traits = Traits(servers=True, update="server", consistency="ssp(3)")
+
+    monkeypatch.setattr(bench, "create", lambda name, options: Ssp())
+    with pytest.raises(ConfigError, match="cannot be benched"):
+        bench.check_benchable("ps-ssp")
+
+
+def spec_of(**changes):
+    contestants = (Contestant("ring", "ipc", "ipc", False), Contestant("ps-bsp", "tcp", "tcp", True))
+    given = {"sizes": (4096, 65536), "workers": 2, "servers": 1, "repeats": 2, "deadline": 60.0, "threads": 1}
+    return Spec(contestants, ("ipc", "tcp"), interface="127.0.0.1", **{**given, **changes})
+
+
+def test_the_contestants_take_turns_and_are_verified_first():
+    blocks = schedule(spec_of(sizes=(4096,)))
+    assert [(block.kind, block.transport, block.contestant, block.repeat) for block in blocks] == [
+        ("link", "ipc", -1, 0),
+        ("link", "tcp", -1, 0),
+        ("verify", "ipc", 0, 0),
+        ("verify", "tcp", 1, 0),
+        ("time", "ipc", 0, 0),
+        ("time", "tcp", 1, 0),
+        ("time", "ipc", 0, 1),
+        ("time", "tcp", 1, 1),
+    ]
+
+
+def test_every_size_is_verified_before_it_is_timed():
+    seen = set()
+    for block in schedule(spec_of()):
+        if block.kind == "verify":
+            seen.add((block.contestant, block.nbytes))
+        elif block.kind == "time":
+            assert (block.contestant, block.nbytes) in seen
+    assert len(seen) == 4
+
+
+def test_a_spec_survives_the_journey_to_the_ranks():
+    spec = spec_of()
+    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_a_block_is_described_in_words():
+    spec = spec_of()
+    assert describe(Block("link", "tcp"), spec) == "latency and bandwidth of tcp"
+    assert describe(Block("verify", "ipc", 0, 4096), spec) == "ring over ipc, 4 KiB, verification"
+    assert describe(Block("time", "tcp", 1, 65536, 1), spec) == "ps-bsp over tcp, 64 KiB, repeat 2/2"
+
+
+def test_the_baseline_is_the_one_asked_for_else_gloo_else_the_first():
+    spec = spec_of()
+    assert baseline_of(spec, None) == "ring"
+    assert baseline_of(spec, "ps-bsp") == "ps-bsp"
+    with_gloo = replace(spec, contestants=(*spec.contestants, Contestant("gloo", "ipc", "gloo", False)))
+    assert baseline_of(with_gloo, None) == "gloo"
+
+
+def test_a_block_lasts_about_as_long_as_it_should_whatever_an_exchange_takes():
+    target = bench_rank.BLOCK_SECONDS
+    assert bench_rank.iterations_for(target / 100) == 100
+    assert bench_rank.iterations_for(10 * target) == bench_rank.FEWEST
+    assert bench_rank.iterations_for(target / 1e6) == bench_rank.iterations_for(0.0) == bench_rank.MOST
+
+
+def test_long_exchanges_are_warmed_up_less():
+    assert [bench_rank.pilots(nbytes) for nbytes in (4, 1 << 20, 1 << 30)] == [20, 4, 2]
+    assert [bench_rank.warm_up(count) for count in (2, 50, 1000)] == [2, 5, 10]
+
+
+def test_a_transport_is_what_it_resolves_to(monkeypatch):
+    plan = bench.plan
+    monkeypatch.setattr(bench, "plan", lambda options: plan(replace(options, transport="ipc")))
+    spec = plan_bench(BenchOptions(strategies="ring", transport="another-name,ipc", sizes="4"))
+    assert spec.transports == ("ipc",)
+    assert [one.name for one in spec.contestants] == ["ring over ipc"]
+
+
+def test_one_contestant_that_needs_mpirun_has_all_workers_started_by_it(monkeypatch):
+    monkeypatch.setattr(Mpi, "check", lambda self, workers: None)
+    spec = plan_bench(BenchOptions(strategies="ring,mpi", transport="ipc,tcp", sizes="4"))
+    assert spec.launcher == "mpi"
+    assert [one.name for one in spec.contestants] == ["ring over ipc", "ring over tcp", "mpi"]
+    assert plan_bench(BenchOptions(strategies="ring,gloo", sizes="4")).launcher == "fork"
+
+
+def test_ddp_cannot_be_benched():
+    with pytest.raises(ConfigError, match="'ddp' cannot be benched"):
+        plan_bench(BenchOptions(strategies="ddp", sizes="4"))

@@ -1,0 +1,130 @@
+"""The charts and tables of a benchmark are made, hold its numbers, and do not mind what is missing."""
+
+import csv
+import re
+from itertools import pairwise
+
+import benches
+import pytest
+from rich.console import Console
+
+from experiments.bench_plots import CHARTS, panels, plot_bench, spread
+from experiments.bench_table import bench_tables, human_seconds, notes
+from experiments.plots import style
+
+EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
+NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]
+
+
+def texts(svg):
+    """The texts of a chart: matplotlib draws them as outlines and leaves each in a comment."""
+    return re.findall(r"<!-- (.*?) -->", svg.read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The charts of a ring, a parameter server and an engine."""
+    where = tmp_path_factory.mktemp("bench") / "plots"
+    files = plot_bench(benches.document(benches.spec(EVERYTHING)), where)
+    assert [file.name for file in files] == NAMES
+    assert all(file.stat().st_size > 100 for file in files)
+    return where
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_chart_names_every_contestant_in_its_colour(folder, chart):
+    svg = folder / f"{chart}.svg"
+    said = " ".join(texts(svg))
+    for name in ("ring", "ps-bsp", "star"):
+        assert name in said
+        assert style(name)[0].lower() in svg.read_text()
+    assert "4000 B" in said
+    assert "6 ranks share 2 cores" in said
+
+
+def test_the_data_of_the_charts_is_beside_them(folder):
+    with open(folder / "bench.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    document = benches.document(benches.spec(EVERYTHING))
+    assert [(row["strategy"], int(row["bytes"])) for row in rows] == [
+        (row["strategy"], row["bytes"]) for row in document["rows"]
+    ]
+    assert [float(x) for x in rows[0]["samples"].split()] == document["rows"][0]["samples"]
+    assert rows[1]["busbw_GBps"] == ""
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        benches.spec((benches.ENGINE,)),
+        benches.spec((benches.SERVER,), sizes=(4000,), repeats=1),
+        benches.spec((benches.RING,), workers=2),
+    ],
+    ids=["an engine alone", "a server alone, one size, one repeat", "a ring alone"],
+)
+def test_series_that_are_missing_do_not_matter(tmp_path, spec):
+    assert [file.name for file in plot_bench(benches.document(spec), tmp_path)] == NAMES
+
+
+def test_a_benchmark_without_rows_has_no_charts(tmp_path):
+    document = {**benches.document(benches.spec()), "rows": []}
+    assert [file.name for file in plot_bench(document, tmp_path)] == ["bench.csv"]
+
+
+def test_limits_that_are_missing_do_not_matter(tmp_path):
+    document = benches.document(benches.spec())
+    document["rows"] = [{**row, "limit_fraction": None, "seconds_predicted": None} for row in document["rows"]]
+    assert len(plot_bench(document, tmp_path)) == 5
+
+
+def test_an_engine_is_in_the_panel_of_every_transport():
+    rows = [
+        {"strategy": name, "transport": transport, "wire_bytes": wire}
+        for name, transport, wire in [("ring", "ipc", 1), ("ring", "tcp", 1), ("gloo", "gloo", None)]
+    ]
+    parts = panels(rows)
+    assert {name: [row["strategy"] for row in its] for name, its in parts.items()} == {
+        "ipc": ["ring", "gloo"],
+        "tcp": ["ring", "gloo"],
+    }
+
+
+@pytest.mark.parametrize("wanted", [[], [0.5], [0.5, 0.5, 0.5], [0.9, 0.1, 0.12, 0.99], [0.98] * 5])
+def test_labels_keep_their_order_and_their_distance_and_stay_below_the_top(wanted):
+    placed = spread(wanted, 0.05, top=0.98)
+    inorder = [y for _, y in sorted(zip(wanted, placed, strict=True))]
+    assert all(b - a >= 0.05 - 1e-9 for a, b in pairwise(inorder))
+    assert all(y <= 0.98 + 1e-9 for y in placed)
+
+
+def test_labels_that_are_far_apart_stay_where_they_are():
+    assert spread([0.2, 0.8, 0.5], 0.05) == [0.2, 0.8, 0.5]
+
+
+def test_the_tables_show_absolute_figures_and_the_ratio(capsys):
+    spec = benches.spec(EVERYTHING, sizes=(4000, 1 << 20))
+    document = benches.document(spec, wrong=[(0, 1, 3)])
+    console = Console(width=120)
+    for table in bench_tables(document):
+        console.print(table)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 120
+    assert "4000 B, 4 workers" in out
+    assert "1 MiB, 4 workers" in out
+    rows = {line.split()[0]: line for line in out.splitlines() if re.match("(ring|ps-bsp|star) ", line)}
+    assert "11.5 ms" in rows["ring"]
+    assert rows["ring"].split()[-2:] == ["1.00", "0"]
+    assert "in " in rows["ps-bsp"]
+    assert "out " in rows["ps-bsp"]
+    assert rows["ps-bsp"].split()[-2:] == ["0.50", "3"]
+    assert rows["star"].split()[1] == "gloo"
+    assert rows["star"].split()[-2] == "0.33"
+    assert "one core copies 10.0 GB/s; 2 plain loopback streams carry 4.0 GB/s" in notes(document)[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1.8e-6, "1.80 µs"), (9.999e-4, "1.00 ms"), (4.561e-3, "4.56 ms"), (0.1234, "123 ms"), (1.5, "1.5 s")],
+)
+def test_times_have_three_digits(seconds, text):
+    assert human_seconds(seconds) == text
