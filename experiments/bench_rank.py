@@ -22,6 +22,7 @@ from common.context import Context, Place
 from common.errors import SETUP
 from common.process import Process
 from common.stages import STAGES
+from common.strategy import Bucket
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from experiments.bench import ITEM, Block, Contestant, Spec, schedule

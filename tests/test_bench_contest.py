@@ -9,6 +9,7 @@ from planted import TinyServer
 from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
+from common.strategy import Bucket
 from common.transport.virtual import simulate
 from experiments.bench_contest import (
     PERIOD,
@@ -60,7 +61,8 @@ def wrong(make, workers=3, servers=0, size=SIZE):
 
     def program(ctx):
         if ctx.rank in ctx.servers:
-            make().serve(ctx, np.zeros(size, np.float32))
+            params, grad = np.zeros((2, size), np.float32)
+            make().serve(ctx, params, [Bucket(grad, params)])
             return 0
         contest, found = kind(make, ctx), 0
         contest.begin(size)

@@ -10,6 +10,7 @@ from runs import write_run
 
 from experiments import verbs
 from experiments.cli import run
+from experiments.registry import BUILTIN
 from experiments.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +69,7 @@ def refused(answer, monkeypatch):
         ("run --strategy rnig", "unknown strategy 'rnig': did you mean ring?"),
         (
             "run --strategy xyz",
-            "unknown strategy 'xyz': known: auto, ddp, direct, double-tree, gloo, halving-doubling, hierarchical, mpi, nccl, noop, ps-bsp, recursive-doubling, ring, single, star, tree",
+            f"unknown strategy 'xyz': known: {', '.join(sorted(BUILTIN))}",
         ),
         ("run --model mpl", "unknown model 'mpl': did you mean mlp?"),
         ("run --data digit", "unknown data set 'digit': did you mean digits?"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from common.data import DATASETS
 from common.errors import ConfigError
 from common.job import Job, OptimizerSpec
+from common.transport.arena import reason_against
 from experiments.config import BATCH_PER_WORKER, MOST_PROCESSES, RunOptions, byte_size, plan, sizes, writable_folder
 
 SAMPLES = DATASETS["digits"].train_samples
@@ -26,7 +27,15 @@ def test_what_was_left_open_is_filled_in():
         batch=3 * BATCH_PER_WORKER,
         steps=200,
         optimizer=OptimizerSpec("sgd", 0.5, 0.9),
+        transport="shm" if reason_against() is None else "ipc",
     )
+
+
+def test_where_memory_cannot_be_shared_ipc_is_taken_and_shm_refused(monkeypatch):
+    monkeypatch.setattr("common.transport.arena.reason_against", lambda: "it needs another machine")
+    assert job(transport="auto").transport == "ipc"
+    with pytest.raises(ConfigError, match="shm cannot be used here: it needs another machine; use ipc"):
+        job(transport="shm")
 
 
 def test_a_parameter_server_has_one_server_unless_more_are_asked_for():

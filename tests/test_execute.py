@@ -149,7 +149,7 @@ def test_the_folder_says_what_was_run_and_on_what(tmp_path):
         "summary.json",
     }
     assert done.env["threads_per_rank"] == 1
-    assert (done.env["transport"], done.env["link"]) == ("ipc", None)
+    assert (done.env["transport"], done.env["link"]) == (asked.job.transport, None)
     values = yaml.safe_load((done.path / "config.yaml").read_text())
     assert plan(RunOptions(**{**values, "hidden": tuple(values["hidden"])})) == asked
 
