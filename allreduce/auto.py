@@ -67,9 +67,15 @@ class Auto(AllReduce):
         self.picked.clear()
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        if x.nbytes not in self.picked:
-            self.picked[x.nbytes] = self._pick(ctx.size, x.nbytes)
-        self.candidates[self.picked[x.nbytes]].all_reduce(ctx, x)
+        self._candidate(ctx.size, x.nbytes).all_reduce(ctx, x)
+
+    def mean(self, ctx: Context, x: Array) -> None:
+        self._candidate(ctx.size, x.nbytes).mean(ctx, x)
+
+    def _candidate(self, workers: int, nbytes: int) -> AllReduce:
+        if nbytes not in self.picked:
+            self.picked[nbytes] = self._pick(workers, nbytes)
+        return self.candidates[self.picked[nbytes]]
 
     def _pick(self, workers: int, nbytes: int) -> str:
         """The fastest candidate by its formula and the measured figures; of equals, but for rounding, the first."""

@@ -15,19 +15,21 @@ That makes 2k steps, and 2kÎ±. Reduction order of chunk c of a piece: c, c+1, â€
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from allreduce.chunks import bounds, split
 from allreduce.options import at_least_one
-from allreduce.strategy import AllReduce
+from allreduce.strategy import AllReduce, divide, keep
 from common.context import Array, Context
 from common.strategy import Link
 
 CHUNK_BYTES = 1 << 19  # the chunks of all workers fit a cache that they share, with room for those that they come from
 
 
-def direct(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, in place. Blocks.
+def direct(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
+    """Sum x over all ranks, in place; `finish` is called once, by its owner, for each chunk that is summed up. Blocks.
 
     Messages leave in the order in which they are added, a different receiver for each sender at any time. Chunk c,
     lent to rank c, is overwritten by rank c's sum of it: proof that it was read. The own sum is still on loan at the
@@ -41,6 +43,7 @@ def direct(ctx: Context, x: Array) -> None:
         ctx.lend(peer, chunk[peer])
     mine = chunk[rank]
     ctx.recv_add_all(senders, mine)
+    finish(mine)
     for peer in receivers:  # all-gather
         ctx.lend(peer, mine)
     for peer in senders:
@@ -60,6 +63,10 @@ class Direct(AllReduce):
     def all_reduce(self, ctx: Context, x: Array) -> None:
         for piece in split(x, self._pieces(ctx.size, x.nbytes)):
             direct(ctx, piece)
+
+    def mean(self, ctx: Context, x: Array) -> None:
+        for piece in split(x, self._pieces(ctx.size, x.nbytes)):
+            direct(ctx, piece, partial(divide, n=ctx.size))
 
     def _pieces(self, workers: int, nbytes: int) -> int:
         return max(1, nbytes // (workers * self.chunk))

@@ -13,14 +13,17 @@ Reduction order of chunk c: c, c+1, … c-1 (mod n), wherever it ends up, so all
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from allreduce.chunks import bounds, split
-from allreduce.strategy import AllReduce
+from allreduce.strategy import AllReduce, divide, keep
 from common.context import Array, Context
 from common.strategy import Link
 
 
-def ring(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, in place. Blocks.
+def ring(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
+    """Sum x over all ranks, in place; `finish` is called once, by its owner, for each chunk that is summed up. Blocks.
 
     A chunk lent in the reduce-scatter is overwritten in the all-gather by a sum that contains it: proof that it was
     read. What the all-gather lent is still on loan at the end: call `ctx.settle` before changing x.
@@ -31,6 +34,7 @@ def ring(ctx: Context, x: Array) -> None:
     for step in range(n - 1):  # reduce-scatter
         ctx.lend(right, chunk[(rank - step) % n])
         ctx.recv_add(left, chunk[(rank - step - 1) % n])
+    finish(chunk[(rank + 1) % n])
     for step in range(n - 1):  # all-gather
         ctx.lend(right, chunk[(rank + 1 - step) % n])
         ctx.recv_into(left, chunk[(rank - step) % n])
@@ -41,6 +45,9 @@ class Ring(AllReduce):
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
         ring(ctx, x)
+
+    def mean(self, ctx: Context, x: Array) -> None:
+        ring(ctx, x, partial(divide, n=ctx.size))
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
         if workers == 1:

@@ -25,6 +25,15 @@ class AllReduce(SyncStrategy):
         Parts of x may still be lent when it returns: `synchronize` settles that.
         """
 
+    def mean(self, ctx: Context, x: Array) -> None:
+        """Replace x by its mean over all workers, the same bits on each. In place; blocks; x may still be lent.
+
+        An algorithm in which each chunk has one owner divides there, once, instead of everywhere.
+        """
+        self.all_reduce(ctx, x)
+        ctx.settle()
+        divide(x, ctx.size)
+
     def setup(self, ctx: Context, params: Vector) -> None:
         """Everyone takes the parameters of worker 0."""
         broadcast(ctx, params)
@@ -32,6 +41,14 @@ class AllReduce(SyncStrategy):
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """Leave the mean gradient in `bucket.grad`."""
-        self.all_reduce(ctx, bucket.grad)
+        self.mean(ctx, bucket.grad)
         ctx.settle()
-        np.divide(bucket.grad, np.float32(ctx.size), out=bucket.grad)
+
+
+def divide(x: Array, n: int) -> None:
+    """Divide x, floats of any shape, by n, in place."""
+    np.divide(x, x.dtype.type(n), out=x)
+
+
+def keep(x: Array) -> None:
+    """Leave a finished sum as it is."""
