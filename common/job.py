@@ -42,6 +42,7 @@ class Job:
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
     interface: str = "127.0.0.1"
+    hosts: int = 1  # that the ranks are shared out over, though all are here: between them it is tcp
     deadline: float = 60.0
     threads: int = 1
     bucket: int = BUCKET

@@ -30,18 +30,20 @@ def file_store(folder: Path, ranks: int, name: str = "store") -> Store:
 class Rendezvous:
     """One rank's view of who listens where. `watch` is called while waiting; it raises when the job is over."""
 
-    def __init__(self, store: Store, place: Place, deadline: float) -> None:
+    def __init__(self, store: Store, place: Place, deadline: float, name: str = "rank") -> None:
+        """`name` sets apart several of a rank's in one store."""
+        self.name = name
         self.store = store
         self.place = place
         self.deadline = deadline
 
     def publish(self, addresses: dict[int, str]) -> None:
         """Say at which address this rank listens to each peer."""
-        self.store.set(f"rank-{self.place.rank}", json.dumps(addresses))
+        self.store.set(f"{self.name}-{self.place.rank}", json.dumps(addresses))
 
     def lookup(self, peer: int, watch: Callable[[], None]) -> str:
         """The address at which `peer` listens to this rank. Blocks; raises DeadlineExceeded, or what `watch` raises."""
-        key = f"rank-{peer}"
+        key = f"{self.name}-{peer}"
         end = time.monotonic() + self.deadline
         while not self.store.check([key]):
             watch()

@@ -180,6 +180,7 @@ def _training(parser: ArgumentParser) -> None:
         help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
     )
     parser.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
+    parser.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")
     parser.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
     parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
     parser.add_argument(

@@ -45,6 +45,7 @@ class RunOptions:
     momentum: float = 0.9
     transport: str = AUTO
     interface: str = "127.0.0.1"
+    hosts: int = 1
     deadline: float = 60.0
     threads: int = 1
     bucket: int = BUCKET
@@ -69,7 +70,7 @@ def plan(options: RunOptions) -> Plan:
     transport = transport_named(options.transport)
     if options.overlap not in OVERLAPS:
         raise ConfigError(f"--overlap is {options.overlap!r}: give {' or '.join(OVERLAPS)}")
-    for name in ("workers", "steps", "threads"):
+    for name in ("workers", "hosts", "steps", "threads"):
         _at_least_one(name, getattr(options, name))
     _positive("lr", options.lr)
     _positive("deadline", options.deadline)
@@ -81,7 +82,9 @@ def plan(options: RunOptions) -> Plan:
         raise ConfigError(f"--momentum is {options.momentum:g}: give a number from 0 to below 1")
     if not options.hidden or min(options.hidden) < 1:
         raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
-    if transport == "tcp":
+    if options.hosts > options.workers:
+        raise ConfigError(f"--hosts {options.hosts} for {options.workers} workers: each needs one at least")
+    if transport == "tcp" or options.hosts > 1:
         from common.transport.zmq import tcp_address
 
         tcp_address(options.interface)
@@ -106,6 +109,7 @@ def plan(options: RunOptions) -> Plan:
             optimizer=OptimizerSpec(options.optimizer, options.lr, options.momentum),
             transport=transport,
             interface=options.interface,
+            hosts=1 if strategy.traits.one_process else options.hosts,
             deadline=options.deadline,
             threads=options.threads,
             bucket=options.bucket,

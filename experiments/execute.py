@@ -156,6 +156,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "model": job.model,
         "parameters": _parameters(folder),
         "transport": job.transport,
+        "hosts": job.hosts,
         "bucket": job.bucket,
         "overlap": job.overlap,
         "samples_per_second": _samples_per_second(totals, warmup, job.batch),

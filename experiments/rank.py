@@ -35,6 +35,7 @@ from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
+from common.transport.routed import hosts_of
 from experiments.registry import create
 
 LINGER = 5.0  # seconds that the last messages get to leave
@@ -127,6 +128,7 @@ class _Rank:
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         with writing(place):
             self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
+        hosts = hosts_of(order["processes"], job.servers, job.hosts)
         endpoint = connect(
             job.transport,
             place,
@@ -135,6 +137,7 @@ class _Rank:
             job=order["id"],
             deadline=job.deadline,
             interface=job.interface,
+            hosts=hosts,
             watch=self._watch,
         )
         self.meter = Metered(endpoint)
@@ -144,6 +147,7 @@ class _Rank:
             workers=order["processes"],
             servers=job.servers,
             optimizer=self._server_optimizer,
+            hosts=[[rank for rank in host if rank < order["processes"]] for host in hosts],
             process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
         )
         self.updates = _Updates(self)

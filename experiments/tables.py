@@ -200,7 +200,8 @@ def conditions(runs: Sequence[Run]) -> str:
 
     workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
     model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"
-    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}"
+    hosts = "" if each("hosts") in ("1", "?") else f", tcp between {each('hosts')} hosts that are all this machine"
+    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}"
 
 
 def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:

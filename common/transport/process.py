@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 
 from common.context import Array, Place
@@ -18,6 +19,10 @@ class ProcessEndpoint(Endpoint):
     def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
         super().__init__(place, deadline)
         self.watch = watch
+
+    @abstractmethod
+    def has(self, from_: int) -> bool:
+        """Whether a message from `from_` is there to be received. Does not block."""
 
     def check(self, end: float, whom: str, peers: tuple[int, ...]) -> None:
         """Raise if the job is over, or the wait for `whom`, that is `peers`, has lasted until `end` (monotonic)."""

@@ -248,24 +248,23 @@ class ShmEndpoint(ProcessEndpoint):
             self._channel(peer)
         what = _from(from_[0]) if len(from_) == 1 else ANYTHING
         names = " or ".join(f"rank {peer}" for peer in from_)
-        self._wait(lambda: any(self._has(peer) for peer in turn), what, names, from_)
-        self._served = next(peer for peer in turn if self._has(peer))
+        self._wait(lambda: any(self.has(peer) for peer in turn), what, names, from_)
+        self._served = next(peer for peer in turn if self.has(peer))
         return self._served
 
     def _message(self, from_: int, expected: Array) -> Array:
         """The next message from `from_`, where it lies, if it is as `expected`. Blocks."""
         channel = self._channel(from_)
-        if not self._has(from_):
-            self._wait(lambda: self._has(from_), _from(from_), f"rank {from_}", (from_,))
+        if not self.has(from_):
+            self._wait(lambda: self.has(from_), _from(from_), f"rank {from_}", (from_,))
         slot = channel.lane.get(channel.seq)
         place = self.place
         if slot[:4] != (wire.dtype_code(expected.dtype), place.bucket, place.step, expected.nbytes):
             raise self.unexpected(from_, self._named(from_, slot), self.wanted(expected))
         return self._payload(from_, slot, expected.dtype)
 
-    def _has(self, from_: int) -> bool:
-        """Whether a message from `from_` is there and has not been read."""
-        channel = self._in[from_]
+    def has(self, from_: int) -> bool:
+        channel = self._channel(from_)
         lane = channel.lane
         if lane.words[lane.written] <= channel.seq:
             return False

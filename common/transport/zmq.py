@@ -347,6 +347,10 @@ class ZmqEndpoint(ProcessEndpoint):
         poller.poll(int(1000 * SLICE))
         return socket.recv(zmq.NOBLOCK)
 
+    def has(self, from_: int) -> bool:
+        self._pump()
+        return bool(self._channel(from_).socket.poll(0))
+
     def _channel(self, peer: int) -> _Incoming:
         try:
             return self._in[peer]

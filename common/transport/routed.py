@@ -1,0 +1,82 @@
+"""Two transports in one: shared memory to the ranks of this host, tcp to all others, chosen for each pair."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Set
+
+from numpy.typing import DTypeLike
+
+from common.context import Array
+from common.transport.base import Endpoint, Message
+from common.transport.process import ProcessEndpoint
+
+NAP = 1e-4  # seconds between two looks at both transports: nothing wakes a rank that waits for either
+
+
+class Routed(Endpoint):
+    """`near` carries what is for or from the ranks in `close_by`, `far` the rest."""
+
+    def __init__(self, near: ProcessEndpoint, far: ProcessEndpoint, close_by: Set[int]) -> None:
+        super().__init__(near.place, near.deadline)
+        self.near, self.far, self.close_by = near, far, close_by
+        self._far_first = False
+
+    def _to(self, rank: int) -> ProcessEndpoint:
+        return self.near if rank in self.close_by else self.far
+
+    def send(self, to: int, array: Array) -> None:
+        self._to(to).send(to, array)
+
+    def lend(self, to: int, array: Array) -> None:
+        self._to(to).lend(to, array)
+
+    def settle(self) -> None:
+        self.near.settle()
+        self.far.settle()
+
+    def recv_into(self, from_: int, out: Array) -> None:
+        self._to(from_).recv_into(from_, out)
+
+    def recv_add(self, from_: int, into: Array) -> None:
+        self._to(from_).recv_add(from_, into)
+
+    def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
+        senders = list(from_)
+        if all(sender in self.close_by for sender in senders):
+            self.near.recv_add_all(senders, into)
+        else:
+            super().recv_add_all(senders, into)
+
+    def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
+        near = tuple(rank for rank in from_ if rank in self.close_by)
+        far = tuple(rank for rank in from_ if rank not in self.close_by)
+        if not far:
+            return self.near.recv_any(near, out)
+        if not near:
+            return self.far.recv_any(far, out)
+        end = time.monotonic() + self.deadline
+        while True:
+            self._far_first = not self._far_first  # they take turns
+            parts = [(self.near, near), (self.far, far)]
+            for endpoint, ranks in reversed(parts) if self._far_first else parts:
+                if any(map(endpoint.has, ranks)):
+                    return endpoint.recv_any(ranks, out)
+            time.sleep(NAP)
+            self.near.check(end, " or ".join(f"rank {rank}" for rank in from_), from_)
+
+    def close(self, *, linger: float = 0.0) -> None:
+        self.near.close(linger=linger)
+        self.far.close(linger=linger)
+
+    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+        return self.near.alloc(shape, dtype)
+
+
+def hosts_of(workers: int, servers: int, hosts: int) -> list[list[int]]:
+    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts."""
+    return [
+        [*range(host * workers // hosts, (host + 1) * workers // hosts)]
+        + [workers + rank for rank in range(host * servers // hosts, (host + 1) * servers // hosts)]
+        for host in range(hosts)
+    ]

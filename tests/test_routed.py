@@ -1,0 +1,119 @@
+"""Shared memory inside a host, tcp between hosts: one endpoint, whoever it is for."""
+
+import numpy as np
+import pytest
+from transports import JOB, in_threads, private_folder
+
+from allreduce.hierarchical import Hierarchical
+from allreduce.ring import Ring
+from common.context import Context, Place
+from common.errors import DeadlineExceeded
+from common.strategy import Bucket
+from common.transport.connect import connect
+from common.transport.meter import Metered
+from common.transport.routed import Routed, hosts_of
+from common.transport.shm import ShmEndpoint
+
+HOSTS = ((0, 1), (2, 3))
+ZEROS = np.zeros(8, np.float32)
+
+
+def on_hosts(program, hosts=HOSTS, deadline=10.0):
+    """What `program(ctx)` returns on each rank, with `transport shm` inside hosts."""
+    ranks = sum(map(len, hosts))
+
+    def life(folder, rank):
+        end = connect("shm", Place(rank), ranks, folder, job=JOB, deadline=deadline, hosts=hosts)
+        try:
+            return program(Context(Metered(end), workers=ranks, hosts=hosts))
+        finally:
+            end.close(linger=2.0)
+
+    with private_folder() as folder:
+        return in_threads([lambda rank=rank: life(folder, rank) for rank in range(ranks)])
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000])
+def test_every_pair_can_talk_and_uses_the_transport_of_its_distance(size):
+    def program(ctx):
+        end = ctx.endpoint.inner
+        for peer in set(range(4)) - {ctx.rank}:
+            ctx.send(peer, np.full(size, 10 * ctx.rank + peer, np.float32))
+        got = {peer: ctx.recv(peer, np.zeros(size, np.float32))[-1] for peer in set(range(4)) - {ctx.rank}}
+        return got, sorted(end.near._out), sorted(end.far._out)
+
+    for rank, (got, near, far) in enumerate(on_hosts(program)):
+        mine = next(host for host in HOSTS if rank in host)
+        assert got == {peer: 10 * peer + rank for peer in got}
+        assert near == [peer for peer in mine if peer != rank]
+        assert far == [peer for peer in range(4) if peer not in mine]
+
+
+def test_any_of_several_takes_all_of_everybody_near_and_far():
+    count = 20
+
+    def program(ctx):
+        if ctx.rank:
+            for number in range(count):
+                ctx.send(0, np.array([number]))
+            return None
+        seen = {1: [], 2: [], 3: []}
+        for _ in range(3 * count):
+            out = np.zeros(1, int)
+            seen[ctx.recv_any((3, 1, 2), out).sender].append(out.item())
+        return seen
+
+    assert on_hosts(program)[0] == {rank: list(range(count)) for rank in (1, 2, 3)}
+
+
+def test_any_of_several_gives_up_at_the_deadline_and_names_them_all():
+    def program(ctx):
+        if ctx.rank == 0:
+            ctx.recv_any((1, 2), ZEROS.copy())
+
+    with pytest.raises(DeadlineExceeded, match=r"waited 0.2 s for rank 1 or rank 2") as caught:
+        on_hosts(program, deadline=0.2)
+    assert caught.value.peers == (1, 2)
+
+
+@pytest.mark.parametrize("strategy", [Ring, Hierarchical])
+def test_a_strategy_sums_over_near_and_far(strategy):
+    def program(ctx):
+        grad = ctx.alloc(100_001, np.float32)
+        grad[:] = np.arange(grad.size) + ctx.rank
+        strategy().synchronize(ctx, Bucket(grad, grad))
+        return grad
+
+    for grad in on_hosts(program):
+        assert np.array_equal(grad, np.arange(100_001) + np.float32(1.5))
+
+
+def test_between_hosts_only_leaders_speak_in_a_hierarchy():
+    def program(ctx):
+        grad = ctx.alloc(1000, np.float32)
+        Hierarchical().synchronize(ctx, Bucket(grad, grad))
+        return dict(ctx.endpoint.bytes_to)
+
+    assert on_hosts(program) == [{1: 4000, 2: 4000}, {0: 4000}, {3: 4000, 0: 4000}, {2: 4000}]
+
+
+def test_one_host_needs_no_tcp():
+    with private_folder() as folder:
+        end = connect("shm", Place(0), 1, folder, job=JOB, deadline=1.0, hosts=[[0]])
+        end.close()
+    assert isinstance(end, ShmEndpoint)
+    assert not isinstance(end, Routed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hosts"),
+    [
+        ((4, 0, 1), [[0, 1, 2, 3]]),
+        ((4, 0, 2), [[0, 1], [2, 3]]),
+        ((5, 0, 2), [[0, 1], [2, 3, 4]]),
+        ((4, 2, 2), [[0, 1, 4], [2, 3, 5]]),
+        ((2, 3, 2), [[0, 2], [1, 3, 4]]),
+    ],
+)
+def test_hosts_get_equal_parts_of_consecutive_ranks(shape, hosts):
+    assert hosts_of(*shape) == hosts
