@@ -28,7 +28,7 @@ from typing import Any
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.job import Job
-from common.transport.zmq import ipc_address
+from common.transport.address import ipc_address
 from experiments.config import MOST_PROCESSES
 
 START = 60.0  # seconds that the first process may take to end, once torch is loaded

@@ -73,7 +73,7 @@ def plan(options: RunOptions) -> Plan:
     if not options.hidden or min(options.hidden) < 1:
         raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
     if transport == "tcp":
-        from common.transport.zmq import tcp_address
+        from common.transport.address import tcp_address
 
         tcp_address(options.interface)
     for name, value in options.strategy_options.items():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from common.context import Place
 from common.rendezvous import Rendezvous, file_store
+from common.transport.address import ipc_address, tcp_address
 from common.transport.base import Endpoint
 from common.transport.shm import ShmEndpoint
-from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+from common.transport.zmq import ZmqEndpoint
 
 
 def connect(
@@ -30,9 +31,5 @@ def connect(
     rendezvous = Rendezvous(file_store(home, ranks), place, deadline)
     if transport == "shm":
         return ShmEndpoint(place, ranks, rendezvous, deadline=deadline, watch=watch)
-    streams: Path | str
-    if transport == "tcp":
-        address, streams = tcp_address(interface), interface
-    else:
-        address, streams = ipc_address(home), home / f"{place.rank}-stream"
-    return ZmqEndpoint(place, ranks, address, streams, rendezvous, job=job, deadline=deadline, watch=watch)
+    address = tcp_address(interface) if transport == "tcp" else ipc_address(home)
+    return ZmqEndpoint(place, ranks, address, rendezvous, job=job, deadline=deadline, watch=watch)
