@@ -92,12 +92,15 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
     [
         (ipc_address(Path("/" + "x" * 200)), ConfigError),
         (lambda receiver, sender: "ipc:///no/such/folder/socket", RunError),
+        (lambda receiver, sender: f"tcp://127.0.0.1:{'*' if receiver == sender else 'x'}", RunError),
     ],
-    ids=["path too long", "no such folder"],
+    ids=["path too long", "no such folder", "streams alone"],
 )
 def test_an_endpoint_that_cannot_listen_says_so_and_leaves_nothing_open(address, error):
+    before = psutil.Process().num_fds()
     with pytest.raises(error):
         ZmqEndpoint(Place(0), 2, address, Folder(), job=JOB, deadline=1.0)
+    assert psutil.Process().num_fds() == before
     gc.collect()  # an open context would warn
 
 

@@ -25,7 +25,7 @@ BACKLOG = 512
 STRANGERS = 64  # that may be connected at a time; the oldest has to go for one more
 SEND_BUFFER = 2 << 20  # bytes, of a unix socket: with the default, 208 KiB, the ends wake each other more often
 WAKE_AT = 1 << 18  # bytes that make it worth waking up a receiver who needs as many
-_UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN)
+_UNDER_WAY = (errno.EALREADY, errno.EAGAIN)
 _NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 
 
@@ -81,6 +81,8 @@ class Outflow:
     def _connect(self) -> bool:
         """Whether the connection is there. It may take its time: strangers can fill the queue at a port."""
         error = self.socket.connect_ex(self._where)
+        if error == errno.EINPROGRESS:
+            error = self.socket.connect_ex(self._where)  # on loopback it is there at once, but said to be under way
         if error in _UNDER_WAY:
             return False
         if error not in (0, errno.EISCONN):
