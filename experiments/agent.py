@@ -28,7 +28,7 @@ from typing import Any, Protocol
 
 from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
-from common.transport.zmq import ipc_address
+from common.transport.address import ipc_address
 from experiments.config import MOST_PROCESSES
 from experiments.launch import LOST, Launcher, RankProcess, forked, under_mpirun
 

@@ -85,7 +85,7 @@ def plan(options: RunOptions) -> Plan:
     if options.hosts > options.workers:
         raise ConfigError(f"--hosts {options.hosts} for {options.workers} workers: each needs one at least")
     if transport == "tcp" or options.hosts > 1:
-        from common.transport.zmq import tcp_address
+        from common.transport.address import tcp_address
 
         tcp_address(options.interface)
     for name, value in options.strategy_options.items():

@@ -1,6 +1,7 @@
 """ZeroMQ's own side of the contract: strangers are dropped, liars are named, nothing waits for ever or stays behind."""
 
 import contextlib
+import json
 import socket
 import threading
 import tracemalloc
@@ -33,7 +34,8 @@ def listening(transport, ranks=2, **more):
     """Rank 0's endpoint, and where it listens to each of the others, whom nobody plays."""
     with private_folder() as folder, contextlib.closing(endpoint(transport, folder, 0, ranks, **more)) as end:
         store = file_store(folder, ranks)
-        yield end, {peer: Rendezvous(store, Place(peer), 10.0).lookup(0, lambda: None) for peer in range(1, ranks)}
+        found = {peer: Rendezvous(store, Place(peer), 10.0).lookup(0, lambda: None) for peer in range(1, ranks)}
+        yield end, {peer: json.loads(each)[0] for peer, each in found.items()}
 
 
 @contextlib.contextmanager

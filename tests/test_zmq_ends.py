@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import json
 import socket
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
 
 from common.context import Place
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
+from common.transport.address import IPC_PATH_BYTES, ipc_address, tcp_address
+from common.transport.pair import RECEIVE_AHEAD
 from common.transport.wire import SEGMENT
-from common.transport.zmq import IPC_PATH_BYTES, RECEIVE_AHEAD, ZmqEndpoint, ipc_address, tcp_address
+from common.transport.zmq import ZmqEndpoint
 
 every_transport = pytest.mark.parametrize("transport", ZMQ)
 
@@ -64,17 +67,17 @@ def test_for_ipc_nothing_listens_on_tcp():
         assert listeners() == before
 
 
-def test_for_tcp_each_rank_listens_to_each_other_on_loopback_only():
+def test_for_tcp_each_rank_listens_to_each_other_and_for_streams_on_loopback_only():
     before = listeners()
     with endpoints("tcp", 3):
         new = listeners() - before
-    assert len(new) == 6
+    assert len(new) == 6 + 3
     assert {each.ip for each in new} == {"127.0.0.1"}
 
 
-def test_for_ipc_each_rank_has_a_socket_for_each_other_in_the_private_folder():
+def test_for_ipc_each_rank_has_a_socket_for_each_other_and_for_streams_in_the_private_folder():
     with private_folder() as folder, contextlib.closing(endpoint("ipc", folder, 1, 3)):
-        assert {path.name for path in folder.iterdir() if path.is_socket()} == {"1-0", "1-2"}
+        assert {path.name for path in folder.iterdir() if path.is_socket()} == {"1-0", "1-1", "1-2"}
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
@@ -89,12 +92,15 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
     [
         (ipc_address(Path("/" + "x" * 200)), ConfigError),
         (lambda receiver, sender: "ipc:///no/such/folder/socket", RunError),
+        (lambda receiver, sender: f"tcp://127.0.0.1:{'*' if receiver == sender else 'x'}", RunError),
     ],
-    ids=["path too long", "no such folder"],
+    ids=["path too long", "no such folder", "streams alone"],
 )
 def test_an_endpoint_that_cannot_listen_says_so_and_leaves_nothing_open(address, error):
+    before = psutil.Process().num_fds()
     with pytest.raises(error):
         ZmqEndpoint(Place(0), 2, address, Folder(), job=JOB, deadline=1.0)
+    assert psutil.Process().num_fds() == before
     gc.collect()  # an open context would warn
 
 
@@ -215,7 +221,7 @@ def test_closed_ipc_leaves_nobody_listening_and_its_folder_can_be_removed():
     with private_folder() as folder:
         ends = [endpoint("ipc", folder, rank, 3) for rank in range(3)]
         ends[0].send(1, ZEROS)
-        assert len([path for path in folder.iterdir() if path.is_socket()]) == 6
+        assert len([path for path in folder.iterdir() if path.is_socket()]) == 9
         for end in ends:
             end.close()
         for path in folder.glob("?-?"):
@@ -227,8 +233,12 @@ def test_closed_ipc_leaves_nobody_listening_and_its_folder_can_be_removed():
 def test_closed_tcp_leaves_no_port_open():
     meeting = Folder()
     end = ZmqEndpoint(Place(0), 2, tcp_address(), meeting, job=JOB, deadline=1.0)
-    host, _, port = meeting.addresses[1].removeprefix("tcp://").rpartition(":")
-    socket.create_connection((host, int(port)), timeout=10).close()
+    address, door = json.loads(meeting.addresses[1])
+    for each in (address, door.partition(" ")[2]):
+        host, _, port = each.removeprefix("tcp://").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=10).close()
     end.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=10)
+    for each in (address, door.partition(" ")[2]):
+        host, _, port = each.removeprefix("tcp://").rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=10)

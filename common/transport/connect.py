@@ -8,11 +8,12 @@ from pathlib import Path
 
 from common.context import Place
 from common.rendezvous import Rendezvous, file_store
+from common.transport.address import ipc_address, tcp_address
 from common.transport.base import Endpoint
 from common.transport.process import ProcessEndpoint
 from common.transport.routed import Routed
 from common.transport.shm import ShmEndpoint
-from common.transport.zmq import ZmqEndpoint, ipc_address, tcp_address
+from common.transport.zmq import ZmqEndpoint
 
 
 def connect(
@@ -61,11 +62,5 @@ class _Wanted:
         place, ranks = self.place, self.ranks
         if transport == "shm":
             return ShmEndpoint(place, ranks, rendezvous, deadline=self.deadline, watch=self.watch)
-        streams: Path | str
-        if transport == "tcp":
-            address, streams = tcp_address(self.interface), self.interface
-        else:
-            address, streams = ipc_address(self.home), self.home / f"{place.rank}-stream"
-        return ZmqEndpoint(
-            place, ranks, address, streams, rendezvous, job=self.job, deadline=self.deadline, watch=self.watch
-        )
+        address = tcp_address(self.interface) if transport == "tcp" else ipc_address(self.home)
+        return ZmqEndpoint(place, ranks, address, rendezvous, job=self.job, deadline=self.deadline, watch=self.watch)

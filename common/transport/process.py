@@ -7,10 +7,16 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from common.context import Array, Place
-from common.errors import DeadlineExceeded, ProtocolError, step_name
+from common.errors import DeadlineExceeded, PeerFailed, ProtocolError, step_name
 from common.transport.base import Endpoint
 
 SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
+VERDICT = 1.0  # seconds that whoever watches the ranks is given to say which one failed first, and of what
+
+
+def either(ranks: tuple[int, ...]) -> str:
+    """`rank 1 or rank 2`."""
+    return " or ".join(f"rank {rank}" for rank in ranks)
 
 
 class ProcessEndpoint(Endpoint):
@@ -39,3 +45,16 @@ class ProcessEndpoint(Endpoint):
     def unexpected(self, from_: int, got: object, wanted: str) -> ProtocolError:
         """The error that says what was wanted from `from_`, and what came."""
         return ProtocolError(f"expected {wanted} from rank {from_}, got {got}", **self.place.fields())
+
+    def lost(self, rank: int, error: OSError) -> PeerFailed:
+        """The error that says that `rank` is gone. Blocks for a moment, in which `watch` may raise a better one.
+
+        A rank that fails closes its sockets before it can say why: without that moment its peers would be quicker to
+        complain, and be taken for the culprits.
+        """
+        end = time.monotonic() + min(VERDICT, self.deadline)
+        self.watch()
+        while time.monotonic() < end:
+            self.sleep(SLICE / 10)
+            self.watch()
+        return PeerFailed(f"lost rank {rank}: {error.strerror or error}", **self.place.fields())

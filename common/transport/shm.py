@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from common.context import Array, Place
-from common.errors import ConfigError, PeerFailed, RunError
+from common.errors import ConfigError, RunError
 from common.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.arena import Arena, Bytes, address, reason_against
@@ -189,9 +189,7 @@ class ShmEndpoint(ProcessEndpoint):
         try:
             yield
         except OSError as error:
-            self.watch()  # knows better, if the job is over
-            cause = f"rank {rank} cannot be reached in shared memory: {error.strerror or error}"
-            raise PeerFailed(cause, **self.place.fields()) from None
+            raise self.lost(rank, error) from None
 
     def settle(self) -> None:
         for peer, out in self._out.items():

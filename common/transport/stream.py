@@ -4,61 +4,70 @@ libzmq cannot receive in place: each large message is a fresh allocation and one
 flows through a stream of its own, from the lender's memory into the receiver's, and ZeroMQ carries the header that
 announces it. One stream for each ordered pair of ranks, opened by the sender when it is first needed.
 
-A stream moves while its owner is in a call of the endpoint, as long as there is something to wait for: nothing is
-copied, so nothing can be left to a thread while the owner computes.
+The first that a sender says is a *hello*: the receiver's token, which only the job's ranks know, and its rank. Until
+then whoever connects is a stranger, of whom nothing else is read. Nothing here waits.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import os
 import secrets
-import select
 import socket
 from collections import deque
-from pathlib import Path
+from collections.abc import Iterable
 
 TOKEN_BYTES = 16
 HELLO_BYTES = TOKEN_BYTES + 2  # token, then the sender's rank
 BACKLOG = 512
+STRANGERS = 64  # that may be connected at a time; the oldest has to go for one more
 SEND_BUFFER = 2 << 20  # bytes, of a unix socket: with the default, 208 KiB, the ends wake each other more often
-WAKE_AT = 1 << 18  # bytes that make it worth waking up a receiver who needs as many
+WAKE_AT = 1 << 20  # bytes that make it worth waking up a receiver who needs as many
+_UNDER_WAY = (errno.EALREADY, errno.EAGAIN)
+_NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
+
+
+def _socket(address: str) -> tuple[socket.socket, str | tuple[str, int]]:
+    """A socket that never waits, and where it is to be bound or connected."""
+    kind, _, place = address.partition("://")
+    where: str | tuple[str, int] = place
+    family = socket.AF_UNIX
+    if kind == "tcp":
+        host, _, port = place.rpartition(":")
+        host = host.strip("[]")
+        where = host, 0 if port == "*" else int(port)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    each = socket.socket(family, socket.SOCK_STREAM)
+    each.setblocking(False)
+    return each, where
 
 
 class Outflow:
     """The sender's end: what has been offered, and the socket that takes it piece by piece."""
 
-    def __init__(self, address: str, rank: int) -> None:
-        """Connect to `address`, as `Listener.address` gave it, as `rank`. Raises OSError."""
-        place, token = address.rsplit(" ", 1)
-        if place.startswith("/"):
-            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, door: str, rank: int) -> None:
+        """A stream to `door`, as the receiver's `Listener.door` says, from `rank`. Raises OSError."""
+        token, _, address = door.partition(" ")
+        self.socket, self._where = _socket(address)
+        if self.socket.family == socket.AF_UNIX:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            target: str | tuple[str, int] = place
         else:
-            host, port = place.rsplit(":", 1)
-            self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            target = host, int(port)
-        try:
-            self.socket.connect(target)
-            self.socket.sendall(bytes.fromhex(token) + rank.to_bytes(2, "little"))
-        except BaseException:
-            self.socket.close()
-            raise
-        self.socket.setblocking(False)
-        self.queue: deque[memoryview] = deque()
+        self.queue = deque([memoryview(bytes.fromhex(token) + rank.to_bytes(2, "little"))])
+        self._connected = False
 
     def offer(self, data: memoryview) -> None:
         """Send `data`, flat bytes, after all that was offered before; what does not fit waits for `pump`."""
         self.queue.append(data)
-        if len(self.queue) == 1:
-            self.pump()
+        self.pump()
 
     def pump(self) -> None:
         """Send what can be sent without waiting. Raises OSError if the peer is gone."""
         queue = self.queue
+        if not self._connected and not self._connect():
+            return
         while queue:
             try:
                 sent = self.socket.send(queue[0])
@@ -69,12 +78,26 @@ class Outflow:
             else:
                 queue.popleft()
 
+    def _connect(self) -> bool:
+        """Whether the connection is there. It may take its time: strangers can fill the queue at a port."""
+        error = self.socket.connect_ex(self._where)
+        if error == errno.EINPROGRESS:
+            error = self.socket.connect_ex(self._where)  # on loopback it is there at once, but said to be under way
+        if error in _UNDER_WAY:
+            return False
+        if error not in (0, errno.EISCONN):
+            raise OSError(error, os.strerror(error))
+        self._connected = True
+        return True
+
     def close(self) -> None:
+        """Let go; what was offered and not sent is lost."""
+        self.queue.clear()
         self.socket.close()
 
 
 class Inflow:
-    """The receiver's end."""
+    """The receiver's end of a connection that has said its hello."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
@@ -97,74 +120,88 @@ class Inflow:
             self._wake_at = low
 
     def close(self) -> None:
+        """Let go; the sender learns it when it sends more."""
         self.socket.close()
 
 
 class Listener:
-    """Where a rank's peers connect their streams. `address` is for them alone: it holds the token that lets them in."""
+    """Where the streams of `senders` come in, one each. `door` is for them alone: its token is what lets them in."""
 
-    def __init__(self, where: Path | str) -> None:
-        """Listen at a path in a private folder, or at a free port of a loopback interface. Raises OSError."""
-        token = secrets.token_bytes(TOKEN_BYTES)
-        if isinstance(where, Path):
-            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            bound: str | tuple[str, int] = str(where)
-        else:
-            self.socket = socket.socket(socket.AF_INET6 if ":" in where else socket.AF_INET, socket.SOCK_STREAM)
-            bound = where, 0
+    def __init__(self, address: str, senders: Iterable[int]) -> None:
+        """Listen at `address` (address.py). Raises OSError."""
+        self.socket, where = _socket(address)
         try:
-            self.socket.bind(bound)
+            self.socket.bind(where)
             self.socket.listen(BACKLOG)
         except BaseException:
             self.socket.close()
             raise
-        self.socket.setblocking(False)
-        name = str(where) if isinstance(where, Path) else "{}:{}".format(*self.socket.getsockname()[:2])
-        self.address = f"{name} {token.hex()}"
-        self._token = token
-        self._strangers: dict[socket.socket, bytes] = {}  # connected, and what they have said so far
+        self._path = where if isinstance(where, str) else None
+        if self._path is None:
+            address = f"{address.rpartition(':')[0]}:{self.socket.getsockname()[1]}"
+        self._token = secrets.token_bytes(TOKEN_BYTES)
+        self.door = f"{self._token.hex()} {address}"
+        self._expected = set(senders)
+        self._strangers: dict[socket.socket, bytes] = {}  # connected, and what they have said so far; oldest first
 
-    def accept(self, seconds: float) -> dict[int, Inflow]:
-        """The streams of the ranks that have connected since; waits up to `seconds` for something to happen."""
-        poll = select.poll()
-        for each in (self.socket, *self._strangers):
-            poll.register(each, select.POLLIN)
-        if self.socket.fileno() in dict(poll.poll(1000 * seconds)):
-            with contextlib.suppress(OSError):  # it has hung up again
-                connection, _ = self.socket.accept()
-                connection.setblocking(False)
-                self._strangers[connection] = b""
-        flows = {}
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """Those that `admit` reads: worth a call when one of them can be read."""
+        return [self.socket, *self._strangers]
+
+    def admit(self) -> dict[int, Inflow]:
+        """The streams that have come in since, by sender. OSError if no more files can be opened."""
+        admitted: dict[int, Inflow] = {}
         for connection in list(self._strangers):
-            hello = self._listen(connection)
-            if hello is not None and len(hello) == HELLO_BYTES:
-                del self._strangers[connection]
-                if hmac.compare_digest(hello[:TOKEN_BYTES], self._token):
-                    flows[int.from_bytes(hello[TOKEN_BYTES:], "little")] = Inflow(connection)
-                else:
-                    connection.close()
-        return flows
+            self._hear(connection, admitted)
+        for _ in range(STRANGERS):  # at a time: a flood of them must not keep us here
+            try:
+                connection, _ = self.socket.accept()
+            except OSError as error:
+                if error.errno in _NO_MORE_FILES:
+                    raise
+                break  # nobody is there, or not any longer
+            connection.setblocking(False)
+            if len(self._strangers) == STRANGERS:
+                self._turn_away(next(iter(self._strangers)))
+            self._strangers[connection] = b""
+            self._hear(connection, admitted)
+        return admitted
 
-    def _listen(self, connection: socket.socket) -> bytes | None:
-        """What a stranger has said so far; None if it said nothing new, or is gone."""
+    def _hear(self, connection: socket.socket, admitted: dict[int, Inflow]) -> None:
+        """Read more of a stranger's hello; once it is whole, let it in or turn it away."""
         said = self._strangers[connection]
         try:
             more = connection.recv(HELLO_BYTES - len(said))
         except BlockingIOError:
-            return None
+            return
         except OSError:
             more = b""
         if not more:
-            del self._strangers[connection]
-            connection.close()
-            return None
-        self._strangers[connection] = said + more
-        return said + more
+            self._turn_away(connection)
+            return
+        said = self._strangers[connection] = said + more
+        if len(said) < HELLO_BYTES:
+            return
+        rank = int.from_bytes(said[TOKEN_BYTES:], "little")
+        if not hmac.compare_digest(said[:TOKEN_BYTES], self._token) or rank not in self._expected:
+            self._turn_away(connection)
+            return
+        del self._strangers[connection]
+        self._expected.remove(rank)
+        admitted[rank] = Inflow(connection)
+
+    def _turn_away(self, stranger: socket.socket) -> None:
+        del self._strangers[stranger]
+        stranger.close()
 
     def close(self) -> None:
+        """Let go of the strangers and the socket, and remove its file."""
         for connection in self._strangers:
             connection.close()
+        self._strangers.clear()
         self.socket.close()
-        if self.socket.family == socket.AF_UNIX:
+        if self._path is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self.address.rsplit(" ", 1)[0])
+                os.unlink(self._path)
+            self._path = None

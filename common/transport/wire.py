@@ -6,7 +6,7 @@ payload, in order. The header repeats what the whole message is, so that every s
     offset  bytes  field
     0       4      magic   b"sync"
     4       1      version
-    5       1      dtype   code in DTYPES; plus STREAMED if the payload comes by another way (stream.py), in one piece
+    5       1      dtype   code in DTYPES; plus STREAMED if the payload comes by another way (streams.py), in one piece
     6       2      sender  rank
     8       8      job     random id of the job: a message of another job is not ours
     16      8      seq     number of this segment between this pair of ranks, from 0: a gap is a loss
@@ -95,7 +95,8 @@ def decode(raw: bytes) -> Header:
         raise WireError(f"wire version {version} instead of {VERSION}: all ranks must run the same syncbench")
     if _CRC.unpack_from(raw, _BODY.size)[0] != zlib.crc32(raw[: _BODY.size]):
         raise WireError("checksum of the header does not match")
-    header = Header._make((fields[0] & ~STREAMED, *fields[1:], bool(fields[0] & STREAMED)))
+    dtype, *others = fields
+    header = Header._make((dtype & ~STREAMED, *others, bool(dtype & STREAMED)))
     if header.dtype >= len(DTYPES):
         raise WireError(f"unknown dtype code {header.dtype}")
     if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from common.stages import STAGES
-from experiments.config import RunOptions, plan
+from experiments.config import RunOptions, plan, transport_named
 from experiments.registry import create
 from experiments.results import load_run
 from system.leftovers import Box, parse
@@ -120,7 +120,7 @@ def test_a_run_prints_its_summary_and_leaves_a_complete_folder(run, strategy, wo
     assert all([row["step"] for row in found.rows[role, rank]] == list(range(STEPS)) for role, rank in roles)
     params = np.load(found.path / "params.npy", allow_pickle=False)
     assert hashlib.sha256(params.tobytes()).hexdigest() == summary["params_sha256"][0]
-    assert found.env["transport"] == "ipc"
+    assert found.env["transport"] == summary["transport"] == transport_named("auto")
 
 
 def test_the_configuration_that_a_run_leaves_repeats_it(run):
