@@ -38,9 +38,10 @@ class Raises(Star):
     ("words", "rank", "role"),
     [
         (("--strategy", "ring", "--workers", 4), 2, "worker"),
+        (("--strategy", "ring", "--workers", 4, "--transport", "ipc", "--hidden", 2048), 2, "worker"),
         (("--strategy", "ps-bsp", "--workers", 2, "--servers", 2, "--transport", "tcp"), 3, "server"),
     ],
-    ids=["worker", "server"],
+    ids=["worker", "worker amid streams", "server"],
 )
 def test_a_killed_rank_is_named_and_ends_the_run_promptly(box, words, rank, role):
     box.start("run", *words, *ENDLESS, "--json")
