@@ -37,6 +37,7 @@ from common.transport.process import SLICE, ProcessEndpoint, either
 from common.transport.streams import Streams
 
 STREAM_FROM = 1 << 16  # bytes that are worth a stream: less is faster copied
+ALIGNED = 64  # bytes: a whole number of elements of any dtype
 SCRATCH = 1 << 20  # bytes: what is received at a time where it is added: fits the cache, and saves wake-ups
 
 
@@ -168,8 +169,10 @@ class ZmqEndpoint(ProcessEndpoint):
             self._fill(from_, whole, end)
             yield 0, None
         else:
-            for start in range(0, header.length, SCRATCH):
-                part = self._scratch[: min(SCRATCH, header.length - start)]
+            parts = -(-header.length // SCRATCH)  # of equal size: a short last one would be a wake-up for little
+            step = -(-header.length // (parts * ALIGNED)) * ALIGNED
+            for start in range(0, header.length, step):
+                part = self._scratch[: min(step, header.length - start)]
                 self._fill(from_, part, end)
                 yield start // expected.itemsize, part.view(expected.dtype)
 
