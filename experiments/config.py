@@ -84,6 +84,8 @@ def plan(options: RunOptions) -> Plan:
         raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
     if options.hosts > options.workers:
         raise ConfigError(f"--hosts {options.hosts} for {options.workers} workers: each needs one at least")
+    if options.hosts > 1 and transport == "ipc":
+        raise ConfigError("--hosts needs --transport shm, to have tcp between hosts, or tcp for all")
     if transport == "tcp" or options.hosts > 1:
         from common.transport.address import tcp_address
 

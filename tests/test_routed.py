@@ -7,7 +7,7 @@ from transports import JOB, in_threads, private_folder
 from allreduce.hierarchical import Hierarchical
 from allreduce.ring import Ring
 from common.context import Context, Place
-from common.errors import DeadlineExceeded
+from common.errors import DeadlineExceeded, RunError
 from common.strategy import Bucket
 from common.transport.connect import connect
 from common.transport.meter import Metered
@@ -86,6 +86,34 @@ def test_a_strategy_sums_over_near_and_far(strategy):
 
     for grad in on_hosts(program):
         assert np.array_equal(grad, np.arange(100_001) + np.float32(1.5))
+
+
+def test_what_is_large_flows_on_between_hosts_while_somebody_waits_inside_one():
+    """More than socket buffers hold: 2 waits for 1, whose loan to it must move while 1 waits for 0 in shared memory."""
+    size = 20 << 20
+
+    def program(ctx):
+        x = ctx.alloc(4 * size // 4, np.float32)
+        x[:] = ctx.rank
+        Ring().all_reduce(ctx, x)
+        ctx.settle()
+        return x[0], x[-1]
+
+    assert on_hosts(program, deadline=30.0) == [(6, 6)] * 4
+
+
+def test_who_gives_up_waits_for_nobody_near_or_far():
+    def program(ctx):
+        if ctx.rank:
+            return None
+        ctx.abandon()
+        with pytest.raises(RunError, match="given up") as near:
+            ctx.recv_into(1, ZEROS.copy())
+        with pytest.raises(RunError, match="given up") as far:
+            ctx.recv_into(2, ZEROS.copy())
+        return type(near.value), type(far.value)
+
+    assert on_hosts(program, deadline=60.0)[0] == (RunError, RunError)
 
 
 def test_between_hosts_only_leaders_speak_in_a_hierarchy():

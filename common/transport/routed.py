@@ -1,4 +1,4 @@
-"""Two transports in one: shared memory to the ranks of this host, tcp to all others, chosen for each pair."""
+"""Two transports in one: shared memory to the ranks of this host, tcp to all others, chosen for each pair of ranks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from numpy.typing import DTypeLike
 from common.context import Array
 from common.transport.base import Endpoint, Message
 from common.transport.process import ProcessEndpoint
+from common.transport.shm import ShmEndpoint
+from common.transport.zmq import ZmqEndpoint
 
 NAP = 1e-4  # seconds between two looks at both transports: nothing wakes a rank that waits for either
 
 
 class Routed(Endpoint):
-    """`near` carries what is for or from the ranks in `close_by`, `far` the rest."""
+    """`near` carries what is for or from the ranks in `close_by`, `far` the rest.
 
-    def __init__(self, near: ProcessEndpoint, far: ProcessEndpoint, close_by: Set[int]) -> None:
+    What `far` has been lent moves only while somebody calls it, so `near` does that when it waits.
+    """
+
+    def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, close_by: Set[int]) -> None:
         super().__init__(near.place, near.deadline)
         self.near, self.far, self.close_by = near, far, close_by
         self._far_first = False
+        near.beside = far.pump
 
     def _to(self, rank: int) -> ProcessEndpoint:
         return self.near if rank in self.close_by else self.far
@@ -65,9 +71,13 @@ class Routed(Endpoint):
             time.sleep(NAP)
             self.near.check(end, " or ".join(f"rank {rank}" for rank in from_), from_)
 
+    def abandon(self) -> None:
+        self.near.abandon()
+        self.far.abandon()
+
     def close(self, *, linger: float = 0.0) -> None:
+        self.far.close(linger=linger)  # first: what it still has to send may be what peers wait for before they read
         self.near.close(linger=linger)
-        self.far.close(linger=linger)
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         return self.near.alloc(shape, dtype)

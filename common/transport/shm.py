@@ -33,6 +33,7 @@ from common.transport.process import SLICE, ProcessEndpoint
 from common.transport.stage import Stage
 
 LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
+NAP = 5e-4  # seconds of sleep while there is something to send on beside
 BLOCK = 1 << 17  # bytes: what is added up from several peers at a time, so that the sum stays in the cache
 
 
@@ -91,6 +92,7 @@ class ShmEndpoint(ProcessEndpoint):
         if reason := reason_against():
             raise ConfigError(f"transport shm cannot be used here: {reason}; use ipc")
         self.rendezvous = rendezvous
+        self.beside: Callable[[], bool] = lambda: False  # sends on what another endpoint of this rank still has to
         self._arenas: list[Arena] = []  # of `alloc`: what lies in them is lent in place
         self._number = itertools.count(1)
         with self._memory_short():
@@ -313,7 +315,8 @@ class ShmEndpoint(ProcessEndpoint):
             os.sched_yield()
         end = time.monotonic() + self.deadline
         while not ready():
-            if not self._doze(ready, what, SLICE):
+            nap = NAP if self.beside() else SLICE
+            if not self._doze(ready, what, nap):
                 self.check(end, whom, peers)
 
     def _doze(self, ready: Callable[[], bool], what: int, seconds: float) -> bool:

@@ -219,8 +219,12 @@ class ZmqEndpoint(ProcessEndpoint):
         self._poll([socket])
         return socket.recv(zmq.NOBLOCK)
 
+    def pump(self) -> bool:
+        """Send on what was lent, as far as that goes without waiting; whether something is left."""
+        return self._streams.pump()
+
     def has(self, from_: int) -> bool:
-        self._streams.pump()
+        self.pump()
         return bool(self._channel(from_).socket.poll(0))
 
     def _channel(self, peer: int) -> Incoming:
