@@ -63,8 +63,9 @@ class RankState:
 
     def strand(self) -> Strand:
         """The one that runs now."""
+        first = self.strands[0]
         if len(self.strands) == 1:
-            return self.strands[0]
+            return first
         running = greenlet.getcurrent()
         return next(strand for strand in self.strands if strand.run is running)
 
@@ -120,7 +121,8 @@ class Hub:
                     if whom.ticket == what and whom.rank.alive:
                         whom.run.switch()
                 elif type(what) is Packet:
-                    self._arrive(whom, what)
+                    if (strand := self._arrive(whom, what)) is not None:
+                        strand.run.switch()
                 else:
                     what(whom)  # type: ignore[operator]
             else:
@@ -179,13 +181,11 @@ class Hub:
             if not 0 <= peer < len(self.ranks) or peer == rank:
                 raise ValueError(f"rank {peer} is no peer of rank {rank}, of {len(self.ranks)} ranks")
 
-    def post(self, packet: Packet) -> None:
-        """Put a message on the network; returns at once."""
+    def post(self, sender: RankState, packet: Packet) -> None:
+        """Put a message of `sender` on the network; returns at once."""
         pipe, net = packet.pipe, self.network
-        sender = self.ranks[pipe.src]
         start = max(self.now, sender.egress)
-        service = net.overhead + packet.data.nbytes / net.bandwidth
-        sender.egress = start + service
+        sender.egress = start + net.overhead + packet.data.nbytes / net.bandwidth
         packet.seq = pipe.sent
         pipe.sent += 1
         arrival = start + net.latency
@@ -196,9 +196,11 @@ class Hub:
             if any(holds(fault, src, dst, start) for fault in self.drops):
                 return
             arrival += sum(fault.seconds for fault in self.delays if holds(fault, src, dst, start))
-        pipe.due = max(arrival, pipe.due)
-        self.at(pipe.due, pipe.dst, packet)
-        packet.number = self.count
+        if arrival < pipe.due:
+            arrival = pipe.due
+        pipe.due = arrival
+        packet.number = self.count = self.count + 1
+        heapq.heappush(self.events, (arrival, self.count, pipe.dst, packet))
 
     def wait(self, rank: RankState, peers: tuple[int, ...]) -> None:
         """Block the running strand of `rank` until a packet from one of `peers` is delivered."""
@@ -207,6 +209,17 @@ class Hub:
         strand.since = self.now
         if not strand.timer:
             self._set_timer(strand)
+        self._pass_on(strand)
+
+    def _pass_on(self, waiting: Strand) -> None:
+        """Return when `waiting` goes on. Runs what comes next from here if that is easy: half the switches."""
+        events = self.events
+        while events and type(events[0][3]) is Packet and not (self.timers and self._timer_is_next()):
+            self.now, _, rank, packet = heapq.heappop(events)
+            if (strand := self._arrive(rank, packet)) is not None:  # type: ignore[arg-type]
+                if strand is not waiting:
+                    strand.run.switch()
+                return
         self.main.switch()
 
     def pause(self, rank: RankState, seconds: float) -> None:
@@ -219,23 +232,25 @@ class Hub:
 
     # Events: they run in the hub.
 
-    def _arrive(self, rank: RankState, packet: Packet) -> None:
+    def _arrive(self, rank: RankState, packet: Packet) -> Strand | None:
+        """A packet begins to arrive, or has arrived; returns the strand that goes on with it, if one waits for it."""
         if not rank.alive:
-            return
+            return None
         if packet.delivery < 0:  # it begins to arrive
             service = self.network.overhead + packet.data.nbytes / self.network.bandwidth
             rank.ingress = packet.delivery = max(self.now, rank.ingress) + service
             if packet.delivery > self.now:
                 heapq.heappush(self.events, (packet.delivery, packet.number, rank, packet))
-                return
-        packet.pipe.box.append(packet)
-        src = packet.pipe.src
+                return None
+        pipe = packet.pipe
+        pipe.box.append(packet)
+        src = pipe.src
         for strand in rank.strands:
             if src in strand.waits_for:
                 strand.waits_for = ()
                 strand.ticket += 1
-                strand.run.switch()
-                return
+                return strand
+        return None
 
     def begin(self, rank: RankState, life: Callable[[], None]) -> Strand:
         """Let a rank run `life`, beside what else it runs, from now on."""
@@ -267,7 +282,7 @@ class Hub:
         for other in self.ranks:
             if other.alive:
                 pipe = self.pipe(place.rank, other.place.rank)
-                self.post(Packet(pipe, 0, place.step, place.bucket, EMPTY, None, error))
+                self.post(dead, Packet(pipe, 0, place.step, place.bucket, EMPTY, None, error))
 
 
 def run(hub: Hub) -> None:
