@@ -64,7 +64,8 @@ class RunError(SyncbenchError):
 
 
 class PeerFailed(RunError):
-    """A rank died or failed; the fields name that rank, the culprit, not the one that noticed."""
+    """A rank died or failed, the culprit, which the fields name. Only where a rank found out by itself that another is
+    gone, and nobody knows more, do they name the one that noticed, and the cause names the culprit."""
 
 
 class DeadlineExceeded(RunError):

@@ -5,14 +5,15 @@ Built on `torch.distributed`'s Store: a FileStore in the job's private folder on
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.context import Place
-from common.errors import DeadlineExceeded
+from common.errors import DeadlineExceeded, RunError
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -39,16 +40,30 @@ class Rendezvous:
 
     def publish(self, addresses: dict[int, str]) -> None:
         """Say at which address this rank listens to each peer."""
-        self.store.set(f"{self.name}-{self.place.rank}", json.dumps(addresses))
+        with self._translated():
+            self.store.set(f"{self.name}-{self.place.rank}", json.dumps(addresses))
 
     def lookup(self, peer: int, watch: Callable[[], None]) -> str:
         """The address at which `peer` listens to this rank. Blocks; raises DeadlineExceeded, or what `watch` raises."""
         key = f"{self.name}-{peer}"
         end = time.monotonic() + self.deadline
-        while not self.store.check([key]):
+        while not self._there(key):
             watch()
             if time.monotonic() > end:
                 cause = f"waited {self.deadline:g} s for rank {peer} to start"
                 raise DeadlineExceeded(cause, peers=[peer], **self.place.fields())
             time.sleep(POLL)
-        return str(json.loads(self.store.get(key))[str(self.place.rank)])
+        with self._translated():
+            return str(json.loads(self.store.get(key))[str(self.place.rank)])
+
+    def _there(self, key: str) -> bool:
+        with self._translated():
+            return bool(self.store.check([key]))
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What the store says goes wrong, too many open files for example, in our words."""
+        try:
+            yield
+        except RuntimeError as error:  # torch's DistError is one
+            raise RunError(f"the ranks cannot meet: {error}", **self.place.fields()) from None

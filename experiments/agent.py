@@ -317,7 +317,7 @@ def signals_deferred() -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Let this process and its ranks open as many files as they may: a rank needs about five for each peer."""
+    """Let this process and its ranks open as many files as they may: a rank needs about seven for each peer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

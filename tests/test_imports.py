@@ -19,7 +19,7 @@ LAYERS = {
 
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
-    "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends"],
+    "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends", "tests.test_routed"],
     "matplotlib": ["experiments.plots", "experiments.bench_plots"],
     "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zmq
 from transports import JOB, in_threads, private_folder
 
 from allreduce.hierarchical import Hierarchical
@@ -64,6 +65,23 @@ def test_any_of_several_takes_all_of_everybody_near_and_far():
         return seen
 
     assert on_hosts(program)[0] == {rank: list(range(count)) for rank in (1, 2, 3)}
+
+
+def test_a_stranger_at_the_door_does_not_make_it_deaf_to_its_own_host():
+    def program(ctx):
+        if ctx.rank == 1:
+            ctx.send(0, ZEROS + 5)
+        if ctx.rank == 0:
+            far = ctx.endpoint.inner.far
+            with zmq.Context() as context, context.socket(zmq.PUSH) as stranger:
+                stranger.connect(far._in[2].address)
+                stranger.send(b"junk")
+                while not far._in[2].socket.poll(100):
+                    pass
+                ctx.recv_any((1, 2), out := ZEROS.copy())
+            return out[0]
+
+    assert on_hosts(program, deadline=3.0)[0] == 5
 
 
 def test_any_of_several_gives_up_at_the_deadline_and_names_them_all():

@@ -53,7 +53,7 @@ def test_the_address_of_an_array_is_that_of_its_first_element(writable):
 
 
 def test_memory_that_is_not_to_be_had_is_an_error_at_once():
-    with endpoints("shm", 1) as (end,), pytest.raises(RunError, match="no shared memory"):
+    with endpoints("shm", 1) as (end,), pytest.raises(RunError, match="no more shared memory"):
         end.alloc(1 << 50, np.float32)
 
 
@@ -62,7 +62,7 @@ def test_memory_that_is_not_to_be_had_is_an_error_at_once():
     [
         ("sys.platform", "darwin", "Linux"),
         ("platform.machine", lambda: "aarch64", "x86"),
-        ("Path.is_dir", lambda path: False, "/proc"),
+        ("peers_arena", lambda pid, fd: open("/nowhere"), "/proc"),
     ],
 )
 def test_a_machine_that_cannot_do_it_is_told_why(monkeypatch, name, value, why):
@@ -169,6 +169,19 @@ def test_two_messages_of_one_rank_may_be_added_at_once():
     assert on("shm", program, 2)[0] == (12, 12)
 
 
+def test_a_copy_is_kept_until_it_is_read_also_where_the_lane_moves():
+    with endpoints("shm", 2) as (sender, receiver):
+        for number in range(SLOTS):
+            sender.send(1, np.full(16, number, np.float32))
+        out = np.zeros(16, np.float32)
+        for _ in range(SLOTS - 1):
+            receiver.recv_into(0, out)
+        assert receiver.has(0)  # steps over the slot that says that the lane goes on elsewhere
+        sender.send(1, np.full(1024, -7, np.float32))
+        receiver.recv_into(0, out)
+    assert out.tolist() == [SLOTS - 1] * 16
+
+
 # --- waiting ---
 
 
@@ -219,7 +232,47 @@ def test_settling_ends_at_the_deadline_and_names_who_has_not_read():
     assert caught.value.peers == (1,)
 
 
+def test_a_deadline_is_for_all_that_a_call_waits_for():
+    """Two ranks who read one after the other, each within the deadline, together not."""
+
+    def program(ctx):
+        if ctx.rank == 0:
+            for peer in (1, 2):
+                ctx.lend(peer, ctx.alloc(8, np.float32))
+            ctx.settle()
+        else:
+            ctx.sleep(0.3 * ctx.rank)
+            ctx.recv(0, ZEROS)
+
+    with pytest.raises(DeadlineExceeded, match="rank 2 to take what was sent to it"):
+        on("shm", program, 3, deadline=0.45)
+
+
 # --- the end ---
+
+
+def test_who_has_read_a_message_needs_its_sender_no_more():
+    with endpoints("shm", 2) as ends:
+        ends[0].send(1, np.empty(0, np.float32))
+        told = ends[1]._in[0].lane
+        real = ends[1].rendezvous.lookup
+
+        def lookup(peer, watch):
+            assert told.words[told.taken] == 0, "the sender was told, and may be gone, before it was looked up"
+            return real(peer, watch)
+
+        ends[1].rendezvous.lookup = lookup
+        ends[1].recv_into(0, np.empty(0, np.float32))
+
+
+def test_an_endpoint_that_cannot_be_made_leaves_nothing_open(monkeypatch):
+    monkeypatch.setattr("common.rendezvous.Rendezvous.publish", lambda *_: (_ for _ in ()).throw(OSError(24, "files")))
+    with private_folder() as folder:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with pytest.raises(RunError, match="files"):
+                endpoint("shm", folder, 0, 2)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_closing_lingers_until_what_was_sent_is_read():

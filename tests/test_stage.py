@@ -65,3 +65,15 @@ def test_arenas_that_were_too_small_are_let_go_once_they_are_read():
 def test_no_memory_is_an_error_at_once():
     with pytest.raises(OSError, match="Cannot allocate memory"):
         Stage(Allocator()).put(np.broadcast_to(np.uint8(1), 1 << 60), 0, 0)
+
+
+def test_a_larger_arena_that_is_not_to_be_had_leaves_the_old_one_in_use():
+    allocate = Allocator()
+    stage = Stage(allocate)
+    arena, start = stage.put(data(0, 100), 0, 0)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        stage.put(np.broadcast_to(np.uint8(1), 1 << 60), 1, 0)
+    assert stage.put(data(1, 100), 1, 0)[0] is arena
+    assert arena.fd >= 0
+    assert (arena.memory[start : start + 100] == 0).all()
+    stage.close()

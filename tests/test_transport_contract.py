@@ -191,6 +191,27 @@ def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send
     assert (on(transport, program, 4)[0] == 1).all()
 
 
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size):
+    """Rank 1 goes on, and lets rank 2 go on, only once rank 0 has read what it lent."""
+
+    def program(ctx):
+        x = ctx.alloc(size, np.float32)
+        x[:] = ctx.rank
+        if ctx.rank == 0:
+            ctx.recv_add_all((1, 2), x)
+        elif ctx.rank == 1:
+            ctx.lend(0, x)
+            ctx.settle()
+            ctx.send(2, ZEROS)
+        else:
+            ctx.recv(1, ZEROS)
+            ctx.send(0, x)
+        return x[-1]
+
+    assert on(transport, program, 3)[0] == 3
+
+
 # --- any of several ---
 
 

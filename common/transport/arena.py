@@ -13,7 +13,6 @@ import platform
 import stat
 import sys
 from ctypes import addressof, c_char
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,15 +30,24 @@ def reason_against() -> str | None:
     """
     if not sys.platform.startswith("linux") or not hasattr(os, "memfd_create"):
         return "it needs Linux"
-    if platform.machine().lower() not in ("x86_64", "amd64", "i686"):
-        return f"it needs an x86 processor, this is {platform.machine()}"
-    if not Path("/proc/self/fd").is_dir():
-        return "it needs /proc"
+    if platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize < 1 << 32:
+        return f"it needs a 64-bit x86 processor, this is {platform.machine()}"
+    try:
+        arena = Arena(1)
+        try:
+            peers_arena(os.getpid(), arena.fd)
+        finally:
+            arena.close()
+    except OSError as error:
+        return f"it needs memory that can be opened in /proc ({error.strerror or error})"
     return None
 
 
 class Arena:
-    """`nbytes` zeroed bytes of this process that peers may map, its `number` in it. OSError when memory is short."""
+    """`nbytes` zeroed bytes of this process that peers may map, its `number` in it.
+
+    OSError for more than the machine has; what it has, the system hands out as it is used, and may run out then.
+    """
 
     def __init__(self, nbytes: int, number: int = 0) -> None:
         self.number = number
@@ -61,7 +69,7 @@ class Arena:
         return np.ndarray(shape, dtype, self.memory)
 
     def close(self) -> None:
-        """Let no more peers in. The memory lives for as long as anything here or there refers to it."""
+        """Let go of it. The memory lives, and costs an open file, for as long as an array anywhere refers to it."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

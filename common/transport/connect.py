@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.context import Place
+from common.errors import ConfigError
 from common.rendezvous import Rendezvous, file_store
-from common.transport.address import ipc_address, tcp_address
+from common.transport.address import Addresses, ipc_address, tcp_address
 from common.transport.base import Endpoint
 from common.transport.routed import Routed
 from common.transport.shm import ShmEndpoint
 from common.transport.zmq import ZmqEndpoint
-
-Address = Callable[[int, int], str]  # where a rank listens to a peer
 
 
 def connect(
@@ -36,16 +35,19 @@ def connect(
     """
     store = file_store(home, ranks)
 
-    def sockets(address: Address, name: str = "rank") -> ZmqEndpoint:
+    def sockets(address: Addresses, name: str = "rank") -> ZmqEndpoint:
         meeting = Rendezvous(store, place, deadline, name)
         return ZmqEndpoint(place, ranks, address, meeting, job=job, deadline=deadline, watch=watch)
 
+    many = hosts is not None and len(hosts) > 1
     if transport == "ipc":
+        if many:
+            raise ConfigError("ipc stays on one host: between hosts it takes shm, which goes with tcp, or tcp")
         return sockets(ipc_address(home))
     if transport == "tcp":
         return sockets(tcp_address(interface))
     near = ShmEndpoint(place, ranks, Rendezvous(store, place, deadline), deadline=deadline, watch=watch)
-    if hosts is None or len(hosts) == 1:
+    if hosts is None or not many:
         return near
     try:
         far = sockets(tcp_address(interface), "far")

@@ -49,6 +49,7 @@ class Incoming:
         self.sender = sender
         self.seq = 0
         self.owed = 0  # bytes announced that its stream has yet to bring
+        self.ahead: Segment | None = None  # read, to know that it is there
         self.socket = context.socket(zmq.PULL)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)

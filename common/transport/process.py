@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 
 from common.context import Array, Place
-from common.errors import DeadlineExceeded, PeerFailed, ProtocolError, step_name
+from common.errors import DeadlineExceeded, PeerFailed, ProtocolError, RunError, step_name
 from common.transport.base import Endpoint
 
 SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
@@ -17,6 +18,9 @@ VERDICT = 1.0  # seconds that whoever watches the ranks is given to say which on
 def either(ranks: tuple[int, ...]) -> str:
     """`rank 1 or rank 2`."""
     return " or ".join(f"rank {rank}" for rank in ranks)
+
+
+GONE = {errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.ECONNRESET, errno.EPIPE, errno.ECONNREFUSED}
 
 
 class ProcessEndpoint(Endpoint):
@@ -46,15 +50,19 @@ class ProcessEndpoint(Endpoint):
         """The error that says what was wanted from `from_`, and what came."""
         return ProtocolError(f"expected {wanted} from rank {from_}, got {got}", **self.place.fields())
 
-    def lost(self, rank: int, error: OSError) -> PeerFailed:
-        """The error that says that `rank` is gone. Blocks for a moment, in which `watch` may raise a better one.
+    def lost(self, rank: int, error: OSError) -> RunError:
+        """The error that says that `rank` cannot be reached: PeerFailed if that is because it is gone.
 
-        A rank that fails closes its sockets before it can say why: without that moment its peers would be quicker to
-        complain, and be taken for the culprits.
+        Then it blocks for a moment, in which `watch` may raise a better one. A rank that fails closes its sockets
+        before it can say why: without that moment its peers would be quicker to complain, and be taken for the
+        culprits.
         """
+        reason = error.strerror or error
+        if error.errno not in GONE and not isinstance(error, ConnectionError):
+            return RunError(f"cannot reach rank {rank}: {reason}", **self.place.fields())
         end = time.monotonic() + min(VERDICT, self.deadline)
         self.watch()
         while time.monotonic() < end:
             self.sleep(SLICE / 10)
             self.watch()
-        return PeerFailed(f"lost rank {rank}: {error.strerror or error}", **self.place.fields())
+        return PeerFailed(f"lost rank {rank}: {reason}", **self.place.fields())

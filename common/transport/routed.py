@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from common.context import Array
 from common.transport.base import Endpoint, Message
-from common.transport.process import ProcessEndpoint
+from common.transport.process import ProcessEndpoint, either
 from common.transport.shm import ShmEndpoint
 from common.transport.zmq import ZmqEndpoint
 
@@ -69,7 +69,7 @@ class Routed(Endpoint):
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
             time.sleep(NAP)
-            self.near.check(end, " or ".join(f"rank {rank}" for rank in from_), from_)
+            self.near.check(end, either(from_), from_)
 
     def abandon(self) -> None:
         self.near.abandon()

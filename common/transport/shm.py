@@ -29,7 +29,7 @@ from common.transport import wire
 from common.transport.arena import Arena, Bytes, address, reason_against
 from common.transport.base import Message, as_bytes, flat
 from common.transport.mailbox import ANYTHING, GROWTH, LINE, MOVED, Bell, Lane, Peer, Slot, mailbox
-from common.transport.process import SLICE, ProcessEndpoint
+from common.transport.process import SLICE, ProcessEndpoint, either
 from common.transport.stage import Stage
 
 LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
@@ -95,16 +95,19 @@ class ShmEndpoint(ProcessEndpoint):
         self.beside: Callable[[], bool] = lambda: False  # sends on what another endpoint of this rank still has to
         self._arenas: list[Arena] = []  # of `alloc`: what lies in them is lent in place
         self._number = itertools.count(1)
-        with self._memory_short():
-            self._mailbox = mailbox(peers)
-        self._bell = Bell(self._mailbox.memory)
         others = [rank for rank in range(peers) if rank != place.rank]
         self._peers: dict[int, Peer] = {}
         self._out: dict[int, _Outgoing] = {}
-        self._in = {rank: _Incoming(Lane(self._mailbox.memory, rank)) for rank in others}
         self._served = 0
         self._closed = False
-        rendezvous.publish(dict.fromkeys(others, f"{os.getpid()} {self._mailbox.fd} {self._bell.rope}"))
+        with contextlib.ExitStack() as undo, self._short_of():
+            self._mailbox = mailbox(peers)
+            undo.callback(self._mailbox.close)
+            self._bell = Bell(self._mailbox.memory)
+            undo.callback(self._bell.close)
+            self._in = {rank: _Incoming(Lane(self._mailbox.memory, rank)) for rank in others}
+            rendezvous.publish(dict.fromkeys(others, f"{os.getpid()} {self._mailbox.fd} {self._bell.rope}"))
+            undo.pop_all()
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         """Zeroed memory that peers read in place when it is lent. RunError if there is not enough."""
@@ -114,26 +117,26 @@ class ShmEndpoint(ProcessEndpoint):
         return arena.array(shape, dtype)
 
     def _arena(self, nbytes: int) -> Arena:
-        with self._memory_short():
+        with self._short_of():
             return Arena(nbytes, next(self._number))
 
     @contextlib.contextmanager
-    def _memory_short(self) -> Iterator[None]:
+    def _short_of(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise RunError(f"no shared memory: {error.strerror or error}", **self.place.fields()) from None
+            raise RunError(f"no more shared memory: {error.strerror or error}", **self.place.fields()) from None
 
     # Sending.
 
     def send(self, to: int, array: Array) -> None:
         code = wire.dtype_code(array.dtype)
         data = as_bytes(array)
-        out = self._out.get(to) or self._connect(to)
+        out = self._roomy(to)
         if not data.size:
             self._post(out, code, 0)
             return
-        with self._memory_short():
+        with self._short_of():
             arena, offset = out.stage.put(data, out.seq, out.taken)
         self._post(out, code, data.size, arena, offset)
 
@@ -143,21 +146,26 @@ class ShmEndpoint(ProcessEndpoint):
             start = address(array)
             for arena in self._arenas:
                 if arena.start <= start < arena.end:
-                    out = self._out.get(to) or self._connect(to)
+                    out = self._roomy(to)
                     self._post(out, code, array.nbytes, arena, start - arena.start)
                     out.lent = out.seq
                     return
         self.send(to, array)
 
     def _post(self, out: _Outgoing, code: int, length: int, arena: Arena | None = None, offset: int = 0) -> None:
-        """Announce a message and wake its receiver."""
-        if out.seq - out.taken >= out.lane.count - 1:
-            self._enlarge(out)
+        """Announce a message, for which there must be a slot, and wake its receiver."""
         place = self.place
         fd, number = (arena.fd, arena.number) if arena is not None else (0, 0)
         out.lane.put(out.seq, (code, place.bucket, place.step, length, fd, number, offset))
         out.seq += 1
         out.peer.wake(_from(place.rank))
+
+    def _roomy(self, to: int) -> _Outgoing:
+        """The way to `to`, with a free slot. Comes before anything that is known by the number of its slot."""
+        out = self._out.get(to) or self._connect(to)
+        if out.seq - out.taken >= out.lane.count - 1:
+            self._enlarge(out)
+        return out
 
     def _enlarge(self, out: _Outgoing) -> None:
         """Go on in a larger ring; the last free slot of this one says so."""
@@ -194,10 +202,10 @@ class ShmEndpoint(ProcessEndpoint):
             raise self.lost(rank, error) from None
 
     def settle(self) -> None:
+        end = time.monotonic() + self.deadline
         for peer, out in self._out.items():
             if out.taken < out.lent:
-                whom = f"rank {peer} to take what was sent to it"
-                self._wait(partial(_settled, out), _read_by(peer), whom, (peer,))
+                self._wait(partial(_settled, out), _read_by(peer), (peer,), " to take what was sent to it", end)
 
     # Receiving.
 
@@ -214,17 +222,23 @@ class ShmEndpoint(ProcessEndpoint):
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
         """As the contract says; each block of the sum is finished while it is in the cache."""
         elements = flat(into)
-        senders = list(from_)
-        if len(set(senders)) < len(senders) or into.nbytes <= BLOCK:
-            super().recv_add_all(senders, into)
-            return
-        messages = [self._message(sender, into) for sender in senders]
-        block = BLOCK // into.itemsize
+        end = time.monotonic() + self.deadline
+        here: dict[int, Array] = {}  # messages by sender, in order, not yet added
+        for sender in from_:
+            if here and (sender in here or not self.has(sender)):
+                self._add(elements, here)  # before it waits: somebody may wait for these to be read
+                here = {}
+            here[sender] = self._message(sender, into, end)
+        self._add(elements, here)
+
+    def _add(self, elements: Array, messages: dict[int, Array]) -> None:
+        """Add the messages and let their senders know."""
+        block = BLOCK // elements.itemsize
         for start in range(0, elements.size, block):
             target = elements[start : start + block]
-            for message in messages:
+            for message in messages.values():
                 np.add(target, message[start : start + block], target)
-        for sender in senders:
+        for sender in messages:
             self._took(sender)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
@@ -247,16 +261,15 @@ class ShmEndpoint(ProcessEndpoint):
         for peer in turn:
             self._channel(peer)
         what = _from(from_[0]) if len(from_) == 1 else ANYTHING
-        names = " or ".join(f"rank {peer}" for peer in from_)
-        self._wait(lambda: any(self.has(peer) for peer in turn), what, names, from_)
+        self._wait(lambda: any(self.has(peer) for peer in turn), what, from_)
         self._served = next(peer for peer in turn if self.has(peer))
         return self._served
 
-    def _message(self, from_: int, expected: Array) -> Array:
-        """The next message from `from_`, where it lies, if it is as `expected`. Blocks."""
+    def _message(self, from_: int, expected: Array, end: float | None = None) -> Array:
+        """The next message from `from_`, where it lies, if it is as `expected`. Blocks, until `end` (monotonic)."""
         channel = self._channel(from_)
         if not self.has(from_):
-            self._wait(lambda: self.has(from_), _from(from_), f"rank {from_}", (from_,))
+            self._wait(lambda: self.has(from_), _from(from_), (from_,), end=end)
         slot = channel.lane.get(channel.seq)
         place = self.place
         if slot[:4] != (wire.dtype_code(expected.dtype), place.bucket, place.step, expected.nbytes):
@@ -300,24 +313,27 @@ class ShmEndpoint(ProcessEndpoint):
 
     def _took(self, from_: int) -> None:
         """Let the sender know that its message has been read."""
-        channel = self._in[from_]
+        channel, peer = self._in[from_], self._peer(from_)  # before it is told: then it may be gone
         channel.seq += 1
         channel.lane.words[channel.lane.taken] = channel.seq
-        self._peer(from_).wake(_read_by(self.place.rank))
+        peer.wake(_read_by(self.place.rank))
 
     # Waiting.
 
-    def _wait(self, ready: Callable[[], bool], what: int, whom: str, peers: tuple[int, ...]) -> None:
-        """Return when `ready`. `what` is what to be woken for, `whom` and `peers` are for whom it waits."""
+    def _wait(
+        self, ready: Callable[[], bool], what: int, peers: tuple[int, ...], why: str = "", end: float | None = None
+    ) -> None:
+        """Return when `ready`; `what` is what to be woken for. Waits for `peers` until `end` (monotonic) at most."""
         for _ in range(LOOKS):
             if ready():
                 return
             os.sched_yield()
-        end = time.monotonic() + self.deadline
+        if end is None:
+            end = time.monotonic() + self.deadline
         while not ready():
             nap = NAP if self.beside() else SLICE
             if not self._doze(ready, what, nap):
-                self.check(end, whom, peers)
+                self.check(end, either(peers) + why, peers)
 
     def _doze(self, ready: Callable[[], bool], what: int, seconds: float) -> bool:
         """Sleep until woken for `what`, or for `seconds`; returns whether it is `ready`."""

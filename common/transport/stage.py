@@ -53,13 +53,13 @@ class Stage:
 
     def _grow(self, space: int, last: int) -> Arena:
         """A new arena, twice as large as the one before, which goes when message `last` has been read."""
-        before = 0
+        before = 0 if self._arena is None else self._arena.memory.size
+        larger = self._allocate(max(FIRST, 2 * before, space))
         if self._arena is not None:
-            before = self._arena.memory.size
             self._retired.append((last, self._arena))
-        self._arena = self._allocate(max(FIRST, 2 * before, space))
+        self._arena = larger
         self._copies.clear()
-        return self._arena
+        return larger
 
     def close(self) -> None:
         """Let go of all arenas."""

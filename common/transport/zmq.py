@@ -202,6 +202,9 @@ class ZmqEndpoint(ProcessEndpoint):
     def _read(self, from_: int) -> Segment | None:
         """The next segment from `from_`, or None: nothing came for a moment, or it was a stranger's, and is dropped."""
         channel = self._channel(from_)
+        if (segment := channel.ahead) is not None:
+            channel.ahead = None
+            return segment
         try:
             raw = self._next(channel.socket)
         except zmq.Again:
@@ -225,7 +228,10 @@ class ZmqEndpoint(ProcessEndpoint):
 
     def has(self, from_: int) -> bool:
         self.pump()
-        return bool(self._channel(from_).socket.poll(0))
+        channel = self._channel(from_)
+        while channel.ahead is None and channel.socket.poll(0):
+            channel.ahead = self._read(from_)
+        return channel.ahead is not None
 
     def _channel(self, peer: int) -> Incoming:
         try:
@@ -239,6 +245,9 @@ class ZmqEndpoint(ProcessEndpoint):
             return from_[0]
         turn = [peer for peer in from_ if peer > self._served] + [peer for peer in from_ if peer <= self._served]
         sockets = {peer: self._channel(peer).socket for peer in turn}
+        for peer in turn:
+            if self._in[peer].ahead is not None:
+                return peer
         while True:
             ready = self._poll(sockets.values())
             for peer, socket in sockets.items():
