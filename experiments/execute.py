@@ -168,6 +168,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "stage_seconds": totals.stage_seconds,
         "hidden_synchronize_seconds": totals.hidden_seconds,
         **_traffic(plan, ended),
+        "peak_memory_bytes": _peak_memory(plan, ended),
         "wall_seconds": ended.seconds,
         "error": ended.error.record() if ended.error is not None else _interrupted(status),
         "results_dir": str(folder),
@@ -212,6 +213,12 @@ def _samples_per_second(totals: Totals, warmup: int, batch: int) -> float | None
 def _each(values: list[Any], plan: Plan) -> list[Any]:
     """One entry a worker: where one process stands for all workers, its entry does too."""
     return values * plan.job.workers if plan.traits.one_process else values
+
+
+def _peak_memory(plan: Plan, ended: Ended) -> dict[str, Any]:
+    """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'."""
+    peaks = [None if report is None else report.get("peak_memory_bytes") for report in ended.reports]
+    return {"per_worker": _each(peaks[: plan.processes], plan), "per_server": peaks[plan.processes :]}
 
 
 def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -75,7 +76,8 @@ def live(folder: str, rank: int, life: Life) -> None:
 
 def _tell(home: Path, rank: int, report: dict[str, Any]) -> None:
     part = home / f"report-{rank}.part"
-    part.write_text(json.dumps({**report, "at": time.monotonic()}))
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    part.write_text(json.dumps({**report, "at": time.monotonic(), "peak_memory_bytes": peak}))
     part.rename(home / f"report-{rank}.json")
 
 

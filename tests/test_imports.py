@@ -93,12 +93,12 @@ def test_a_module_imports_only_what_it_may(path):
         (
             "ps.server",
             "import zmq.asyncio",
-            "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends only",
+            "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends, tests.test_routed only",
         ),
         (
             "common.transports",
             "from zmq import Context",
-            "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends only",
+            "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends, tests.test_routed only",
         ),
         (
             "experiments.plots2",

@@ -62,7 +62,7 @@ def test_memory_that_is_not_to_be_had_is_an_error_at_once():
     [
         ("sys.platform", "darwin", "Linux"),
         ("platform.machine", lambda: "aarch64", "x86"),
-        ("peers_arena", lambda pid, fd: open("/nowhere"), "/proc"),
+        ("peers_arena", lambda pid, fd: os.open("/nowhere", os.O_RDONLY), "/proc"),
     ],
 )
 def test_a_machine_that_cannot_do_it_is_told_why(monkeypatch, name, value, why):
