@@ -10,7 +10,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format bench clean
+.PHONY: help venv demo test soak lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ demo: $(STAMP) ## train with a parameter server and with all-reduce, then compar
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing is left behind (ten minutes)
+	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
 
 lint: $(STAMP) ## check style, format and types
 	@$(BIN)/ruff check .
