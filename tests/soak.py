@@ -12,16 +12,8 @@ import time
 
 from system.leftovers import PROMPT, Box
 
-STRATEGIES = ["ring", "direct", "double-tree", "halving-doubling", "recursive-doubling", "star", "hierarchical", "ps-bsp"]
-    "ring",
-    "direct",
-    "double-tree",
-    "halving-doubling",
-    "recursive-doubling",
-    "star",
-    "ps-bsp",
-    "hierarchical",
-]
+TREES = ["tree", "double-tree", "recursive-doubling", "halving-doubling"]
+STRATEGIES = [*TREES, "star", "ring", "direct", "hierarchical", "ps-bsp"]
 RUNS, KILLED = 200, 20
 
 
