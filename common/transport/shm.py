@@ -16,8 +16,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -28,30 +27,13 @@ from common.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.arena import Arena, Bytes, address, reason_against
 from common.transport.base import Message, as_bytes, flat
-from common.transport.mailbox import ANYTHING, GROWTH, LINE, MOVED, Bell, Lane, Peer, Slot, mailbox
+from common.transport.mailbox import ANYTHING, Bell, Lane, Peer, Slot, mailbox
+from common.transport.outbox import Outbox
 from common.transport.process import SLICE, ProcessEndpoint, either
-from common.transport.stage import Stage
 
 LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
 NAP = 5e-4  # seconds of sleep while there is something to send on beside
 BLOCK = 1 << 17  # bytes: what is added up from several peers at a time, so that the sum stays in the cache
-
-
-@dataclass(slots=True)
-class _Outgoing:
-    """What goes to one peer."""
-
-    peer: Peer
-    lane: Lane
-    stage: Stage
-    rings: list[Arena] = field(default_factory=list)
-    seq: int = 0  # slots filled
-    lent: int = 0  # slots up to the last message lent
-
-    @property
-    def taken(self) -> int:
-        """How many of the slots the peer is done with."""
-        return self.lane.words[self.lane.taken]
 
 
 @dataclass(slots=True)
@@ -60,10 +42,6 @@ class _Incoming:
 
     lane: Lane
     seq: int = 0  # slots done with
-
-
-def _settled(out: _Outgoing) -> bool:
-    return out.taken >= out.lent
 
 
 def _from(rank: int) -> int:
@@ -97,7 +75,7 @@ class ShmEndpoint(ProcessEndpoint):
         self._number = itertools.count(1)
         others = [rank for rank in range(peers) if rank != place.rank]
         self._peers: dict[int, Peer] = {}
-        self._out: dict[int, _Outgoing] = {}
+        self._out: dict[int, Outbox] = {}
         self._served = 0
         self._closed = False
         with contextlib.ExitStack() as undo, self._short_of():
@@ -130,15 +108,10 @@ class ShmEndpoint(ProcessEndpoint):
     # Sending.
 
     def send(self, to: int, array: Array) -> None:
-        code = wire.dtype_code(array.dtype)
-        data = as_bytes(array)
-        out = self._roomy(to)
-        if not data.size:
-            self._post(out, code, 0)
-            return
-        with self._short_of():
-            arena, offset = out.stage.put(data, out.seq, out.taken)
-        self._post(out, code, data.size, arena, offset)
+        code, data = wire.dtype_code(array.dtype), as_bytes(array)
+        out = self._out.get(to) or self._connect(to)
+        out.copy(self.place, code, data)
+        out.peer.wake(_from(self.place.rank))
 
     def lend(self, to: int, array: Array) -> None:
         code = wire.dtype_code(array.dtype)
@@ -146,43 +119,16 @@ class ShmEndpoint(ProcessEndpoint):
             start = address(array)
             for arena in self._arenas:
                 if arena.start <= start < arena.end:
-                    out = self._roomy(to)
-                    self._post(out, code, array.nbytes, arena, start - arena.start)
-                    out.lent = out.seq
+                    out = self._out.get(to) or self._connect(to)
+                    out.lend(self.place, code, array.nbytes, arena, start - arena.start)
+                    out.peer.wake(_from(self.place.rank))
                     return
         self.send(to, array)
 
-    def _post(self, out: _Outgoing, code: int, length: int, arena: Arena | None = None, offset: int = 0) -> None:
-        """Announce a message, for which there must be a slot, and wake its receiver."""
-        place = self.place
-        fd, number = (arena.fd, arena.number) if arena is not None else (0, 0)
-        out.lane.put(out.seq, (code, place.bucket, place.step, length, fd, number, offset))
-        out.seq += 1
-        out.peer.wake(_from(place.rank))
-
-    def _roomy(self, to: int) -> _Outgoing:
-        """The way to `to`, with a free slot. Comes before anything that is known by the number of its slot."""
-        out = self._out.get(to) or self._connect(to)
-        if out.seq - out.taken >= out.lane.count - 1:
-            self._enlarge(out)
-        return out
-
-    def _enlarge(self, out: _Outgoing) -> None:
-        """Go on in a larger ring; the last free slot of this one says so."""
-        count = GROWTH * out.lane.count
-        ring = self._arena(count * LINE)
-        out.rings.append(ring)
-        out.lane.put(out.seq, Slot(MOVED, 0, 0, count, ring.fd, ring.number))
-        out.lane.go_on(ring.memory, count)
-        out.seq += 1
-
-    def _connect(self, to: int) -> _Outgoing:
+    def _connect(self, to: int) -> Outbox:
         if to not in self._in:
             raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
-        peer = self._peer(to)
-        self._out[to] = _Outgoing(
-            peer, Lane(peer.memory, self.place.rank), Stage(lambda nbytes: Arena(nbytes, next(self._number)))
-        )
+        self._out[to] = Outbox(self._peer(to), self.place.rank, self._arena)
         return self._out[to]
 
     def _peer(self, rank: int) -> Peer:
@@ -204,8 +150,8 @@ class ShmEndpoint(ProcessEndpoint):
     def settle(self) -> None:
         end = time.monotonic() + self.deadline
         for peer, out in self._out.items():
-            if out.taken < out.lent:
-                self._wait(partial(_settled, out), _read_by(peer), (peer,), " to take what was sent to it", end)
+            if not out.is_settled():
+                self._wait(out.is_settled, _read_by(peer), (peer,), " to take what was sent to it", end)
 
     # Receiving.
 
@@ -350,12 +296,10 @@ class ShmEndpoint(ProcessEndpoint):
             return
         self._closed = True
         end = time.monotonic() + linger
-        while self._unread() and (left := end - time.monotonic()) > 0:
-            self._doze(lambda: not self._unread(), ANYTHING, min(left, SLICE))
+        while self._unread and (left := end - time.monotonic()) > 0:
+            self._doze(lambda: not self._unread, ANYTHING, min(left, SLICE))
         for out in self._out.values():
-            out.stage.close()
-            for ring in out.rings:
-                ring.close()
+            out.close()
         for peer in self._peers.values():
             peer.close()
         for arena in [*self._arenas, self._mailbox]:
@@ -363,6 +307,6 @@ class ShmEndpoint(ProcessEndpoint):
         self._bell.close()
         self._out, self._peers, self._arenas = {}, {}, []
 
+    @property
     def _unread(self) -> bool:
-        """Whether a peer that lives has yet to read something."""
-        return any(out.taken < out.seq and out.peer.alive for out in self._out.values())
+        return any(out.unread for out in self._out.values())
