@@ -119,7 +119,7 @@ def _conditions(document: Document) -> str:
     servers = max(each["servers"] for each in document["rows"])
     processes = f"{row['workers']} workers" + (f" and {servers} server{'s' if servers > 1 else ''}" if servers else "")
     dots = "each repeat a dot, line: median" if repeats > 1 else "one repeat"
-    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted by the formula"
+    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted, with a core for each"
 
 
 def _panel(axes: Axes, chart: _Chart, rows: Sequence[Row], sizes: Sequence[int]) -> None:
@@ -253,7 +253,8 @@ def _bandwidth_title(document: Document) -> str:
     if not rows:
         return "Bandwidth of the servers' links"
     best = max(rows, key=lambda row: float(row["busbw_GBps"]))
-    share = f", {best['limit_fraction']:.0%} of the machine's limit" if best["limit_fraction"] else ""
+    fraction = best["limit_fraction"] or 0.0
+    share = f", {fraction:.0%} of the machine's limit" if 0 < fraction <= 1 else ", out of the caches" * (fraction > 1)
     return f"Highest bus bandwidth: {_name(best)}, {best['busbw_GBps']:.3g} GB/s at {size_name(best['bytes'])}{share}"
 
 
