@@ -36,7 +36,6 @@ ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life 
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
-ENTRY = "experiments.rank"  # the module whose `main(home, rank)` is the life of a rank
 TICK = 0.1  # seconds between two looks at the ranks
 FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
