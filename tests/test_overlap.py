@@ -369,8 +369,34 @@ def test_what_goes_wrong_in_train_is_an_error_of_train_whatever_was_given_away()
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert ctx.place.stage == "train"
     overlapped.close()
+    assert (ctx.place.stage, ctx.place.bucket) == ("train", 0)
+
+
+def test_a_peer_gets_the_right_stamp_from_a_worker_whose_train_has_failed_meanwhile():
+    """The communicator is at bucket 1 when train fails, and sends afterwards: bucket 1, not 0."""
+
+    class SendsLater(SyncStrategy):
+        def synchronize(self, ctx, bucket):
+            if bucket.index == 1:
+                ctx.sleep(2.0)
+                ctx.send(1, bucket.grad)
+
+    def program(ctx):
+        if ctx.rank == 1:
+            out = np.zeros(30, np.float32)
+            return ctx.recv_any((0,), out).bucket
+        model = FlatModel(mlp())
+        overlapped = Overlapped(ctx, SendsLater(), model, pieces_of(model))
+        with pytest.raises(ZeroDivisionError), overlapped.backward():
+            backward(model)
+            ctx.sleep(1.0)
+            raise ZeroDivisionError
+        ctx.sleep(2.0)
+        overlapped.close()
+        return ctx.place.stage, ctx.place.bucket
+
+    assert simulate(program, 2).results == [("train", 0), 1]
 
 
 def test_virtual_ranks_with_overlap_keep_their_own_order():

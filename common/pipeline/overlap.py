@@ -89,6 +89,7 @@ class Overlapped:
         self._communicator = Communicator(ctx, strategy)
         self._filling = Filling(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
         self._trained = 0.0  # when the last backward was over
+        self._train_failed = False
 
     @contextlib.contextmanager
     def backward(self) -> Iterator[None]:
@@ -97,8 +98,7 @@ class Overlapped:
         try:
             yield
         except BaseException:
-            self.ctx.place.bucket = 0
-            self.ctx.place.enter("train")  # that is where it went wrong, whatever the communicator is doing
+            self._train_failed = True  # for `close` to say: until then the place is the communicator's
             raise
         self._filling.rest()
         self._trained = self.ctx.now()
@@ -111,6 +111,11 @@ class Overlapped:
         return sum(max(0.0, min(ended, self._trained) - began) for began, ended in spans)
 
     def close(self) -> None:
-        """End the communication thread."""
+        """End the communication thread. After a failed stage 4, that is then where this rank is."""
         self._filling.close()
-        self._communicator.close()
+        try:
+            self._communicator.close()
+        finally:
+            if self._train_failed:  # whatever the communicator was doing
+                self.ctx.place.bucket = 0
+                self.ctx.place.enter("train")
