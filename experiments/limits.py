@@ -8,9 +8,9 @@ In any all-reduce each of W ranks must send, and receive, at least 2(W-1)/W·M b
                          t = W·2(W-1)/W·M / (bytes/s of as many plain streams at once as saturate the machine)
 
 One stream does not saturate a machine of more than two cores, since its sender and receiver take one each; so streams
-are added, up to one a core, and the best total counts. The additions are not in the limit: no exchange can reach 1,
-but for one that reads its peers' memory while adding, which saves the copy. A parameter server is held to the same
-bytes, so that shares compare.
+are added, up to one a core, and the best total counts. The additions are not in the limit. It is a yardstick, no proof:
+what fits the caches is copied faster than here, and adding straight out of a peer's memory saves the copy, so a share
+may be above 1. A parameter server is held to the same bytes, so that shares compare.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The charts of a comparison, slide-sized; the only module that imports matplotlib.
+"""The charts of a comparison, slide-sized. matplotlib is imported here and in `bench_plots` only.
 
 A chart draws on one pair of axes what the runs recorded, and returns its title: a sentence about these very numbers.
 """

@@ -121,7 +121,7 @@ def test_the_helper_writes_what_encode_writes():
     ("changes", "message"),
     [
         ({"magic": b"http"}, "magic b'http' instead of b'sync'"),
-        ({"version": 2}, "wire version 2 instead of 1"),
+        ({"version": 1}, "wire version 1 instead of 2"),
         ({"dtype": len(DTYPES)}, f"unknown dtype code {len(DTYPES)}"),
         ({"dtype": 255}, "unknown dtype code 127"),
         ({"offset": 4}, "offset 4 in a message of 400 bytes"),

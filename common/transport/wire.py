@@ -30,7 +30,7 @@ import numpy as np
 from common.errors import step_name
 
 MAGIC = b"sync"
-VERSION = 1
+VERSION = 2
 SEGMENT = 4 << 20
 STREAMED = 0x80
 DTYPES: tuple[np.dtype, ...] = tuple(
