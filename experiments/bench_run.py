@@ -15,6 +15,7 @@ from common.errors import ConfigError, RunError
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.bench import BenchOptions, Spec, baseline_of, describe, schedule
 from experiments.bench_rows import links, make_rows, read_lines, with_ratios
+from experiments.config import unwritable
 from experiments.environment import environment
 from experiments.execute import new_folder, write_json
 from experiments.limits import Limits, measure
@@ -49,7 +50,7 @@ def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, sho
     try:
         return _run(options, spec, agent, parent, show)
     except OSError as error:
-        raise _unwritable(parent, error) from None
+        raise unwritable(parent, error) from None
 
 
 def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
@@ -91,12 +92,7 @@ def save_plots(bench: Bench) -> list[Path]:
     try:
         return plot_bench(bench.document, bench.folder / "plots")
     except OSError as error:
-        raise _unwritable(bench.folder, error) from None
-
-
-def _unwritable(folder: Path, error: OSError) -> ConfigError:
-    reason = (error.strerror or str(error)).lower()
-    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
+        raise unwritable(bench.folder, error) from None
 
 
 def measured_limits() -> Limits:

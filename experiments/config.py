@@ -217,6 +217,11 @@ def writable_folder(path: str | os.PathLike[str] | None) -> Path:
             probe.write(b"syncbench")
             probe.flush()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder") from None
+        raise unwritable(folder, error) from None
     return folder
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    """The error that says why results cannot be written to `folder`, in one line."""
+    reason = (error.strerror or str(error)).lower()
+    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")

@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from common.board import Status as RankStatus
-from common.errors import ConfigError, RunError
+from common.errors import RunError
 from common.job import Job
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
-from experiments.config import Plan
+from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
 from experiments.results import SCHEMA, Run, load_run
@@ -52,8 +52,7 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     try:
         return _execute(plan, agent, parent, show)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"results cannot be written to {parent}: {reason}; give another --results folder") from None
+        raise unwritable(parent, error) from None
 
 
 def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
