@@ -375,6 +375,7 @@ def test_what_goes_wrong_in_train_is_an_error_of_train_whatever_was_given_away()
 
 def test_a_peer_gets_the_right_stamp_from_a_worker_whose_train_has_failed_meanwhile():
     """The communicator is at bucket 1 when train fails, and sends afterwards: bucket 1, not 0."""
+    model = FlatModel(mlp())
 
     class SendsLater(SyncStrategy):
         def synchronize(self, ctx, bucket):
@@ -382,16 +383,18 @@ def test_a_peer_gets_the_right_stamp_from_a_worker_whose_train_has_failed_meanwh
                 ctx.sleep(2.0)
                 ctx.send(1, bucket.grad)
 
-    def program(ctx):
-        if ctx.rank == 1:
-            out = np.zeros(30, np.float32)
-            return ctx.recv_any((0,), out).bucket
-        model = FlatModel(mlp())
-        overlapped = Overlapped(ctx, SendsLater(), model, pieces_of(model))
-        with pytest.raises(ZeroDivisionError), overlapped.backward():
+    def train(ctx, overlapped):
+        with overlapped.backward():
             backward(model)
             ctx.sleep(1.0)
             raise ZeroDivisionError
+
+    def program(ctx):
+        if ctx.rank == 1:
+            return ctx.recv_any((0,), np.zeros(30, np.float32)).bucket
+        overlapped = Overlapped(ctx, SendsLater(), model, pieces_of(model))
+        with pytest.raises(ZeroDivisionError):
+            train(ctx, overlapped)
         ctx.sleep(2.0)
         overlapped.close()
         return ctx.place.stage, ctx.place.bucket

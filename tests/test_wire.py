@@ -37,7 +37,8 @@ PLAIN = Header(dtype=9, sender=3, job=0x1122334455667788, seq=5, step=12, bucket
 def headers(draw):
     """Any header that a sender can write."""
     length = draw(st.one_of(U64, st.integers(0, 5 * SEGMENT)))
-    last = max(length - 1, 0) // SEGMENT
+    streamed = draw(st.booleans())  # then it comes in one piece
+    last = 0 if streamed else max(length - 1, 0) // SEGMENT
     return Header(
         dtype=draw(st.integers(0, len(DTYPES) - 1)),
         sender=draw(U16),
@@ -47,7 +48,7 @@ def headers(draw):
         bucket=draw(U32),
         length=length,
         offset=SEGMENT * draw(st.integers(0, last)),
-        streamed=draw(st.booleans()),
+        streamed=streamed,
     )
 
 
