@@ -74,7 +74,7 @@ def test_every_header_has_the_documented_size(header):
     ("offset", "layout", "value"),
     [
         (0, "4s", b"sync"),
-        (4, "B", 1),
+        (4, "B", 2),
         (5, "B", PLAIN.dtype),
         (6, "<H", PLAIN.sender),
         (8, "<Q", PLAIN.job),
