@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from greenlet import GreenletExit
 
 from allreduce.ring import ring
 from common.errors import ProtocolError
@@ -52,6 +53,39 @@ def test_an_algorithm_and_a_barrier_run_as_in_a_job_of_their_own():
 
 def test_a_group_of_a_group():
     assert among(lambda ctx: ctx.rank and ctx.among((2, 1)).rank) == [0, 1, 0]
+
+
+def test_what_runs_beside_a_group_is_the_transports_own():
+    """A thread that waits would hold up virtual time for ever."""
+
+    def program(ctx):
+        got = ctx.queue()
+
+        def beside():
+            out = np.zeros(1)
+            ctx.recv_into((ctx.rank - 1) % 3, out)
+            got.put(out[0])
+
+        task = ctx.spawn(beside)
+        ctx.send((ctx.rank + 1) % 3, np.full(1, float(ctx.rank)))
+        task.join()
+        return got.get()
+
+    assert among(program) == [2, 0, 1]
+
+
+def test_who_abandons_a_group_has_given_up_everywhere():
+    def program(ctx):
+        if ctx.rank:
+            return None
+        task = ctx.spawn(lambda: ctx.recv_into(1, np.zeros(1)))
+        ctx.sleep(1.0)
+        ctx.abandon()
+        with pytest.raises(GreenletExit):
+            task.join()
+        return ctx.now()
+
+    assert among(program, (0, 1), 2)[0] == 1.0  # long before the deadline
 
 
 def test_a_rank_outside_of_the_group_has_no_context_in_it():

@@ -141,7 +141,7 @@ def test_the_bytes_of_a_strided_array_are_refused():
 
 def test_by_default_a_transport_has_real_time_and_plain_memory(monkeypatch):
     class Bare(Endpoint):
-        send = lend = settle = recv_into = recv_add = recv_any = close = None
+        send = lend = settle = recv_into = recv_add = recv_any = spawn = queue = abandon = close = None
 
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)

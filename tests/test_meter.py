@@ -35,6 +35,15 @@ class Spy(Endpoint):
         self.calls.append(("recv_any", from_, out))
         return Message(1, 2, 3, 4)
 
+    def spawn(self, fn):
+        self.calls.append(("spawn", fn))
+
+    def queue(self):
+        self.calls.append(("queue",))
+
+    def abandon(self):
+        self.calls.append(("abandon",))
+
     def close(self, *, linger=0.0):
         self.calls.append(("close", linger))
 
@@ -111,6 +120,9 @@ def test_what_could_not_be_sent_is_not_counted():
         ("recv_add", 1, X),
         ("recv_any", (1,), X),
         ("sleep", 0.5),
+        ("spawn", print),
+        ("queue",),
+        ("abandon",),
     ],
     ids=lambda call: call[0],
 )

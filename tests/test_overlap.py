@@ -20,7 +20,7 @@ from common.pipeline.worker import Worker, serve
 from common.recorder import StepRecord
 from common.stages import StageClock
 from common.strategy import SyncStrategy, Traits
-from common.transport.base import Endpoint
+from common.transport.process import ProcessEndpoint
 from common.transport.virtual import Network, simulate
 
 SMALL = 1 << 12  # bytes: the models here are several buckets
@@ -253,14 +253,14 @@ def test_when_closed_the_hooks_are_gone():
 # --- parameters that backward still needs ---
 
 
-class Alone(Endpoint):
+class Alone(ProcessEndpoint):
     """An endpoint without peers, in real time."""
 
-    send = lend = settle = recv_into = recv_add = recv_any = close = None
+    send = lend = settle = recv_into = recv_add = recv_any = has = close = None
 
 
 def alone(workers=2):
-    return Context(Alone(Place(0), deadline=30.0), workers=workers)
+    return Context(Alone(Place(0), 30.0, lambda: None), workers=workers)
 
 
 class Server(SyncStrategy):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from numpy.typing import DTypeLike
 
 from common.context import Array
 from common.transport.base import Endpoint, Message
+from common.transport.task import Queue, Task
 
 
 class Among(Endpoint):
@@ -45,6 +46,15 @@ class Among(Endpoint):
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         message = self.inner.recv_any(tuple(self._rank(number) for number in from_), out)
         return replace(message, sender=self.ranks.index(message.sender))
+
+    def spawn(self, fn: Callable[[], None]) -> Task:
+        return self.inner.spawn(fn)
+
+    def queue(self) -> Queue:
+        return self.inner.queue()
+
+    def abandon(self) -> None:
+        self.inner.abandon()
 
     def close(self, *, linger: float = 0.0) -> None:
         """Nothing: the endpoint is the whole job's."""

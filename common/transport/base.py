@@ -12,14 +12,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from common.context import Array, Place, zeros
-from common.errors import RunError
-from common.transport.task import Queue, Task, ThreadTask
+from common.transport.task import Queue, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,9 @@ class Endpoint(ABC):
     asked for; what they were to fill may then be half filled.
     """
 
-    def __init__(self, place: Place, deadline: float, watch: Callable[[], None] = lambda: None) -> None:
-        """`watch` is called now and then by every call that waits, and raises when the job is over."""
+    def __init__(self, place: Place, deadline: float) -> None:
         self.place = place
         self.deadline = deadline
-        self.watch = watch
 
     @abstractmethod
     def send(self, to: int, array: Array) -> None:
@@ -83,23 +79,20 @@ class Endpoint(ABC):
     def close(self, *, linger: float = 0.0) -> None:
         """Let go of everything; messages still queued get up to `linger` seconds to leave."""
 
+    @abstractmethod
     def spawn(self, fn: Callable[[], None]) -> Task:
         """Run `fn()` beside the caller, on the same rank. One of the two at a time may use the endpoint.
 
         The other may ask `now`, and use a `queue`. What `fn` raises, `join` of the task raises.
         """
-        return ThreadTask(fn, self.place, self.deadline)
 
+    @abstractmethod
     def queue(self) -> Queue:
         """A queue between what was spawned and who spawned it."""
-        return SimpleQueue()
 
+    @abstractmethod
     def abandon(self) -> None:
         """Let every call that waits, now or later, raise RunError soon: this rank has failed."""
-        self.watch = self._abandoned
-
-    def _abandoned(self) -> None:
-        raise RunError("given up, because this rank has failed elsewhere", **self.place.fields())
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         """Zeroed memory that this transport moves fastest."""

@@ -6,10 +6,12 @@ import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from queue import SimpleQueue
 
 from common.context import Array, Place
 from common.errors import DeadlineExceeded, PeerFailed, ProtocolError, RunError, step_name
 from common.transport.base import Endpoint
+from common.transport.task import Queue, ThreadTask
 
 SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
 VERDICT = 1.0  # seconds that whoever watches the ranks is given to say which one failed first, and of what
@@ -24,7 +26,10 @@ GONE = {errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.ECONNRESET, errno.EPIPE, e
 
 
 class ProcessEndpoint(Endpoint):
-    """An endpoint that waits in slices of `SLICE` seconds; after each it calls `watch`, which may end it by raising."""
+    """An endpoint that waits in slices of `SLICE` seconds; after each it calls `watch`, which may end it by raising.
+
+    What it spawns is a thread.
+    """
 
     def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
         super().__init__(place, deadline)
@@ -33,6 +38,18 @@ class ProcessEndpoint(Endpoint):
     @abstractmethod
     def has(self, from_: int) -> bool:
         """Whether a message from `from_` is there to be received. Does not block."""
+
+    def spawn(self, fn: Callable[[], None]) -> ThreadTask:
+        return ThreadTask(fn, self.place, self.deadline)
+
+    def queue(self) -> Queue:
+        return SimpleQueue()
+
+    def abandon(self) -> None:
+        self.watch = self._abandoned
+
+    def _abandoned(self) -> None:
+        raise RunError("given up, because this rank has failed elsewhere", **self.place.fields())
 
     def check(self, end: float, whom: str, peers: tuple[int, ...]) -> None:
         """Raise if the job is over, or the wait for `whom`, that is `peers`, has lasted until `end` (monotonic)."""

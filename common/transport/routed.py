@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 
 from numpy.typing import DTypeLike
 
@@ -11,6 +11,7 @@ from common.context import Array
 from common.transport.base import Endpoint, Message
 from common.transport.process import ProcessEndpoint, either
 from common.transport.shm import ShmEndpoint
+from common.transport.task import Queue, Task
 from common.transport.zmq import ZmqEndpoint
 
 NAP = 1e-4  # seconds between two looks at both transports: nothing wakes a rank that waits for either
@@ -70,6 +71,12 @@ class Routed(Endpoint):
                     return endpoint.recv_any(ranks, out)
             time.sleep(NAP)
             self.near.check(end, either(from_), from_)
+
+    def spawn(self, fn: Callable[[], None]) -> Task:
+        return self.near.spawn(fn)
+
+    def queue(self) -> Queue:
+        return self.near.queue()
 
     def abandon(self) -> None:
         self.near.abandon()
