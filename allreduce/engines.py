@@ -24,6 +24,8 @@ from common.errors import ConfigError, RunError
 from common.strategy import Bucket, SyncStrategy, Traits, Vector
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
     from common.models.flat import FlatModel
     from common.pipeline.load import Batch
     from common.pipeline.train import Train
@@ -48,28 +50,38 @@ def translated(ctx: Context, engine: str) -> Iterator[None]:
         raise RunError(f"{engine}: {reason}", **ctx.place.fields()) from error
 
 
-def join(ctx: Context, backend: str) -> None:
-    """Make torch.distributed's default process group, of all workers. Blocks; its calls get the job's deadline."""
+def join(ctx: Context, backend: str) -> ProcessGroup:
+    """A process group of torch.distributed, of all workers, for the caller alone. Blocks.
+
+    Its calls get the job's deadline. A process has one default group, which every other must have been made beside:
+    the first to come makes that one, and uses it for nothing else.
+    """
     import torch.distributed as dist
 
     loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
     os.environ[f"{backend.upper()}_SOCKET_IFNAME"] = ",".join(loopback)  # else it binds where the host's name points
+    timeout = timedelta(seconds=ctx.process.deadline)
     with translated(ctx, backend):
-        dist.init_process_group(
-            backend,
-            store=ctx.process.store(backend),
-            rank=ctx.rank,
-            world_size=ctx.size,
-            timeout=timedelta(seconds=ctx.process.deadline),
-        )
+        if not dist.is_initialized():
+            store = ctx.process.store("torch.distributed")
+            dist.init_process_group(backend, store=store, rank=ctx.rank, world_size=ctx.size, timeout=timeout)
+        group: ProcessGroup = dist.new_group(backend=backend, timeout=timeout)
+    ctx.process.groups += 1
+    return group
 
 
-def leave(ctx: Context) -> None:
-    """Destroy the process group, once everybody has left its last collective behind. Blocks."""
+def leave(ctx: Context, group: ProcessGroup) -> None:
+    """Destroy what `join` gave, once everybody has left its last collective behind. Blocks.
+
+    The last of a process to leave destroys the default group too.
+    """
     import torch.distributed as dist
 
     ctx.barrier()
-    dist.destroy_process_group()
+    dist.destroy_process_group(group)
+    ctx.process.groups -= 1
+    if not ctx.process.groups:
+        dist.destroy_process_group()
 
 
 class Gloo(AllReduce):
@@ -79,17 +91,17 @@ class Gloo(AllReduce):
 
     def setup(self, ctx: Context, params: Vector) -> None:
         super().setup(ctx, params)
-        join(ctx, "gloo")
+        self.group = join(ctx, "gloo")
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
         import torch
         import torch.distributed as dist
 
         with translated(ctx, "gloo"):
-            dist.all_reduce(torch.from_numpy(x))
+            dist.all_reduce(torch.from_numpy(x), group=self.group)
 
     def finish(self, ctx: Context) -> None:
-        leave(ctx)
+        leave(ctx, self.group)
 
 
 class Ddp(SyncStrategy):
@@ -109,7 +121,7 @@ class Ddp(SyncStrategy):
     def setup(self, ctx: Context, params: Vector) -> None:
         broadcast(ctx, params)
         ctx.settle()
-        join(ctx, "gloo")
+        self.group = join(ctx, "gloo")
 
     def wrap(self, ctx: Context, model: FlatModel, train: Train) -> Train:
         """Put DDP around the module. It copies the averaged gradients back to where they were: our flat vector."""
@@ -117,7 +129,10 @@ class Ddp(SyncStrategy):
 
         with translated(ctx, "gloo"):  # it compares the models of all workers
             model.forward = DistributedDataParallel(
-                model.module, bucket_cap_mb=self.bucket_cap_mb, gradient_as_bucket_view=False
+                model.module,
+                process_group=self.group,
+                bucket_cap_mb=self.bucket_cap_mb,
+                gradient_as_bucket_view=False,
             )
 
         def averaged(model: FlatModel, batch: Batch) -> float:
@@ -130,7 +145,7 @@ class Ddp(SyncStrategy):
         """Do nothing: backward has left the mean gradient in the bucket."""
 
     def finish(self, ctx: Context) -> None:
-        leave(ctx)
+        leave(ctx, self.group)
 
 
 class Nccl(AllReduce):
@@ -155,7 +170,7 @@ class Nccl(AllReduce):
         super().setup(ctx, params)
         os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # else its watchdog kills this process without a word
         torch.cuda.set_device(ctx.rank)
-        join(ctx, "nccl")
+        self.group = join(ctx, "nccl")
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
         import torch
@@ -164,11 +179,11 @@ class Nccl(AllReduce):
         host = torch.from_numpy(x)
         with ctx.process.limit("nccl"), translated(ctx, "nccl"):
             device = host.to("cuda")
-            dist.all_reduce(device)
+            dist.all_reduce(device, group=self.group)
             host.copy_(device)
 
     def finish(self, ctx: Context) -> None:
-        leave(ctx)
+        leave(ctx, self.group)
 
 
 class Mpi(AllReduce):

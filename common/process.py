@@ -34,6 +34,7 @@ class Process:
         self, home: Path, ranks: int, place: Place, deadline: float, overdue: Callable[[DeadlineExceeded], NoReturn]
     ) -> None:
         self.deadline = deadline
+        self.groups = 0  # of torch.distributed that engines have open, its default group aside
         self._home, self._ranks, self._place, self._overdue = home, ranks, place, overdue
         self._call: tuple[str, float] | None = None  # what is called, and when that is overdue
         self._guard: threading.Thread | None = None

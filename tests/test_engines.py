@@ -5,9 +5,11 @@ import stat
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch.distributed as dist
 
-from allreduce.engines import Ddp, Mpi, Nccl, translated
+from allreduce.engines import Ddp, Gloo, Mpi, Nccl, translated
 from common.context import Place
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.process import Process
@@ -91,6 +93,29 @@ def test_a_call_that_has_returned_is_never_overdue(process):
             pass
     assert process.process._call is None
     assert process.overdue == []
+
+
+def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_leaves_nothing(tmp_path):
+    place = Place(0)
+    process = Process(tmp_path, 1, place, 30.0, lambda error: None)
+    ctx = SimpleNamespace(
+        process=process, place=place, rank=0, size=1, workers=range(1), barrier=lambda: None, settle=lambda: None
+    )
+    x = np.arange(5, dtype=np.float32)
+    first, second = Gloo(), Gloo()
+    try:
+        first.setup(ctx, x)
+        second.setup(ctx, x)
+        assert first.group is not second.group
+        first.all_reduce(ctx, x)
+        first.finish(ctx)
+        second.all_reduce(ctx, x)
+        second.finish(ctx)
+        assert not dist.is_initialized()
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    assert x.tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("name", ENGINES)

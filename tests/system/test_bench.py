@@ -89,6 +89,17 @@ def test_engines_take_part_once_whatever_the_transports_and_servers_may_too(box)
     assert done.json()["baseline"] == "gloo"
 
 
+def test_two_engines_of_torch_take_part_in_one_benchmark(box):
+    box.module("planted_bench", "from allreduce.engines import Gloo\n\nclass Another(Gloo):\n    pass\n")
+    words = ("--strategies", "gloo,planted_bench:Another", *SHORT, "--transport", "ipc", "--repeats", 1, "--json")
+    done = box.run("bench", *words)
+    assert done.code == 0, done.err
+    assert {(row["strategy"], row["wrong"]) for row in done.json()["rows"]} == {
+        ("gloo", 0),
+        ("planted_bench:Another", 0),
+    }
+
+
 def test_people_get_tables(box):
     done = box.run("bench", "--strategies", "star", "--sizes", "4KiB", "--workers", 3, "--transport", "ipc")
     assert done.code == 0, done.err
