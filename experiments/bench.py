@@ -9,10 +9,11 @@ from typing import Any, Literal
 from common.errors import ConfigError
 from common.job import TRANSPORTS
 from experiments.config import Plan, RunOptions, byte_size, plan
+from experiments.environment import physical_memory
 from experiments.registry import create
 
 ITEM = 4  # bytes of a float32
-LARGEST = 1 << 30  # bytes; a rank holds two vectors of that size and, as a server, three
+LARGEST = 1 << 30  # bytes of a vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def plan_bench(options: BenchOptions) -> Spec:
         name, transport = each.job.strategy, each.job.transport
         shown = own_transport(name) or transport
         contestants.setdefault((name, shown), Contestant(name, transport, shown, each.traits.servers))
-    return Spec(
+    spec = Spec(
         tuple(contestants.values()),
         tuple(dict.fromkeys(each.job.transport for each in plans)),
         sizes,
@@ -148,6 +149,32 @@ def plan_bench(options: BenchOptions) -> Spec:
         options.threads,
         "mpi" if any(each.traits.launcher == "mpi" for each in plans) else "fork",
     )
+    _check_memory(spec)
+    return spec
+
+
+def vectors(spec: Spec) -> int:
+    """How many vectors of the largest size all ranks together hold at the end: each has a pool for each transport.
+
+    A worker holds x, or parameters and gradient if a contestant has servers; a server the latter two, and its shard's
+    sum, which is no whole vector but in all of them together.
+    """
+    held = 0
+    for transport in {one.transport for one in spec.contestants}:
+        served = any(one.servers for one in spec.contestants if one.transport == transport)
+        held += 2 * spec.ranks + 1 if served else spec.workers
+    return held
+
+
+def _check_memory(spec: Spec) -> None:
+    """ConfigError if the ranks' vectors are more than this machine's memory."""
+    there, need = physical_memory(), vectors(spec) * max(spec.sizes)
+    if there is not None and need > there:
+        raise ConfigError(
+            f"--sizes: {size_name(max(spec.sizes))} needs {need / 2**30:.1f} GiB, as {spec.ranks} ranks hold "
+            f"{vectors(spec)} vectors of it; this machine has {there / 2**30:.1f} GiB: "
+            "give smaller sizes, fewer workers or fewer transports"
+        )
 
 
 def _plan(options: BenchOptions, strategy: str, transport: str) -> Plan:

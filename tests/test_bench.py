@@ -120,6 +120,27 @@ def test_what_cannot_be_benched_is_refused(changes, complaint):
         plan_bench(BenchOptions(**{"strategies": "ring,ps-bsp", "sizes": "4KiB", **changes}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [
+        ({"strategies": "ring", "transport": "ipc"}, 4),
+        ({"strategies": "ring,tree", "transport": "ipc,tcp"}, 2 * 4),  # all contestants of a transport share
+        ({"strategies": "ring,ps-bsp", "transport": "ipc", "servers": 2}, 2 * 4 + 2 * 2 + 1),
+    ],
+)
+def test_vectors_that_do_not_fit_into_memory_together_are_refused_before_anything_starts(monkeypatch, changes, held):
+    options = BenchOptions(**{"sizes": "4KiB,256MiB", **changes})
+    monkeypatch.setattr(bench, "physical_memory", lambda: held << 28)
+    assert plan_bench(options).sizes[-1] == 256 << 20
+    monkeypatch.setattr(bench, "physical_memory", lambda: (held << 28) - 1)
+    with pytest.raises(
+        ConfigError, match=f"^--sizes: 256 MiB needs .* ranks hold {held} vectors of it; .*smaller sizes"
+    ):
+        plan_bench(options)
+    monkeypatch.setattr(bench, "physical_memory", lambda: None)
+    plan_bench(options)
+
+
 def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
     class Ssp:
         traits = Traits(servers=True, update="server", consistency="ssp(3)")
