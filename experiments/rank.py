@@ -164,13 +164,12 @@ class _Rank:
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
         linger = 0.0
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.recorder.close)
+            undo.callback(lambda: self.meter.close(linger=linger))
             report = self._serve() if self.place.role == "server" else self._work()
             linger = LINGER
-            return report
-        finally:
-            self.meter.close(linger=linger)
-            self.recorder.close()
+        return report
 
     def _work(self) -> dict[str, Any]:
         trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
