@@ -111,28 +111,28 @@ def measure(ctx: Context) -> Link:
     """α, β and γ of the link between workers 0 and 1: the same figures on every worker. Blocks. Zeros if alone."""
     figures = np.zeros(3)
     if ctx.size > 1 and ctx.rank < 2:
-        figures[:] = _figures(ctx)
+        figures[:] = ping_pongs(ctx)
     broadcast(ctx, figures)
     ctx.settle()
     return Link(*map(float, figures))
 
 
-def _figures(ctx: Context) -> tuple[float, float, float]:
-    """This worker's view of α, β and γ; none is below zero."""
+def ping_pongs(ctx: Context, tiny_rounds: int = ROUNDS, large_rounds: int = ROUNDS) -> tuple[float, float, float]:
+    """This rank's view of α, β and γ, on ranks 0 and 1, which both call it; none is below zero. Blocks."""
     tiny, large = np.zeros(1, np.float32), ctx.alloc(LARGE // 4, np.float32)
-    first = ping_pong(ctx, tiny, ctx.recv_into)
-    moved = ping_pong(ctx, large, ctx.recv_into)
-    added = ping_pong(ctx, large, ctx.recv_add)
+    first = ping_pong(ctx, tiny, ctx.recv_into, tiny_rounds)
+    moved = ping_pong(ctx, large, ctx.recv_into, large_rounds)
+    added = ping_pong(ctx, large, ctx.recv_add, large_rounds)
     return first, max(0.0, moved - first) / LARGE, max(0.0, added - moved) / LARGE
 
 
-def ping_pong(ctx: Context, x: Array, receive: Callable[[int, Array], None]) -> float:
-    """Median seconds that x takes one way between ranks 0 and 1, after a round to warm up. x is zeros, and stays so.
+def ping_pong(ctx: Context, x: Array, receive: Callable[[int, Array], None], rounds: int) -> float:
+    """Median seconds that x takes one way between ranks 0 and 1, over `rounds`, after one to warm up. x is zeros, and stays so.
 
     Each receives into the x that it has lent: the answer proves that it was read.
     """
     seconds, other = [], 1 - ctx.rank
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         began = ctx.now()
         if ctx.rank == 0:
             ctx.lend(other, x)

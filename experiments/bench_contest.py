@@ -22,7 +22,7 @@ BELOW = 61
 
 
 class Pool:
-    """Hands out the same few buffers in every block: what a transport allocates may live as long as its endpoint.
+    """A benchmark's own vectors, the same few in every block: what a transport allocates may live as long as it does.
 
     `largest` is the size in bytes that each buffer gets, so that it serves the blocks of all sizes.
     """
@@ -88,10 +88,13 @@ def wrong_elements(x: Vector, period: Vector) -> int:
 
 
 class Contest(ABC):
-    """A worker's side of a contestant. Calls come as begin, exchange…, end; once for all, `close`."""
+    """A worker's side of a contestant. Calls come as begin, exchange…, end; once for all, `close`.
 
-    def __init__(self, make: Callable[[], SyncStrategy], ctx: Context) -> None:
-        self.make, self.ctx = make, ctx
+    Its vectors come from `pool`, and are another's in the next block; what the strategy allocates is its own for good.
+    """
+
+    def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: Pool) -> None:
+        self.make, self.ctx, self.pool = make, ctx, pool
         self.strategy: Any = make()  # Any: `all_reduce` is no part of every SyncStrategy
 
     @abstractmethod
@@ -127,7 +130,7 @@ class AllReduceContest(Contest):
     fresh = True
 
     def begin(self, size: int) -> None:
-        self.x = self.ctx.alloc(size, np.float32)
+        self.x = self.pool.alloc(size, np.float32)
         if self.fresh:
             self.ctx.place.step = SETUP
             self.strategy.setup(self.ctx, self.x)
@@ -160,7 +163,7 @@ class ServerContest(Contest):
 
     def begin(self, size: int) -> None:
         self.strategy = self.make()
-        self.grad, self.params = (self.ctx.alloc(size, np.float32) for _ in range(2))
+        self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
         fill(self.params, numbers(self.ctx.rank, 0))
         self.ctx.place.step = SETUP
         self.strategy.setup(self.ctx, self.params)

@@ -6,6 +6,7 @@ runs out in an exchange that others have not begun, and barriers are not counted
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from allreduce.auto import ping_pongs
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
@@ -27,11 +29,11 @@ from common.transport.connect import connect
 from common.transport.meter import Metered
 from experiments.bench import ITEM, Block, Contestant, Spec, schedule
 from experiments.bench_contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
-from experiments.bench_link import LINK_BYTES, measure_link
 from experiments.rank import LINGER, live, overdue, writing
 from experiments.registry import create
 
 CONTROL = "ipc"  # benchmarks run on one machine
+LINK_ROUNDS = 200, 8  # of a tiny and of a large message, to find α, β and γ
 BLOCK_SECONDS = 0.3  # that a block of timed iterations should last
 FEWEST, MOST = 2, 1000  # iterations of a block
 PILOT_BYTES, PILOTS = 4 << 20, (2, 20)  # untimed iterations from which the number is found: fewer of long ones
@@ -97,7 +99,7 @@ class BenchRank:
         self.workers = Context(self.control, workers=spec.workers)
         for transport in spec.transports:
             self.meters[transport] = self._connect(transport, home / transport, place)
-            self.pools[transport] = Pool(self.meters[transport].alloc, max(*spec.sizes, LINK_BYTES))
+            self.pools[transport] = Pool(self.meters[transport].alloc, max(spec.sizes))
 
     def _connect(self, transport: str, home: Path, place: Place) -> Metered:
         home.mkdir(exist_ok=True)
@@ -122,11 +124,12 @@ class BenchRank:
         self.everyone.barrier()
 
     def close(self, linger: float) -> None:
-        """Close everything that was opened."""
-        for endpoint in self.endpoints:
-            endpoint.close(linger=linger)
-        if self.file is not None:
-            os.close(self.file)
+        """Close everything that was opened, whatever one of them raises."""
+        with contextlib.ExitStack() as undo:
+            if self.file is not None:
+                undo.callback(os.close, self.file)
+            for endpoint in self.endpoints:
+                undo.callback(endpoint.close, linger=linger)
 
     def _announced(self, index: int, block: Block) -> int:
         """Wait until rank 0 begins this block; returns the number of iterations to time."""
@@ -163,20 +166,18 @@ class BenchRank:
         self.took_part = self.place.rank < 2
         if not self.took_part:
             return None
-        link = measure_link(self._context(transport, servers=0))
-        return {"alpha": link.alpha, "beta": link.beta, "gamma": link.gamma} if link else None
+        figures = ping_pongs(self._context(transport, servers=0), *LINK_ROUNDS)
+        return dict(zip(("alpha", "beta", "gamma"), figures, strict=True)) if self.place.rank == 0 else None
 
     def _context(self, transport: str, servers: int) -> Context:
-        ctx = Context(self.meters[transport], workers=self.spec.workers, servers=servers, process=self.process)
-        ctx.alloc = self.pools[transport].alloc
-        return ctx
+        return Context(self.meters[transport], workers=self.spec.workers, servers=servers, process=self.process)
 
     def _contest(self, block: Block) -> Contest:
         if block.contestant not in self.contests:
             one = self.spec.contestants[block.contestant]
             kind = ServerContest if one.servers else AllReduceContest
             ctx = self._context(one.transport, self.spec.servers if one.servers else 0)
-            self.contests[block.contestant] = kind(partial(create, one.strategy, {}), ctx)
+            self.contests[block.contestant] = kind(partial(create, one.strategy, {}), ctx, self.pools[one.transport])
         return self.contests[block.contestant]
 
     def _verify(self, contest: Contest, block: Block) -> dict[str, Any]:
@@ -225,8 +226,7 @@ class BenchRank:
             servers=self.spec.servers,
             optimizer=lambda params: Subtract(params, updated),
         )
-        ctx.alloc = self.pools[block.transport].alloc
-        params, grad = (np.zeros(block.nbytes // ITEM, np.float32) for _ in range(2))
+        params, grad = (self.pools[block.transport].alloc(block.nbytes // ITEM, np.float32) for _ in range(2))
         create(one.strategy, {}).serve(ctx, params, [Bucket(grad, params)])
         return {"sent": _each(meter.bytes_to, updates)} if block.kind == "time" else {}
 

@@ -64,7 +64,7 @@ def wrong(make, workers=3, servers=0, size=SIZE):
             params, grad = np.zeros((2, size), np.float32)
             make().serve(ctx, params, [Bucket(grad, params)])
             return 0
-        contest, found = kind(make, ctx), 0
+        contest, found = kind(make, ctx, Pool(ctx.alloc, largest=0)), 0
         contest.begin(size)
         for step in range(2):
             ctx.place.step = step

@@ -1,0 +1,120 @@
+"""A rank of a benchmark: whose memory is whose, what it measures of a link, and that it closes everything."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from common.context import Context, Place
+from common.transport.meter import Metered
+from common.transport.process import ProcessEndpoint
+from common.transport.virtual import Network, simulate
+from experiments import bench_rank
+from experiments.bench import Block, Contestant, Spec
+from experiments.bench_contest import Pool
+from experiments.bench_rank import BenchRank
+
+SIZE = 1000  # elements
+
+
+class Alone(ProcessEndpoint):
+    """An endpoint without peers; `memory` is all that was allocated from it."""
+
+    send = lend = settle = recv_into = recv_add = recv_any = has = close = None
+
+    def __init__(self, place):
+        super().__init__(place, 30.0, lambda: None)
+        self.memory = []
+
+    def alloc(self, shape, dtype):
+        self.memory.append(np.zeros(shape, dtype))
+        return self.memory[-1]
+
+    def owns(self, array):
+        return any(np.shares_memory(array, each) for each in self.memory)
+
+
+class Keeps:
+    """An all-reduce of one worker which allocates, in `setup`, what it needs until the end."""
+
+    def setup(self, ctx, params):
+        self.scratch = ctx.alloc(SIZE, np.float32)
+        self.scratch[:] = 7
+
+    def all_reduce(self, ctx, x):
+        assert (self.scratch == 7).all()
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Every strategy is `Keeps`; those made so far."""
+    made = []
+    monkeypatch.setattr(bench_rank, "create", lambda name, options: made.append(Keeps()) or made[-1])
+    return made
+
+
+def rank_on(endpoint, contestants=(), workers=1, servers=0):
+    """A rank whose only transport is `endpoint`, and nobody announces its blocks."""
+    spec = Spec(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
+    rank = BenchRank(spec, None, endpoint.place, 1)
+    rank.meters["ipc"] = endpoint if isinstance(endpoint, Metered) else Metered(endpoint)
+    rank.pools["ipc"] = Pool(endpoint.alloc, 4 * SIZE)
+    rank.process = None
+    rank.workers = Context(endpoint, workers=workers)
+    return rank
+
+
+def test_what_a_strategy_allocates_is_its_own_for_good(made, monkeypatch):
+    monkeypatch.setattr(bench_rank, "VERIFIED", 0)
+    monkeypatch.setattr(Alone, "settle", lambda self: None)
+    contestants = [Contestant(name, "ipc", "ipc", False) for name in ("one", "two")]
+    rank = rank_on(Alone(Place(0)), contestants)
+    for _ in range(2):
+        for index in range(2):
+            rank._do(Block("verify", "ipc", index, 4 * SIZE), 0)
+    one, two = made
+    x = rank.contests[0].x
+    assert np.shares_memory(x, rank.contests[1].x)  # the benchmark's own vectors are used again
+    pairs = [(one.scratch, two.scratch), (one.scratch, x), (two.scratch, x)]
+    assert not any(np.shares_memory(*pair) for pair in pairs)
+
+
+def test_a_server_serves_from_the_memory_of_its_transport(monkeypatch):
+    served = []
+
+    class Server:
+        def serve(self, ctx, params, buckets):
+            served.extend([params, buckets[0].params, buckets[0].grad])
+
+    monkeypatch.setattr(bench_rank, "create", lambda name, options: Server())
+    endpoint = Alone(Place(1, "server"))
+    contestant = Contestant("ps-bsp", "ipc", "ipc", True)
+    rank_on(endpoint, [contestant], servers=1)._serve(contestant, Block("verify", "ipc", 0, 4 * SIZE))
+    assert [each.size for each in served] == [SIZE] * 3
+    assert all(map(endpoint.owns, served))
+    assert not np.shares_memory(served[0], served[2])
+
+
+def test_the_link_is_that_of_the_transport():
+    network = Network(latency=1e-3, bandwidth=1e8, reduce=3e-9)
+    first, second = simulate(lambda ctx: rank_on(ctx.endpoint, workers=2)._link("ipc"), 2, network=network).results
+    assert first == pytest.approx({"alpha": 1e-3, "beta": 1e-8, "gamma": 3e-9}, rel=0.01)
+    assert second is None
+
+
+def test_everything_is_closed_whatever_one_of_them_raises(tmp_path):
+    closed = []
+
+    def close(name):
+        closed.append(name)
+        raise OSError(f"{name} will not close")
+
+    rank = rank_on(Alone(Place(0)))
+    rank.endpoints = [SimpleNamespace(close=lambda linger, name=name: close(name)) for name in "ab"]
+    with open(tmp_path / "rows", "w") as file:
+        rank.file = bench_rank.os.dup(file.fileno())
+    with pytest.raises(OSError, match="will not close"):
+        rank.close(0.0)
+    assert set(closed) == {"a", "b"}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        bench_rank.os.fstat(rank.file)
