@@ -85,16 +85,6 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
     return Bench(folder, document)
 
 
-def save_plots(bench: Bench) -> list[Path]:
-    """The charts of a benchmark, into its folder. ConfigError if they cannot be written."""
-    from experiments.bench_plots import plot_bench
-
-    try:
-        return plot_bench(bench.document, bench.folder / "plots")
-    except OSError as error:
-        raise unwritable(bench.folder, error) from None
-
-
 def measured_limits() -> Limits:
     """This machine's limits. ConfigError where its loopback does not work."""
     try:

@@ -25,7 +25,7 @@ def bench(arguments: Namespace) -> int:
     spec = plan_bench(options)
     results = writable_folder(arguments.results)
     from experiments.bench_rows import wrong_line
-    from experiments.bench_run import BenchFailed, save_plots
+    from experiments.bench_run import BenchFailed
 
     say(_announcement(spec))
     try:
@@ -34,12 +34,14 @@ def bench(arguments: Namespace) -> int:
         if arguments.json:
             dump(failure.document)
         return _failed(failure)
-    save_plots(done)
     if arguments.json:
         dump(done.document)
     else:
         _show(done.document)
-        print(f"results: {done.folder}\nplots:   {done.folder / 'plots'}")
+        print(f"results: {done.folder}")
+    plotted = _plot(done)
+    if plotted and not arguments.json:
+        print(f"plots:   {done.folder / 'plots'}")
     if wrong := wrong_line(done.document["rows"]):
         raise CheckFailed(wrong)
     return 0
@@ -66,6 +68,19 @@ def _failed(failure: BenchFailed) -> int:
     say(f"syncbench: {failure.error} (during {failure.during})")
     say(f"what was measured is in {failure.folder}")
     return 1
+
+
+def _plot(done: Bench) -> bool:
+    """Draw the charts into the result folder. If that fails, a line says why: what was measured holds without them."""
+    try:
+        from experiments.bench_plots import plot_bench
+
+        plot_bench(done.document, done.folder / "plots")
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        say(f"warning: the plots could not be drawn: {reason}")
+        return False
+    return True
 
 
 def _show(document: Mapping[str, Any]) -> None:

@@ -5,7 +5,9 @@ import re
 import signal
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
+import benches
 import pytest
 from runs import write_run
 
@@ -33,6 +35,48 @@ def answer(capsys):
     yield run_it
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def benched(monkeypatch, tmp_path):
+    """As if a benchmark had been run, with `wrong` elements; drawing it raises `unplottable`, if set."""
+    world = SimpleNamespace(wrong=0, unplottable=None)
+
+    def run_it(options, spec, results):
+        measured = benches.document(benches.spec(), wrong=[(1, 0, world.wrong)])
+        return SimpleNamespace(folder=tmp_path, document=measured)
+
+    def plot(document, folder):
+        print("plotting")
+        if world.unplottable is not None:
+            raise world.unplottable
+
+    monkeypatch.setattr("experiments.bench_verb._run", run_it)
+    monkeypatch.setattr("experiments.bench_plots.plot_bench", plot)
+    world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
+    return world
+
+
+def test_a_benchmark_is_shown_before_it_is_plotted(answer, benched):
+    code, out, _ = answer(*benched.words)
+    shown, plotted = out.split("plotting\n")
+    assert code == 0
+    assert "results: " in shown
+    assert plotted.startswith("plots: ")
+    code, out, _ = answer(*benched.words, "--json")
+    assert json.loads(out.removesuffix("plotting\n"))["rows"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("no luck\nat all"), KeyError()])
+@pytest.mark.parametrize(("wrong", "expected"), [(0, 0), (1, 3)])
+def test_a_plot_that_fails_is_a_warning_and_changes_no_exit_code(answer, benched, error, wrong, expected):
+    benched.wrong, benched.unplottable = wrong, error
+    code, out, err = answer(*benched.words)
+    (warning,) = (line for line in err.splitlines() if line.startswith("warning: "))
+    assert code == expected
+    assert warning.startswith("warning: the plots could not be drawn: ")
+    assert "results: " in out
+    assert "plots: " not in out
 
 
 def test_list_names_everything_and_says_what_it_is(answer):
