@@ -30,7 +30,7 @@ from common.board import Board, Status
 from common.errors import ConfigError, PeerFailed, RunError, step_name
 from common.transport.address import ipc_address
 from experiments.config import MOST_PROCESSES
-from experiments.launch import LOST, Launcher, RankProcess, forked, under_mpirun
+from experiments.launch import LOST, Launcher, RankProcess, forked, remove_private, under_mpirun
 
 ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
@@ -146,7 +146,7 @@ class Agent:
     def _stop(self) -> None:
         with signals_deferred(), contextlib.ExitStack() as undo:  # the last one entered goes first
             if self._folder is not None:
-                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
+                undo.callback(remove_private, self._folder)
             # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
             undo.callback(resource_tracker._resource_tracker._stop)  # type: ignore[attr-defined]
             undo.callback(_stop_fork_server)
@@ -344,11 +344,11 @@ def _rank_environment(threads: int, folder: Path) -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Remove what agents left behind that were killed: folders of ours whose lock nobody holds."""
+    """Remove what agents left behind that were killed: folders of ours whose lock nobody holds, and what they name."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.stat().st_uid != os.getuid():
                 continue
             with open(folder / LOCK) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_private(folder)

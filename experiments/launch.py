@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import secrets
 import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.context import ForkServerContext
@@ -24,6 +24,8 @@ from typing import Literal, Protocol
 Launcher = Literal["fork", "mpi"]
 LOST = 255  # exit code of a rank whose launcher is gone: multiprocessing's choice
 SHARED_MEMORY = Path("/dev/shm")
+SHARED_PREFIX = "syncbench-mpi-"
+SHARED_NOTE = "shared-memory"  # in a job's folder: the path of what it has in SHARED_MEMORY
 
 
 class RankProcess(Protocol):
@@ -84,12 +86,27 @@ def exit_path(home: Path, rank: int) -> Path:
     return home / f"exit-{rank}"
 
 
+def remove_private(folder: Path) -> None:
+    """Remove an agent's private folder, and first what its jobs have in shared memory. The agent must be gone.
+
+    Only what a note in that very folder names is touched, so nothing of another agent.
+    """
+    with contextlib.suppress(OSError):  # ranks of the same agent may be at it too
+        for note in list(folder.glob(f"*/{SHARED_NOTE}")):
+            shared = Path(note.read_text())
+            if shared.parent == SHARED_MEMORY and shared.name.startswith(SHARED_PREFIX):
+                shutil.rmtree(shared, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class _MpiRun:
     """The `mpirun` of a job."""
 
     def __init__(self, entry: str, home: Path, ranks: int) -> None:
-        base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else home
-        self._shared = tempfile.mkdtemp(prefix="syncbench-mpi-", dir=base)  # in RAM: home may be on a disk
+        base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else home  # in RAM: home may be on a disk
+        self._shared = str(base / f"{SHARED_PREFIX}{secrets.token_hex(8)}")
+        (home / SHARED_NOTE).write_text(self._shared)  # before it is there: see `remove_private`
+        os.mkdir(self._shared, 0o700)
         parameters = {
             "btl": "self,vader",  # shared memory
             "pml": "ob1",

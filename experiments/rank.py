@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import resource
-import shutil
 import signal
 import sys
 import threading
@@ -37,6 +36,7 @@ from common.strategy import SyncStrategy, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from common.transport.routed import hosts_of
+from experiments.launch import remove_private
 from experiments.registry import create
 
 LINGER = 5.0  # seconds that the last messages get to leave
@@ -105,7 +105,7 @@ def _die_with_the_agent(home: Path) -> None:
     def wait() -> None:
         with open(home.parent / "agent.lock") as lock, contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_SH)  # blocks for as long as the agent lives
-            shutil.rmtree(home.parent, ignore_errors=True)
+            remove_private(home.parent)
             os._exit(1)
 
     threading.Thread(target=wait, name="agent-guard", daemon=True).start()

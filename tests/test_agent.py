@@ -11,7 +11,7 @@ import pytest
 
 from common.board import Board
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
-from experiments import agent
+from experiments import agent, launch
 from experiments.agent import LOCK, MALLOC, Agent, sweep
 from experiments.launch import LOST
 
@@ -47,6 +47,22 @@ def test_the_folder_of_a_living_agent_stays(tmpdir):
         assert (folder / "job-1234" / "board").exists()
     sweep()
     assert not folder.exists()
+
+
+def test_the_shared_memory_of_a_killed_agent_is_removed_and_nobody_elses(tmpdir, monkeypatch):
+    memory = tmpdir / "shm"
+    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
+    names = ("syncbench-mpi-stale", "syncbench-mpi-alive", "syncbench-mpi-unnamed", "another-program")
+    for name in names:
+        (memory / name).mkdir(parents=True)
+        (memory / name / "segment").touch()
+    for agent_, name in (("stale", names[0]), ("alive", names[1]), ("foreign", names[3])):
+        (left_behind(tmpdir, f"syncbench-{agent_}") / "job-1234" / launch.SHARED_NOTE).write_text(str(memory / name))
+    with open(tmpdir / "syncbench-alive" / LOCK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep()
+    assert {path.name for path in tmpdir.iterdir()} == {"syncbench-alive", "shm"}
+    assert {path.name for path in memory.iterdir()} == set(names[1:])
 
 
 def test_what_may_be_somebody_elses_stays(tmpdir, monkeypatch):

@@ -3,13 +3,18 @@
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from system.leftovers import ROOT
 
+from experiments import launch
+from experiments import rank as rank_module
 from experiments.launch import LOST, MpiRank, exit_path
 
 ENTRY = """
@@ -62,6 +67,42 @@ def test_nothing_is_left_of_a_rank_only_when_its_guardian_is_gone(rank):
         assert rank.process.sentinel >= 0
     rank.process.join(0)
     assert rank.process.sentinel == -1
+
+
+def test_the_shared_memory_of_a_job_is_named_in_its_folder_before_mpirun_starts(tmp_path, monkeypatch):
+    memory, home, seen = tmp_path / "shm", tmp_path / "job-1", []
+
+    def start(command, **options):
+        named = Path((home / launch.SHARED_NOTE).read_text())
+        seen.append((named, stat.S_IMODE(named.stat().st_mode), str(named) in command))
+        raise OSError("no mpirun here")
+
+    memory.mkdir()
+    home.mkdir()
+    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
+    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    with pytest.raises(OSError, match="no mpirun"):
+        launch._MpiRun("entry", home, 2)
+    ((named, mode, given),) = seen
+    assert named.parent == memory
+    assert (mode, given) == (0o700, True)
+    assert list(memory.iterdir()) == []
+
+
+def test_with_its_agent_a_rank_removes_the_shared_memory(tmp_path, monkeypatch):
+    """The lock is free: the agent is gone."""
+    memory, home = tmp_path / "shm", tmp_path / "syncbench-1" / "job-1"
+    (memory / "syncbench-mpi-1").mkdir(parents=True)
+    home.mkdir(parents=True)
+    (home / launch.SHARED_NOTE).write_text(str(memory / "syncbench-mpi-1"))
+    (home.parent / "agent.lock").touch()
+    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
+    ended = threading.Event()
+    monkeypatch.setattr(rank_module.os, "_exit", lambda code: ended.set())
+    rank_module._die_with_the_agent(home)
+    assert ended.wait(30)
+    assert list(memory.iterdir()) == []
+    assert not home.parent.exists()
 
 
 @pytest.fixture

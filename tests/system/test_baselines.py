@@ -138,6 +138,20 @@ def test_an_agent_that_is_ended_leaves_nothing_behind(box, train, strategy, numb
     assert box.end(PROMPT).code == (130 if number == signal.SIGINT else -number)
 
 
+@pytest.mark.parametrize("strategy", [MPI])
+def test_what_is_left_when_everybody_is_killed_at_once_goes_with_the_next_run(box, train, strategy):
+    train(strategy)
+    (mpirun,) = mpiruns(box)
+    shared = Path(mpirun.cmdline()[-1])
+    for act in ("suspend", "kill"):  # nobody gets to tidy up
+        for process in box.processes():
+            getattr(process, act)()
+    box.end(PROMPT)
+    assert shared.is_dir()
+    assert box.run("run", "--strategy", "noop", "--workers", 2, "--steps", 2, "--results", "more").code == 0
+    assert not shared.exists()
+
+
 def listening(box):
     """The addresses at which the box's processes listen, but for mpirun, which listens everywhere."""
     processes = [process for process in box.processes() if process.name() not in MPIRUN]
