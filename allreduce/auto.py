@@ -127,8 +127,9 @@ def ping_pongs(ctx: Context, tiny_rounds: int = ROUNDS, large_rounds: int = ROUN
 
 
 def ping_pong(ctx: Context, x: Array, receive: Callable[[int, Array], None], rounds: int) -> float:
-    """Median seconds that x takes one way between ranks 0 and 1, over `rounds` after one to warm up. x stays zeros.
+    """Median seconds that x takes one way between ranks 0 and 1, over `rounds`, after one to warm up.
 
+    x is zeros, and stays so.
     Each receives into the x that it has lent: the answer proves that it was read.
     """
     seconds, other = [], 1 - ctx.rank

@@ -19,7 +19,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import connection, forkserver, resource_tracker
 from operator import methodcaller
 from pathlib import Path
@@ -27,10 +27,11 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from common.board import Board, Status
-from common.errors import ConfigError, PeerFailed, RunError, step_name
+from common.errors import ConfigError, RunError
 from common.transport.address import ipc_address
 from experiments.config import MOST_PROCESSES
-from experiments.launch import LOST, Launcher, RankProcess, forked, remove_private, under_mpirun
+from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
+from experiments.verdict import Running, as_seen_by_others, first_error
 
 ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
@@ -62,39 +63,6 @@ class Ended:
     error: RunError | None = None
     traceback: str | None = None
     seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class _Running:
-    """A job on its way."""
-
-    home: Path
-    board: Board
-    ranks: list[RankProcess] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-
-    def report(self, rank: int) -> dict[str, Any] | None:
-        """What `rank` has said at its end; None if it has not, or was killed."""
-        file = self.home / f"report-{rank}.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def complaint(self, rank: int) -> dict[str, Any] | None:
-        """What `rank` has said went wrong; None if it has said nothing of the kind."""
-        return (self.report(rank) or {}).get("error")
-
-    def all_reported(self) -> bool:
-        """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
-        return all((self.home / f"report-{rank}.json").exists() for rank in range(len(self.ranks)))
-
-    def failed(self) -> list[int]:
-        """The ranks that ended badly: with an exit code, or silently."""
-        codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
-        return [rank for rank, code in codes.items() if code or (code == 0 and self.report(rank) is None)]
-
-    def certain(self, failed: Sequence[int]) -> bool:
-        """Whether one of `failed` did more than wait in vain, for which another is to blame."""
-        complaints = [self.complaint(rank) for rank in failed]
-        return any(complaint is None or complaint["type"] != "DeadlineExceeded" for complaint in complaints)
 
 
 class Agent:
@@ -172,7 +140,7 @@ class Agent:
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
-        running = _Running(home, Board(home / "board", total, create=True))
+        running = Running(home, Board(home / "board", total, create=True))
         order = {
             "job": job.to_dict(),
             "processes": processes,
@@ -201,7 +169,7 @@ class Agent:
                 yield from under_mpirun(entry, home, workers)
         yield from forked(self._context, entry, home, forks)
 
-    def _watch(self, running: _Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
+    def _watch(self, running: Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
         error: RunError | None = None
         trace: str | None = None
         noticed = give_up = float("inf")
@@ -210,8 +178,8 @@ class Agent:
             if error is None and (failed := running.failed()):
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
-                    error, trace = _first_error(running, failed, processes)
-                    running.board.abort(_as_seen_by_others(error))
+                    error, trace = first_error(running, failed, processes)
+                    running.board.abort(as_seen_by_others(error))
                     give_up = time.monotonic() + GRACE
             if give_up == float("inf") and running.all_reported():
                 give_up = time.monotonic() + FAREWELL
@@ -220,7 +188,7 @@ class Agent:
             statuses = [running.board.read(rank) for rank in range(processes)]
             show(statuses, time.monotonic() - running.began)
         if error is None and (failed := running.failed()):
-            error, trace = _first_error(running, failed, processes)
+            error, trace = first_error(running, failed, processes)
         reports = [running.report(rank) for rank in range(len(running.ranks))]
         return Ended(reports, error, trace, time.monotonic() - running.began)
 
@@ -230,56 +198,6 @@ def _stop_fork_server() -> None:
         if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
             os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
-
-
-def _as_seen_by_others(error: RunError) -> PeerFailed:
-    return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
-
-
-def _first_error(running: _Running, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
-    """What went wrong first among ranks that ended badly.
-
-    A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
-    """
-    if silent := [rank for rank in failed if running.complaint(rank) is None]:
-        rank = min(silent, key=lambda rank: running.ranks[rank].exitcode == LOST)  # of which the launcher is the cause
-        return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
-    told: list[tuple[bool, float, dict[str, Any]]] = []
-    for rank in failed:
-        report, complaint = running.report(rank) or {}, running.complaint(rank) or {}
-        peers = complaint.get("peers") or ()
-        told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
-    first = min(told, key=lambda entry: entry[:2])[2]
-    record = dict(first["error"])
-    kind = record.pop("type")
-    if peers := record.get("peers"):  # who waited in vain too is not whom it waited for
-        record["peers"] = [peer for peer in peers if peer not in failed] or peers
-        record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record["peers"])
-    error = _TYPES.get(kind, RunError)(**record)
-    return error, first["traceback"]
-
-
-_TYPES: dict[str, type[RunError]] = {cls.__name__: cls for cls in RunError.__subclasses__()}
-
-
-def _role(rank: int, processes: int) -> str:
-    return "worker" if rank < processes else "server"
-
-
-def _death(running: _Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
-    cause = f"ended with exit code {exitcode} and said nothing"
-    if exitcode == LOST:
-        cause = "lost with the fork server or mpirun that started it, which was killed"
-    if exitcode < 0:
-        with contextlib.suppress(ValueError):
-            cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
-    status = running.board.read(rank)
-    return PeerFailed(cause, rank=rank, role=_role(rank, processes), stage=status.stage, step=status.step)
-
-
-def _whereabouts(running: _Running, rank: int, processes: int) -> str:
-    status = running.board.read(rank)
-    return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
 
 
 def _end(ranks: Sequence[RankProcess]) -> None:

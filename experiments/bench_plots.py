@@ -24,7 +24,7 @@ from matplotlib.ticker import NullFormatter
 from experiments.bench import size_name
 from experiments.bench_table import human_seconds, notes
 from experiments.limits import RESOURCE
-from experiments.plots import FAINT, FORMATS, INK, RC, style
+from experiments.style import FAINT, FORMATS, INK, RC, style
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]

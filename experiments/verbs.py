@@ -256,7 +256,7 @@ def _verdicts(runs: Sequence[Run]) -> list[Any]:
 
 def _limits(runs: Sequence[Run]) -> str:
     """What limits these runs, from the one with the most ranks."""
-    from experiments.tables import limits_line
+    from experiments.sentences import limits_line
 
     largest = max(runs, key=lambda run: run.summary["processes"])
     return limits_line(largest.summary, largest.env)

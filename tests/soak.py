@@ -10,7 +10,7 @@ import random
 import sys
 import time
 
-from system.leftovers import PROMPT, Box
+from system.leftovers import PROMPT, Box, until
 
 TREES = ["tree", "double-tree", "recursive-doubling", "halving-doubling"]
 STRATEGIES = [*TREES, "star", "ring", "direct", "hierarchical", "ps-bsp"]
@@ -56,7 +56,7 @@ def soak(runs, kills):
                 done = box.end()
                 assert done.code == 0, (words, done)
         print(f"{number + 1}/{runs}: {' '.join(map(str, words[2:]))}{' killed' * (number in killed)}", flush=True)
-    assert shared_memory() <= before, shared_memory() - before
+    until(lambda: shared_memory() <= before, lambda: f"left: {shared_memory() - before}")  # others' runs come and go
     print(f"{runs} runs, {kills} with a rank killed, in {time.monotonic() - began:.0f} s: nothing left behind")
 
 

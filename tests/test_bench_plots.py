@@ -10,7 +10,7 @@ from rich.console import Console
 
 from experiments.bench_plots import CHARTS, panels, plot_bench, spread
 from experiments.bench_table import bench_tables, human_seconds, notes
-from experiments.plots import style
+from experiments.style import style
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
 NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]

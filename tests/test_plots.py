@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
-from experiments.plots import CHARTS, STYLES, plot_runs, style
+from experiments.plots import CHARTS, plot_runs
 from experiments.results import STAGE_COLOURS, load_run
+from experiments.style import STYLES, style
 
 NAMES = ["single", "noop", "ps-bsp", "star", "ring"]
 NOTE = "loopback, cores shared: 4 workers on 2 cores"

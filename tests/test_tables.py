@@ -8,7 +8,7 @@ from runs import PARAMETERS, SECONDS, fail, write_run
 
 from experiments.equivalence import verdicts
 from experiments.results import load_run
-from experiments.tables import (
+from experiments.sentences import (
     conditions,
     fastest,
     hub,
@@ -16,10 +16,9 @@ from experiments.tables import (
     learning,
     learning_time,
     limits_line,
-    markdown,
-    runs_table,
     synchronisation,
 )
+from experiments.tables import markdown, runs_table
 
 NAMES = ["single", "noop", "ps-bsp", "ps-async", "star", "ring", "halving-doubling"]
 

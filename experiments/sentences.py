@@ -1,0 +1,125 @@
+"""What the numbers say, in one line each, for tables and for the titles of charts.
+
+A sentence names numbers that were measured and claims no more than they show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from experiments.results import Run, human_bytes, human_count
+
+
+def conditions(runs: Sequence[Run]) -> str:
+    """One line on what was run: workers, batch, model, parameters, data and transport."""
+
+    def each(key: str) -> str:
+        values = dict.fromkeys(run.summary.get(key) for run in runs if run.summary.get(key) is not None)
+        return " / ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or "?"
+
+    workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
+    model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"
+    hosts = "" if each("hosts") in ("1", "?") else f", tcp between {each('hosts')} hosts that are all this machine"
+    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}"
+
+
+def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
+    """One line on what limits a comparison of runs like this one.
+
+    `summary` is that of the run with the most ranks; of `env`, `cores`, `hosts` and `link` are used where they are.
+    """
+    workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
+    ranks = _plural(workers, "worker") + (f" (+{_plural(servers, 'server')})" if servers else "")
+    transport, link, hosts = summary.get("transport"), env.get("link"), env.get("hosts") or 1
+    if transport == "virtual":
+        on = f" on a link of {link}" if link else ""
+        return f"{ranks} in virtual time{on}: gradients are real, seconds are predicted, not measured."
+    if hosts > 1:
+        return f"{ranks} on {hosts} hosts over {transport}: these figures hold for this network and these hosts."
+    cores = env.get("cores")
+    crowded = workers + servers > (cores or 1)
+    place = f"{'share' if crowded else 'on'} {cores or 'the'} cores of one host"
+    if link:
+        return f"{ranks} {place} over a link shaped to {link}: the network is as asked for, the host is one."
+    over = "shared memory" if transport == "shm" else f"loopback ({transport})"
+    return (
+        f"{ranks} {place} over {over}: no network bottleneck here, so a parameter server's incast does not show and "
+        "a ring pays for its scheduling hops; read these as software costs, not as cluster results."
+    )
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def fastest(rates: Mapping[str, float], top: float | None) -> str:
+    """Which label has the most samples/s, against the ceiling `top` of that run and against the slowest.
+
+    No ranking is claimed where the first is above what should be its ceiling, or the last within 5 % of the first.
+    """
+    if not rates:
+        return "Throughput, without a strategy to compare"
+    best, worst = max(rates, key=rates.__getitem__), min(rates, key=rates.__getitem__)
+    if top and rates[best] > 1.05 * top:
+        return f"No ranking: {best} came out at {rates[best] / top:.1f}× noop, which should be the ceiling"
+    if len(rates) > 1 and rates[best] < 1.05 * rates[worst]:
+        return f"No clear difference: all {len(rates)} strategies are within 5%"
+    reached = f"{rates[best] / top:.0%} of the ceiling" if top else f"{human_count(rates[best])} samples/s"
+    return f"{best} was fastest: {reached}" + (f", {rates[best] / rates[worst]:.1f}× {worst}" if best != worst else "")
+
+
+def synchronisation(shares: Mapping[str, float]) -> str:
+    """The range of the share of `synchronize` in a step, by label."""
+    if not shares:
+        return "Where the time of a step goes"
+    low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    least, most = f"{shares[low]:.0%}", f"{shares[high]:.0%}"
+    if least == most:
+        return f"Synchronisation takes {least} of a step"
+    return f"Synchronisation takes {least} ({low}) to {most} ({high}) of a step"
+
+
+def learning(final: Mapping[str, float]) -> str:
+    """Whether the final losses, by label, agree, and which are lowest and highest."""
+    if len(final) < 2:
+        return "Loss against samples seen"
+    best, worst = min(final, key=final.__getitem__), max(final, key=final.__getitem__)
+    alike = sum(loss <= 1.02 * final[best] for loss in final.values())
+    if alike == len(final):
+        return "From the same samples all synchronous strategies reach the same loss"
+    who = f"{best} reaches" if alike == 1 else f"{alike} of {len(final)} reach"
+    return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
+
+
+def learning_time(goal: float, reached: Mapping[str, float]) -> str:
+    """Who reached the loss `goal` first and last; `reached` is in seconds, by label."""
+    if not reached:
+        return "Loss against time"
+    best, worst = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
+    more = f" to {reached[worst]:.3g} s ({worst}), one run each" if best != worst else ""
+    return f"A loss of {goal:.3g} after {reached[best]:.3g} s ({best}){more}"
+
+
+def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
+    """How many times the median of the others the busiest rank sends, and a few words on it. Bytes per step."""
+    *others, top = sorted([*servers, *workers])
+    usual = median(others or [top])
+    if top == 0:
+        return 1.0, "nothing"
+    if top <= 1.05 * min([*others, top]):
+        return 1.0, f"{human_bytes(top)} each"
+    words = f"{'server' if top in servers else 'worker'}: {human_bytes(top)}"
+    return (top / usual, f"{words}, {top / usual:.1f}× the others") if usual else (math.inf, words)
+
+
+def hubs(ratios: Mapping[str, float]) -> str:
+    """Which label has the busiest hub and which has none, from the ratios of `hub`."""
+    high = max(ratios, key=ratios.__getitem__, default="")
+    if not high or ratios[high] < 1.5:
+        return "No hub: every rank sends about as much as the others"
+    even = next((label for label, ratio in ratios.items() if ratio < 1.1), "")
+    times = f"{ratios[high]:.1f}×" if math.isfinite(ratios[high]) else "far more than"
+    return f"The hub of {high} sends {times} what other ranks do" + (f"; {even} has none" if even else "")
