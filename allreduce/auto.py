@@ -1,11 +1,12 @@
 """Auto: measures the links when a run begins, then takes the algorithm with the smallest predicted time.
 
-Workers 0 and 1 time a ping-pong (Hockney 1994) of one element, which gives α; of 1 MiB, which adds β; and of 1 MiB
-that is added up as it comes, which adds γ. Each figure is a median of several rounds. Worker 0 tells everyone its
-figures, so all decide alike, for each size of x the first time it comes.
+All workers time steps of a ring: of one element, which gives α; of 4 MiB, which adds β; and of 4 MiB that is added up
+as it comes, which adds γ, or what plain adding takes, if that is more (the terms of Hockney 1994). All at once, as an
+all-reduce will: what they share, cores and memory above all, is in the figures. Worker 0 tells everyone its figures, so
+all decide alike, for each size of x the first time it comes.
 
-The steps, bytes, time and reduction order are those of the algorithm picked. One pair of workers stands for all: where
-links differ, say so with `--strategy hierarchical`.
+The steps, bytes, time and reduction order are those of the algorithm picked. The slowest link sets the pace of a ring:
+where links differ, say so with `--strategy hierarchical`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is pick
     "double-tree": DoubleTree,
     "hierarchical": Hierarchical,
 }
-ROUNDS = 5
-LARGE = 1 << 20  # bytes
+SAMPLES = 5
+LARGE = 4 << 20  # bytes: a bucket; less would stay in a cache, and say that bytes cost next to nothing
 ROUNDING = 1e-6  # predictions that differ by less are equal
 
 
@@ -89,7 +90,7 @@ class Auto(AllReduce):
     def notes(self) -> dict[str, Any]:
         """What was measured, what was picked for which size, and the same in words."""
         link = self.link
-        choices = [f"{name} for {nbytes / 1024:.1f} KiB" for nbytes, name in self.picked.items()]
+        choices = [f"{name} for {_size(nbytes)}" for nbytes, name in self.picked.items()]
         figures = f"α {1e6 * link.alpha:.3g} µs, β {1e9 * link.beta:.3g} ns/B, γ {1e9 * link.gamma:.3g} ns/B"
         return {
             "in_words": f"picked {', '.join(choices) or 'nothing'} ({figures})",
@@ -100,6 +101,10 @@ class Auto(AllReduce):
         }
 
 
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1024:.1f} KiB" if nbytes < 1 << 20 else f"{nbytes / (1 << 20):.3g} MiB"
+
+
 def predicted(algorithm: AllReduce, workers: int, nbytes: int, link: Link) -> float:
     """Seconds by the algorithm's formula; all of the family have one."""
     seconds = algorithm.seconds(workers, 0, nbytes, link)
@@ -108,39 +113,46 @@ def predicted(algorithm: AllReduce, workers: int, nbytes: int, link: Link) -> fl
 
 
 def measure(ctx: Context) -> Link:
-    """α, β and γ of the link between workers 0 and 1: the same figures on every worker. Blocks. Zeros if alone."""
+    """α, β and γ of a step in which all workers take part: worker 0's figures, on every worker. Blocks. 0 if alone."""
     figures = np.zeros(3)
-    if ctx.size > 1 and ctx.rank < 2:
-        figures[:] = ping_pongs(ctx)
+    if ctx.size > 1:
+        figures[:] = shifts(ctx)
     broadcast(ctx, figures)
     ctx.settle()
     return Link(*map(float, figures))
 
 
-def ping_pongs(ctx: Context, tiny_rounds: int = ROUNDS, large_rounds: int = ROUNDS) -> tuple[float, float, float]:
-    """This rank's view of α, β and γ, on ranks 0 and 1, which both call it; none is below zero. Blocks."""
-    tiny, large = np.zeros(1, np.float32), ctx.alloc(LARGE // 4, np.float32)
-    first = ping_pong(ctx, tiny, ctx.recv_into, tiny_rounds)
-    moved = ping_pong(ctx, large, ctx.recv_into, large_rounds)
-    added = ping_pong(ctx, large, ctx.recv_add, large_rounds)
-    return first, max(0.0, moved - first) / LARGE, max(0.0, added - moved) / LARGE
+def shifts(ctx: Context, tiny_rounds: int = 8, large_rounds: int = 1) -> tuple[float, float, float]:
+    """This worker's view of α, β and γ, which all workers call together; none is below zero. Blocks."""
+    x, into = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    first = shift(ctx, x, into, ctx.recv_into, tiny_rounds)
+    x, into = ctx.alloc(LARGE // 4, np.float32), ctx.alloc(LARGE // 4, np.float32)
+    moved = shift(ctx, x, into, ctx.recv_into, large_rounds)
+    added = shift(ctx, x, into, ctx.recv_add, large_rounds)
+    return first, max(0.0, moved - first) / LARGE, max(0.0, added - moved, addition(ctx, x, into)) / LARGE
 
 
-def ping_pong(ctx: Context, x: Array, receive: Callable[[int, Array], None], rounds: int) -> float:
-    """Median seconds that x takes one way between ranks 0 and 1, over `rounds`, after one to warm up.
-
-    x is zeros, and stays so.
-    Each receives into the x that it has lent: the answer proves that it was read.
-    """
-    seconds, other = [], 1 - ctx.rank
-    for _ in range(rounds + 1):
+def addition(ctx: Context, x: Array, into: Array) -> float:
+    """Median seconds that it takes to add x to `into`, while the other workers do the same. In virtual time, none."""
+    seconds = []
+    for _ in range(SAMPLES):
         began = ctx.now()
-        if ctx.rank == 0:
-            ctx.lend(other, x)
-            receive(other, x)
-        else:
-            receive(other, x)
-            ctx.lend(other, x)
-        seconds.append((ctx.now() - began) / 2)
+        np.add(into, x, into)
+        seconds.append(ctx.now() - began)
+    return median(seconds)
+
+
+def shift(ctx: Context, x: Array, into: Array, receive: Callable[[int, Array], None], rounds: int) -> float:
+    """Seconds that one step of a ring takes: everyone lends x to its right and receives `into` from its left.
+
+    A median over `SAMPLES` of `rounds` steps each, after one sample to warm up. Both are zeros, and stay so.
+    """
+    n, seconds = ctx.size, []
+    for _ in range(SAMPLES + 1):
+        began = ctx.now()
+        for _ in range(rounds):
+            ctx.lend((ctx.rank + 1) % n, x)
+            receive((ctx.rank - 1) % n, into)
+        seconds.append((ctx.now() - began) / rounds)
     ctx.settle()
     return median(seconds[1:])

@@ -119,7 +119,7 @@ def _conditions(document: Document) -> str:
     servers = max(each["servers"] for each in document["rows"])
     processes = f"{row['workers']} workers" + (f" and {servers} server{'s' if servers > 1 else ''}" if servers else "")
     dots = "each repeat a dot, line: median" if repeats > 1 else "one repeat"
-    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted, with a core for each"
+    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted by the formula"
 
 
 def _panel(axes: Axes, chart: _Chart, rows: Sequence[Row], sizes: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from allreduce.auto import ping_pongs
+from allreduce.auto import shifts
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
@@ -33,7 +33,7 @@ from experiments.rank import LINGER, live, overdue, writing
 from experiments.registry import create
 
 CONTROL = "ipc"  # benchmarks run on one machine
-LINK_ROUNDS = 200, 8  # of a tiny and of a large message, to find α, β and γ
+LINK_ROUNDS = 100, 8  # of a tiny and of a large message, to find α, β and γ
 BLOCK_SECONDS = 0.3  # that a block of timed iterations should last
 FEWEST, MOST = 2, 1000  # iterations of a block
 PILOT_BYTES, PILOTS = 4 << 20, (2, 20)  # untimed iterations from which the number is found: fewer of long ones
@@ -163,10 +163,10 @@ class BenchRank:
         return found
 
     def _link(self, transport: str) -> dict[str, Any] | None:
-        self.took_part = self.place.rank < 2
+        self.took_part = self.place.rank < self.spec.workers
         if not self.took_part:
             return None
-        figures = ping_pongs(self._context(transport, servers=0), *LINK_ROUNDS)
+        figures = shifts(self._context(transport, servers=0), *LINK_ROUNDS)
         return dict(zip(("alpha", "beta", "gamma"), figures, strict=True)) if self.place.rank == 0 else None
 
     def _context(self, transport: str, servers: int) -> Context:

@@ -25,6 +25,7 @@ def run(n, link, candidates=tuple(FAMILY), sizes=(SMALL, LARGE), **more):
     def program(ctx):
         strategy = Auto(candidates)
         strategy.setup(ctx, np.zeros(SMALL, np.float32))
+        ctx.endpoint.reset()
         for size in sizes:
             grad = np.full(size, 10**ctx.rank, np.float32)
             strategy.synchronize(ctx, Bucket(grad, grad))
