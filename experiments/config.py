@@ -94,6 +94,8 @@ def plan(options: RunOptions) -> Plan:
         _plain(name, value)
     strategy = create(options.strategy, options.strategy_options)
     strategy.check(options.workers)
+    if options.hosts > 1 and strategy.traits.own_transport is not None:
+        raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     servers = _servers(options, strategy.traits)
     if options.workers + servers > MOST_PROCESSES:
         raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")

@@ -117,7 +117,8 @@ def writing(place: PostedPlace) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"results cannot be written: {error.strerror or error}", **place.fields()) from None
+        reason = error.strerror or "only a part of them fits"  # NumPy's own words, without a number, name no cause
+        raise RunError(f"results cannot be written: {reason}", **place.fields()) from None
 
 
 class _Rank:

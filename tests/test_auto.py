@@ -122,7 +122,7 @@ def test_it_says_what_it_picked_and_why():
     notes = strategy.notes()
     assert json.loads(json.dumps(notes)) == notes
     assert notes["picked"] == [{"bytes": 4 * 4810, "algorithm": "ring"}]
-    assert notes["in_words"].startswith("picked ring for 18.8 KiB (α 50 µs, β 8 ns/B, γ 0.1 ns/B")
+    assert notes["in_words"].startswith("picked ring for 18.8 KiB (α 50 µs, β 7.99 ns/B, γ 0.1 ns/B")
     assert (notes["alpha_seconds"], notes["beta_seconds_per_byte"]) == (strategy.link.alpha, strategy.link.beta)
     assert Auto().notes()["in_words"].startswith("picked nothing")
 

@@ -38,6 +38,11 @@ def test_where_memory_cannot_be_shared_ipc_is_taken_and_shm_refused(monkeypatch)
         job(transport="shm")
 
 
+def test_an_engine_with_its_own_transport_knows_no_hosts_of_ours():
+    with pytest.raises(ConfigError, match="--hosts is about our transports, 'gloo' brings its own"):
+        job(strategy="gloo", hosts=2)
+
+
 def test_a_parameter_server_has_one_server_unless_more_are_asked_for():
     assert job(strategy="ps-bsp").servers == 1
     assert job(strategy="ps-bsp", servers=3).servers == 3
