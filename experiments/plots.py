@@ -22,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from common.stages import STAGES
+from experiments.labels import labels
 from experiments.repeats import Rates, clear_winner
 from experiments.results import (
     STAGE_COLOURS,
@@ -31,7 +32,6 @@ from experiments.results import (
     hidden_seconds_per_step,
     human_count,
     human_ms,
-    labels,
     loss_curve,
     smooth,
     stage_seconds_per_step,

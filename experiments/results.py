@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -240,34 +239,6 @@ def hidden_seconds_per_step(run: Run) -> float:
 
 def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
     return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
-
-
-def labels(runs: Sequence[Run]) -> list[str]:
-    """A distinct short name for each run: its strategy, plus whatever tells it from others of that strategy."""
-    names = [run.strategy.rpartition(":")[2] for run in runs]
-    described = []
-    for run, name in zip(runs, names, strict=True):
-        namesakes = [_details(other) for other, its in zip(runs, names, strict=True) if its == name]
-        mine = _details(run)
-        described.append(" ".join([name, *(mine[k] for k in mine if len({d[k] for d in namesakes}) > 1)]).strip())
-    seen: Counter[str] = Counter()
-    for index, label in enumerate(described):
-        seen[label] += 1
-        described[index] = f"{label} #{seen[label]}" if seen[label] > 1 else label
-    return described
-
-
-def _details(run: Run) -> dict[str, str]:
-    options = run.summary.get("strategy_options") or {}
-    return {
-        "options": " ".join(f"{key}={value}" for key, value in sorted(options.items())),
-        "workers": f"{run.summary.get('workers')}w",
-        "servers": f"{run.summary.get('servers')}s",
-        "transport": str(run.summary.get("transport")),
-        "batch": f"b{run.summary.get('batch')}",
-        "bucket": f"bucket={human_bytes(run.number('bucket') or 0)}",
-        "overlap": f"overlap={run.summary.get('overlap')}",
-    }
 
 
 def human_bytes(value: float) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from common.errors import step_name
 from common.stages import STAGES
 from experiments.equivalence import Verdict
+from experiments.labels import labels
 from experiments.results import (
     Role,
     Run,
@@ -22,7 +23,6 @@ from experiments.results import (
     human_bytes,
     human_count,
     human_ms,
-    labels,
     stage_seconds_per_step,
 )
 from experiments.sentences import conditions
