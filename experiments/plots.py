@@ -200,12 +200,14 @@ def _stages(axes: Axes, series: list[_Series]) -> str:
             _hidden(axes, series, left)
     share = [1e3 * s.data["synchronize"] / total for s, total in zip(series, left, strict=True)]
     for y, total in enumerate(left):
-        _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {share[y]:.0%} synchronize")
+        part = "synchronize in train" if series[y].run.within_train else f"{share[y]:.0%} synchronize"
+        _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {part}")
     _bands(axes, series)
     axes.set_xlim(0, 1.3 * left.max())
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=7, columnspacing=1.2, handlelength=1)
-    return synchronisation({s.label: part for part, s in zip(share, series, strict=True) if s.contends})
+    told = [s.contends and not s.run.within_train for s in series]
+    return synchronisation({s.label: part for part, s, known in zip(share, series, told, strict=True) if known})
 
 
 def _curve(run: Run) -> tuple[Floats, Floats, Floats] | None:

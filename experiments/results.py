@@ -78,6 +78,11 @@ class Run:
         """`ok`, `failed` or `partial`."""
         return str(self.summary["status"])
 
+    @property
+    def within_train(self) -> bool:
+        """Whether its communication is part of `train`, so that nobody can tell how long it took."""
+        return self.summary.get("synchronizes_in") == "train"
+
     def number(self, key: str) -> float | None:
         """A number of the summary; None where the run has none, for example because it failed early."""
         value = self.summary.get(key)
@@ -107,6 +112,9 @@ def load_run(path: str | Path) -> Run:
     if not path.is_dir():
         raise ConfigError(f"no such run folder: {path}")
     file = path / "summary.json"
+    if _is_bench(path):
+        plots = f"its plots are in {path / 'plots'}" if (path / "plots").is_dir() else "it has no plots"
+        raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
     summary = _read_object(file)
@@ -134,11 +142,16 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
 def half_written(paths: Iterable[str | Path]) -> list[Path]:
     """The folders in these folders of runs where a run started and never wrote its summary."""
     inside = (child for path in paths if Path(path).is_dir() for child in sorted(Path(path).iterdir()))
-    return [child for child in inside if (child / "ranks").is_dir() and not (child / "summary.json").is_file()]
+    begun = [child for child in inside if (child / "ranks").is_dir() and not _is_bench(child)]
+    return [child for child in begun if not (child / "summary.json").is_file()]
+
+
+def _is_bench(path: Path) -> bool:
+    return (path / "bench.json").is_file() and not (path / "summary.json").is_file()
 
 
 def _run_folders(path: Path) -> list[Path]:
-    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir():
+    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir() or _is_bench(path):
         return [path]  # a run folder, or what load_run explains best
     folders = sorted(child for child in path.iterdir() if (child / "summary.json").is_file())
     if not folders:

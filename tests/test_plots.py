@@ -65,6 +65,15 @@ def test_the_stages_show_what_is_hidden_where_something_is(tmp_path):
         assert ("synchronize, hidden" in texts(tmp_path / "plots" / "stages.svg")) == (hidden > 0)
 
 
+def test_a_synchronisation_within_train_is_neither_a_share_nor_in_the_title(tmp_path):
+    within = {"seconds": {"synchronize": 0.0}, "synchronizes_in": "train"}
+    runs = [load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, "ring"))]
+    plot_runs(runs, tmp_path)
+    found = texts(tmp_path / "stages.svg")
+    assert "2.60 ms, synchronize in train" in found
+    assert "Synchronisation takes 35% of a step" in found  # ring's
+
+
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_picture_is_slide_sized_and_not_blank(folder, chart):
     width, height, values = pixels(folder / f"{chart}.png")

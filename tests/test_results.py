@@ -155,6 +155,18 @@ def test_half_written_runs_in_a_folder_are_passed_over_and_listed(tmp_path):
         find_runs([half])
 
 
+def test_a_benchmark_is_said_to_be_one_and_where_its_plots_are(tmp_path):
+    folder = tmp_path / "bench"
+    (folder / "ranks").mkdir(parents=True)
+    (folder / "bench.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"bench is a benchmark, not a run: it has no plots$"):
+        find_runs([folder])
+    (folder / "plots").mkdir()
+    with pytest.raises(ConfigError, match=r"bench is a benchmark, not a run: its plots are in .*bench/plots$"):
+        find_runs([folder])
+    assert half_written([tmp_path]) == []
+
+
 def test_a_folder_without_a_complete_run_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"no complete run in .*$"):
         find_runs([tmp_path])

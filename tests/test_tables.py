@@ -71,6 +71,15 @@ def test_what_is_hidden_has_a_column_where_something_is(tmp_path):
     assert "hidden" not in markdown([none, noop], verdicts([none, noop]))
 
 
+def test_a_synchronisation_within_train_has_no_share_of_its_own(tmp_path):
+    within = {"seconds": {"synchronize": 1e-7}, "synchronizes_in": "train"}
+    ddp, ring = load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, seconds={"hidden": 0.001}))
+    found = cells([ddp, ring])
+    assert (found["ddp"]["sync %"], found["ddp"]["sync hidden"], found["ring"]["sync %"]) == ("–", "–", "35")
+    assert "the synchronisation of ddp is within train" in markdown([ddp, ring], verdicts([ddp, ring]))
+    assert "within train" not in markdown([ring], verdicts([ring]))
+
+
 def test_below_80_columns_the_table_still_keeps_within_its_width(runs):
     assert max(map(len, shown(runs, 60))) <= 60
 
