@@ -17,6 +17,7 @@ from experiments.sentences import (
     learning_time,
     limits_line,
     synchronisation,
+    turns,
 )
 from experiments.tables import markdown, runs_table
 
@@ -229,6 +230,10 @@ def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs
 )
 def test_a_statement_names_the_numbers_that_it_rests_on(statement, expected):
     assert statement == expected
+
+
+def test_once_is_not_in_turns():
+    assert [turns(1), turns(5)] == ["once", "5 times in turns"]
 
 
 def test_a_statement_about_nothing_claims_nothing():
