@@ -110,7 +110,7 @@ class Ddp(SyncStrategy):
     `bucket_cap_mb` is torch's: the size, in MiB, from which a bucket of gradients is sent while backward goes on.
     """
 
-    traits = Traits(own_transport="gloo")
+    traits = Traits(own_transport="gloo", synchronizes_in="train")
 
     def __init__(self, bucket_cap_mb: float = 25.0) -> None:
         given: Any = bucket_cap_mb

@@ -35,6 +35,7 @@ class Traits:
     servers: bool = False  # needs server ranks
     one_process: bool = False  # one process trains on every worker's samples
     own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
+    synchronizes_in: Literal["synchronize", "train"] = "synchronize"  # the stage that its communication is part of
     launcher: Literal["fork", "mpi"] = "fork"  # mpi: the ranks are started by mpirun
 
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from experiments.bench import size_name
 from experiments.bench_table import human_seconds, notes
@@ -52,21 +52,25 @@ class _Chart:
     value: Callable[[Row, float], float]
     title: Callable[[Document], str]
     tick: Callable[[float], str]
-    server: str = ""  # what is added to the name of a parameter server
+    words: Callable[[float], str]  # a value with its unit
+    shows: Callable[[Row], bool] = lambda row: True
     extras: Callable[[Axes, Sequence[Row]], None] = lambda axes, rows: None
 
 
 def plot_bench(document: Document, folder: Path) -> list[Path]:
     """Write each chart as PNG and SVG, and their data as CSV, into `folder` (made if need be); returns the files.
 
-    A document without rows gives the CSV alone.
+    A document without rows gives the CSV alone, and one without a row that a chart shows lacks that chart.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "bench.csv"]
     _write_csv(document["rows"], files[0])
-    for name, chart in CHARTS.items() if document["rows"] else ():
+    for name, chart in CHARTS.items():
+        shown = [row for row in document["rows"] if chart.shows(row)]
+        if not shown:
+            continue
         with mpl.rc_context(RC):
-            figure = _figure(chart, document)
+            figure = _figure(chart, document, shown)
             for suffix, metadata in FORMATS.items():
                 files.append(folder / f"{name}.{suffix}")
                 figure.savefig(files[-1], dpi=160, metadata=metadata)
@@ -91,25 +95,33 @@ def panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: [row for row in rows if row["transport"] == name or row["wire_bytes"] is None] for name in ours}
 
 
-def _figure(chart: _Chart, document: Document) -> Figure:
-    parts = panels(document["rows"])
+def _figure(chart: _Chart, document: Document, shown: Sequence[Row]) -> Figure:
+    parts = panels(shown)
     figure = Figure(figsize=(max(10.0, 6.4 * len(parts)), 6.4), facecolor="white")
     FigureCanvasAgg(figure)
     many = figure.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, rows) in zip(many, parts.items(), strict=True):
-        _panel(axes, chart, rows, sorted({row["bytes"] for row in document["rows"]}))
+        _panel(axes, chart, rows, sorted({row["bytes"] for row in shown}))
         axes.set_title(name, loc="left", fontsize=12, color=INK)
     many[0].set_ylabel(chart.unit)
+    _ticks_in_sight(many[0])
     heading = figure.text(0.02, 0.97, chart.title(document), va="top", fontsize=17, fontweight="bold")
     heading.set_fontsize(17 * min(1.0, 0.96 * figure.bbox.width / heading.get_window_extent().width))
-    figure.text(0.02, 0.9, _conditions(document), va="top", color=FAINT)
+    above = [_conditions(document), *_left_out(document, shown)]
+    for index, line in enumerate(above):
+        below = figure.text(0.02, 0.9 - 0.035 * index, line, va="top", fontsize=11, color=FAINT)
+        below.set_fontsize(11 * min(1.0, 0.96 * figure.bbox.width / below.get_window_extent().width))
     footer = [line for note in notes(document)[:2] for line in wrap(note, 150)]
     for y, line in enumerate(reversed(footer)):
         figure.text(0.02, 0.018 + 0.03 * y, line, fontsize=9, color=FAINT)
     bottom = 0.025 + 0.03 * len(footer)
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.012, bottom, 0.976, 0.87 - bottom), wspace=0.04))
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(rect=(0.012, bottom, 0.976, 0.905 - 0.035 * len(above) - bottom), wspace=0.04)
+    )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all formats show the same picture
+    for axes in many:
+        _thin_out(axes)
     return figure
 
 
@@ -120,6 +132,34 @@ def _conditions(document: Document) -> str:
     processes = f"{row['workers']} workers" + (f" and {servers} server{'s' if servers > 1 else ''}" if servers else "")
     dots = "each repeat a dot, line: median" if repeats > 1 else "one repeat"
     return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted by the formula"
+
+
+def _left_out(document: Document, shown: Sequence[Row]) -> list[str]:
+    """A line that names the strategies that the chart does not show."""
+    present = {row["strategy"] for row in shown}
+    missing = dict.fromkeys(str(row["strategy"]) for row in document["rows"] if row["strategy"] not in present)
+    names = ", ".join(name.rpartition(":")[2] for name in missing)
+    return [f"without {names}: through a server there is no bus bandwidth to compare"] if missing else []
+
+
+def _ticks_in_sight(axes: Axes) -> None:
+    """Ticks between the powers of ten where the values span too little to have several of those."""
+    low, high = axes.get_ylim()
+    if high < 5 * low:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    elif high < 100 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+
+
+def _thin_out(axes: Axes) -> None:
+    """Hide the names of sizes that would run into the one at their right; their ticks stay."""
+    left = math.inf
+    for label in reversed(axes.get_xticklabels()):
+        box = label.get_window_extent()
+        if box.x1 + 4 > left:
+            label.set_visible(False)
+        else:
+            left = box.x0
 
 
 def _panel(axes: Axes, chart: _Chart, rows: Sequence[Row], sizes: Sequence[int]) -> None:
@@ -149,10 +189,10 @@ def _series(axes: Axes, chart: _Chart, rows: Sequence[Row]) -> tuple[float, floa
     if predicted:
         curve = [chart.value(row, row["seconds_predicted"]) for row in predicted]
         axes.plot([row["bytes"] for row in predicted], curve, "--", color=colour, linewidth=1.1, alpha=0.75, zorder=2)
-    name = rows[0]["strategy"].rpartition(":")[2]
+    value = f", {chart.words(medians[0])}" if len(rows) == 1 else ""
+    name = rows[0]["strategy"].rpartition(":")[2] + value
     wrong = ", wrong" if any(row["wrong"] for row in rows) else ""
-    server = chart.server if rows[0]["servers"] else ""
-    return sizes[-1], medians[-1], name + server + wrong, colour
+    return sizes[-1], medians[-1], name + wrong, colour
 
 
 def _limit(axes: Axes, rows: Sequence[Row]) -> None:
@@ -175,10 +215,9 @@ def _limit(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _sizes(axes: Axes, sizes: Sequence[int]) -> None:
-    """A tick at each size that was measured, as long as there is room, and room for labels at the right."""
+    """A tick at each size that was measured, and room for labels at the right."""
     ticks = list(sizes)
-    every = math.ceil(len(ticks) / 8)
-    axes.set_xticks(ticks[::-every][::-1], [size_name(size) for size in ticks[::-every][::-1]], fontsize=9)
+    axes.set_xticks(ticks, [size_name(size) for size in ticks], fontsize=9)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     span = math.log2(ticks[-1] / ticks[0]) or 1.0
@@ -251,7 +290,7 @@ def _time_title(document: Document) -> str:
 def _bandwidth_title(document: Document) -> str:
     rows = [row for row in document["rows"] if row["busbw_GBps"] and not row["wrong"]]
     if not rows:
-        return "Bandwidth of the servers' links"
+        return "Every result was wrong"
     best = max(rows, key=lambda row: float(row["busbw_GBps"]))
     fraction = best["limit_fraction"] or 0.0
     share = f", {fraction:.0%} of the machine's limit" if 0 < fraction <= 1 else ", out of the caches" * (fraction > 1)
@@ -259,9 +298,8 @@ def _bandwidth_title(document: Document) -> str:
 
 
 def _bandwidth(row: Row, seconds: float) -> float:
-    """busbw, or a server's ingress, had the exchange taken so many seconds."""
-    shown = row["busbw_GBps"] if row["busbw_GBps"] is not None else row["server_ingress_GBps"]
-    return float(shown) * float(row["seconds_median"]) / seconds
+    """busbw, had the exchange taken so many seconds."""
+    return float(row["busbw_GBps"]) * float(row["seconds_median"]) / seconds
 
 
 def _plain_seconds(seconds: float) -> str:
@@ -270,13 +308,14 @@ def _plain_seconds(seconds: float) -> str:
 
 
 CHARTS = {
-    "time": _Chart("time of one exchange", lambda row, seconds: seconds, _time_title, _plain_seconds),
+    "time": _Chart("time of one exchange", lambda row, seconds: seconds, _time_title, _plain_seconds, human_seconds),
     "bandwidth": _Chart(
-        "bus bandwidth, GB/s; (in): into the busiest server",
+        "bus bandwidth, GB/s",
         _bandwidth,
         _bandwidth_title,
         lambda value: f"{value:g}",
-        " (in)",
+        lambda value: f"{value:.3g} GB/s",
+        lambda row: row["busbw_GBps"] is not None,  # what passes a server is no bus bandwidth
         _limit,
     ),
 }

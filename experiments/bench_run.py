@@ -45,7 +45,8 @@ class BenchFailed(Exception):
 def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
     """Measure in a new folder under `parent`; blocks. Raises BenchFailed, KeyboardInterrupt, ConfigError.
 
-    Whatever happens, bench.json is written last and says how it ended.
+    A KeyboardInterrupt has a note that names the folder. Whatever happens, bench.json is written last and
+    says how it ended.
     """
     try:
         return _run(options, spec, agent, parent, show)
@@ -72,8 +73,9 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
         limits = measured_limits()
         ended = agent.run(spec, spec.workers, folder, follow, ENTRY, spec.launcher)
         status = "ok" if ended.error is None else "failed"
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         status = "partial"
+        interrupt.add_note(f"what was measured is in {folder}")
         raise
     finally:
         with signals_deferred():

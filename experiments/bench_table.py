@@ -71,10 +71,13 @@ def notes(document: Mapping[str, Any]) -> list[str]:
     limits, env = document["limits"], document["environment"]
     ranks = max(row["workers"] + row["servers"] for row in document["rows"])
     shared = f"{ranks} ranks share {env['cores']} cores of one host: " if ranks > env["cores"] else "one host: "
+    columns = "columns: docs/bench.md"
+    if any(row["servers"] for row in document["rows"]):
+        columns = f"a server has no busbw: in and out are the bytes through the busiest one; {columns}"
     return [
         f"limits measured in this run: one core copies {limits['copy_GBps_per_core']:.1f} GB/s; "
         f"{limits['tcp_streams']} plain loopback stream{' carries' if limits['tcp_streams'] == 1 else 's carry'} "
         f"{limits['tcp_stream_GBps']:.1f} GB/s",
         f"{shared}loopback has no network bottleneck, so ratios here are not those of a cluster",
-        "a server has no busbw: in and out are the bytes through the busiest one; columns: docs/bench.md",
+        columns,
     ]

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from common.errors import CheckFailed
 from experiments.bench import BenchOptions, Spec, plan_bench, schedule
 from experiments.config import writable_folder
+from experiments.sentences import plural, turns
 from experiments.verbs import dump, say
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def bench(arguments: Namespace) -> int:
 
 def _announcement(spec: Spec) -> str:
     names = ", ".join(one.name for one in spec.contestants)
-    return f"{names}: {spec.workers} workers, {len(spec.sizes)} sizes, {spec.repeats} times in turns, verified first"
+    sizes = plural(len(spec.sizes), "size")
+    return f"{names}: {spec.workers} workers, {sizes}, {turns(spec.repeats)}, verified first"
 
 
 def _run(options: BenchOptions, spec: Spec, results: Path) -> Bench:

@@ -54,12 +54,16 @@ def run(argv: list[str]) -> int:
     except CheckFailed as error:
         return _say(error, 3)
     except KeyboardInterrupt as interrupt:
-        print("syncbench: interrupted; all ranks have ended", file=sys.stderr)
+        print("\n".join(["syncbench: interrupted; all ranks have ended", *_notes(interrupt)]), file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:
         return 1  # whoever read standard output has seen enough
     except OSError as error:
         return _say(error, 1)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _say(error: Exception, code: int) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import CheckFailed
-from experiments.results import Run, labels
+from experiments.labels import labels
+from experiments.results import Run
 
 # Strategies add up in different orders, so the last bits of float32 differ and training magnifies that; a mistake
 # such as a sum for a mean, or a lost update, is orders of magnitude above.

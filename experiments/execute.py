@@ -144,6 +144,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
         "own_transport": plan.traits.own_transport,
+        "synchronizes_in": plan.traits.synchronizes_in,
         "workers": job.workers,
         "servers": job.servers,
         "processes": plan.processes + job.servers,

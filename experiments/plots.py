@@ -20,8 +20,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
+from matplotlib.transforms import blended_transform_factory
 
 from common.stages import STAGES
+from experiments.labels import labels
 from experiments.repeats import Rates, clear_winner
 from experiments.results import (
     STAGE_COLOURS,
@@ -31,7 +33,6 @@ from experiments.results import (
     hidden_seconds_per_step,
     human_count,
     human_ms,
-    labels,
     loss_curve,
     smooth,
     stage_seconds_per_step,
@@ -110,7 +111,8 @@ def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
         axes.text(0.5, 0.5, f"no run recorded {chart.what}", ha="center", transform=axes.transAxes)
     heading = figure.text(0.02, 0.965, title, va="top", fontsize=17, fontweight="bold")
     heading.set_fontsize(17 * min(1.0, 0.96 * figure.bbox.width / heading.get_window_extent().width))
-    figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", color=FAINT)
+    below = figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", fontsize=11, color=FAINT)
+    below.set_fontsize(11 * min(1.0, 0.96 * figure.bbox.width / below.get_window_extent().width))
     missing = ((s.label, "not recorded" if s.run.status == "ok" else s.run.status) for s in series if s.data is None)
     why = ", ".join(f"{label} ({reason})" for label, reason in missing)
     footer = [(line, "#B00020") for line in wrap(f"Not shown: {why}", 150) if why]
@@ -189,6 +191,15 @@ def _hidden(axes: Axes, series: Sequence[_Series], ended: Floats) -> None:
         axes.barh(range(len(series)), hidden, 0.68, ended - hidden, label="synchronize, hidden", linewidth=0, **look)
 
 
+def _stage_legend(axes: Axes) -> None:
+    """One line above the axes that begins at the figure's edge: it fits whatever room the labels of the runs take."""
+    axes.set_title(" ", fontsize=15)  # keeps the room for it
+    at = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
+    look: dict[str, Any] = {"ncols": 7, "columnspacing": 1.2, "handlelength": 1}
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(0.012, 1), bbox_transform=at, **look)
+    legend.set_in_layout(False)
+
+
 def _stages(axes: Axes, series: list[_Series]) -> str:
     series.sort(key=lambda s: math.fsum(s.data.values()))
     left = np.zeros(len(series))
@@ -200,12 +211,14 @@ def _stages(axes: Axes, series: list[_Series]) -> str:
             _hidden(axes, series, left)
     share = [1e3 * s.data["synchronize"] / total for s, total in zip(series, left, strict=True)]
     for y, total in enumerate(left):
-        _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {share[y]:.0%} synchronize")
+        part = "synchronize in train" if series[y].run.within_train else f"{share[y]:.0%} synchronize"
+        _beside(axes, total, y, f"{human_ms(total / 1e3)} ms, {part}")
     _bands(axes, series)
     axes.set_xlim(0, 1.3 * left.max())
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=7, columnspacing=1.2, handlelength=1)
-    return synchronisation({s.label: part for part, s in zip(share, series, strict=True) if s.contends})
+    _stage_legend(axes)
+    told = [s.contends and not s.run.within_train for s in series]
+    return synchronisation({s.label: part for part, s, known in zip(share, series, told, strict=True) if known})
 
 
 def _curve(run: Run) -> tuple[Floats, Floats, Floats] | None:

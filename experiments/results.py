@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +78,11 @@ class Run:
         """`ok`, `failed` or `partial`."""
         return str(self.summary["status"])
 
+    @property
+    def within_train(self) -> bool:
+        """Whether its communication is part of `train`, so that nobody can tell how long it took."""
+        return self.summary.get("synchronizes_in") == "train"
+
     def number(self, key: str) -> float | None:
         """A number of the summary; None where the run has none, for example because it failed early."""
         value = self.summary.get(key)
@@ -108,6 +112,9 @@ def load_run(path: str | Path) -> Run:
     if not path.is_dir():
         raise ConfigError(f"no such run folder: {path}")
     file = path / "summary.json"
+    if _is_bench(path):
+        plots = f"its plots are in {path / 'plots'}" if (path / "plots").is_dir() else "it has no plots"
+        raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
     summary = _read_object(file)
@@ -135,11 +142,16 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
 def half_written(paths: Iterable[str | Path]) -> list[Path]:
     """The folders in these folders of runs where a run started and never wrote its summary."""
     inside = (child for path in paths if Path(path).is_dir() for child in sorted(Path(path).iterdir()))
-    return [child for child in inside if (child / "ranks").is_dir() and not (child / "summary.json").is_file()]
+    begun = [child for child in inside if (child / "ranks").is_dir() and not _is_bench(child)]
+    return [child for child in begun if not (child / "summary.json").is_file()]
+
+
+def _is_bench(path: Path) -> bool:
+    return (path / "bench.json").is_file() and not (path / "summary.json").is_file()
 
 
 def _run_folders(path: Path) -> list[Path]:
-    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir():
+    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir() or _is_bench(path):
         return [path]  # a run folder, or what load_run explains best
     folders = sorted(child for child in path.iterdir() if (child / "summary.json").is_file())
     if not folders:
@@ -240,34 +252,6 @@ def hidden_seconds_per_step(run: Run) -> float:
 
 def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
     return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
-
-
-def labels(runs: Sequence[Run]) -> list[str]:
-    """A distinct short name for each run: its strategy, plus whatever tells it from others of that strategy."""
-    names = [run.strategy.rpartition(":")[2] for run in runs]
-    described = []
-    for run, name in zip(runs, names, strict=True):
-        namesakes = [_details(other) for other, its in zip(runs, names, strict=True) if its == name]
-        mine = _details(run)
-        described.append(" ".join([name, *(mine[k] for k in mine if len({d[k] for d in namesakes}) > 1)]).strip())
-    seen: Counter[str] = Counter()
-    for index, label in enumerate(described):
-        seen[label] += 1
-        described[index] = f"{label} #{seen[label]}" if seen[label] > 1 else label
-    return described
-
-
-def _details(run: Run) -> dict[str, str]:
-    options = run.summary.get("strategy_options") or {}
-    return {
-        "options": " ".join(f"{key}={value}" for key, value in sorted(options.items())),
-        "workers": f"{run.summary.get('workers')}w",
-        "servers": f"{run.summary.get('servers')}s",
-        "transport": str(run.summary.get("transport")),
-        "batch": f"b{run.summary.get('batch')}",
-        "bucket": f"bucket={human_bytes(run.number('bucket') or 0)}",
-        "overlap": f"overlap={run.summary.get('overlap')}",
-    }
 
 
 def human_bytes(value: float) -> str:

@@ -32,7 +32,7 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
     `summary` is that of the run with the most ranks; of `env`, `cores`, `hosts` and `link` are used where they are.
     """
     workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
-    ranks = _plural(workers, "worker") + (f" (+{_plural(servers, 'server')})" if servers else "")
+    ranks = plural(workers, "worker") + (f" (+{plural(servers, 'server')})" if servers else "")
     transport, link, hosts = summary.get("transport"), env.get("link"), env.get("hosts") or 1
     if transport == "virtual":
         on = f" on a link of {link}" if link else ""
@@ -51,8 +51,14 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
     )
 
 
-def _plural(count: int, what: str) -> str:
+def plural(count: int, what: str) -> str:
+    """`1 worker`, `2 workers`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def turns(count: int) -> str:
+    """How often a measurement is made: `once`, `5 times in turns`."""
+    return "once" if count == 1 else f"{count} times in turns"
 
 
 def fastest(rates: Mapping[str, float], top: float | None) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from common.errors import step_name
 from common.stages import STAGES
 from experiments.equivalence import Verdict
+from experiments.labels import labels
 from experiments.results import (
     Role,
     Run,
@@ -22,7 +23,6 @@ from experiments.results import (
     human_bytes,
     human_count,
     human_ms,
-    labels,
     stage_seconds_per_step,
 )
 from experiments.sentences import conditions
@@ -138,6 +138,8 @@ def _step_ms(entry: _Entry) -> str:
 
 def _share_of(stage: str) -> Callable[[_Entry], str]:
     def cell(entry: _Entry) -> str:
+        if stage == "synchronize" and entry.run.within_train:
+            return _DASH
         total = math.fsum(entry.stages.values())
         return f"{100 * entry.stages[stage] / total:.0f}" if total > 0 else _DASH
 
@@ -146,7 +148,7 @@ def _share_of(stage: str) -> Callable[[_Entry], str]:
 
 def _share_hidden(entry: _Entry) -> str:
     whole = entry.hidden + entry.stages.get("synchronize", 0.0)
-    return f"{entry.hidden / whole:.0%}" if whole > 0 else _DASH
+    return f"{entry.hidden / whole:.0%}" if whole > 0 and not entry.run.within_train else _DASH
 
 
 def _sent(run: Run, role: Role) -> str:
@@ -171,6 +173,8 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
     ]
     if any(map(hidden_seconds_per_step, runs)):
         lines[0] += " sync hidden: share of the synchronisation that ran beside train and is part of its time."
+    if within := [label for run, label in zip(runs, labels(runs), strict=True) if run.within_train]:
+        lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
     for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True):
         if error := run.summary.get("error"):
             lines.append(f"{label} {run.status}: {_error_line(error)}")

@@ -97,11 +97,12 @@ def demo(arguments: Namespace) -> int:
     results = writable_folder(arguments.results)
     from experiments.execute import RunFailed, new_folder
     from experiments.repeats import medians, same_bits, spread_line
+    from experiments.sentences import plural, turns
 
     folder = new_folder(results, f"demo-w{arguments.workers}")
     say(
-        f"{', '.join(DEMO)}: {arguments.workers} workers, {arguments.steps} steps of {plans[0].job.batch} samples, "
-        f"{arguments.repeats} times in turns"
+        f"{', '.join(DEMO)}: {plural(arguments.workers, 'worker')}, {plural(arguments.steps, 'step')} of "
+        f"{plural(plans[0].job.batch, 'sample')}, {turns(arguments.repeats)}"
     )
     try:
         everything = _execute(plans * arguments.repeats, folder)

@@ -21,6 +21,10 @@ from experiments.registry import BUILTIN, create
 ENGINES = [name for name, target in BUILTIN.items() if target.startswith("allreduce.engines:")]
 
 
+def test_only_ddp_communicates_in_train():
+    assert [cls for cls in (Gloo, Ddp, Nccl, Mpi) if cls.traits.synchronizes_in == "train"] == [Ddp]
+
+
 @pytest.fixture
 def process(tmp_path):
     """Rank 1 of three, with two seconds for each call; `overdue` holds the errors of calls that took longer."""

@@ -122,6 +122,7 @@ def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
         "strategy": "ring",
         "consistency": "bsp",
         "replicas_equal": True,
+        "synchronizes_in": "synchronize",
         "workers": 2,
         "servers": 0,
         "steps": 20,

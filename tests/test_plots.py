@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
+from experiments import plots
 from experiments.plots import CHARTS, plot_runs
 from experiments.results import STAGE_COLOURS, load_run
 from experiments.style import STYLES, style
@@ -63,6 +64,32 @@ def test_the_stages_show_what_is_hidden_where_something_is(tmp_path):
         run = load_run(write_run(tmp_path, name, seconds={"hidden": hidden}))
         plot_runs([run], tmp_path / "plots")
         assert ("synchronize, hidden" in texts(tmp_path / "plots" / "stages.svg")) == (hidden > 0)
+
+
+def test_a_synchronisation_within_train_is_neither_a_share_nor_in_the_title(tmp_path):
+    within = {"seconds": {"synchronize": 0.0}, "synchronizes_in": "train"}
+    runs = [load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, "ring"))]
+    plot_runs(runs, tmp_path)
+    found = texts(tmp_path / "stages.svg")
+    assert "2.60 ms, synchronize in train" in found
+    assert "Synchronisation takes 35% of a step" in found  # ring's
+
+
+def test_the_legend_of_the_stages_stays_in_the_picture_whatever_the_labels(tmp_path, monkeypatch):
+    drawn = []
+    laid_out = plots._figure
+    monkeypatch.setattr(plots, "_figure", lambda *given: drawn.append(laid_out(*given)) or drawn[-1])
+    options = [{"an_option_with_a_long_name": n, "another": n} for n in (1, 2)]
+    runs = [
+        load_run(write_run(tmp_path, "halving-doubling", name=f"{n}", strategy_options=each, seconds={"hidden": 1e-3}))
+        for n, each in enumerate(options)
+    ]
+    plot_runs(runs, tmp_path)
+    figure = drawn[list(CHARTS).index("stages")]
+    box = figure.axes[0].get_legend().get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= figure.axes[0].get_window_extent().y1
 
 
 @pytest.mark.parametrize("chart", CHARTS)

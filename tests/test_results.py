@@ -9,6 +9,7 @@ from runs import BATCH, SECONDS, WORKERS, fail, loss_at, worker_row, write_rows,
 
 from common.errors import ConfigError
 from common.stages import STAGES
+from experiments.labels import labels
 from experiments.results import (
     STAGE_COLOURS,
     Run,
@@ -19,7 +20,6 @@ from experiments.results import (
     human_bytes,
     human_count,
     human_ms,
-    labels,
     load_run,
     loss_curve,
     smooth,
@@ -155,6 +155,18 @@ def test_half_written_runs_in_a_folder_are_passed_over_and_listed(tmp_path):
         find_runs([half])
 
 
+def test_a_benchmark_is_said_to_be_one_and_where_its_plots_are(tmp_path):
+    folder = tmp_path / "bench"
+    (folder / "ranks").mkdir(parents=True)
+    (folder / "bench.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"bench is a benchmark, not a run: it has no plots$"):
+        find_runs([folder])
+    (folder / "plots").mkdir()
+    with pytest.raises(ConfigError, match=r"bench is a benchmark, not a run: its plots are in .*bench/plots$"):
+        find_runs([folder])
+    assert half_written([tmp_path]) == []
+
+
 def test_a_folder_without_a_complete_run_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"no complete run in .*$"):
         find_runs([tmp_path])
@@ -262,6 +274,23 @@ def test_labels_are_distinct_and_say_only_what_differs(tmp_path):
     ]
     expected = ["single", "ps-ssp staleness=1", "ps-ssp staleness=3", "ring 2w", "ring 4w", "Gossip", "star", "star #2"]
     assert labels(runs) == expected
+
+
+def test_settings_that_differ_are_in_the_label_and_never_become_a_number(tmp_path):
+    runs = [run_of(tmp_path, "ring", hosts=n) for n in (1, 2)] + [run_of(tmp_path, "ps-bsp", servers=n) for n in (1, 2)]
+    assert labels(runs) == ["ring 1 host", "ring 2 hosts", "ps-bsp 1 server", "ps-bsp 2 servers"]
+
+
+def test_a_setting_that_most_runs_have_otherwise_is_in_the_label(tmp_path):
+    usual = {"bucket": 4 << 20, "overlap": "on", "transport": "ipc", "hosts": 1, "servers": 0, "processes": 4}
+    runs = [
+        run_of(tmp_path, "single", **{**usual, "processes": 1, "transport": "tcp"}),  # sends nothing
+        run_of(tmp_path, "ring", **usual),
+        run_of(tmp_path, "ps-bsp", **{**usual, "servers": 1, "processes": 5}),
+        run_of(tmp_path, "auto", **{**usual, "bucket": 64 << 10}),
+    ]
+    assert labels(runs) == ["single", "ring", "ps-bsp", "auto bucket=64KiB"]
+    assert labels(runs[2:]) == ["ps-bsp bucket=4MiB", "auto bucket=64KiB"]
 
 
 def test_the_ceiling_is_that_of_a_noop_run_under_the_same_conditions(tmp_path):

@@ -17,6 +17,7 @@ from experiments.sentences import (
     learning_time,
     limits_line,
     synchronisation,
+    turns,
 )
 from experiments.tables import markdown, runs_table
 
@@ -69,6 +70,15 @@ def test_what_is_hidden_has_a_column_where_something_is(tmp_path):
     assert (found["ring"]["sync hidden"], found["star"]["sync hidden"]) == ("60%", "0%")
     assert "sync hidden: share" in markdown([hiding], verdicts([hiding]))
     assert "hidden" not in markdown([none, noop], verdicts([none, noop]))
+
+
+def test_a_synchronisation_within_train_has_no_share_of_its_own(tmp_path):
+    within = {"seconds": {"synchronize": 1e-7}, "synchronizes_in": "train"}
+    ddp, ring = load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, seconds={"hidden": 0.001}))
+    found = cells([ddp, ring])
+    assert (found["ddp"]["sync %"], found["ddp"]["sync hidden"], found["ring"]["sync %"]) == ("–", "–", "35")
+    assert "the synchronisation of ddp is within train" in markdown([ddp, ring], verdicts([ddp, ring]))
+    assert "within train" not in markdown([ring], verdicts([ring]))
 
 
 def test_below_80_columns_the_table_still_keeps_within_its_width(runs):
@@ -220,6 +230,10 @@ def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs
 )
 def test_a_statement_names_the_numbers_that_it_rests_on(statement, expected):
     assert statement == expected
+
+
+def test_once_is_not_in_turns():
+    assert [turns(1), turns(5)] == ["once", "5 times in turns"]
 
 
 def test_a_statement_about_nothing_claims_nothing():

@@ -14,7 +14,7 @@ from runs import write_run
 from common.data import DATASETS
 from common.errors import CheckFailed
 from common.models import MODELS
-from experiments import registry
+from experiments import bench_run, registry
 from experiments.cli import run
 from experiments.registry import BUILTIN
 from experiments.results import load_run
@@ -77,6 +77,25 @@ def test_a_plot_that_fails_is_a_warning_and_changes_no_exit_code(answer, benched
     assert warning.startswith("warning: the plots could not be drawn: ")
     assert "results: " in out
     assert "plots: " not in out
+
+
+def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkeypatch, tmp_path):
+    class Agent:
+        def run(self, *_):
+            raise KeyboardInterrupt
+
+    def run_it(options, spec, results):
+        return bench_run.run_bench(options, spec, Agent(), results, lambda *_: None)
+
+    monkeypatch.setattr("experiments.bench_verb._run", run_it)
+    monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
+    code, _, err = answer(*benched.words)
+    (file,) = tmp_path.glob("*/bench.json")
+    assert code == 130
+    assert json.loads(file.read_text())["status"] == "partial"
+    announced, *said = err.splitlines()
+    assert "1 size, 5 times in turns" in announced
+    assert said == ["syncbench: interrupted; all ranks have ended", f"what was measured is in {file.parent}"]
 
 
 def test_list_names_everything_and_says_what_it_is(answer):

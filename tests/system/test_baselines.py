@@ -89,6 +89,7 @@ def test_buckets_of_ddp_so_small_that_each_tensor_has_its_own_change_nothing(run
 def test_bytes_that_nobody_counted_are_unknown_not_none(run, strategy):
     summary = run(strategy).summary
     assert summary["own_transport"] == {"ddp": "gloo"}.get(strategy, strategy)
+    assert summary["synchronizes_in"] == ("train" if strategy == "ddp" else "synchronize")
     for name in ("bytes_sent", "messages_sent", "bytes_received"):
         assert summary[name] == {"per_worker": [None, None, None], "per_server": []}
     assert run(strategy).sent_per_step("worker") == []

@@ -1,0 +1,79 @@
+"""What runs are called beside each other: as little as tells them apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from experiments.results import Run
+
+
+def _exact_bytes(value: int) -> str:
+    """`64KiB`, `1000B`: never rounded, so that two that differ look different."""
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value and value % factor == 0:
+            return f"{value // factor}{unit}"
+    return f"{value}B"
+
+
+SETTINGS: Mapping[str, Callable[[Any], str]] = {  # of a run that may differ while the work is the same
+    "servers": lambda value: "1 server" if value == 1 else f"{value} servers",
+    "transport": str,
+    "hosts": lambda value: "1 host" if value == 1 else f"{value} hosts",
+    "bucket": lambda value: f"bucket={_exact_bytes(value)}",
+    "overlap": lambda value: f"overlap={value}",
+}
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A distinct short name for each run: its strategy, plus whatever tells it from the others.
+
+    That is what differs between runs of this strategy, and any setting that most of the runs have otherwise.
+    """
+    names = [run.strategy.rpartition(":")[2] for run in runs]
+    usual = _usual(runs)
+    described = []
+    for run, name in zip(runs, names, strict=True):
+        namesakes = [_details(other) for other, its in zip(runs, names, strict=True) if its == name]
+        mine, told = _details(run), {} if _alone(run) else _settings(run)
+        odd = {key for key, value in told.items() if value != usual.get(key)}
+        shown = (text for key, text in mine.items() if key in odd or len({d[key] for d in namesakes}) > 1)
+        described.append(" ".join(filter(None, [name, *shown])))
+    seen: Counter[str] = Counter()
+    for index, label in enumerate(described):
+        seen[label] += 1
+        described[index] = f"{label} #{seen[label]}" if seen[label] > 1 else label
+    return described
+
+
+def _details(run: Run) -> dict[str, str]:
+    options = run.summary.get("strategy_options") or {}
+    return {
+        "options": " ".join(f"{key}={value}" for key, value in sorted(options.items())),
+        "workers": f"{run.summary.get('workers')}w",
+        "batch": f"b{run.summary.get('batch')}",
+        **dict.fromkeys(SETTINGS, ""),
+        **_settings(run),
+    }
+
+
+def _settings(run: Run) -> dict[str, str]:
+    """How it was run, in words; without what is not recorded, and without servers where the strategy has none."""
+    known = {key: run.summary[key] for key in SETTINGS if run.summary.get(key) is not None}
+    if not known.get("servers"):
+        known.pop("servers", None)
+    return {key: SETTINGS[key](value) for key, value in known.items()}
+
+
+def _alone(run: Run) -> bool:
+    """Whether it is one process, which sends nothing: settings of communication say nothing about it."""
+    return run.summary.get("processes") == 1
+
+
+def _usual(runs: Sequence[Run]) -> dict[str, str]:
+    """Of each setting the value that more than half of the runs have that have it at all; none where none does."""
+    every = [_settings(run) for run in runs if not _alone(run)]
+    counts = {key: Counter(settings[key] for settings in every if key in settings) for key in SETTINGS}
+    first = {key: count.most_common(1)[0] for key, count in counts.items() if count}
+    return {key: value for key, (value, times) in first.items() if 2 * times > counts[key].total()}
