@@ -11,6 +11,7 @@ AUTO = "auto"  # the fastest of them that this machine can do
 # Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
 # exchange, so that the latency of a message is small beside them. A smaller model is one bucket.
 BUCKET = 4 << 20
+WHOLE = 1 << 40  # more than any model: one bucket
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class _OnOff:
         return ("on" if given else "off") if isinstance(given, bool) else str(given)
 
     def __repr__(self) -> str:
-        return "on|off"
+        return "auto|on|off"
 
 
 class _Bytes:
@@ -194,7 +194,10 @@ def _training(parser: ArgumentParser) -> None:
         help="how much of the gradient is synchronised at once, like 4MiB",
     )
     parser.add_argument(
-        "--overlap", type=_OnOff(), default=DEFAULTS.overlap, help="synchronise a bucket while backward goes on"
+        "--overlap",
+        type=_OnOff(),
+        default=DEFAULTS.overlap,
+        help="synchronise a bucket while backward goes on; auto: with cores to spare",
     )
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from common.data import DATASETS
 from common.errors import ConfigError, suggest
-from common.job import AUTO, BUCKET, TRANSPORTS, Job, OptimizerSpec
+from common.job import AUTO, BUCKET, TRANSPORTS, WHOLE, Job, OptimizerSpec
 from common.models import MODELS
 from common.pipeline.buckets import ELEMENT
 from common.strategy import Traits
 from experiments.registry import create
 
 OPTIMIZERS = ("sgd", "adam")
-OVERLAPS = ("on", "off")
+OVERLAPS = ("auto", "on", "off")
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 BATCH_PER_WORKER = 32
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
@@ -48,8 +48,8 @@ class RunOptions:
     hosts: int = 1
     deadline: float = 60.0
     threads: int = 1
-    bucket: int = BUCKET
-    overlap: str = "on"
+    bucket: int | None = None
+    overlap: str = "auto"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -69,12 +69,12 @@ def plan(options: RunOptions) -> Plan:
     _known("optimizer", options.optimizer, OPTIMIZERS)
     transport = transport_named(options.transport)
     if options.overlap not in OVERLAPS:
-        raise ConfigError(f"--overlap is {options.overlap!r}: give {' or '.join(OVERLAPS)}")
+        raise ConfigError(f"--overlap is {options.overlap!r}: give {', '.join(OVERLAPS[:-1])} or {OVERLAPS[-1]}")
     for name in ("workers", "hosts", "steps", "threads"):
         _at_least_one(name, getattr(options, name))
     _positive("lr", options.lr)
     _positive("deadline", options.deadline)
-    if options.bucket < ELEMENT:
+    if options.bucket is not None and options.bucket < ELEMENT:
         raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
     if not 0 <= options.seed < 1 << 64:
         raise ConfigError(f"--seed is {options.seed}: give a whole number from 0 to below 2**64")
@@ -99,6 +99,7 @@ def plan(options: RunOptions) -> Plan:
     servers = _servers(options, strategy.traits)
     if options.workers + servers > MOST_PROCESSES:
         raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")
+    overlap, bucket = _overlap(options, servers)
     return Plan(
         Job(
             strategy=options.strategy,
@@ -116,13 +117,31 @@ def plan(options: RunOptions) -> Plan:
             hosts=1 if strategy.traits.one_process else options.hosts,
             deadline=options.deadline,
             threads=options.threads,
-            bucket=options.bucket,
-            overlap=options.overlap,
+            bucket=bucket,
+            overlap=overlap,
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
         1 if strategy.traits.one_process else options.workers,
     )
+
+
+def _overlap(options: RunOptions, servers: int) -> tuple[str, int]:
+    """Whether to overlap, and the size of a bucket in bytes.
+
+    Overlap takes a core beside each worker's. Without one, the communication thread takes time from backward, and
+    buckets cost more than they hide: then the whole gradient is one, after backward.
+    """
+    overlap = options.overlap
+    if overlap == "auto":
+        overlap = "on" if cores() >= 2 * options.workers + servers else "off"
+    whole = overlap == "off" and options.overlap == "auto"
+    return overlap, (WHOLE if whole else BUCKET) if options.bucket is None else options.bucket
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def transport_named(name: str) -> str:

@@ -102,7 +102,7 @@ def refused(answer, monkeypatch):
         ("run --hidden junk", "--hidden: give whole numbers with commas, like 256,128, not: 'junk'"),
         ("run --bucket junk", "--bucket: give a whole number and a unit, like 4MiB, not: 'junk'"),
         ("run --bucket 2", "--bucket is 2 bytes"),
-        ("run --overlap maybe", "--overlap is 'maybe': give on or off"),
+        ("run --overlap maybe", "--overlap is 'maybe': give auto, on or off"),
         ("run --hidden 0", "--hidden needs at least one layer"),
         ("run --strategy ring --servers 2", "strategy 'ring' has no servers"),
         ("run --strategy ps-bsp --servers 0", "--servers is 0"),

@@ -8,9 +8,18 @@ from hypothesis import strategies as st
 
 from common.data import DATASETS
 from common.errors import ConfigError
-from common.job import Job, OptimizerSpec
+from common.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.arena import reason_against
-from experiments.config import BATCH_PER_WORKER, MOST_PROCESSES, RunOptions, byte_size, plan, sizes, writable_folder
+from experiments.config import (
+    BATCH_PER_WORKER,
+    MOST_PROCESSES,
+    RunOptions,
+    byte_size,
+    cores,
+    plan,
+    sizes,
+    writable_folder,
+)
 
 SAMPLES = DATASETS["digits"].train_samples
 
@@ -28,6 +37,8 @@ def test_what_was_left_open_is_filled_in():
         steps=200,
         optimizer=OptimizerSpec("sgd", 0.5, 0.9),
         transport="shm" if reason_against() is None else "ipc",
+        overlap="on" if cores() >= 6 else "off",
+        bucket=BUCKET if cores() >= 6 else WHOLE,
     )
 
 
@@ -41,6 +52,22 @@ def test_where_memory_cannot_be_shared_ipc_is_taken_and_shm_refused(monkeypatch)
 def test_an_engine_with_its_own_transport_knows_no_hosts_of_ours():
     with pytest.raises(ConfigError, match="--hosts is about our transports, 'gloo' brings its own"):
         job(strategy="gloo", hosts=2)
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "got"),
+    [
+        (8, {}, ("on", BUCKET)),
+        (7, {}, ("off", WHOLE)),
+        (2, {"overlap": "on"}, ("on", BUCKET)),
+        (8, {"overlap": "off"}, ("off", BUCKET)),
+        (2, {"bucket": 64}, ("off", 64)),
+    ],
+)
+def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked, got):
+    monkeypatch.setattr("experiments.config.cores", lambda: cores)
+    resolved = job(strategy="ring", workers=4, **asked)
+    assert (resolved.overlap, resolved.bucket) == got
 
 
 def test_a_parameter_server_has_one_server_unless_more_are_asked_for():
@@ -99,7 +126,7 @@ def test_a_job_travels_as_json_values():
         ({"transport": "tcp", "interface": "eth0"}, "loopback only"),
         ({"bucket": 0}, "--bucket is 0 bytes: give 4, one float32, or more"),
         ({"bucket": 3}, "--bucket is 3 bytes: give 4, one float32, or more"),
-        ({"overlap": "maybe"}, "--overlap is 'maybe': give on or off"),
+        ({"overlap": "maybe"}, "--overlap is 'maybe': give auto, on or off"),
         ({"batch": 0}, "--batch is 0: give a whole number from 1"),
         ({"batch": -4}, "--batch is -4: give a whole number from 1"),
         ({"workers": 4, "batch": 10}, "--batch 10 does not divide among 4 workers: 8 or 12 does"),
