@@ -13,7 +13,7 @@ from common.errors import CheckFailed
 from experiments.bench import BenchOptions, Spec, plan_bench, schedule
 from experiments.config import writable_folder
 from experiments.sentences import plural, turns
-from experiments.verbs import dump, say
+from experiments.verbs import dump, say, say_traceback
 
 if TYPE_CHECKING:
     from experiments.bench_run import Bench, BenchFailed
@@ -64,9 +64,7 @@ def _run(options: BenchOptions, spec: Spec, results: Path) -> Bench:
 
 
 def _failed(failure: BenchFailed) -> int:
-    if failure.traceback:
-        say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
-        say(failure.traceback.rstrip())
+    say_traceback(failure)
     say(f"syncbench: {failure.error} (during {failure.during})")
     say(f"what was measured is in {failure.folder}")
     return 1

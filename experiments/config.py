@@ -18,6 +18,7 @@ from common.job import AUTO, BUCKET, TRANSPORTS, WHOLE, Job, OptimizerSpec
 from common.models import MODELS
 from common.pipeline.buckets import ELEMENT
 from common.strategy import Traits
+from experiments.environment import cores
 from experiments.registry import create
 
 OPTIMIZERS = ("sgd", "adam")
@@ -137,11 +138,6 @@ def _overlap(options: RunOptions, servers: int) -> tuple[str, int]:
         overlap = "on" if cores() >= 2 * options.workers + servers else "off"
     whole = overlap == "off" and options.overlap == "auto"
     return overlap, (WHOLE if whole else BUCKET) if options.bucket is None else options.bucket
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def transport_named(name: str) -> str:

@@ -12,6 +12,11 @@ from typing import Any
 PACKAGES = ("syncbench", "torch", "numpy", "pyzmq", "scikit-learn", "greenlet", "mpi4py")
 
 
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment(threads: int = 1) -> dict[str, Any]:
     """The environment as JSON values; `cores` are those that this process may use."""
     return {
@@ -19,7 +24,7 @@ def environment(threads: int = 1) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_bytes": physical_memory(),
         "threads_per_rank": threads,
         "hosts": 1,

@@ -15,7 +15,6 @@ may be above 1. A parameter server is held to the same bytes, so that shares com
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -23,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from experiments.environment import cores
 
 COPY_BYTES = 128 << 20  # of each buffer: well above the caches
 STREAM_BYTES = 256 << 20  # of each stream
@@ -64,13 +65,13 @@ class Limits:
 
 def measure() -> Limits:
     """Measure both; blocks for about two seconds and uses all cores, so nothing else should run. OSError."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = cores()
     counts, count = [], 1
-    while count <= max(1, cores):
+    while count <= available:
         counts.append(count)
         count *= 2
     best, streams = max((stream_bandwidth(count), count) for count in counts)
-    return Limits(copy_bandwidth(), best, streams, cores)
+    return Limits(copy_bandwidth(), best, streams, available)
 
 
 def copy_bandwidth(nbytes: int = COPY_BYTES) -> float:

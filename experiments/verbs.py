@@ -53,11 +53,16 @@ def _execute(plans: Sequence[Plan], results: Path) -> list[Run]:
     return runs
 
 
-def _failed(failure: Any) -> int:
-    """Say once what went wrong, with the traceback of the rank that raised if there is one."""
+def say_traceback(failure: Any) -> None:
+    """Say where the rank raised whose error ended a run or a benchmark, if one did."""
     if failure.traceback:
         say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
         say(failure.traceback.rstrip())
+
+
+def _failed(failure: Any) -> int:
+    """Say once what went wrong, with the traceback of the rank that raised if there is one."""
+    say_traceback(failure)
     say(f"syncbench: {failure.error}")
     say(f"what was recorded is in {failure.run.path}")
     return 1

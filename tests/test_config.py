@@ -15,11 +15,11 @@ from experiments.config import (
     MOST_PROCESSES,
     RunOptions,
     byte_size,
-    cores,
     plan,
     sizes,
     writable_folder,
 )
+from experiments.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
 
