@@ -7,7 +7,7 @@ ends within `deadline` seconds (`barrier`: each of its rounds; `sleep`: when tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,8 +56,12 @@ class Place:
 class Optimizer(Protocol):
     """Stage 6 on some flat parameters, wherever they live."""
 
-    def step(self, grad: Vector) -> None:
-        """Update the parameters in place from `grad`, float32 of their shape, which is not changed."""
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        """Update the parameters in place from `grad`, float32 of their shape, which is not changed.
+
+        `at` is the step that the gradient was computed in, for the schedule of the learning rate, which `damping`,
+        above 0 and up to 1, multiplies for this update alone.
+        """
 
 
 class Context:
@@ -75,6 +79,7 @@ class Context:
         optimizer: Callable[[Vector], Optimizer] | None = None,
         hosts: Sequence[Sequence[int]] | None = None,
         process: Process | None = None,
+        record: Callable[[Mapping[str, Any]], None] = lambda event: None,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -91,6 +96,7 @@ class Context:
         self.role = endpoint.place.role
         self._optimizer = optimizer
         self._process = process
+        self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend

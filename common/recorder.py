@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.stages import STAGES
 
@@ -52,6 +54,38 @@ class StepRecord:
         return _LINE % (self.step, self.role, self.rank, loss, samples, *times)
 
 
+class Events:
+    """A rank's history: events that a strategy notes, one JSON object a line, each with the time `at` of its writing.
+
+    The file, which must not exist, is made with the first of them. Times count from `epoch`, on the clock `now`.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float], epoch: float = 0.0) -> None:
+        self.path, self._now, self._epoch = path, now, epoch
+        self._fd: int | None = None
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Append one event, in one call. OSError if it could not be written whole; TypeError if it is no JSON."""
+        if self._fd is None:
+            self._fd = _new_file(self.path)
+        _write_line(self._fd, self.path, json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n")
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+
+def _write_line(fd: int, path: Path, line: str) -> None:
+    data = line.encode()
+    if os.write(fd, data) != len(data):
+        raise OSError(f"{path}: no room for a whole row; is the disk full?")
+
+
 class Recorder:
     """Appends records to a new file; refuses to touch an existing one (FileExistsError).
 
@@ -62,13 +96,11 @@ class Recorder:
     def __init__(self, path: Path, epoch: float = 0.0) -> None:
         self.path = path
         self.epoch = epoch
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._fd = _new_file(path)
 
     def write(self, record: StepRecord) -> None:
         """Append one record. OSError if it could not be written whole (a full disk)."""
-        line = record.line(self.epoch).encode()
-        if os.write(self._fd, line) != len(line):
-            raise OSError(f"{self.path}: no room for a whole row; is the disk full?")
+        _write_line(self._fd, self.path, record.line(self.epoch))
 
     def close(self) -> None:
         """Close the file."""

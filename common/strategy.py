@@ -50,11 +50,15 @@ class Link:
 
 @dataclass(slots=True)
 class Bucket:
-    """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,)."""
+    """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,).
+
+    `start` is where it begins in the flat vector of the whole model.
+    """
 
     grad: Vector
     params: Vector
     index: int = 0
+    start: int = 0
 
 
 class SyncStrategy(ABC):

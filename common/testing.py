@@ -37,9 +37,9 @@ class SGD:
         self.params = params
         self.rate = rate
 
-    def step(self, grad: Vector) -> None:
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update `params` in place."""
-        self.params -= self.rate * grad
+        self.params -= self.rate * damping * grad
 
 
 def whole_gradient(rank: int, step: int, size: int) -> Vector:
@@ -84,7 +84,7 @@ class Trial:
     def cut(self, grad: Vector, params: Vector) -> list[Bucket]:
         """The buckets of a step, views of gradient and parameters: the last part of them comes first."""
         pieces = [slice(low, high) for low, high in pairwise(self.edges)]
-        return [Bucket(grad[piece], params[piece], index) for index, piece in enumerate(reversed(pieces))]
+        return [Bucket(grad[piece], params[piece], index, piece.start) for index, piece in enumerate(reversed(pieces))]
 
     def run(self) -> Outcome:
         """Run it; only with faults may ranks fail. A worker's result is what `work` returns, a server's is None."""
@@ -118,13 +118,13 @@ def work(trial: Trial, ctx: Context, strategy: SyncStrategy) -> Array:
         ctx.place.step = step
         grad[:] = trial.gradient(ctx.rank, step, trial.size)
         if traits.exchanges == "parameters":
-            optimizer.step(grad)
+            optimizer.step(grad, step)
         for bucket in buckets:
             ctx.place.bucket = bucket.index
             strategy.synchronize(ctx, bucket)
         ctx.place.bucket = 0
         if traits.exchanges == "gradients" and traits.update == "worker":
-            optimizer.step(grad)
+            optimizer.step(grad, step)
         seen.append(np.stack((grad, params)))
     ctx.place.step = FINISH
     strategy.finish(ctx)
@@ -190,7 +190,7 @@ def check_results(trial: Trial) -> None:
     for step in range(trial.steps):
         gradients = [trial.gradient(rank, step, trial.size) for rank in range(trial.workers)]
         mean = (sum(gradients, np.zeros(trial.size)) / trial.workers).astype(np.float32)
-        optimizer.step(mean)
+        optimizer.step(mean, step)
         for rank, seen in enumerate(results):
             if traits.update == "worker":
                 compare(trial, f"worker {rank}'s mean gradient of step {step}", seen[step + 1, GRAD], mean)

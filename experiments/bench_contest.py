@@ -54,7 +54,7 @@ class Subtract:
     def __init__(self, params: Vector, updated: Callable[[], None]) -> None:
         self.params, self.updated = params, updated
 
-    def step(self, grad: Vector) -> None:
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update the parameters in place."""
         np.subtract(self.params, grad, out=self.params)
         self.updated()

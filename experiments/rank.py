@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +30,7 @@ from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.process import Process
-from common.recorder import Recorder, StepRecord
+from common.recorder import Events, Recorder, StepRecord
 from common.stages import STAGES, StageClock
 from common.strategy import SyncStrategy, Vector
 from common.transport.connect import connect
@@ -129,8 +129,9 @@ class _Rank:
         self.job, self.board, self.place = job, board, place
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
+        name = f"{place.rank}-{place.role}"
         with writing(place):
-            self.recorder = Recorder(self.results / "ranks" / f"{place.rank}-{place.role}.jsonl", order["epoch"])
+            self.recorder = Recorder(self.results / "ranks" / f"{name}.jsonl", order["epoch"])
         hosts = hosts_of(order["processes"], job.servers, job.hosts)
         endpoint = connect(
             job.transport,
@@ -143,6 +144,7 @@ class _Rank:
             hosts=hosts,
             watch=self._watch,
         )
+        self.events = Events(self.results / "ranks" / f"{name}.events.jsonl", endpoint.now, order["epoch"])
         self.meter = Metered(endpoint)
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
@@ -152,6 +154,7 @@ class _Rank:
             optimizer=self._server_optimizer,
             hosts=[[rank for rank in host if rank < order["processes"]] for host in hosts],
             process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
+            record=self._note,
         )
         self.updates = _Updates(self)
         self.totals = dict.fromkeys(STAGES, 0.0)
@@ -167,6 +170,7 @@ class _Rank:
         linger = 0.0
         with contextlib.ExitStack() as undo:
             undo.callback(self.recorder.close)
+            undo.callback(self.events.close)
             undo.callback(lambda: self.meter.close(linger=linger))
             report = self._serve() if self.place.role == "server" else self._work()
             linger = LINGER
@@ -219,6 +223,10 @@ class _Rank:
             self.totals[stage] += seconds
         self.board.done(self.place.rank, self.steps_done, record.loss or 0.0, list(self.totals.values()))
 
+    def _note(self, event: Mapping[str, Any]) -> None:
+        with writing(self.place):
+            self.events.write(event)
+
     def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
         return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self.updates)
 
@@ -236,12 +244,12 @@ class _Updates:
         self.a_step += 1
         self.began = self.rank.ctx.now()
 
-    def update(self, optimizer: FlatOptimizer, grad: Vector) -> None:
+    def update(self, step: Callable[[], None]) -> None:
         rank = self.rank
         if not self.done:
             rank.meter.reset()  # what was sent before the first update belongs to the set-up
         with rank.clock("update"):
-            optimizer.step(grad)
+            step()
         rank.place.enter("synchronize")
         self.done += 1
         if not self.done % self.a_step:
@@ -263,5 +271,5 @@ class _ServerOptimizer:
         self.optimizer, self.updates = optimizer, updates
         updates.expect()
 
-    def step(self, grad: Vector) -> None:
-        self.updates.update(self.optimizer, grad)
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        self.updates.update(lambda: self.optimizer.step(grad, at, damping))

@@ -35,7 +35,7 @@ def test_a_strategy_keeps_its_promises_with_another_optimizer():
             super().__init__(params)
             self.velocity = np.zeros_like(params)
 
-        def step(self, grad):
+        def step(self, grad, at=0, damping=1.0):
             self.velocity[:] = 0.5 * self.velocity + grad
             super().step(self.velocity)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.recorder import Recorder, StepRecord
+from common.recorder import Events, Recorder, StepRecord
 from common.stages import STAGES
 
 SECONDS = dict(zip(STAGES, (0.5, 0.25, 0.125, 2.0, 4.0, 8.0), strict=True))
@@ -129,3 +129,19 @@ def test_a_closed_recorder_lets_go_of_its_file(tmp_path):
     recorder.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_events_are_lines_of_json_with_the_time_since_the_epoch(tmp_path):
+    events = Events(tmp_path / "e.jsonl", lambda: 12.5, epoch=10.0)
+    assert not events.path.exists()
+    events.write({"worker": 3})
+    events.write({"worker": 4, "step": 7})
+    events.close()
+    rows = [json.loads(line) for line in events.path.read_text().splitlines()]
+    assert rows == [{"at": 2.5, "worker": 3}, {"at": 2.5, "worker": 4, "step": 7}]
+
+
+def test_events_never_go_into_a_file_that_is_there(tmp_path):
+    (tmp_path / "e.jsonl").write_text("")
+    with pytest.raises(FileExistsError):
+        Events(tmp_path / "e.jsonl", lambda: 0.0).write({})

@@ -31,4 +31,4 @@ def layout(sizes: Sequence[int], nbytes: int) -> list[slice]:
 
 def cut(grad: Vector, params: Vector, pieces: Sequence[slice]) -> list[Bucket]:
     """The pieces of a flat gradient and flat parameters, both shape (size,), as buckets: views of them."""
-    return [Bucket(grad[piece], params[piece], index) for index, piece in enumerate(pieces)]
+    return [Bucket(grad[piece], params[piece], index, piece.start) for index, piece in enumerate(pieces)]

@@ -12,6 +12,7 @@ class FlatOptimizer:
     """The update rule of `spec` over `params`, float32 of shape (size,), which `step` changes in place."""
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
+        self._lr = spec.lr
         self._flat = torch.from_numpy(params)
         self._flat.requires_grad_(True)
         self._optim: torch.optim.Optimizer
@@ -20,7 +21,8 @@ class FlatOptimizer:
         else:
             self._optim = torch.optim.SGD([self._flat], lr=spec.lr, momentum=spec.momentum)
 
-    def step(self, grad: Vector) -> None:
-        """One update from `grad`, same shape, which stays as it is."""
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        """One update from `grad`, same shape, which stays as it is, with the learning rate times `damping`."""
         self._flat.grad = torch.from_numpy(grad)
+        self._optim.param_groups[0]["lr"] = self._lr * damping
         self._optim.step()

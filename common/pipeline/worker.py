@@ -124,7 +124,7 @@ class Worker:
     def _update(self) -> None:
         with self.clock("update"):
             if self.optimizer is not None:
-                self.optimizer.step(self.model.grad)
+                self.optimizer.step(self.model.grad, self.ctx.place.step)
 
     def _finish(self) -> Trained:
         """Say good-bye to the servers, wait for everybody, look at the result."""
