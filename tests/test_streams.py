@@ -1,6 +1,8 @@
 """What is lent and large, between the endpoints of ipc and tcp: whom a wait names, who is lost, who is not let in."""
 
 import contextlib
+import re
+import select
 import socket
 import tempfile
 import threading
@@ -12,7 +14,7 @@ import pytest
 from transports import ZMQ, endpoint, endpoints, in_threads, private_folder
 
 from common.errors import SETUP, DeadlineExceeded, PeerFailed, ProtocolError, RunError
-from common.transport import process
+from common.transport import process, wire
 from common.transport.base import Message
 from common.transport.streams import Streams
 from common.transport.zmq import SCRATCH, STREAM_FROM
@@ -228,7 +230,7 @@ def test_a_sender_that_dies_in_the_middle_is_named(transport, recv):
         peer.deadline = 0.1
         with pytest.raises(DeadlineExceeded):
             peer.settle()
-        assert end._in[1].socket.poll(10_000)  # it has announced it
+        select.select([end._streams._listener.socket], [], [], 10.0)  # its stream has come
         peer.close()
         end.place.stage = "synchronize"
         with pytest.raises(
@@ -303,7 +305,7 @@ def test_strangers_change_nothing(transport, words):
 
 def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(transport, monkeypatch):
     over = threading.Event()
-    monkeypatch.setattr(Streams, "lend", lambda *_: None)  # only announces
+    monkeypatch.setattr(Streams, "lend", lambda *_: None)  # nothing comes
 
     def flood(end):
         for _ in range(1_000_000):
@@ -358,3 +360,60 @@ def test_no_stream_stays_open(transport):
         use_once(transport, folder)
         assert psutil.Process().num_fds() == before
         assert not [path for path in folder.iterdir() if path.name in ("0-0", "1-1")]
+
+
+# --- two ways, one order ---
+
+
+@every_recv
+def test_what_is_sent_and_what_is_lent_comes_in_the_order_of_the_calls(transport, recv):
+    small, count = np.ones(3, np.float32), 6
+    with endpoints(transport, 2) as (end, peer):
+        for value in range(count):
+            peer.send(0, value * small)
+            peer.lend(0, value * LARGE)
+            peer.lend(0, value * LARGE)
+
+        def hear():
+            for value in range(count):
+                assert np.array_equal(receive(end, recv, 1, small), value * small)
+                assert np.array_equal(receive(end, recv, 1, LARGE), value * LARGE)
+                assert np.array_equal(receive(end, recv, 1, LARGE), value * LARGE)
+
+        in_threads([hear, peer.settle])
+
+
+def test_a_peer_that_has_ended_its_stream_is_still_heard_beside_it(transport):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, LARGE)
+        in_threads([lambda: receive(end, "recv_into", 1, LARGE), peer.settle])
+        peer._streams.close(0.0)
+        peer.send(0, ZEROS + 1)
+        assert receive(end, "recv_into", 1, ZEROS).all()
+
+
+def heads(transport, **changes):
+    """A receiver into whose stream from rank 1 a header comes that is changed in some fields; what it then raises."""
+    with endpoints(transport, 2) as (end, peer):
+        out = peer._connected(0)
+        true = wire.decode(out.stream_head(peer.place, peer.job, wire.dtype_code(LARGE.dtype), LARGE.nbytes))
+        peer._streams.lend(0, out.door, wire.encode(true._replace(**changes)), LARGE.data.cast("B"))
+        with pytest.raises(ProtocolError) as caught:
+            receive(end, "recv_into", 1, LARGE)
+        return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"seq": 4}, "segment 0 from rank 1 was lost: segment 4 came instead"),
+        ({"sender": 7}, "of rank 1"),
+        ({"job": 7}, "of rank 1"),
+        ({"step": 7}, "got step 7"),
+        ({"length": 8}, "got .*8 bytes"),
+        ({"offset": wire.SEGMENT, "length": 2 * wire.SEGMENT}, "got"),
+    ],
+    ids=str,
+)
+def test_a_header_in_a_stream_is_checked_as_any_other(transport, changes, cause):
+    assert re.search(cause, heads(transport, **changes))

@@ -14,7 +14,6 @@ from common.transport.wire import (
     HEADER_BYTES,
     MAGIC,
     SEGMENT,
-    STREAMED,
     VERSION,
     Header,
     WireError,
@@ -30,33 +29,31 @@ U16, U32, U64, I64 = (
     st.integers(0, 2**64 - 1),
     st.integers(-(2**63), 2**63 - 1),
 )
-PLAIN = Header(dtype=9, sender=3, job=0x1122334455667788, seq=5, step=12, bucket=2, length=400, offset=0)
+PLAIN = Header(dtype=9, sender=3, job=0x1122334455667788, seq=5, after=9, step=12, bucket=2, length=400, offset=0)
 
 
 @st.composite
 def headers(draw):
     """Any header that a sender can write."""
     length = draw(st.one_of(U64, st.integers(0, 5 * SEGMENT)))
-    streamed = draw(st.booleans())  # then it comes in one piece
-    last = 0 if streamed else max(length - 1, 0) // SEGMENT
+    last = max(length - 1, 0) // SEGMENT
     return Header(
         dtype=draw(st.integers(0, len(DTYPES) - 1)),
         sender=draw(U16),
         job=draw(U64),
         seq=draw(U64),
+        after=draw(U64),
         step=draw(st.one_of(I64, st.sampled_from([SETUP, FINISH]))),
         bucket=draw(U32),
         length=length,
         offset=SEGMENT * draw(st.integers(0, last)),
-        streamed=streamed,
     )
 
 
 def raw(**changes):
     """The bytes of PLAIN with some fields changed, and a checksum that fits: as a foreign sender may write them."""
     fields = {"magic": MAGIC, "version": VERSION, **PLAIN._asdict(), **changes}
-    fields["dtype"] |= STREAMED * fields.pop("streamed")
-    body = struct.pack("<4sBBHQQqIQQ", *fields.values())
+    body = struct.pack("<4sBBHQQQqIQQ", *fields.values())
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -67,23 +64,24 @@ def test_what_is_encoded_is_decoded(header):
 
 @given(headers())
 def test_every_header_has_the_documented_size(header):
-    assert len(encode(header)) == HEADER_BYTES == 56
+    assert len(encode(header)) == HEADER_BYTES == 64
 
 
 @pytest.mark.parametrize(
     ("offset", "layout", "value"),
     [
         (0, "4s", b"sync"),
-        (4, "B", 2),
+        (4, "B", 3),
         (5, "B", PLAIN.dtype),
         (6, "<H", PLAIN.sender),
         (8, "<Q", PLAIN.job),
         (16, "<Q", PLAIN.seq),
-        (24, "<q", PLAIN.step),
-        (32, "<I", PLAIN.bucket),
-        (36, "<Q", PLAIN.length),
-        (44, "<Q", PLAIN.offset),
-        (52, "<I", zlib.crc32(encode(PLAIN)[:52])),
+        (24, "<Q", PLAIN.after),
+        (32, "<q", PLAIN.step),
+        (40, "<I", PLAIN.bucket),
+        (44, "<Q", PLAIN.length),
+        (52, "<Q", PLAIN.offset),
+        (60, "<I", zlib.crc32(encode(PLAIN)[:60])),
     ],
 )
 def test_a_field_lies_where_the_page_says(offset, layout, value):
@@ -91,7 +89,7 @@ def test_a_field_lies_where_the_page_says(offset, layout, value):
 
 
 def test_setup_travels_as_a_negative_step():
-    assert struct.unpack_from("<q", encode(PLAIN._replace(step=SETUP)), 24) == (SETUP,)
+    assert struct.unpack_from("<q", encode(PLAIN._replace(step=SETUP)), 32) == (SETUP,)
 
 
 @given(headers(), st.integers(0, HEADER_BYTES - 1), st.integers(1, 255))
@@ -110,7 +108,7 @@ def test_garbage_is_refused(data):
 
 @pytest.mark.parametrize("size", [0, 1, HEADER_BYTES - 1, HEADER_BYTES + 1])
 def test_a_header_of_another_size_is_refused(size):
-    with pytest.raises(WireError, match=f"a header has 56 bytes, not {size}"):
+    with pytest.raises(WireError, match=f"a header has 64 bytes, not {size}"):
         decode((encode(PLAIN) * 2)[:size])
 
 
@@ -122,9 +120,9 @@ def test_the_helper_writes_what_encode_writes():
     ("changes", "message"),
     [
         ({"magic": b"http"}, "magic b'http' instead of b'sync'"),
-        ({"version": 1}, "wire version 1 instead of 2"),
+        ({"version": 1}, "wire version 1 instead of 3"),
         ({"dtype": len(DTYPES)}, f"unknown dtype code {len(DTYPES)}"),
-        ({"dtype": 255}, "unknown dtype code 127"),
+        ({"dtype": 255}, "unknown dtype code 255"),
         ({"offset": 4}, "offset 4 in a message of 400 bytes"),
         ({"offset": SEGMENT}, f"offset {SEGMENT} in a message of 400 bytes"),
         ({"offset": SEGMENT, "length": SEGMENT}, f"offset {SEGMENT} in a message of {SEGMENT} bytes"),

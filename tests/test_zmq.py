@@ -21,7 +21,7 @@ every_transport = pytest.mark.parametrize("transport", ZMQ)
 
 REAL = np.arange(8, dtype=np.float32)
 FLOAT32, UINT32 = dtype_code(REAL.dtype), dtype_code(np.dtype(np.uint32))
-TRUE = Header(FLOAT32, sender=1, job=JOB, seq=0, step=SETUP, bucket=0, length=REAL.nbytes, offset=0)
+TRUE = Header(FLOAT32, sender=1, job=JOB, seq=0, after=0, step=SETUP, bucket=0, length=REAL.nbytes, offset=0)
 
 
 def header(**changes):

@@ -11,7 +11,7 @@ from common.transport.process import SLICE
 
 RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
 
-Segment = tuple[wire.Header, zmq.Frame | None]  # None: its payload is streamed
+Segment = tuple[wire.Header, zmq.Frame | None]  # None: it came by stream, where its payload follows
 
 
 class Outgoing:
@@ -20,7 +20,7 @@ class Outgoing:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, door: str) -> None:
         """Connect to `address`. `door` is where the peer takes streams. Raises zmq.ZMQError."""
         self.door = door
-        self.seq = 0
+        self.queued = self.streamed = 0  # segments that have gone each way
         self.socket = context.socket(zmq.PUSH)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 0)
@@ -30,15 +30,17 @@ class Outgoing:
 
     def head(self, place: Place, job: int, code: int, length: int, offset: int = 0) -> None:
         """Send the header of the segment that starts at `offset`; its payload has to follow, as a frame."""
-        self.socket.send(self._encoded(place, job, code, length, offset, False), zmq.SNDMORE)
+        ways = self.queued, self.streamed
+        self.queued += 1
+        self.socket.send(
+            wire.encode((code, place.rank, job, *ways, place.step, place.bucket, length, offset)), zmq.SNDMORE
+        )
 
-    def announce(self, place: Place, job: int, code: int, length: int) -> None:
-        """Send the header of a message that is streamed."""
-        self.socket.send(self._encoded(place, job, code, length, 0, True))
-
-    def _encoded(self, place: Place, job: int, code: int, length: int, offset: int, streamed: bool) -> bytes:
-        self.seq += 1
-        return wire.encode((code, place.rank, job, self.seq - 1, place.step, place.bucket, length, offset, streamed))
+    def stream_head(self, place: Place, job: int, code: int, length: int) -> bytes:
+        """The header of a message that is streamed next."""
+        ways = self.streamed, self.queued
+        self.streamed += 1
+        return wire.encode((code, place.rank, job, *ways, place.step, place.bucket, length, 0))
 
 
 class Incoming:
@@ -47,9 +49,10 @@ class Incoming:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, sender: int) -> None:
         """Listen to rank `sender` at `address`. Raises zmq.ZMQError."""
         self.sender = sender
-        self.seq = 0
-        self.owed = 0  # bytes announced that its stream has yet to bring
-        self.ahead: Segment | None = None  # read, to know that it is there
+        self.queued = self.streamed = 0  # segments that have come each way, in order, and were taken
+        self.owed = 0  # bytes that its stream has yet to bring before the next header
+        self.ahead: Segment | None = None  # read from the socket, not yet taken
+        self.head: wire.Header | None = None  # read from the stream, not yet taken
         self.socket = context.socket(zmq.PULL)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
@@ -73,22 +76,45 @@ class Incoming:
             return None
         return header, frames[0] if len(frames) == 1 else None
 
-    def in_order(self, segment: Segment, place: Place) -> Segment:
-        """The segment; ProtocolError if it is not the next one, or not as long as it says."""
-        header, frame = segment
-        if header.seq != self.seq:
-            cause = f"segment {self.seq} from rank {self.sender} was lost: segment {header.seq} came instead"
-            raise ProtocolError(cause, **place.fields())
+    def arrived(self, place: Place) -> Segment | None:
+        """Take whichever is next of what was read; None if that has yet to come. ProtocolError if it was lost."""
         if self.owed:
             cause = (
                 f"{self.owed} bytes of the last message from rank {self.sender} were never read; no other can follow"
             )
             raise ProtocolError(cause, **place.fields())
-        self.seq += 1
-        if header.streamed:
-            self.owed = header.length
-        elif frame is None or len(frame) != header.payload:
+        head, ahead = self.head, self.ahead
+        if head is not None and head.after == self.queued:
+            self._in_order(head.seq, self.streamed, place)
+            self.head = None
+            self.streamed += 1
+            self.owed = head.length
+            return head, None
+        if ahead is not None and ahead[0].after == self.streamed:
+            self._in_order(ahead[0].seq, self.queued, place)
+            self._refuse_unless_whole(ahead, place)
+            self.ahead = None
+            self.queued += 1
+            return ahead
+        if head is not None and ahead is not None:
+            cause = f"from rank {self.sender} came {head} by stream and {ahead[0]} beside it: neither is next"
+            raise ProtocolError(cause, **place.fields())
+        return None
+
+    def is_next(self) -> bool:
+        """Whether `arrived` has something to give, be it an error."""
+        head, ahead = self.head, self.ahead
+        streamed = head is not None and (head.after == self.queued or ahead is not None)
+        return bool(self.owed) or streamed or (ahead is not None and ahead[0].after == self.streamed)
+
+    def _in_order(self, seq: int, expected: int, place: Place) -> None:
+        if seq != expected:
+            cause = f"segment {expected} from rank {self.sender} was lost: segment {seq} came instead"
+            raise ProtocolError(cause, **place.fields())
+
+    def _refuse_unless_whole(self, segment: Segment, place: Place) -> None:
+        header, frame = segment
+        if frame is None or len(frame) != header.payload:
             size = 0 if frame is None else len(frame)
             cause = f"rank {self.sender} announced {header.payload} bytes and sent {size}"
             raise ProtocolError(cause, **place.fields())
-        return segment

@@ -242,7 +242,7 @@ class ShmEndpoint(ProcessEndpoint):
 
     def _named(self, from_: int, slot: Slot) -> wire.Header:
         """The message, in the words of every transport."""
-        return wire.Header(slot.dtype, from_, 0, self._in[from_].seq, slot.step, slot.bucket, slot.length, 0)
+        return wire.Header(slot.dtype, from_, 0, self._in[from_].seq, 0, slot.step, slot.bucket, slot.length, 0)
 
     def _payload(self, from_: int, slot: Slot, dtype: np.dtype) -> Array:
         if not slot.length:

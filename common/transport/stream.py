@@ -1,8 +1,8 @@
 """Plain byte streams beside ZeroMQ's sockets, for what is large.
 
 libzmq cannot receive in place: each large message is a fresh allocation and one more copy. So what is lent and large
-flows through a stream of its own, from the lender's memory into the receiver's, and ZeroMQ carries the header that
-announces it. One stream for each ordered pair of ranks, opened by the sender when it is first needed.
+flows through a stream of its own, behind its header, from the lender's memory into the receiver's. One stream for each
+ordered pair of ranks, opened by the sender when it is first needed.
 
 The first that a sender says is a *hello*: the receiver's token, which only the job's ranks know, and its rank. Until
 then whoever connects is a stranger, of whom nothing else is read. Nothing here waits.
@@ -18,6 +18,9 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
+
+from common.transport.wire import HEADER_BYTES
 
 TOKEN_BYTES = 16
 HELLO_BYTES = TOKEN_BYTES + 2  # token, then the sender's rank
@@ -25,6 +28,7 @@ BACKLOG = 512
 STRANGERS = 64  # that may be connected at a time; the oldest has to go for one more
 SEND_BUFFER = 2 << 20  # bytes, of a unix socket: with the default, 208 KiB, the ends wake each other more often
 WAKE_AT = 1 << 20  # bytes that make it worth waking up a receiver who needs as many
+AT_ONCE = 16  # pieces that are sent in one call
 _UNDER_WAY = (errno.EALREADY, errno.EAGAIN)
 _NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -58,9 +62,9 @@ class Outflow:
         self.queue = deque([memoryview(bytes.fromhex(token) + rank.to_bytes(2, "little"))])
         self._connected = False
 
-    def offer(self, data: memoryview) -> None:
+    def offer(self, *data: memoryview) -> None:
         """Send `data`, flat bytes, after all that was offered before; what does not fit waits for `pump`."""
-        self.queue.append(data)
+        self.queue += data
         self.pump()
 
     def pump(self) -> None:
@@ -70,13 +74,13 @@ class Outflow:
             return
         while queue:
             try:
-                sent = self.socket.send(queue[0])
+                sent = self.socket.sendmsg(islice(queue, AT_ONCE))
             except BlockingIOError:
                 return
-            if sent < len(queue[0]):
+            while queue and sent >= len(queue[0]):
+                sent -= len(queue.popleft())
+            if sent:
                 queue[0] = queue[0][sent:]
-            else:
-                queue.popleft()
 
     def _connect(self) -> bool:
         """Whether the connection is there. It may take its time: strangers can fill the queue at a port."""
@@ -101,7 +105,18 @@ class Inflow:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
+        self._head = bytearray(HEADER_BYTES)
+        self._missing = HEADER_BYTES  # bytes of it
         self._wake_at = 1
+
+    def head(self) -> bytes | None:
+        """The header that comes next, once all of it is there; then its payload has to be read. OSError as `read`."""
+        with contextlib.suppress(BlockingIOError):
+            self._missing -= self.read(memoryview(self._head)[-self._missing :])
+            if not self._missing:
+                self._missing = HEADER_BYTES
+                return bytes(self._head)
+        return None
 
     def read(self, view: memoryview) -> int:
         """Receive into the start of `view` what is there; returns how many bytes, at least one.

@@ -28,15 +28,16 @@ class Streams:
         self.flowing: dict[int, Outflow] = {}  # by receiver: those with something left to send
         self._out: dict[int, Outflow] = {}
         self._in: dict[int, Inflow] = {}
+        self._ended: dict[int, Inflow] = {}
         self._lost: dict[int, OSError] = {}  # receivers that are gone, and what the system says of it
 
-    def lend(self, to: int, door: str, data: memoryview) -> None:
+    def lend(self, to: int, door: str, head: bytes, data: memoryview) -> None:
         """Send flat bytes to rank `to`, whose `door` it is; what does not fit waits for `pump`. PeerFailed."""
         self._raise_if_lost(to)
         try:
             if (flow := self._out.get(to)) is None:
                 flow = self._out[to] = Outflow(door, self._owner.place.rank)
-            flow.offer(data)
+            flow.offer(memoryview(head), data)
         except OSError as error:
             raise self._owner.lost(to, error) from None
         if flow.queue:
@@ -72,7 +73,7 @@ class Streams:
 
     def fill(self, from_: int, target: Bytes, end: float) -> None:
         """Fill `target` from the stream of rank `from_`, until `end` at most. DeadlineExceeded, PeerFailed."""
-        flow = self._in.get(from_) or self._admitted(from_, end)
+        flow = self._in[from_]
         view, filled, size = target.data, 0, target.size
         try:
             while filled < size:
@@ -86,19 +87,35 @@ class Streams:
         except OSError as error:
             raise self._owner.lost(from_, error) from None
 
-    def _admitted(self, from_: int, end: float) -> Inflow:
-        """The stream of rank `from_`, once it has come in."""
-        while True:
-            try:
-                self._in.update(self._listener.admit())
-            except OSError as error:
-                cause = f"cannot take in a stream: {error.strerror or error}"
-                raise RunError(cause, **self._owner.place.fields()) from None
-            if (flow := self._in.get(from_)) is not None:
-                return flow
-            self.pump()
-            self._wait(self._listener.sockets, SLICE)
-            self._owner.check(end, f"rank {from_}", (from_,))
+    def head(self, from_: int) -> bytes | None:
+        """The header of the next message in the stream of rank `from_`, once it is there. Does not block."""
+        if (flow := self._in.get(from_)) is None:
+            return None
+        try:
+            return flow.head()
+        except OSError:  # its last word; what it has said by ZeroMQ may yet have to come
+            self._ended[from_] = self._in.pop(from_)
+            return None
+
+    def sources(self, from_: int, nbytes: int) -> list[int]:
+        """The files to poll where a message of `nbytes` bytes may come by stream from rank `from_`; then `admit`."""
+        if (flow := self._in.get(from_)) is not None:
+            flow.wake_at(nbytes)
+            return [flow.socket.fileno()]
+        return [] if from_ in self._ended else self._doors()
+
+    def _doors(self) -> list[int]:
+        return [each.fileno() for each in self._listener.sockets]
+
+    def admit(self, ready: Iterable[object]) -> None:
+        """Take in the streams that have come, if one of `ready` is a door. RunError if no more files can be opened."""
+        if not set(self._doors()).intersection(ready):
+            return
+        try:
+            self._in.update(self._listener.admit())
+        except OSError as error:
+            cause = f"cannot take in a stream: {error.strerror or error}"
+            raise RunError(cause, **self._owner.place.fields()) from None
 
     def _wait(self, sources: Iterable[socket.socket], seconds: float) -> None:
         """Sleep until one of `sources` has something, a stream with something left has room, or time is up."""
@@ -113,7 +130,7 @@ class Streams:
         """Let go of everything; what is left to send gets until `end` (monotonic) to leave."""
         while self.pump() and (left := end - time.monotonic()) > 0:
             self._wait((), min(left, SLICE))
-        flows: list[Outflow | Inflow] = [*self._out.values(), *self._in.values()]
+        flows: list[Outflow | Inflow] = [*self._out.values(), *self._in.values(), *self._ended.values()]
         for flow in flows:
             flow.close()
         self._listener.close()

@@ -6,15 +6,19 @@ payload, in order. The header repeats what the whole message is, so that every s
     offset  bytes  field
     0       4      magic   b"sync"
     4       1      version
-    5       1      dtype   code in DTYPES; plus STREAMED if the payload comes by another way (streams.py), in one piece
+    5       1      dtype   code in DTYPES
     6       2      sender  rank
     8       8      job     random id of the job: a message of another job is not ours
-    16      8      seq     number of this segment between this pair of ranks, from 0: a gap is a loss
-    24      8      step    signed; SETUP and FINISH are negative
-    32      4      bucket
-    36      8      length  bytes of the whole message
-    44      8      offset  of this segment's payload in the message
-    52      4      crc     CRC-32 of the 52 bytes before
+    16      8      seq     number of this segment on its way between this pair of ranks, from 0: a gap is a loss
+    24      8      after   how many have gone the other way before it
+    32      8      step    signed; SETUP and FINISH are negative
+    40      4      bucket
+    44      8      length  bytes of the whole message
+    52      8      offset  of this segment's payload in the message
+    60      4      crc     CRC-32 of the 60 bytes before
+
+Between two ranks there are two *ways*: ZeroMQ, and a stream (streams.py) on which a message is one segment, whatever
+its size. Each keeps its order; `after` puts what came on both into one.
 
 All integers are little-endian. Sizes are compared with what the receiver expects; nothing is allocated from a header.
 """
@@ -30,14 +34,13 @@ import numpy as np
 from common.errors import step_name
 
 MAGIC = b"sync"
-VERSION = 2
+VERSION = 3
 SEGMENT = 4 << 20
-STREAMED = 0x80
 DTYPES: tuple[np.dtype, ...] = tuple(
     np.dtype(name) for name in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "?")
 )
 _CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
-_BODY = struct.Struct("<4sBBHQQqIQQ")
+_BODY = struct.Struct("<4sBBHQQQqIQQ")
 _CRC = struct.Struct("<I")
 HEADER_BYTES = _BODY.size + _CRC.size
 
@@ -53,16 +56,16 @@ class Header(NamedTuple):
     sender: int
     job: int
     seq: int
+    after: int
     step: int
     bucket: int
     length: int
     offset: int
-    streamed: bool = False
 
     @property
     def payload(self) -> int:
-        """Bytes of payload that follow."""
-        return 0 if self.streamed else min(SEGMENT, self.length - self.offset)
+        """Bytes of payload that follow over ZeroMQ."""
+        return min(SEGMENT, self.length - self.offset)
 
     def __str__(self) -> str:
         name = DTYPES[self.dtype].name
@@ -79,8 +82,7 @@ def dtype_code(dtype: np.dtype) -> int:
 
 def encode(header: Header | tuple[int, ...]) -> bytes:
     """The bytes of a header."""
-    code, *others, streamed = header
-    body = _BODY.pack(MAGIC, VERSION, code | STREAMED * streamed, *others)
+    body = _BODY.pack(MAGIC, VERSION, *header)
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -95,8 +97,7 @@ def decode(raw: bytes) -> Header:
         raise WireError(f"wire version {version} instead of {VERSION}: all ranks must run the same syncbench")
     if _CRC.unpack_from(raw, _BODY.size)[0] != zlib.crc32(raw[: _BODY.size]):
         raise WireError("checksum of the header does not match")
-    dtype, *others = fields
-    header = Header._make((dtype & ~STREAMED, *others, bool(dtype & STREAMED)))
+    header = Header._make(fields)
     if header.dtype >= len(DTYPES):
         raise WireError(f"unknown dtype code {header.dtype}")
     if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):

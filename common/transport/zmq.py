@@ -10,7 +10,8 @@ publishes the addresses; the sender connects its PUSH when it first has somethin
 - The sender's queue is unlimited, so `send` never blocks: two ranks that both send before they receive cannot
   deadlock. What waits there is what the algorithm has sent ahead.
 
-What is lent and large goes another way: ZeroMQ carries its header, a plain stream its bytes (streams.py).
+What is lent and large goes another way: by a plain stream beside ZeroMQ (streams.py). Headers say what comes after
+what, so a receiver waits for both and takes whichever is next.
 
 No ZMTP heartbeats, no ROUTING_ID, no PUB/SUB: see the ZeroMQ notes in docs/transport.md.
 """
@@ -21,6 +22,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import zmq
@@ -90,7 +92,7 @@ class ZmqEndpoint(ProcessEndpoint):
     def send(self, to: int, array: Array) -> None:
         code = wire.dtype_code(array.dtype)
         data = as_bytes(array).data
-        out = self._out.get(to) or self._connect(to)
+        out = self._connected(to)
         for offset in wire.segments(data.nbytes):
             out.head(self.place, self.job, code, data.nbytes, offset)
             out.socket.send(data[offset : offset + wire.SEGMENT])
@@ -101,11 +103,12 @@ class ZmqEndpoint(ProcessEndpoint):
             return
         code = wire.dtype_code(array.dtype)
         data = as_bytes(array).data
-        out = self._out.get(to) or self._connect(to)
-        out.announce(self.place, self.job, code, data.nbytes)
-        self._streams.lend(to, out.door, data)
+        out = self._connected(to)
+        self._streams.lend(to, out.door, out.stream_head(self.place, self.job, code, data.nbytes), data)
 
-    def _connect(self, to: int) -> Outgoing:
+    def _connected(self, to: int) -> Outgoing:
+        if (out := self._out.get(to)) is not None:
+            return out
         if to not in self._in:
             raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
         address, door = json.loads(self.rendezvous.lookup(to, self.watch))
@@ -135,17 +138,12 @@ class ZmqEndpoint(ProcessEndpoint):
             raise ValueError("waiting for nobody: give at least one rank")
         elements = flat(out)
         end = time.monotonic() + self.deadline
-        while True:
-            sender = self._ready(from_, end)
-            if (segment := self._read(sender)) is not None:
-                break
-            self.check(end, either(from_), from_)
-        header, frame = self._in[sender].in_order(segment, self.place)
+        sender, (header, frame) = self._first(from_, end)
         fits = header.length <= out.nbytes and header.length % out.itemsize == 0 and header.offset == 0
         if header.dtype != wire.dtype_code(out.dtype) or not fits:
             raise self.unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
         size = header.length // out.itemsize
-        if header.streamed:
+        if frame is None:
             self._fill(sender, as_bytes(elements[:size]), end)
         else:
             for start, piece in self._rest(sender, header, frame, out.dtype, end):
@@ -160,10 +158,10 @@ class ZmqEndpoint(ProcessEndpoint):
         place = self.place
         wanted = (wire.dtype_code(expected.dtype), place.step, place.bucket, expected.nbytes)
         end = time.monotonic() + self.deadline
-        header, frame = self._segment(from_, end)
+        header, frame = self._segment(from_, end, expected.nbytes)
         if (header.dtype, header.step, header.bucket, header.length) != wanted or header.offset:
             raise self.unexpected(from_, header, self.wanted(expected))
-        if not header.streamed:
+        if frame is not None:
             yield from self._rest(from_, header, frame, expected.dtype, end)
         elif whole is not None:
             self._fill(from_, whole, end)
@@ -177,15 +175,15 @@ class ZmqEndpoint(ProcessEndpoint):
                 yield start // expected.itemsize, part.view(expected.dtype)
 
     def _rest(
-        self, from_: int, header: wire.Header, frame: zmq.Frame | None, dtype: np.dtype, end: float
+        self, from_: int, header: wire.Header, frame: zmq.Frame, dtype: np.dtype, end: float
     ) -> Iterator[tuple[int, Array]]:
         """Yield (index of its first element, elements) of each segment of a message, the first being `header`'s."""
         for offset in wire.segments(header.length):
             if offset:
-                following, frame = self._segment(from_, end)
-                if following != header._replace(seq=following.seq, offset=offset):
+                following, rest = self._segment(from_, end, 1)
+                if rest is None or following != header._replace(seq=following.seq, offset=offset):
                     raise self.unexpected(from_, following, f"the rest of {header}")
-            assert frame is not None
+                frame = rest
             yield offset // dtype.itemsize, np.frombuffer(frame.buffer, dtype)
 
     def _fill(self, from_: int, target: Bytes, end: float) -> None:
@@ -193,34 +191,38 @@ class ZmqEndpoint(ProcessEndpoint):
         self._streams.fill(from_, target, end)
         self._in[from_].owed -= target.size
 
-    def _segment(self, from_: int, end: float) -> Segment:
-        """The next segment from `from_`. Blocks until `end` at most."""
-        while (segment := self._read(from_)) is None:
+    def _segment(self, from_: int, end: float, nbytes: int) -> Segment:
+        """The next segment from `from_`, of a message of `nbytes` if it is streamed. Blocks until `end` at most."""
+        while (segment := self._arrived(from_)) is None:
+            self._wait((from_,), nbytes)
             self.check(end, f"rank {from_}", (from_,))
-        return self._in[from_].in_order(segment, self.place)
-
-    def _read(self, from_: int) -> Segment | None:
-        """The next segment from `from_`, or None: nothing came for a moment, or it was a stranger's, and is dropped."""
-        channel = self._channel(from_)
-        if (segment := channel.ahead) is not None:
-            channel.ahead = None
-            return segment
-        try:
-            raw = self._next(channel.socket)
-        except zmq.Again:
-            return None
-        if (segment := channel.segment(raw, self.job)) is None:
-            self.strangers += 1
         return segment
 
-    def _next(self, socket: zmq.Socket[bytes]) -> bytes:
-        """The next frame; meanwhile, what is to be sent is sent on. zmq.Again if none comes for a moment."""
-        if not self._streams.pump():
-            return socket.recv()
-        with contextlib.suppress(zmq.Again):
-            return socket.recv(zmq.NOBLOCK)
-        self._poll([socket])
-        return socket.recv(zmq.NOBLOCK)
+    def _arrived(self, from_: int) -> Segment | None:
+        """The next segment from `from_`, taken, if it is there. Does not block."""
+        return self._look(from_).arrived(self.place)
+
+    def _look(self, from_: int) -> Incoming:
+        """The channel of `from_`, into which is read what has come of the next segment."""
+        channel = self._channel(from_)
+        if channel.head is None and not channel.owed and (raw := self._streams.head(from_)) is not None:
+            channel.head = self._trusted(from_, raw)
+        if channel.ahead is None and (channel.head is None or channel.head.after != channel.queued):
+            with contextlib.suppress(zmq.Again):
+                channel.ahead = channel.segment(channel.socket.recv(zmq.NOBLOCK), self.job)
+                self.strangers += channel.ahead is None
+        return channel
+
+    def _trusted(self, from_: int, raw: bytes) -> wire.Header:
+        """The header that came by stream from `from_`, which is no stranger. ProtocolError if it is none."""
+        try:
+            header = wire.decode(raw)
+        except wire.WireError as error:
+            raise self.unexpected(from_, f"by stream what is no header: {error}", "a header") from None
+        if (header.job, header.sender) != (self.job, from_):
+            got = f"one of job {header.job} and rank {header.sender}"
+            raise self.unexpected(from_, got, f"a header of job {self.job} and of rank {from_}")
+        return header
 
     def pump(self) -> bool:
         """Send on what was lent, as far as that goes without waiting; whether something is left."""
@@ -228,10 +230,8 @@ class ZmqEndpoint(ProcessEndpoint):
 
     def has(self, from_: int) -> bool:
         self.pump()
-        channel = self._channel(from_)
-        while channel.ahead is None and channel.socket.poll(0):
-            channel.ahead = self._read(from_)
-        return channel.ahead is not None
+        self._streams.admit(self._streams.sources(from_, 1))
+        return self._look(from_).is_next()
 
     def _channel(self, peer: int) -> Incoming:
         try:
@@ -239,32 +239,33 @@ class ZmqEndpoint(ProcessEndpoint):
         except KeyError:
             raise ValueError(f"rank {peer} is no peer of rank {self.place.rank}") from None
 
-    def _ready(self, from_: tuple[int, ...], end: float) -> int:
-        """A peer of `from_` with something to read; they take turns. Blocks, unless there is only one."""
-        if len(from_) == 1:
-            return from_[0]
+    def _first(self, from_: tuple[int, ...], end: float) -> tuple[int, Segment]:
+        """The next segment from any peer of `from_`, and whose it is; they take turns. Blocks until `end` at most."""
         turn = [peer for peer in from_ if peer > self._served] + [peer for peer in from_ if peer <= self._served]
-        sockets = {peer: self._channel(peer).socket for peer in turn}
-        for peer in turn:
-            if self._in[peer].ahead is not None:
-                return peer
         while True:
-            ready = self._poll(sockets.values())
-            for peer, socket in sockets.items():
-                if socket in ready:
+            for peer in turn:
+                if (segment := self._arrived(peer)) is not None:
                     self._served = peer
-                    return peer
+                    return peer, segment
+            self._wait(turn, 1)
             self.check(end, either(from_), from_)
 
-    def _poll(self, sockets: Iterable[zmq.Socket[bytes]]) -> dict[zmq.Socket[bytes], int]:
-        """Which of the sockets have something to read, after a moment; streams with room for more end it, too."""
-        self._streams.pump()
-        poller = zmq.Poller()
-        for socket in sockets:
-            poller.register(socket, zmq.POLLIN)
-        for flow in self._streams.flowing.values():
-            poller.register(flow.socket, zmq.POLLOUT)
-        return dict(poller.poll(int(SLICE * 1000)))
+    def _wait(self, peers: Iterable[int], nbytes: int) -> None:
+        """Sleep a moment at most, until a peer has sent something, or a stream with something left has room.
+
+        `nbytes` are those of a message that may come by stream. It takes in the streams that have come.
+        """
+        streams = self._streams
+        streams.pump()
+        sources: list[tuple[Any, int]] = [(flow.socket, zmq.POLLOUT) for flow in streams.flowing.values()]
+        for peer in peers:
+            channel = self._in[peer]
+            if channel.ahead is None:
+                sources.append((channel.socket, zmq.POLLIN))
+            if channel.head is None:
+                sources += [(source, zmq.POLLIN) for source in streams.sources(peer, nbytes + wire.HEADER_BYTES)]
+        ready = zmq.zmq_poll(sources, int(SLICE * 1000))
+        streams.admit(source for source, _ in ready)
 
     def close(self, *, linger: float = 0.0) -> None:
         """As the contract says; what is lent moves in here only, and has the same `linger` to leave."""
