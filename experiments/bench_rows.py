@@ -100,6 +100,7 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
         "transport": one.shown,
         "workers": n,
         "servers": servers,
+        "placement": spec.placement if servers else None,
         "bytes": nbytes,
         "seconds_median": seconds,
         "seconds_ci95": list(interval) if interval else None,

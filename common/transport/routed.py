@@ -1,4 +1,7 @@
-"""Two transports in one: shared memory to the ranks of this host, tcp to all others, chosen for each pair of ranks."""
+"""Two transports in one, chosen for each pair of ranks: shared memory to those close by, sockets to all others.
+
+Close by are the ranks of the same host or, where sockets carry all else, those of the same process.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Callable, Iterable, Set
 from numpy.typing import DTypeLike
 
 from common.context import Array
+from common.job import COLOCATED, DEDICATED
+from common.placement import crews
 from common.transport.base import Endpoint, Message
 from common.transport.process import ProcessEndpoint, either
 from common.transport.shm import ShmEndpoint
@@ -90,8 +95,15 @@ class Routed(Endpoint):
         return self.near.alloc(shape, dtype)
 
 
-def hosts_of(workers: int, servers: int, hosts: int) -> list[list[int]]:
-    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts."""
+def hosts_of(workers: int, servers: int, hosts: int, placement: str = DEDICATED) -> list[list[int]]:
+    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts.
+
+    Where servers are `colocated`, each is on the host of its worker.
+    """
+    if placement == COLOCATED:
+        processes = crews(workers, servers, placement)
+        parts = [processes[host * workers // hosts : (host + 1) * workers // hosts] for host in range(hosts)]
+        return [sorted(rank for crew in part for rank in crew) for part in parts]
     return [
         [*range(host * workers // hosts, (host + 1) * workers // hosts)]
         + [workers + rank for rank in range(host * servers // hosts, (host + 1) * servers // hosts)]
