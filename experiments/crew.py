@@ -6,7 +6,6 @@ within a moment, and say nothing: they went down with it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence

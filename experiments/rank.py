@@ -216,7 +216,7 @@ class _Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        return self._sent()
+        return {**self._sent(), **self.updates.held()}
 
     def _sent(self) -> dict[str, Any]:
         return {"bytes_to": dict(self.meter.bytes_to), "messages_to": dict(self.meter.messages_to)}
@@ -246,12 +246,20 @@ class _Updates:
     def __init__(self, rank: _Rank) -> None:
         self.rank = rank
         self.began = 0.0  # the row that is open
-        self.a_step = self.done = 0
+        self.optimizers: list[FlatOptimizer] = []
+        self.done = 0
 
-    def expect(self) -> None:
+    def expect(self, optimizer: FlatOptimizer) -> None:
         """One more optimizer takes part; the first step begins when the last of them is there."""
-        self.a_step += 1
+        self.optimizers.append(optimizer)
         self.began = self.rank.ctx.now()
+
+    def held(self) -> dict[str, int]:
+        """What this server has of the model, in parameters, and what its update rule keeps beside them, in bytes."""
+        return {
+            "parameters": sum(each.size for each in self.optimizers),
+            "optimizer_state_bytes": sum(each.state_bytes for each in self.optimizers),
+        }
 
     def update(self, step: Callable[[], None]) -> None:
         rank = self.rank
@@ -261,7 +269,7 @@ class _Updates:
             step()
         rank.place.enter("synchronize")
         self.done += 1
-        if not self.done % self.a_step:
+        if not self.done % len(self.optimizers):
             self._record()
 
     def _record(self) -> None:
@@ -278,7 +286,7 @@ class _ServerOptimizer:
 
     def __init__(self, optimizer: FlatOptimizer, updates: _Updates) -> None:
         self.optimizer, self.updates = optimizer, updates
-        updates.expect()
+        updates.expect(optimizer)
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         self.updates.update(lambda: self.optimizer.step(grad, at, damping))

@@ -73,6 +73,7 @@ def run(arguments: Namespace) -> int:
     """One strategy: result folder, and a table or JSON."""
     item = plan(_options(arguments))
     results = writable_folder(arguments.results)
+    from experiments.balance import imbalance
     from experiments.execute import RunFailed
 
     try:
@@ -88,6 +89,8 @@ def run(arguments: Namespace) -> int:
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
         print(f"results: {done.path}")
+    if warning := imbalance(done.summary):
+        say(f"warning: {warning}")
     replicas_as_promised([done])
     return 0
 

@@ -38,9 +38,9 @@ def connect(
     """
     store = file_store(home, ranks)
 
-    def sockets(name: str = "rank") -> ZmqEndpoint:
+    def sockets() -> ZmqEndpoint:
         address = ipc_address(home) if transport == "ipc" else tcp_address(interface)
-        meeting = Rendezvous(store, place, deadline, name)
+        meeting = Rendezvous(store, place, deadline, "sockets")
         return ZmqEndpoint(place, ranks, address, meeting, job=job, deadline=deadline, watch=watch)
 
     many = hosts is not None and len(hosts) > 1
@@ -53,11 +53,11 @@ def connect(
         close_by = frozenset(next(host for host in hosts if place.rank in host))
     if not close_by:
         return sockets()
-    near = ShmEndpoint(place, ranks, Rendezvous(store, place, deadline), deadline=deadline, watch=watch)
+    near = ShmEndpoint(place, ranks, Rendezvous(store, place, deadline, "memory"), deadline=deadline, watch=watch)
     if len(close_by) == ranks:
         return near
     try:
-        far = sockets("far")
+        far = sockets()
     except BaseException:
         near.close()
         raise
