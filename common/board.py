@@ -44,7 +44,7 @@ class Board:
                 file.truncate(size)
             self._map = mmap.mmap(file.fileno(), size)
         self.ranks = ranks
-        self._here: PeerFailed | None = None
+        self.here: PeerFailed | None = None  # why the job is over for those who share this very object
         if create:
             _HEAD.pack_into(self._map, 0, -1, b"", SETUP, 0, b"")
             for rank in range(ranks):
@@ -74,14 +74,10 @@ class Board:
         self._map[4 : 4 + len(rest)] = rest
         struct.pack_into("<i", self._map, 0, error.rank)  # last: readers look at this first
 
-    def abort_here(self, error: PeerFailed) -> None:
-        """Tell the ranks that share this very object, those of one process, that the job is over because of `error`."""
-        self._here = error
-
     def culprit(self) -> PeerFailed | None:
         """Why the job is over; None while it is not."""
-        if self._here is not None:
-            return self._here
+        if self.here is not None:
+            return self.here
         if struct.unpack_from("<i", self._map)[0] < 0:
             return None
         rank, stage, step, server, cause = _HEAD.unpack_from(self._map)

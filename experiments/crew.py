@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.board import Board
-from common.errors import PeerFailed
+from common.errors import DeadlineExceeded, PeerFailed
 
+PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other
 LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends, whatever they do
 HANDOVER = 5e-4  # seconds that a thread may keep the interpreter while another wants it
 
@@ -48,18 +49,36 @@ class Crew:
         self._ended.append(rank)
 
     def fails(self, record: dict[str, Any], tell: Callable[[], None]) -> None:
-        """One of the ranks has failed, as `record` of its error says. If it is the first, `tell` lets the agent know.
+        """One of the ranks has failed, as `record` of its error says; `tell` lets the agent know.
 
-        Only then the others hear of it: they must not end the process before it is told.
+        Only then the others hear of it: they must not end the process before it is told. Who fails because it heard
+        of another says nothing. Where one has waited in vain, the others may have too, and first get to say for whom.
         """
-        with self._lock:
-            first, self._failed = not self._failed, True
-        if not first:
+        if len(self.ranks) == 1:
+            tell()
+            self._failed = True
             return
-        tell()
-        if len(self.ranks) > 1:
-            last_resort = threading.Timer(LEAVE, os._exit, (1,))
-            last_resort.daemon = True
-            last_resort.start()
-            where = {key: record[key] for key in ("rank", "role", "stage", "step")}
-            self.board.abort_here(PeerFailed(record["cause"], **where))
+        error = PeerFailed(record["cause"], **{key: record[key] for key in ("rank", "role", "stage", "step")})
+        with self._lock:
+            self._failed = True
+            if str(error) == str(self.board.here):
+                return
+            tell()
+        patience = PATIENCE if record["type"] == DeadlineExceeded.__name__ else 0.0
+        _later(patience, lambda: self._spread(error))
+        _later(patience + LEAVE, lambda: os._exit(1))
+
+    def _spread(self, error: PeerFailed) -> None:
+        with self._lock:
+            if self.board.here is None:
+                self.board.here = error
+
+
+def _later(seconds: float, act: Callable[[], None]) -> None:
+    """Do it at once, or in `seconds`, if this process lives so long."""
+    if not seconds:
+        act()
+        return
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
