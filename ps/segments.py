@@ -25,15 +25,15 @@ class Segment:
     params: Vector
 
 
-def cut(pieces: Sequence[slice], elements: int = ELEMENTS) -> list[slice]:
-    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `elements`, in order.
+def cut(pieces: Sequence[slice]) -> list[slice]:
+    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `ELEMENTS`, in order.
 
     There is always one, be it empty: who owns nothing of a bucket still hears of every step in time.
     """
     parts = []
     for piece in pieces:
         size = piece.stop - piece.start
-        count = -(-size // elements)
+        count = -(-size // ELEMENTS)
         edges = [piece.start + part * size // max(count, 1) for part in range(count + 1)]
         parts += [slice(low, high) for low, high in pairwise(edges)]
     return parts or [slice(0, 0)]
