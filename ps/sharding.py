@@ -22,8 +22,8 @@ from common.errors import suggest
 SHARDINGS = ("even", "by-tensor", "hashed")
 
 
-class Sharding(Protocol):
-    """Which server has what."""
+class Placement(Protocol):
+    """Workers and servers ask the same one, so they agree without a word."""
 
     def pieces(self, start: int, size: int) -> list[list[slice]]:
         """For each server, its pieces of the bucket of `size` elements that begins at `start` of the flat model."""
@@ -97,7 +97,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def sharding(name: str, tensor_sizes: Sequence[int], servers: int) -> Sharding:
+def sharding(name: str, tensor_sizes: Sequence[int], servers: int) -> Placement:
     """The sharding `name` of a model whose tensors have `tensor_sizes` elements. ValueError for an unknown name."""
     match check_name(name):
         case "by-tensor":
