@@ -79,12 +79,12 @@ def imbalance(summary: Mapping[str, Any]) -> str | None:
         of_all = top["bytes"] / sum(server["bytes"] for server in servers)
         what = f"holds {of_all:.0%} of the model's bytes, {top['held_share']:.1f} times the mean"
     elif (top := _top(servers, "load_share")) is not None:
-        what = f"sends and receives {top['load_share']:.1f} times the mean of all servers"
+        what = f"sends and receives {top['load_share']:.1f} times the mean"
     else:
         return None
     name = (summary.get("strategy_options") or {}).get("sharding", "even")
     remedy = "" if name == "even" else f"; instead of {name}, --strategy.sharding even would balance them"
-    return f"server rank {top['rank']} of {len(servers)} servers {what}{remedy}"
+    return f"server rank {top['rank']} {what} of the {len(servers)} servers{remedy}"
 
 
 def _top(servers: Sequence[Mapping[str, Any]], key: str) -> Mapping[str, Any] | None:

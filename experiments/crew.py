@@ -16,7 +16,6 @@ from common.errors import DeadlineExceeded, PeerFailed
 
 PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other
 LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends, whatever they do
-HANDOVER = 5e-4  # seconds that a thread may keep the interpreter while another wants it
 
 
 class Crew:

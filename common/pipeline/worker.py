@@ -61,7 +61,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
     info = DATASETS[job.data]
     with torch.device("meta"):  # sizes alone: the values come from worker 0
         model = build(job.model, info.shape, info.classes, job.hidden, job.seed)
-    sizes = [tensor.numel() for tensor in model.parameters()]
+    ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     params, grad = (ctx.alloc(sum(sizes), "float32") for _ in range(2))
     strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket)))
 

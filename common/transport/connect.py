@@ -40,7 +40,7 @@ def connect(
 
     def sockets() -> ZmqEndpoint:
         address = ipc_address(home) if transport == "ipc" else tcp_address(interface)
-        meeting = Rendezvous(store, place, deadline, "sockets")
+        meeting = Rendezvous(store, place, deadline, "far" if transport == "shm" else "rank")
         return ZmqEndpoint(place, ranks, address, meeting, job=job, deadline=deadline, watch=watch)
 
     many = hosts is not None and len(hosts) > 1
@@ -53,7 +53,8 @@ def connect(
         close_by = frozenset(next(host for host in hosts if place.rank in host))
     if not close_by:
         return sockets()
-    near = ShmEndpoint(place, ranks, Rendezvous(store, place, deadline, "memory"), deadline=deadline, watch=watch)
+    meeting = Rendezvous(store, place, deadline, "rank" if transport == "shm" else "near")
+    near = ShmEndpoint(place, ranks, meeting, deadline=deadline, watch=watch)
     if len(close_by) == ranks:
         return near
     try:

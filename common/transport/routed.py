@@ -19,8 +19,6 @@ from common.transport.shm import ShmEndpoint
 from common.transport.task import Queue, Task
 from common.transport.zmq import ZmqEndpoint
 
-NAP = 1e-4  # seconds between two looks at both transports: nothing wakes a rank that waits for either
-
 
 class Routed(Endpoint):
     """`near` carries what is for or from the ranks in `close_by`, `far` the rest.
@@ -32,7 +30,7 @@ class Routed(Endpoint):
         super().__init__(near.place, near.deadline)
         self.near, self.far, self.close_by = near, far, close_by
         self._far_first = False
-        near.beside = far.pump
+        near.beside = far.pump_or_sleep
 
     def _to(self, rank: int) -> ProcessEndpoint:
         return self.near if rank in self.close_by else self.far
@@ -74,7 +72,7 @@ class Routed(Endpoint):
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
-            time.sleep(NAP)
+            self.near.doze_beside(lambda: any(map(self.near.has, near)), lambda ear: self.far.sleep_for(far, ear))
             self.near.check(end, either(from_), from_)
 
     def spawn(self, fn: Callable[[], None]) -> Task:
