@@ -20,6 +20,14 @@ MORE = 3  # steps than the staleness that is allowed, so that it is reached
 QUICK, SLOW = 0.01, 0.05  # seconds of stage 4: of all workers but the last; of that one, times the steps of the trial
 
 
+class Undamped(SGD):
+    """Stage 6 with one learning rate for all updates, so that it is known where they lead to."""
+
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        """Update `params` in place."""
+        super().step(grad, at)
+
+
 def check_relaxed(trial: Trial) -> None:
     """Every check of this module, with plain SGD. AssertionError, one line."""
     for seed in range(3):
@@ -35,9 +43,10 @@ def check_end(trial: Trial) -> None:
 
     With backups it is not known whose: then all workers have the same gradient, and each step counts once.
     """
-    traits = trial.make().traits
-    gradient = _everybodys if traits.consistency.startswith("backup") else whole_gradient
-    results = replace(trial, gradient=gradient).run().results[: trial.workers]
+    backups = trial.make().traits.consistency.startswith("backup")
+    gradient = _everybodys if backups else whole_gradient
+    train = _pace(trial.workers - 1, trial.steps, {})
+    results = replace(trial, gradient=gradient, train=train, optimizer=Undamped).run().results[: trial.workers]
     steps, ranks = range(trial.steps), range(trial.workers)
     total = sum((gradient(rank, step, trial.size) for step in steps for rank in ranks), np.zeros(trial.size))
     want = first_params(0, trial.size)
