@@ -206,6 +206,14 @@ def test_losses_that_are_no_number_stay_visible_as_nan(tmp_path):
     assert np.isnan(loss_curve(load_run(folder))[2]).tolist() == [True, True]
 
 
+def test_who_skipped_a_step_has_no_part_in_its_loss(tmp_path):
+    folder = write_run(tmp_path, steps=2)
+    late = [{**worker_row(step, 1, SECONDS), "loss": None, "skipped": True} for step in range(2)]
+    write_rows(folder, 1, late)
+    loss = loss_curve(load_run(folder))[2]
+    assert loss == pytest.approx([loss_at(step) + (0 + 2 + 3) / 300 for step in range(2)])
+
+
 def test_a_run_without_rows_has_an_empty_curve(tmp_path):
     folder = write_run(tmp_path)
     shutil.rmtree(folder / "ranks")
@@ -279,6 +287,18 @@ def test_labels_are_distinct_and_say_only_what_differs(tmp_path):
 def test_settings_that_differ_are_in_the_label_and_never_become_a_number(tmp_path):
     runs = [run_of(tmp_path, "ring", hosts=n) for n in (1, 2)] + [run_of(tmp_path, "ps-bsp", servers=n) for n in (1, 2)]
     assert labels(runs) == ["ring 1 host", "ring 2 hosts", "ps-bsp 1 server", "ps-bsp 2 servers"]
+
+
+def test_where_the_servers_are_is_in_the_label_if_it_differs_and_there_are_any(tmp_path):
+    runs = [run_of(tmp_path, "ps-bsp", servers=2, placement=where) for where in ("dedicated", "colocated")]
+    runs += [run_of(tmp_path, "ring", servers=0, placement=None)]
+    assert labels(runs) == ["ps-bsp dedicated", "ps-bsp colocated", "ring"]
+
+
+def test_one_process_with_a_server_inside_is_not_alone(tmp_path):
+    runs = [run_of(tmp_path, "ps-bsp", servers=1, processes=1, placement="colocated", transport="tcp")]
+    runs += [run_of(tmp_path, "ring", transport="ipc", processes=4) for _ in range(2)]
+    assert labels(runs)[0] == "ps-bsp tcp"
 
 
 def test_a_setting_that_most_runs_have_otherwise_is_in_the_label(tmp_path):

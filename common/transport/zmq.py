@@ -224,12 +224,23 @@ class ZmqEndpoint(ProcessEndpoint):
             raise self.unexpected(from_, got, f"a header of job {self.job} and of rank {from_}")
         return header
 
-    def pump(self) -> bool:
-        """Send on what was lent, as far as that goes without waiting; whether something is left."""
-        return self._streams.pump()
+    def pump_or_sleep(self, other: int) -> bool:
+        """Send on what was lent, as far as that goes without waiting; whether something is left.
+
+        Then it has slept until that could go on or `other`, an open file, could be read, for a moment at most.
+        """
+        if not self._streams.pump():
+            return False
+        self._wait((), 1, other)
+        return True
+
+    def sleep_for(self, from_: tuple[int, ...], other: int) -> None:
+        """Sleep until something comes from one of `from_` or `other`, an open file, can be read; a moment at most."""
+        if not any(map(self.has, from_)):
+            self._wait(from_, 1, other)
 
     def has(self, from_: int) -> bool:
-        self.pump()
+        self._streams.pump()
         self._streams.admit(self._streams.sources(from_, 1))
         return self._look(from_).is_next()
 
@@ -250,14 +261,15 @@ class ZmqEndpoint(ProcessEndpoint):
             self._wait(turn, 1)
             self.check(end, either(from_), from_)
 
-    def _wait(self, peers: Iterable[int], nbytes: int) -> None:
+    def _wait(self, peers: Iterable[int], nbytes: int, *files: int) -> None:
         """Sleep a moment at most, until a peer has sent something, or a stream with something left has room.
 
-        `nbytes` are those of a message that may come by stream. It takes in the streams that have come.
+        Or until one of `files` can be read. `nbytes` are those of a message that may come by stream. It takes in the streams that have come.
         """
         streams = self._streams
         streams.pump()
         sources: list[tuple[Any, int]] = [(flow.socket, zmq.POLLOUT) for flow in streams.flowing.values()]
+        sources += [(file, zmq.POLLIN) for file in files]
         for peer in peers:
             channel = self._in[peer]
             if channel.ahead is None:
