@@ -24,7 +24,7 @@ import common.data.digits
 import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace
-from common.context import Context
+from common.context import Array, Context
 from common.errors import DeadlineExceeded, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
@@ -273,3 +273,9 @@ class _ServerOptimizer:
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         self.updates.update(lambda: self.optimizer.step(grad, at, damping))
+
+    def state(self) -> dict[str, Array]:
+        return self.optimizer.state()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self.optimizer.restore(state)
