@@ -65,6 +65,7 @@ class Checkpoints:
         self.folder, self.every, self.kept = folder, every, 2 if every > 1 else 3
         self._place, self._job, self._notes = place, job, notes
         self._live: Callable[[], State] | None = None
+        self._start: State | None = None
 
     def due(self, version: int) -> bool:
         """Whether the state after `version` steps is to be saved."""
@@ -108,6 +109,17 @@ class Checkpoints:
                 complaints.append(str(damage))
         cause = "; ".join(complaints) or f"there is none in {self.folder}"
         raise RunError(f"no checkpoint to come back with: {cause}", **self._place.fields())
+
+    def start_from(self, state: State) -> None:
+        """Let `take` give `state`, once."""
+        self._start = state
+
+    def take(self) -> State:
+        """The state to go on from, where the job has `resumed`. It is not kept: it can be as large as the shard."""
+        state, self._start = self._start, None
+        if state is None:
+            raise ValueError("there is no state to go on from: the job has not resumed, or it was taken")
+        return state
 
     def keep(self, live: Callable[[], State]) -> None:
         """Let `carried` find the state that `live` gives, at any moment between two messages, until told otherwise."""
@@ -163,7 +175,7 @@ def _write(file: BinaryIO, header: Mapping[str, Any], arrays: list[Array]) -> No
     summed.write(MAGIC)
     summed.write(json.dumps(header).encode() + b"\n")
     for array in arrays:
-        np.lib.format.write_array(summed, np.asanyarray(array), allow_pickle=False)  # type: ignore[arg-type]
+        np.lib.format.write_array(summed, np.asanyarray(array), allow_pickle=False)
     file.write(summed.crc.to_bytes(CRC_BYTES, "little"))
 
 

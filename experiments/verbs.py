@@ -86,6 +86,10 @@ def run(arguments: Namespace) -> int:
         _show([done])
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
+        if restarts := done.summary["restarts"]:
+            from experiments.comeback import restarts_line
+
+            print(f"restarts: {restarts_line(restarts)}")
         print(f"results: {done.path}")
     replicas_as_promised([done])
     return 0

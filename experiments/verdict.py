@@ -36,10 +36,16 @@ class Running:
 
     def all_reported(self) -> bool:
         """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
-        return all((self.home / f"report-{rank}.json").exists() for rank in range(len(self.ranks)))
+        ranks = range(len(self.ranks))
+        if not all((self.home / f"report-{rank}.json").exists() for rank in ranks):
+            return False
+        now = self.board.incarnation  # what was said in an earlier one is no longer true
+        return not now or all((self.report(rank) or {}).get("incarnation") == now for rank in ranks)
 
     def failed(self) -> list[int]:
         """The ranks that ended badly: with an exit code, or silently."""
+        if self.board.dismissed:  # all is done, and said; a process that was killed since did no harm
+            return [rank for rank in range(len(self.ranks)) if self.complaint(rank) is not None]
         codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
         return [rank for rank, code in codes.items() if code or (code == 0 and self.report(rank) is None)]
 

@@ -9,10 +9,11 @@ The server's loop (server.py) asks `may_push` whom to listen to, hands over what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from common.context import Array
 from common.strategy import Vector
 from ps.consistency import BSP
 
@@ -60,6 +61,18 @@ class Shard:
         self.total[:] = 0
         self.version += 1
         return tuple(self.workers)
+
+    def state(self) -> dict[str, Array]:
+        """All that decides what comes next: arrays by name, `params` and `total` as views."""
+        clock = np.array([[worker, clock] for worker, clock in self.clock.items()], np.int64).reshape(-1, 2)
+        return {"params": self.params, "total": self.total, "clock": clock, "version": np.array(self.version)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Be as the shard was that gave this `state`, of which copies are taken."""
+        self.params[:] = state["params"]
+        self.total[:] = state["total"]
+        self.clock = {int(worker): int(clock) for worker, clock in state["clock"]}
+        self.version = int(state["version"])
 
     def leave(self, worker: int) -> None:
         """`worker` has finished and will push no more. Raises Refused if it is not its turn, or others wait for it."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from common.context import EMPTY, Context
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
+from ps.comeback import fetch
 from ps.consistency import BSP
 from ps.server import serve
 from ps.sharding import even
@@ -19,13 +20,17 @@ from ps.sharding import even
 class PsBsp(SyncStrategy):
     """Parameter server, bulk synchronous: servers sum the gradients in rank order and update their shards."""
 
-    traits = Traits(update="server", servers=True)
+    traits = Traits(update="server", servers=True, on_server_death="rollback")
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Worker 0's parameters become the servers', and everybody pulls them.
 
         Each server gets the whole vector, as its piece of every bucket is all over it, and answers with its slice.
+        When a server has come back, all have their parameters already.
         """
+        if ctx.resumed:
+            fetch(ctx, params)
+            return
         if ctx.rank == 0:
             for server in ctx.servers:
                 ctx.lend(server, params)

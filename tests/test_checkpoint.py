@@ -100,7 +100,7 @@ def test_every_truncation_is_noticed_and_what_was_appended_too(tmp_path):
 
 
 def test_a_checkpoint_of_another_job_or_rank_is_not_taken(tmp_path):
-    kept, _ = file_of(tmp_path)
+    file_of(tmp_path)
     for job, rank in ((JOB + 1, RANK), (JOB, RANK + 1)):
         assert whole_versions(tmp_path, job, rank)[0] == []
     assert whole_versions(tmp_path, JOB, RANK) == ([0, 10], [])

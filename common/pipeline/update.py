@@ -32,7 +32,7 @@ class FlatOptimizer:
 
     def state(self) -> dict[str, Array]:
         """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""
-        found = self._optim.state[self._flat] if self._flat in self._optim.state else {}
+        found = self._optim.state.get(self._flat, {})
         return {name: value.numpy() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
     def restore(self, state: Mapping[str, Array]) -> None:
