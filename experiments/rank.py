@@ -182,7 +182,7 @@ class _Rank:
         self.updates = _Updates(self)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
         self.steps_done = self.resumption.start
-        self.sent: dict[str, Any] = {}
+        self.sent: Sent = self.resumption.sent  # as it is if no step is left to do
         if again:
             with writing(place):
                 self.resumption.rewind(self.recorder, self.events)
@@ -253,7 +253,9 @@ class _Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        return self._sent()
+        if self.incarnation.resumed and not self.updates.done:  # no step was left to do
+            return dict(self.resumption.sent)
+        return dict(self._sent())
 
     def _sent(self) -> Sent:
         """What was sent in all steps that count, by receiver."""
@@ -267,7 +269,7 @@ class _Rank:
         self.steps_done += 1
         if self.steps_done == self.job.steps:  # what follows belongs to no step
             self.sent = self._sent()
-        elif self.job.checkpoint_every and not self.steps_done % self.job.checkpoint_every:
+        if self.job.checkpoint_every and not self.steps_done % self.job.checkpoint_every:
             self.past.remember(self.steps_done, self._sent())
         for stage, seconds in record.seconds.items():
             self.totals[stage] += seconds
