@@ -67,10 +67,6 @@ class Checkpoints:
         self._live: Callable[[], State] | None = None
         self._start: State | None = None
 
-    def due(self, version: int) -> bool:
-        """Whether the state after `version` steps is to be saved."""
-        return not version % self.every
-
     def save(self, version: int, arrays: State) -> None:
         """Write `arrays`, the state after `version` steps; blocks until it is on the disk. Older ones are removed.
 

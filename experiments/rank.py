@@ -182,7 +182,8 @@ class _Rank:
         self.updates = _Updates(self)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
         self.steps_done = self.resumption.start
-        self.sent: Sent = self.resumption.sent  # as it is if no step is left to do
+        # As it is if no step is left to do.
+        self.sent: Sent = self.resumption.sent if self.resumption.start == job.steps else {}
         if again:
             with writing(place):
                 self.resumption.rewind(self.recorder, self.events)
@@ -255,7 +256,7 @@ class _Rank:
         serve(self.job, self.ctx, self.strategy)
         if self.incarnation.resumed and not self.updates.done:  # no step was left to do
             return dict(self.resumption.sent)
-        return dict(self._sent())
+        return dict(self.sent or self._sent())
 
     def _sent(self) -> Sent:
         """What was sent in all steps that count, by receiver."""
@@ -267,7 +268,7 @@ class _Rank:
         with writing(self.place):
             self.recorder.write(record)
         self.steps_done += 1
-        if self.steps_done == self.job.steps:  # what follows belongs to no step
+        if record.role == "worker" and self.steps_done == self.job.steps:  # what follows belongs to no step
             self.sent = self._sent()
         if self.job.checkpoint_every and not self.steps_done % self.job.checkpoint_every:
             self.past.remember(self.steps_done, self._sent())
@@ -278,13 +279,19 @@ class _Rank:
     def _note(self, event: Mapping[str, Any]) -> None:
         with writing(self.place):
             self.events.write(event)
+        if event.get("event") == "finished":  # what is sent when the last worker has is in answer to no step
+            self.sent = self._sent()
 
     def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
         return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self.updates)
 
 
 class _Updates:
-    """A server's stage 6, timed and recorded: a row when all its optimizers, one a bucket, have made their update."""
+    """A server's stage 6, timed and recorded: a row for as many updates as it has optimizers.
+
+    With one optimizer a segment, that is a row a step where a step is one update of all, and a row for each worker's
+    push where every push is. A row's step is that of the gradient in its last update.
+    """
 
     def __init__(self, rank: _Rank) -> None:
         self.rank = rank
