@@ -88,7 +88,7 @@ class Context:
         process: Process | None = None,
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
         checkpoints: Checkpoints | None = None,
-        resumed: bool = False,
+        resumed: int | None = None,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -108,7 +108,8 @@ class Context:
         self._process = process
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
         self.checkpoints = checkpoints  # where a server saves its state; None: nowhere, or this is no server
-        self.resumed = resumed  # a server came back: parameters are the servers' from the start, not worker 0's
+        # A server came back: a worker goes on at this step, and the parameters are the servers' from the start.
+        self.resumed = resumed
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend

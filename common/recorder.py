@@ -25,8 +25,8 @@ class StepRecord:
 
     `samples` are the ledger's digests, one for each worker that this process stands for; a server has neither those
     nor a loss. A worker that was left behind has `skipped` a step: it drew the samples and did not train, so there is
-    no loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages;
-    `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
+    no loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six
+    stages; `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
     """
 
     step: int
@@ -73,6 +73,16 @@ class Events:
         if self._fd is None:
             self._fd = _new_file(self.path)
         _write_line(self._fd, self.path, json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n")
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far, for `cut`."""
+        return 0 if self._fd is None else os.fstat(self._fd).st_size
+
+    def cut(self, size: int) -> None:
+        """Remove all that was written after the file had `size` bytes. OSError."""
+        if self._fd is not None:
+            os.ftruncate(self._fd, size)
 
     def rewind(self, step: int) -> None:
         """Remove the first event of `step` or a later one, and all that follow. OSError."""
@@ -126,6 +136,15 @@ class Recorder:
     def write(self, record: StepRecord) -> None:
         """Append one record. OSError if it could not be written whole (a full disk)."""
         _write_line(self._fd, self.path, record.line(self.epoch))
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far, for `cut`."""
+        return os.fstat(self._fd).st_size
+
+    def cut(self, size: int) -> None:
+        """Remove all that was written after the file had `size` bytes. OSError."""
+        os.ftruncate(self._fd, size)
 
     def rewind(self, step: int) -> None:
         """Remove the first record of `step` or a later one, and all that follow. OSError."""

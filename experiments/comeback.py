@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -60,10 +61,25 @@ class Comebacks:
         return (True, None) if all(whole) else (False, 0)
 
 
-def restarts_line(restarts: Sequence[dict[str, Any]]) -> str:
+def restarts_line(restarts: Sequence[dict[str, Any]], lost: int) -> str:
     """`server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
-    return "; ".join(
+    pushes = f"; {lost} push{'' if lost == 1 else 'es'} lost" if lost else ""
+    line = "; ".join(
         f"server rank {entry['rank']} died at {entry['at']:.1f} s in {step_name(entry['step'])} "
         f"and came back from step {entry['resumed_from']}"
         for entry in restarts
     )
+    return line + pushes
+
+
+def pushes_lost(results: Path) -> int:
+    """How many of the workers' pushes were applied by servers that died, and are in no checkpoint.
+
+    A push to several servers that is lost at one of them counts once there.
+    """
+    lost = 0
+    for file in results.glob("ranks/*-server.events.jsonl"):
+        with open(file, encoding="utf-8") as events:
+            found = (json.loads(line) for line in events if '"lost"' in line)
+            lost += sum(event["pushes"] for event in found if event["event"] == "lost")
+    return lost

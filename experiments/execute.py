@@ -19,7 +19,7 @@ from common.errors import RunError
 from common.job import Job
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
-from experiments.comeback import Comebacks
+from experiments.comeback import Comebacks, pushes_lost
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
@@ -170,6 +170,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequ
         "checkpoint_every": job.checkpoint_every,
         "incarnations": 1 + max((entry["incarnation"] for entry in restarts), default=0),
         "restarts": list(restarts),
+        "pushes_lost": pushes_lost(folder) if restarts else 0,
         "samples_per_second": _samples_per_second(totals, warmup, job.batch),
         "warmup_steps": warmup,
         "final_loss": totals.loss,

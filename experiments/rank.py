@@ -166,7 +166,7 @@ class _Rank:
         path = self.results / "ranks" / f"{name}.events.jsonl"
         self.events = Events(path, endpoint.now, order["epoch"], going_on=again)
         self.meter = Metered(endpoint)
-        self.resumption = Resumption(job, order, place, incarnation, past, self._sent)
+        self.resumption = Resumption(job, order, place, incarnation, past, self._notes_to_save)
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
             self.meter,
@@ -177,7 +177,7 @@ class _Rank:
             process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
             record=self._note,
             checkpoints=self.resumption.checkpoints,
-            resumed=incarnation.resumed,
+            resumed=self.resumption.start if incarnation.resumed else None,
         )
         self.updates = _Updates(self)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
@@ -262,6 +262,10 @@ class _Rank:
         """What was sent in all steps that count, by receiver."""
         here = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
         return added(self.resumption.sent, here)
+
+    def _notes_to_save(self) -> dict[str, Any]:
+        """What a checkpoint says of this rank besides its state."""
+        return {**self._sent(), "rows": self.recorder.size, "events": self.events.size}
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""

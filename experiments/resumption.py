@@ -27,15 +27,17 @@ class Resumption:
         place: PostedPlace,
         incarnation: Incarnation,
         past: Past,
-        sent: Callable[[], Sent],
+        notes: Callable[[], Mapping[str, Any]],
     ) -> None:
+        """`notes` is what a checkpoint says of the rank besides its state: what it sent, the sizes of its files."""
         self.rewound_to = incarnation.step
+        self._notes: Mapping[str, Any] = {}
         self.start = past.steps if incarnation.step is None else incarnation.step
         self.sent = past.sent if incarnation.step is None else past.sent_by.get(incarnation.step, {})
         self.checkpoints: Checkpoints | None = None
         if place.role == "server" and job.checkpoint_every:
             folder = Path(order["results"]) / "checkpoints" / str(place.rank)
-            self.checkpoints = Checkpoints(folder, job.checkpoint_every, place, order["id"], sent)
+            self.checkpoints = Checkpoints(folder, job.checkpoint_every, place, order["id"], notes)
             if incarnation.resumed:
                 self._load(self.checkpoints, incarnation, past)
 
@@ -46,14 +48,15 @@ class Resumption:
         found = checkpoints.load(incarnation.step)
         checkpoints.start_from(found.arrays)
         self.start = found.version
+        self._notes = found.notes
         # What was sent before the first step belongs to no step.
         self.sent = _by_rank(found.notes) if found.version else {}
 
     def rewind(self, recorder: Recorder, events: Events) -> None:
-        """Remove what was recorded of the steps that are done again, and what a killed process has left half written.
-
-        Raises OSError.
-        """
+        """Remove what was recorded of steps that are done again or lost, and rows half written. Raises OSError."""
+        if self.rewound_to is None and self._notes:
+            recorder.cut(self._notes["rows"])
+            events.cut(self._notes["events"])
         step = NEVER if self.rewound_to is None else self.rewound_to
         recorder.rewind(step)
         events.rewind(step)

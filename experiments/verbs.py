@@ -89,7 +89,7 @@ def run(arguments: Namespace) -> int:
         if restarts := done.summary["restarts"]:
             from experiments.comeback import restarts_line
 
-            print(f"restarts: {restarts_line(restarts)}")
+            print(f"restarts: {restarts_line(restarts, done.summary['pushes_lost'])}")
         print(f"results: {done.path}")
     replicas_as_promised([done])
     return 0

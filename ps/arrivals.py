@@ -77,12 +77,9 @@ class Arrivals:
 
     def _push(self, worker: int, index: int, step: int, gradient: Vector) -> None:
         shard = self._shards[index]
-        lost = shard.lost
         pushed = shard.push(worker, step, gradient)
         self._asked[index][worker] = step
         if index == len(self._shards) - 1:
-            if lost := shard.lost - lost:
-                self._ctx.record({"event": "lost", "worker": worker, "step": step - lost, "pushes": lost})
             self._history.push(worker, step, pushed)
         self._answer(index, pushed.answer)
         if index == len(self._shards) - 1:

@@ -25,7 +25,7 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
     workers' too.
     """
     segments = owned(buckets, placement, ctx.rank - ctx.servers.start)
-    if not ctx.resumed:
+    if ctx.resumed is None:
         _first_values(ctx, segments)
     optimizers = [ctx.optimizer(each.params) for each in segments]
     shards = [
@@ -33,9 +33,10 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
         for each, optimizer in zip(segments, optimizers, strict=True)
     ]
     saved = Saved(ctx, shards, optimizers)
-    if ctx.resumed:
+    if ctx.resumed is not None:
         saved.restore()
         _tell_owned(ctx, segments)
+        _catch_up(ctx, shards)
         _hand_out(ctx, segments)
     ctx.place.enter("synchronize")
     if consistency.at_once:
@@ -54,6 +55,15 @@ def _first_values(ctx: Context, segments: Sequence[Segment]) -> None:
     for each in segments:
         ctx.recv_into(ctx.workers[0], each.params)
     _hand_out(ctx, segments)
+
+
+def _catch_up(ctx: Context, shards: Sequence[Shard]) -> None:
+    """Hear from every worker at which step it goes on; note in the history what it pushed and is not in any more."""
+    for worker in ctx.workers:
+        step = int(ctx.recv(worker, np.empty(1, np.int64))[0])
+        lost = max(shard.catch_up(worker, step) for shard in shards)
+        if lost:
+            ctx.record({"event": "lost", "worker": worker, "step": step - lost, "pushes": lost})
 
 
 def _tell_owned(ctx: Context, segments: Sequence[Segment]) -> None:

@@ -50,7 +50,9 @@ class ParameterServer(SyncStrategy):
             count = int(ctx.recv(server, np.empty(1, np.int64))[0])
             table = ctx.recv(server, np.empty((count, 2), np.int64))
             self._owned += [(server, params[start : start + size]) for start, size in table.tolist()]
-        if ctx.rank == 0 and not ctx.resumed:
+            if ctx.resumed is not None:
+                ctx.send(server, np.array([ctx.resumed], np.int64))
+        if ctx.rank == 0 and ctx.resumed is None:
             for server, part in self._owned:
                 ctx.lend(server, part)
         self._pull_all(ctx)
