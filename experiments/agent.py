@@ -143,11 +143,13 @@ class Agent:
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
-        running = Running(home, Board(home / "board", total, create=True))
+        stay = comebacks is not None and comebacks.left > 0
+        running = Running(home, Board(home / "board", total, create=True), stay)
         order: dict[str, Any] = {
             "job": job.to_dict(),
             "processes": processes,
             "servers": job.servers,
+            "stay": stay,  # when all is done, until the agent dismisses them: a server may come back and need them
             "id": secrets.randbits(64),
             "results": str(results.resolve()),
             "epoch": time.perf_counter(),
@@ -202,7 +204,8 @@ class Agent:
                     running.board.abort(as_seen_by_others(error))
                     give_up = time.monotonic() + GRACE
             if give_up == float("inf") and running.all_reported():
-                running.board.dismiss()
+                if running.stay:
+                    running.board.dismiss()
                 give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
                 _end(running.ranks)

@@ -145,6 +145,7 @@ class _Rank:
         torch.set_num_threads(job.threads)
         self.job, self.board, self.place = job, board, place
         self.home, self.incarnation, self.past = home, incarnation, past
+        self.stay: bool = order["stay"]
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         name = f"{place.rank}-{place.role}"
@@ -203,7 +204,7 @@ class _Rank:
             undo.callback(lambda: self.meter.close(linger=linger))
             try:
                 report = self._serve() if self.place.role == "server" else self._work()
-                if self.job.restarts:
+                if self.stay:
                     report["incarnation"] = self.incarnation.number
                     self._await_dismissal(report)
             except Reincarnated:

@@ -22,6 +22,7 @@ class Running:
 
     home: Path
     board: Board
+    stay: bool = False  # whether ranks that are done wait to be dismissed
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 

@@ -42,17 +42,23 @@ class Arrivals:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
         ctx = self._ctx
         scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
-        while self._here:
-            message = self._receive(scratch)
-            ctx.place.step, ctx.place.bucket = message.step, message.bucket
-            self._heard[message.sender] = ctx.now()
-            try:
-                if message.step == FINISH:
-                    self._finish(message.sender)
-                else:
-                    self._arrived(message, scratch[: message.size])
-            except Refused as refusal:
-                raise ProtocolError(str(refusal), **ctx.place.fields()) from None
+        try:
+            while self._here:
+                self._take(self._receive(scratch), scratch)
+        finally:
+            self._history.close()
+
+    def _take(self, message: Message, scratch: Vector) -> None:
+        ctx = self._ctx
+        ctx.place.step, ctx.place.bucket = message.step, message.bucket
+        self._heard[message.sender] = ctx.now()
+        try:
+            if message.step == FINISH:
+                self._finish(message.sender)
+            else:
+                self._arrived(message, scratch[: message.size])
+        except Refused as refusal:
+            raise ProtocolError(str(refusal), **ctx.place.fields()) from None
 
     def _receive(self, scratch: Vector) -> Message:
         """The next message. Who waits for an answer is not to blame if there is none."""

@@ -61,7 +61,7 @@ def test_who_is_started_late_joins_the_incarnation_that_is_on(board, tmp_path):
 def test_an_incarnation_that_is_never_described_ends_with_the_deadline_or_the_job(board, tmp_path):
     board.reincarnate(1)
     place = PostedPlace(board, 0, "worker")
-    with pytest.raises(DeadlineExceeded, match="worker rank 0, stage setup.*where incarnation 1 meets"):
+    with pytest.raises(DeadlineExceeded, match=r"worker rank 0, stage setup.*where incarnation 1 meets"):
         live_through(tmp_path, FIRST, board, place, 0.01, lambda incarnation, past: None)
     board.abort(PeerFailed("killed", rank=1, role="worker", stage="train", step=3))
     with pytest.raises(PeerFailed, match="worker rank 1"):

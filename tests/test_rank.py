@@ -19,7 +19,7 @@ def rank(closed, work):
     made.meter = SimpleNamespace(close=close)
     made.recorder = SimpleNamespace(close=lambda: closed.append("recorder"))
     made.events = SimpleNamespace(close=lambda: closed.append("events"))
-    made.job = SimpleNamespace(restarts=0)
+    made.stay = False
     made._work = work
     return made
 

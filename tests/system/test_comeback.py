@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 
 import pytest
 
@@ -93,6 +94,38 @@ def test_the_run_ends_with_the_bits_of_an_undisturbed_one(box, undisturbed, tran
         STEPS - STEPS % EVERY,
     }
     assert summary["incarnations"] == 2
+
+
+@pytest.mark.parametrize(("strategy", "transport"), [("ps-async", "shm"), ("ps-ssp", "tcp")], ids=["async", "ssp"])
+def test_without_a_common_step_every_push_is_applied_once_or_counted_as_lost(box, strategy, transport):
+    words = ("--strategy", strategy, "--servers", 2, "--transport", transport, "--overlap", "on", "--bucket", "4KiB")
+    box.start(*RUN, *words, *COMEBACK)
+    box.strike(WORKERS, "server")
+    done = box.end()
+    summary = done.json()
+    assert (summary["status"], summary["steps_done"], summary["incarnations"]) == ("ok", STEPS, 2)
+    pushed, lost = 0, 0
+    for server in (WORKERS, WORKERS + 1):
+        lines = (box.result() / "ranks" / f"{server}-server.events.jsonl").read_text().splitlines()
+        events = [json.loads(line) for line in lines]
+        applied = [(each["worker"], each["step"]) for each in events if each.get("outcome") == "applied"]
+        assert len(set(applied)) == len(applied)
+        pushed += len(applied)
+        lost += sum(each["pushes"] for each in events if each["event"] == "lost")
+    assert lost == summary["pushes_lost"]
+    assert pushed + lost <= 2 * WORKERS * STEPS
+    if strategy == "ps-async":  # where nobody waits for an answer, so that every push is in the history at once
+        assert pushed + lost == 2 * WORKERS * STEPS
+
+
+def test_backup_workers_go_back_to_a_common_step(box):
+    box.start(*RUN, "--strategy", "ps-backup", "--servers", 2, *COMEBACK)
+    box.strike(WORKERS + 1, "server")
+    summary = box.end().json()
+    assert (summary["status"], summary["steps_done"], summary["incarnations"]) == ("ok", STEPS, 2)
+    assert summary["pushes_lost"] == 0
+    rows = load_run(box.result()).rows
+    assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows.values())
 
 
 def test_a_kill_from_outside_amid_overlapped_buckets_and_another_in_the_next_incarnation(box, undisturbed):
