@@ -40,7 +40,6 @@ class Arrivals:
 
     def serve(self) -> None:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
-        ctx = self._ctx
         scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
         try:
             while self._here:
