@@ -22,20 +22,23 @@ from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.segments import cut, route
 from ps.server import serve
-from ps.sharding import Even, Placement
+from ps.sharding import Even, Placement, check_name, sharding
 
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
 
 
 class ParameterServer(SyncStrategy):
-    """What all of them share. `consistency` says when a worker may go on."""
+    """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what."""
 
     consistency: Consistency
     _placement: Placement
 
-    def placement(self, servers: int) -> Placement:
-        """Which of `servers` servers owns what."""
-        return Even(servers)
+    def __init__(self, sharding: str = "even") -> None:
+        self.sharding = check_name(sharding)
+
+    def placement(self, ctx: Context, size: int) -> Placement:
+        """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
+        return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Worker 0's parameters become the servers', and everybody pulls them.
@@ -43,7 +46,7 @@ class ParameterServer(SyncStrategy):
         Each server says first which parts of the model it owns: pairs of a start and a size. Where one has come back,
         they have the parameters already.
         """
-        self._placement = self.placement(len(ctx.servers))
+        self._placement = self.placement(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
@@ -64,7 +67,7 @@ class ParameterServer(SyncStrategy):
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
-        serve(ctx, buckets, self.consistency, self.placement(len(ctx.servers)))
+        serve(ctx, buckets, self.consistency, self.placement(ctx, params.size))
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
@@ -100,10 +103,14 @@ class ParameterServer(SyncStrategy):
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
         if rank < workers:
             return size * itemsize
-        own: list[slice] = self.placement(servers).pieces(0, size)[rank - workers]
+        if self.sharding != "even":
+            return None  # as the tensors lie
+        own = Even(servers).pieces(0, size)[rank - workers]
         return workers * sum(len(range(size)[piece]) for piece in own) * itemsize
 
-    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
+    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
+        if self.sharding != "even":
+            return None
         load = workers / servers
         parts = len(cut([slice(0, nbytes // 4 // servers)]))
         busy = (1 + 1 / parts) * max(1.0, load) * nbytes
@@ -122,7 +129,8 @@ class PsSsp(ParameterServer):
 
     traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False, on_server_death="resume")
 
-    def __init__(self, staleness: int = 3) -> None:
+    def __init__(self, staleness: int = 3, sharding: str = "even") -> None:
+        super().__init__(sharding)
         _whole("staleness", staleness)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
         if staleness:
@@ -135,7 +143,8 @@ class PsAsync(ParameterServer):
 
     traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False, on_server_death="resume")
 
-    def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
+    def __init__(self, damping: Literal["none", "inverse"] = "none", sharding: str = "even") -> None:
+        super().__init__(sharding)
         if damping not in ("none", "inverse"):
             raise ConfigError(f"--strategy.damping is {damping!r}: give none or inverse")
         self.consistency = ASP(damping)
@@ -148,7 +157,8 @@ class PsBackup(ParameterServer):
         update="server", servers=True, consistency="backup(1)", replicas_equal=False, on_server_death="rollback"
     )
 
-    def __init__(self, backups: int = 1) -> None:
+    def __init__(self, backups: int = 1, sharding: str = "even") -> None:
+        super().__init__(sharding)
         _whole("backups", backups)
         self.backups = backups
         self.consistency = Backup(backups)

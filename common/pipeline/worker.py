@@ -41,9 +41,11 @@ class Trained:
 
 
 def flat_model(job: Job, ctx: Context) -> FlatModel:
-    """The job's model with its first parameters, in memory that the transport moves fastest."""
+    """The job's model with its first parameters, in memory that the transport moves fastest; `ctx` learns its cut."""
     info = DATASETS[job.data]
-    return FlatModel(build(job.model, info.shape, info.classes, job.hidden, job.seed), ctx.alloc)
+    model = FlatModel(build(job.model, info.shape, info.classes, job.hidden, job.seed), ctx.alloc)
+    ctx.tensors = tuple(tensor.numel() for tensor in model.tensors)
+    return model
 
 
 def pieces(job: Job, model: FlatModel) -> list[slice]:
@@ -59,7 +61,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
     info = DATASETS[job.data]
     with torch.device("meta"):  # sizes alone: the values come from worker 0
         model = build(job.model, info.shape, info.classes, job.hidden, job.seed)
-    sizes = [tensor.numel() for tensor in model.parameters()]
+    ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     params, grad = (ctx.alloc(sum(sizes), "float32") for _ in range(2))
     strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket)))
 

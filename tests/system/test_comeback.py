@@ -176,6 +176,10 @@ def test_for_people_a_line_says_which_server_came_back(box):
         (("--checkpoint-every", -1), "--checkpoint-every is -1 steps: give 1 or more, or 0 for no checkpoints"),
         (("--checkpoint-every", 5, "--restarts", -1), "--restarts is -1: give a whole number from 0 to 999"),
         (
+            ("--servers", 2, "--placement", "colocated", "--checkpoint-every", 5),
+            "a colocated server dies with its worker, which cannot come back: leave --checkpoint-every out",
+        ),
+        (
             ("--strategy", "ring", "--checkpoint-every", 5),
             "strategy 'ring' has no servers: leave --checkpoint-every out, or use ps-bsp",
         ),
