@@ -12,8 +12,9 @@ from common.strategy import Bucket
 from common.testing import SGD
 from common.transport.virtual import simulate
 from ps.consistency import ASP, BSP, Backup
+from ps.history import History
 from ps.saved import Saved
-from ps.shard import Shard
+from ps.shard import Pushed, Shard
 from ps.strategy import PsAsync, PsBsp
 
 SIZES, WORKERS = (3, 5), range(2)
@@ -115,3 +116,12 @@ def test_after_a_comeback_all_have_the_servers_parameters_and_worker_0_seeds_not
     outcome = simulate(program, 4, servers=2, optimizer=SGD)
     for worker in WORKERS:
         assert outcome.results[worker].tolist() == [40.0] * size
+
+
+def test_whoever_leaves_writes_what_it_had_not_written_yet():
+    written = []
+    history = History(written.append, lambda: 2.0)
+    history.push(0, 3, Pushed("applied", 3, 0, 6, answer=()))
+    assert written == []
+    history.close()
+    assert [(event["step"], event["waited"]) for event in written] == [(3, 0.0)]
