@@ -1,7 +1,8 @@
 """The board: what every rank of a host is doing, in shared memory, readable even after a rank was killed.
 
 One slot a rank, written by that rank alone, a few hundred nanoseconds a stage; the agent reads it for the live
-progress and to say where a dead rank was. The head tells the ranks that the job is over, and whose fault it is.
+progress and to say where a dead rank was. The head tells the ranks that the job is over, and whose fault it is; or
+that a server has come back, and all meet again: in the next *incarnation* of the job.
 """
 
 from __future__ import annotations
@@ -16,11 +17,24 @@ from common.errors import SETUP, PeerFailed
 from common.stages import STAGES
 
 _HEAD = struct.Struct("<i20sqB220s")  # culprit or -1, its stage, its step, is it a server, cause
+_JOB = struct.Struct("<ii")  # behind it: the incarnation, and whether all is done
 _SLOT = struct.Struct(f"<qiqd{len(STAGES)}d")  # step, stage, steps done, loss, seconds a stage so far
 _WHERE = struct.Struct("<qi")  # the first two of a slot
 _STAGES = ("setup", *STAGES, "finish")
 _CODE = {stage: code for code, stage in enumerate(_STAGES)}
-HEAD_BYTES, SLOT_BYTES = 256, 128
+HEAD_BYTES, SLOT_BYTES = 320, 128
+_JOB_AT = 256
+
+
+class Reincarnated(BaseException):
+    """A server has died and comes back: leave whatever you are in, and meet the others in incarnation `number`.
+
+    No `Exception`: it has to pass through strategies, which may catch those.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"the job goes on in incarnation {number}")
+        self.number = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,24 @@ class Board:
             stage=stage.rstrip(b"\0").decode(),
             step=step,
         )
+
+    def reincarnate(self, number: int) -> None:
+        """Tell every rank that the job goes on in incarnation `number`, which `incarnation` is from now on."""
+        _JOB.pack_into(self._map, _JOB_AT, number, 0)
+
+    @property
+    def incarnation(self) -> int:
+        """The number of the job's incarnation: how often servers have come back."""
+        return int(_JOB.unpack_from(self._map, _JOB_AT)[0])
+
+    def dismiss(self) -> None:
+        """Tell every rank that all have done their work, so that nobody is needed any more."""
+        _JOB.pack_into(self._map, _JOB_AT, self.incarnation, 1)
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether all have done their work."""
+        return bool(_JOB.unpack_from(self._map, _JOB_AT)[1])
 
     def close(self) -> None:
         """Unmap the file; it stays for the others."""

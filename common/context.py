@@ -17,6 +17,7 @@ from common.errors import FINISH, SETUP, step_name
 from common.strategy import Vector
 
 if TYPE_CHECKING:
+    from common.checkpoint import Checkpoints
     from common.process import Process
     from common.transport.base import Endpoint, Message
 
@@ -63,6 +64,12 @@ class Optimizer(Protocol):
         above 0 and up to 1, multiplies for this update alone.
         """
 
+    def state(self) -> dict[str, Array]:
+        """All that the next update depends on besides the parameters: arrays by name, views of what is there now."""
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on, bit for bit, as the one did that gave this `state`, of which copies are taken."""
+
 
 class Context:
     """One rank's handle on the job. Not thread-safe: one thread uses it at a time, others may ask `now`.
@@ -80,6 +87,8 @@ class Context:
         hosts: Sequence[Sequence[int]] | None = None,
         process: Process | None = None,
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
+        checkpoints: Checkpoints | None = None,
+        resumed: int | None = None,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -99,6 +108,9 @@ class Context:
         self._process = process
         self.tensors: Sequence[int] = ()  # elements of each of the model's tensors, as they lie in it; (): not known
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
+        self.checkpoints = checkpoints  # where a server saves its state; None: nowhere, or this is no server
+        # A server came back: a worker goes on at this step, and the parameters are the servers' from the start.
+        self.resumed = resumed
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend

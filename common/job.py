@@ -51,6 +51,8 @@ class Job:
     bucket: int = BUCKET
     overlap: str = "on"
     strategy_options: dict[str, Any] = field(default_factory=dict)
+    checkpoint_every: int = 0  # steps after which a server saves its state; 0: never
+    restarts: int = 0  # how often servers that died are started again
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

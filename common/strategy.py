@@ -33,6 +33,9 @@ class Traits:
     replicas_equal: bool = True  # all workers hold the same bits after every step
     on_worker_death: Literal["abort", "continue"] = "abort"
     servers: bool = False  # needs server ranks
+    # When a server that died comes back: none, it cannot; rollback, all go on from a checkpoint that every server has;
+    # resume, the others go on from where they are, and what it had done since its last checkpoint is lost.
+    on_server_death: Literal["none", "rollback", "resume"] = "none"
     one_process: bool = False  # one process trains on every worker's samples
     own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
     synchronizes_in: Literal["synchronize", "train"] = "synchronize"  # the stage that its communication is part of

@@ -10,7 +10,7 @@ Every rank is run in virtual time, in the worker's order of calls: `setup`, a ba
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -40,6 +40,13 @@ class SGD:
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update `params` in place."""
         self.params -= self.rate * damping * grad
+
+    def state(self) -> dict[str, Array]:
+        """It has none."""
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Nothing to restore."""
 
 
 def whole_gradient(rank: int, step: int, size: int) -> Vector:

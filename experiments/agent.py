@@ -30,7 +30,9 @@ from common.board import Board, Status
 from common.errors import ConfigError, RunError
 from common.placement import crews
 from common.transport.address import ipc_address
-from experiments.config import MOST_RANKS
+from experiments.comeback import Comebacks
+from experiments.config import MOST_RANKS, MOST_RESTARTS
+from experiments.incarnation import home_of
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
 from experiments.verdict import Running, as_seen_by_others, first_error
 
@@ -98,7 +100,7 @@ class Agent:
     def _start(self) -> None:
         with signals_deferred():
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        ipc_address(self._folder / "job-12345678")(MOST_RANKS, MOST_RANKS)
+        ipc_address(home_of(self._folder / "job-12345678", MOST_RESTARTS))(MOST_RANKS, MOST_RANKS)
         raise_file_limit()
         self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -133,22 +135,26 @@ class Agent:
         show: Callable[[Sequence[Status], float], None],
         entry: str = ENTRY,
         launcher: Launcher = "fork",
+        comebacks: Comebacks | None = None,
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
         is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts.
+        `comebacks` has servers that die started again.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         """
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
-        running = Running(home, Board(home / "board", total, create=True))
-        order = {
+        stay = comebacks is not None and comebacks.left > 0
+        running = Running(home, Board(home / "board", total, create=True), stay=stay)
+        order: dict[str, Any] = {
             "job": job.to_dict(),
             "processes": processes,
             "servers": job.servers,
+            "stay": stay,  # when all is done, until the agent dismisses them: a server may come back and need them
             "placement": job.placement,
             "id": secrets.randbits(64),
             "results": str(results.resolve()),
@@ -161,7 +167,18 @@ class Agent:
                 for process in self._launch(launcher, entry, home, processes, own):
                     running.ranks.append(process)
                 running.ranks += [running.ranks[rank % processes] for rank in range(own, total)]
-            return self._watch(running, processes, show)
+
+            def revive(failed: Sequence[int]) -> bool:
+                """Start servers again that died, in a new incarnation of the job, if that is possible."""
+                if comebacks is None or not comebacks.possible(running, failed, range(processes)):
+                    return False
+                comebacks.announce(running, failed, range(processes, total), order["id"])
+                with signals_deferred():
+                    for rank, process in zip(failed, forked(self._context, entry, home, failed), strict=True):
+                        running.ranks[rank] = process
+                return True
+
+            return self._watch(running, processes, show, revive)
         finally:
             _end(running.processes)
             running.board.close()
@@ -177,19 +194,27 @@ class Agent:
                 yield from under_mpirun(entry, home, workers)
         yield from forked(self._context, entry, home, forks)
 
-    def _watch(self, running: Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
+    def _watch(
+        self,
+        running: Running,
+        processes: int,
+        show: Callable[[Sequence[Status], float], None],
+        revive: Callable[[Sequence[int]], bool],
+    ) -> Ended:
         error: RunError | None = None
         trace: str | None = None
         noticed = give_up = float("inf")
         while alive := [process for process in running.processes if process.exitcode is None]:
             connection.wait([process.sentinel for process in alive], TICK)
-            if error is None and (failed := running.failed()):
+            if error is None and (failed := running.failed()) and not revive(failed):
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
                     error, trace = first_error(running, failed, processes)
                     running.board.abort(as_seen_by_others(error))
                     give_up = time.monotonic() + GRACE
             if give_up == float("inf") and running.all_reported():
+                if running.stay:
+                    running.board.dismiss()
                 give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
                 _end(running.processes)

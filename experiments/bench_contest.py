@@ -7,7 +7,7 @@ in the wrong place is seen whatever the sizes of chunks and segments. float32 ad
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,13 @@ class Subtract:
         """Update the parameters in place."""
         np.subtract(self.params, grad, out=self.params)
         self.updated()
+
+    def state(self) -> dict[str, Array]:
+        """It has none."""
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Nothing to restore."""
 
 
 def numbers(rank: int, step: int) -> Vector:

@@ -218,6 +218,15 @@ def _run() -> ArgumentParser:
     parser.add_argument("--strategy", type=str, default=DEFAULTS.strategy, help="a name of `list`, or module:Class")
     parser.add_argument("--strategy_options", type=dict | None, default=None, help="in a YAML file: its own options")
     parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=DEFAULTS.checkpoint_every,
+        help="steps after which each server saves its state; 0: never",
+    )
+    parser.add_argument(
+        "--restarts", type=int, default=DEFAULTS.restarts, help="how often a server that died is started again"
+    )
     _training(parser)
     return parser
 

@@ -26,6 +26,7 @@ OPTIMIZERS = ("sgd", "adam")
 OVERLAPS = ("auto", "on", "off")
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 BATCH_PER_WORKER = 32
+MOST_RESTARTS = 999
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
 MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 
@@ -54,6 +55,8 @@ class RunOptions:
     threads: int = 1
     bucket: int | None = None
     overlap: str = "auto"
+    checkpoint_every: int = 0
+    restarts: int = 0
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,6 +108,7 @@ def plan(options: RunOptions) -> Plan:
     if options.hosts > 1 and strategy.traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     servers = _servers(options, strategy.traits)
+    _comebacks(options, strategy.traits)
     _count(options, servers)
     overlap, bucket = _overlap(options, servers)
     return Plan(
@@ -127,6 +131,8 @@ def plan(options: RunOptions) -> Plan:
             threads=options.threads,
             bucket=bucket,
             overlap=overlap,
+            checkpoint_every=options.checkpoint_every,
+            restarts=options.restarts,
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
@@ -203,6 +209,24 @@ def _servers(options: RunOptions, traits: Traits) -> int:
     if servers < 1:
         raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
     return servers
+
+
+def _comebacks(options: RunOptions, traits: Traits) -> None:
+    """Whether servers can come back as it was asked for."""
+    every, restarts = options.checkpoint_every, options.restarts
+    if every < 0:
+        raise ConfigError(f"--checkpoint-every is {every} steps: give 1 or more, or 0 for no checkpoints")
+    if not 0 <= restarts <= MOST_RESTARTS:
+        raise ConfigError(f"--restarts is {restarts}: give a whole number from 0 to {MOST_RESTARTS}")
+    if restarts and not every:
+        raise ConfigError(f"--restarts {restarts} needs --checkpoint-every: a server comes back from a checkpoint")
+    if every and options.placement == COLOCATED:
+        raise ConfigError(
+            "a colocated server dies with its worker, which cannot come back: leave --checkpoint-every out"
+        )
+    if every and traits.on_server_death == "none":
+        why = "servers that cannot come back" if traits.servers else "no servers"
+        raise ConfigError(f"strategy {options.strategy!r} has {why}: leave --checkpoint-every out, or use ps-bsp")
 
 
 def _batch(options: RunOptions) -> int:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from common.placement import crews
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.balance import servers_detail
+from experiments.comeback import Comebacks, pushes_lost
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
@@ -62,6 +64,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
     ended = Ended([])
     status = "failed"
+    comebacks = Comebacks(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(_config(job))
@@ -70,16 +73,19 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             job,
             plan.processes,
             folder,
-            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds)),
+            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(comebacks.done))),
             launcher=plan.traits.launcher,
+            comebacks=comebacks,
         )
         status = "ok" if ended.error is None else "failed"
+        if status == "ok":
+            shutil.rmtree(comebacks.checkpoints, ignore_errors=True)
     except KeyboardInterrupt:
         status = "partial"
         raise
     finally:
         with signals_deferred():
-            write_json(folder / "summary.json", _summary(plan, folder, ended, status))
+            write_json(folder / "summary.json", _summary(plan, folder, ended, status, comebacks.done))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)
@@ -111,7 +117,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float) -> Status:
+def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float, restarts: int) -> Status:
     """What the board says, for the display: the slowest worker's steps, means over the workers."""
     steps = min(rank.steps_done for rank in ranks)
     seconds = {stage: sum(rank.stage_seconds[stage] for rank in ranks) / len(ranks) for stage in STAGES}
@@ -122,6 +128,7 @@ def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float) -> Status
         loss=sum(rank.loss for rank in ranks) / len(ranks) if steps else math.nan,
         stage_seconds=seconds,
         elapsed=elapsed,
+        restarts=restarts,
     )
 
 
@@ -130,7 +137,7 @@ def warmup_steps(steps: int) -> int:
     return min(10, steps // 5)
 
 
-def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, Any]:
+def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     job = plan.job
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
@@ -164,6 +171,10 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "hosts": job.hosts,
         "bucket": job.bucket,
         "overlap": job.overlap,
+        "checkpoint_every": job.checkpoint_every,
+        "incarnations": 1 + max((entry["incarnation"] for entry in restarts), default=0),
+        "restarts": list(restarts),
+        "pushes_lost": pushes_lost(folder) if restarts else 0,
         "samples_per_second": _samples_per_second(totals, warmup, job.batch),
         "warmup_steps": warmup,
         "final_loss": totals.loss,

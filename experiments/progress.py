@@ -32,6 +32,7 @@ class Status:
     loss: float  # nan while unknown
     stage_seconds: Mapping[str, float]  # so far, mean over workers, by the names in `common.stages.STAGES`
     elapsed: float  # seconds since the job started
+    restarts: int = 0  # servers that died and came back
 
 
 class _Display(Protocol):
@@ -174,6 +175,8 @@ def _figures(status: Status) -> list[str]:
         figures.append(f"{human_count(status.samples_per_second)} samples/s")
     if math.isfinite(status.loss):
         figures.append(f"loss {status.loss:.3g}")
+    if status.restarts:
+        figures.append("1 restart" if status.restarts == 1 else f"{status.restarts} restarts")
     return figures
 
 

@@ -23,8 +23,8 @@ import torch._dynamo  # torch.optim imports it at first use: a second, which the
 import common.data.digits
 import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
-from common.board import Board, PostedPlace
-from common.context import Context
+from common.board import Board, PostedPlace, Reincarnated
+from common.context import Array, Context
 from common.errors import DeadlineExceeded, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
@@ -38,8 +38,10 @@ from common.transport.connect import connect
 from common.transport.meter import Metered
 from common.transport.routed import hosts_of
 from experiments.crew import Crew
+from experiments.incarnation import POLL, Incarnation, Past, Sent, live_through
 from experiments.launch import remove_private
 from experiments.registry import create
+from experiments.resumption import Resumption, added
 
 LINGER = 5.0  # seconds that the last messages get to leave
 
@@ -53,7 +55,13 @@ def main(folder: str, rank: int) -> None:
 
 
 def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
-    return _Rank(Job.from_dict(order["job"]), order, home, board, place).run()
+    job = Job.from_dict(order["job"])
+
+    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
+        return _Rank(job, order, home, board, place, incarnation, past).run()
+
+    report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
+    return report
 
 
 def live(folder: str, rank: int, life: Life) -> None:
@@ -129,32 +137,46 @@ def writing(place: PostedPlace) -> Iterator[None]:
 
 
 class _Rank:
-    """The parts of one rank, put together."""
+    """The parts of one rank, put together, for one incarnation of the job."""
 
-    def __init__(self, job: Job, order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> None:
+    def __init__(
+        self,
+        job: Job,
+        order: dict[str, Any],
+        home: Path,
+        board: Board,
+        place: PostedPlace,
+        incarnation: Incarnation,
+        past: Past,
+    ) -> None:
         torch.set_num_threads(job.threads)
         self.job, self.board, self.place = job, board, place
+        self.home, self.incarnation, self.past = home, incarnation, past
+        self.stay: bool = order["stay"]
         self.results = Path(order["results"])
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         name = f"{place.rank}-{place.role}"
+        again = incarnation.number > 0
         with writing(place):
-            self.recorder = Recorder(self.results / "ranks" / f"{name}.jsonl", order["epoch"])
+            self.recorder = Recorder(self.results / "ranks" / f"{name}.jsonl", order["epoch"], going_on=again)
         workers, servers = order["processes"], job.servers
         hosts = hosts_of(workers, servers, job.hosts, job.placement)
         endpoint = connect(
             job.transport,
             place,
             workers + servers,
-            home,
-            job=order["id"],
+            incarnation.home,
+            job=incarnation.id,
             deadline=job.deadline,
             interface=job.interface,
             hosts=hosts,
             crew=crew_of(place.rank, workers, servers, job.placement),
             watch=self._watch,
         )
-        self.events = Events(self.results / "ranks" / f"{name}.events.jsonl", endpoint.now, order["epoch"])
+        path = self.results / "ranks" / f"{name}.events.jsonl"
+        self.events = Events(path, endpoint.now, order["epoch"], going_on=again)
         self.meter = Metered(endpoint)
+        self.resumption = Resumption(job, order, place, incarnation, past, self._notes_to_save)
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
             self.meter,
@@ -164,15 +186,23 @@ class _Rank:
             hosts=[[rank for rank in host if rank < workers] for host in hosts],
             process=Process(home, workers + servers, place, job.deadline, overdue(home, place)),
             record=self._note,
+            checkpoints=self.resumption.checkpoints,
+            resumed=self.resumption.start if incarnation.resumed else None,
         )
         self.updates = _Updates(self)
-        self.totals = dict.fromkeys(STAGES, 0.0)
-        self.steps_done = 0
-        self.sent: dict[str, Any] = {}
+        self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
+        self.steps_done = self.resumption.start
+        # As it is if no step is left to do.
+        self.sent: Sent = self.resumption.sent if self.resumption.start == job.steps else {}
+        if again:
+            with writing(place):
+                self.resumption.rewind(self.recorder, self.events)
 
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
             raise culprit
+        if (number := self.board.incarnation) != self.incarnation.number:
+            raise Reincarnated(number)
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -181,12 +211,30 @@ class _Rank:
             undo.callback(self.recorder.close)
             undo.callback(self.events.close)
             undo.callback(lambda: self.meter.close(linger=linger))
-            report = self._serve() if self.place.role == "server" else self._work()
+            try:
+                report = self._serve() if self.place.role == "server" else self._work()
+                if self.stay:
+                    report["incarnation"] = self.incarnation.number
+                    self._await_dismissal(report)
+            except Reincarnated:
+                self.past.leave(self.steps_done, self.totals, self._sent(), self.ctx.checkpoints)
+                raise
             linger = LINGER
         return report
 
+    def _await_dismissal(self, report: dict[str, Any]) -> None:
+        """Be there, all done, for as long as a server may still come back and need this rank to do it again.
+
+        Ends with the job or with the agent, so it needs no deadline.
+        """
+        _tell(self.home, self.place.rank, report)
+        while not self.board.dismissed:
+            self._watch()
+            time.sleep(POLL)
+
     def _work(self) -> dict[str, Any]:
-        trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
+        worker = Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
+        trained = worker.run(self.observe, self.meter.reset)
         if self.place.rank == 0:
             self._save(trained.params)
         return {
@@ -216,10 +264,19 @@ class _Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        return {**(self.sent or self._sent()), **self.updates.held()}
+        sent = self.sent or self._sent()
+        if self.incarnation.resumed and not self.updates.done:  # no step was left to do
+            sent = self.resumption.sent
+        return {**sent, **self.updates.held()}
 
-    def _sent(self) -> dict[str, Any]:
-        return {"bytes_to": dict(self.meter.bytes_to), "messages_to": dict(self.meter.messages_to)}
+    def _sent(self) -> Sent:
+        """What was sent in all steps that count, by receiver."""
+        here = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
+        return added(self.resumption.sent, here)
+
+    def _notes_to_save(self) -> dict[str, Any]:
+        """What a checkpoint says of this rank besides its state."""
+        return {**self._sent(), "rows": self.recorder.size, "events": self.events.size}
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""
@@ -228,6 +285,8 @@ class _Rank:
         self.steps_done += 1
         if record.role == "worker" and self.steps_done == self.job.steps:  # what follows belongs to no step
             self.sent = self._sent()
+        if self.job.checkpoint_every and not self.steps_done % self.job.checkpoint_every:
+            self.past.remember(self.steps_done, self._sent())
         for stage, seconds in record.seconds.items():
             self.totals[stage] += seconds
         self.board.done(self.place.rank, self.steps_done, record.loss or 0.0, list(self.totals.values()))
@@ -296,3 +355,9 @@ class _ServerOptimizer:
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         self.updates.update(lambda: self.optimizer.step(grad, at, damping))
+
+    def state(self) -> dict[str, Array]:
+        return self.optimizer.state()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self.optimizer.restore(state)

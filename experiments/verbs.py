@@ -88,6 +88,10 @@ def run(arguments: Namespace) -> int:
         _show([done])
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
+        if restarts := done.summary["restarts"]:
+            from experiments.comeback import restarts_line
+
+            print(f"restarts: {restarts_line(restarts, done.summary['pushes_lost'])}")
         print(f"results: {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")

@@ -24,6 +24,7 @@ class Running:
     board: Board
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    stay: bool = False  # whether ranks that are done wait to be dismissed
 
     @property
     def processes(self) -> list[RankProcess]:
@@ -41,7 +42,11 @@ class Running:
 
     def all_reported(self) -> bool:
         """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
-        return all((self.home / f"report-{rank}.json").exists() for rank in range(len(self.ranks)))
+        ranks = range(len(self.ranks))
+        if not all((self.home / f"report-{rank}.json").exists() for rank in ranks):
+            return False
+        now = self.board.incarnation  # what was said in an earlier one is no longer true
+        return not now or all((self.report(rank) or {}).get("incarnation") == now for rank in ranks)
 
     def failed(self) -> list[int]:
         """The ranks that ended badly: with an exit code, or silently.
@@ -49,6 +54,8 @@ class Running:
         Of those that share a process with an exit code, the ones that have complained; if none has, the worker: what
         ends a process without a word ends it as a whole.
         """
+        if self.board.dismissed:  # all is done, and said; a process that was killed since did no harm
+            return [rank for rank in range(len(self.ranks)) if self.complaint(rank) is not None]
         codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
         return [rank for rank, code in codes.items() if (self._to_blame(rank) if code else self._silent(rank, code))]
 

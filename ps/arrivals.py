@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -22,7 +22,11 @@ class Arrivals:
     finished ask again and again whether all have, and then get the final parameters.
     """
 
-    def __init__(self, ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard]) -> None:
+    def __init__(
+        self, ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard], reached: Callable[[int], None]
+    ) -> None:
+        """`reached` is told how many steps are done, in the sense of the consistency, after every push."""
+        self._reached = reached
         self._ctx, self._segments, self._shards = ctx, segments, shards
         self._next = dict.fromkeys(ctx.workers, 0)  # the segment that each pushes next
         self._asked: list[dict[int, int]] = [{} for _ in segments]  # for each: who waits, and the step it pushed
@@ -36,19 +40,24 @@ class Arrivals:
 
     def serve(self) -> None:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
-        ctx = self._ctx
         scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
-        while self._here:
-            message = self._receive(scratch)
-            ctx.place.step, ctx.place.bucket = message.step, message.bucket
-            self._heard[message.sender] = ctx.now()
-            try:
-                if message.step == FINISH:
-                    self._finish(message.sender)
-                else:
-                    self._arrived(message, scratch[: message.size])
-            except Refused as refusal:
-                raise ProtocolError(str(refusal), **ctx.place.fields()) from None
+        try:
+            while self._here:
+                self._take(self._receive(scratch), scratch)
+        finally:
+            self._history.close()
+
+    def _take(self, message: Message, scratch: Vector) -> None:
+        ctx = self._ctx
+        ctx.place.step, ctx.place.bucket = message.step, message.bucket
+        self._heard[message.sender] = ctx.now()
+        try:
+            if message.step == FINISH:
+                self._finish(message.sender)
+            else:
+                self._arrived(message, scratch[: message.size])
+        except Refused as refusal:
+            raise ProtocolError(str(refusal), **ctx.place.fields()) from None
 
     def _receive(self, scratch: Vector) -> Message:
         """The next message. Who waits for an answer is not to blame if there is none."""
@@ -80,11 +89,14 @@ class Arrivals:
             self._push(worker, index, step, gradient)
 
     def _push(self, worker: int, index: int, step: int, gradient: Vector) -> None:
-        pushed = self._shards[index].push(worker, step, gradient)
+        shard = self._shards[index]
+        pushed = shard.push(worker, step, gradient)
         self._asked[index][worker] = step
         if index == len(self._shards) - 1:
             self._history.push(worker, step, pushed)
         self._answer(index, pushed.answer)
+        if index == len(self._shards) - 1:
+            self._reached(shard.consistency.progress(shard))
         if self._kept and pushed.version != self._shards[index].version:
             self._take_kept(index)
 
@@ -115,7 +127,8 @@ class Arrivals:
         if worker in self._working:
             self._working.remove(worker)
             for index, shard in enumerate(self._shards):
-                self._answer(index, shard.leave(worker))
+                if worker in shard.workers:  # it may have left before a server came back
+                    self._answer(index, shard.leave(worker))
             self._history.finished(worker)
         self._refuse_silence()
         ctx.place.step, ctx.place.bucket = FINISH, len(self._working)

@@ -19,6 +19,7 @@ class Consistency(ABC):
     """What a shard asks at every push. None of it changes the shard."""
 
     name: str  # as in Traits.consistency
+    at_once = False  # whether gradients are applied as they come, so that no two servers ever need to agree on a step
 
     def due(self, shard: Shard) -> tuple[int, ...]:
         """The workers whose next push may be taken now."""
@@ -47,6 +48,10 @@ class Consistency(ABC):
     def may_leave(self, shard: Shard) -> bool:
         """Whether a worker may leave now: not if the open step cannot close without it."""
         return True
+
+    def progress(self, shard: Shard) -> int:
+        """How many steps are done, as checkpoints count them."""
+        return shard.version
 
     def stamp(self, shard: Shard, step: int) -> int:
         """The step that the answer to a push of `step` is stamped with."""
@@ -117,6 +122,7 @@ class ASP(Consistency):
     """
 
     name = "asp"
+    at_once = True
 
     def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
         self._damping = damping
@@ -128,6 +134,9 @@ class ASP(Consistency):
 
     def may_go_on(self, shard: Shard, worker: int) -> bool:
         return True
+
+    def progress(self, shard: Shard) -> int:
+        return shard.highest + 1
 
     def damping(self, staleness: int) -> float:
         return 1.0 / (1 + staleness) if self._damping == "inverse" else 1.0

@@ -66,6 +66,10 @@ class History:
         self._events.append({"event": "finished", "worker": worker})
         self._write()
 
+    def close(self) -> None:
+        """Write what is left: who still waits has waited until now."""
+        self.answered(list(self._unanswered))
+
     def _write(self) -> None:
         """Write what is complete, up to the first that is not."""
         unanswered = [event for event, _ in self._unanswered.values()]

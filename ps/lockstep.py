@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from ps.segments import Segment
 from ps.shard import Refused, Shard
 
 
-def lockstep(ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard]) -> None:
-    """Serve until all workers have finished. Blocks; raises RunError.
+def lockstep(
+    ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard], reached: Callable[[int], None]
+) -> None:
+    """Serve until all workers have finished; tell `reached` how many steps are done. Blocks; raises RunError.
 
     The gradients are added up straight out of the senders' memory, one after the other; nothing else is stored. The
     parameters are lent: they change only when all workers have pushed again, so have read them.
@@ -36,6 +38,7 @@ def lockstep(ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard])
             for worker in ready:
                 ctx.lend(worker, segment.params)
         _note(ctx, step)
+        reached(step + 1)
     for worker in rest:
         ctx.recv_into(worker, EMPTY)
     for worker in ctx.workers:

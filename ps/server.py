@@ -11,6 +11,7 @@ from common.strategy import Bucket
 from ps.arrivals import Arrivals
 from ps.consistency import BSP, Consistency
 from ps.lockstep import lockstep
+from ps.saved import Saved
 from ps.segments import Segment, owned
 from ps.shard import Shard
 from ps.sharding import Placement
@@ -19,28 +20,60 @@ from ps.sharding import Placement
 def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, placement: Placement) -> None:
     """Own this server's pieces of every bucket until every worker has left. Blocks; raises RunError.
 
-    Takes the first values from worker 0 and gives them to all. Then answers the pushes of one segment after the other
-    with parameters, which live in `buckets`, in place. The order of the segments is the workers' too.
+    Takes the first values from worker 0, or from a checkpoint, and gives them to all. Then answers the pushes of one
+    segment after the other with parameters, which live in `buckets`, in place. The order of the segments is the
+    workers' too.
     """
     segments = owned(buckets, placement, ctx.rank - ctx.servers.start)
-    _first_values(ctx, segments)
-    shards = [Shard(each.params, ctx.workers, ctx.optimizer(each.params).step, consistency) for each in segments]
+    if ctx.resumed is None:
+        _first_values(ctx, segments)
+    optimizers = [ctx.optimizer(each.params) for each in segments]
+    shards = [
+        Shard(each.params, ctx.workers, optimizer.step, consistency)
+        for each, optimizer in zip(segments, optimizers, strict=True)
+    ]
+    saved = Saved(ctx, shards, optimizers)
+    if ctx.resumed is not None:
+        saved.restore()
+        _tell_owned(ctx, segments)
+        _catch_up(ctx, shards)
+        _hand_out(ctx, segments)
     ctx.place.enter("synchronize")
+    if consistency.at_once:
+        saved.carry()
+    saved.reached(consistency.progress(shards[-1]))
     if isinstance(consistency, BSP):
-        lockstep(ctx, segments, shards)
+        lockstep(ctx, segments, shards, saved.reached)
     else:
-        Arrivals(ctx, segments, shards).serve()
+        Arrivals(ctx, segments, shards, saved.reached).serve()
     ctx.settle()
 
 
 def _first_values(ctx: Context, segments: Sequence[Segment]) -> None:
     """Tell every worker what this server owns; take the values from worker 0, and give them to all."""
+    _tell_owned(ctx, segments)
+    for each in segments:
+        ctx.recv_into(ctx.workers[0], each.params)
+    _hand_out(ctx, segments)
+
+
+def _catch_up(ctx: Context, shards: Sequence[Shard]) -> None:
+    """Hear from every worker at which step it goes on; note in the history what it pushed and is not in any more."""
+    for worker in ctx.workers:
+        step = int(ctx.recv(worker, np.empty(1, np.int64))[0])
+        lost = max(shard.catch_up(worker, step) for shard in shards)
+        if lost:
+            ctx.record({"event": "lost", "worker": worker, "step": step - lost, "pushes": lost})
+
+
+def _tell_owned(ctx: Context, segments: Sequence[Segment]) -> None:
     table = np.array([(each.start, each.params.size) for each in segments], np.int64)
     for worker in ctx.workers:
         ctx.send(worker, np.array([len(table)], np.int64))
         ctx.send(worker, table)
-    for each in segments:
-        ctx.recv_into(ctx.workers[0], each.params)
+
+
+def _hand_out(ctx: Context, segments: Sequence[Segment]) -> None:
     for worker in ctx.workers:
         for each in segments:
             ctx.lend(worker, each.params)

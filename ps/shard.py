@@ -135,6 +135,19 @@ class Shard:
         self.incarnation = incarnation
         self.waiting.clear()
 
+    def catch_up(self, worker: int, step: int) -> int:
+        """`worker` goes on at `step`: returns how many of its pushes before that are lost, and will not come again.
+
+        None are where a step waits for all gradients: there all workers go back to the shard's own step.
+        """
+        if not self.consistency.at_once or worker not in self.workers or step <= self.clock[worker]:
+            return 0
+        lost = step - self.clock[worker]
+        self._note(worker, step - 1, lost=False)
+        self.behind.discard(worker)
+        self.lost += lost
+        return lost
+
     def state(self) -> dict[str, Array]:
         """All that `restore` needs, as arrays of their own. Who waits is not in it: after a crash nobody does."""
         total = self._total if self._total is not None and self.taken else np.empty(0, np.float32)

@@ -43,7 +43,8 @@ class ParameterServer(SyncStrategy):
     def setup(self, ctx: Context, params: Vector) -> None:
         """Worker 0's parameters become the servers', and everybody pulls them.
 
-        Each server says first which parts of the model it owns: pairs of a start and a size.
+        Each server says first which parts of the model it owns: pairs of a start and a size. Where one has come back,
+        they have the parameters already.
         """
         self._placement = self.placement(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
@@ -52,7 +53,9 @@ class ParameterServer(SyncStrategy):
             count = int(ctx.recv(server, np.empty(1, np.int64))[0])
             table = ctx.recv(server, np.empty((count, 2), np.int64))
             self._owned += [(server, params[start : start + size]) for start, size in table.tolist()]
-        if ctx.rank == 0:
+            if ctx.resumed is not None:
+                ctx.send(server, np.array([ctx.resumed], np.int64))
+        if ctx.rank == 0 and ctx.resumed is None:
             for server, part in self._owned:
                 ctx.lend(server, part)
         self._pull_all(ctx)
@@ -117,14 +120,14 @@ class ParameterServer(SyncStrategy):
 class PsBsp(ParameterServer):
     """Parameter server, bulk synchronous: servers sum the gradients in rank order and update their shards."""
 
-    traits = Traits(update="server", servers=True)
+    traits = Traits(update="server", servers=True, on_server_death="rollback")
     consistency = BSP()
 
 
 class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
 
-    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False)
+    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False, on_server_death="resume")
 
     def __init__(self, staleness: int = 3, sharding: str = "even") -> None:
         super().__init__(sharding)
@@ -138,7 +141,7 @@ class PsSsp(ParameterServer):
 class PsAsync(ParameterServer):
     """Parameter server, asynchronous: every push is applied and answered at once, damped by its staleness or not."""
 
-    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False)
+    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False, on_server_death="resume")
 
     def __init__(self, damping: Literal["none", "inverse"] = "none", sharding: str = "even") -> None:
         super().__init__(sharding)
@@ -150,7 +153,9 @@ class PsAsync(ParameterServer):
 class PsBackup(ParameterServer):
     """Parameter server with backup workers: a step closes without the gradients of the slowest `backups`."""
 
-    traits = Traits(update="server", servers=True, consistency="backup(1)", replicas_equal=False)
+    traits = Traits(
+        update="server", servers=True, consistency="backup(1)", replicas_equal=False, on_server_death="rollback"
+    )
 
     def __init__(self, backups: int = 1, sharding: str = "even") -> None:
         super().__init__(sharding)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from common.board import Board, PostedPlace, Status
+from common.board import Board, PostedPlace, Reincarnated, Status
 from common.errors import FINISH, SETUP, PeerFailed
 from common.stages import STAGES
 
@@ -140,3 +140,19 @@ def test_a_posted_place_shows_where_it_is(board, other):
 def test_a_posted_place_begins_in_setup(board):
     place = PostedPlace(board, 2, "server")
     assert place.fields() == {"rank": 2, "role": "server", "stage": "setup", "step": SETUP}
+
+
+def test_a_new_incarnation_is_known_to_all_and_blames_nobody(board, other):
+    assert (other.incarnation, other.dismissed) == (0, False)
+    board.enter(0, 3, "train")
+    for number in (1, 2):
+        board.reincarnate(number)
+        assert (other.incarnation, other.dismissed, other.culprit()) == (number, False, None)
+    board.dismiss()
+    assert (other.incarnation, other.dismissed, other.culprit()) == (2, True, None)
+    assert other.read(0) == Status(3, "train", 0, 0.0, NONE)
+
+
+def test_who_is_told_of_a_new_incarnation_is_not_held_up_by_handlers_of_exceptions():
+    assert not issubclass(Reincarnated, Exception)
+    assert Reincarnated(3).number == 3

@@ -141,3 +141,12 @@ def test_the_length_is_the_number_of_steps():
 def test_a_batch_larger_than_a_part_is_refused_with_both_sizes():
     with pytest.raises(ValueError, match="a batch of 11 samples a worker, but a worker has only 10"):
         Batches(partition(21, 2, 0), (0,), 11, 1, 0)
+
+
+@given(jobs(), st.data())
+def test_whoever_starts_later_draws_the_same_from_there_on(job, data):
+    parts, batch, steps, seed = job
+    start = data.draw(st.integers(0, steps))
+    batches = Batches(parts, (0,), batch, steps, seed, start)
+    assert len(batches) == steps - start
+    assert [(indices, batches.digests) for indices in batches] == drawn(parts, (0,), batch, steps, seed)[start:]

@@ -18,6 +18,8 @@ def rank(closed, work):
     made.place = SimpleNamespace(role="worker")
     made.meter = SimpleNamespace(close=close)
     made.recorder = SimpleNamespace(close=lambda: closed.append("recorder"))
+    made.events = SimpleNamespace(close=lambda: closed.append("events"))
+    made.stay = False
     made._work = work
     return made
 
@@ -26,7 +28,7 @@ def test_the_record_is_closed_too_when_the_endpoint_cannot_be():
     closed = []
     with pytest.raises(OSError, match="will not close"):
         rank(closed, dict).run()
-    assert closed == [LINGER, "recorder"]
+    assert closed == [LINGER, "events", "recorder"]
 
 
 def test_after_a_failure_nothing_lingers():
@@ -37,5 +39,5 @@ def test_after_a_failure_nothing_lingers():
 
     with pytest.raises(OSError, match="will not close") as raised:
         rank(closed, fails).run()
-    assert closed == [0.0, "recorder"]
+    assert closed == [0.0, "events", "recorder"]
     assert isinstance(raised.value.__context__, ZeroDivisionError)

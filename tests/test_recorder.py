@@ -150,3 +150,56 @@ def test_events_never_go_into_a_file_that_is_there(tmp_path):
     (tmp_path / "e.jsonl").write_text("")
     with pytest.raises(FileExistsError):
         Events(tmp_path / "e.jsonl", lambda: 0.0).write({})
+
+
+# --- coming back ---
+
+
+def records(*steps):
+    return [StepRecord(step, "worker", 1, began=1.0, ended=2.0, seconds=SECONDS, loss=0.5) for step in steps]
+
+
+def steps_in(path):
+    return [json.loads(row)["step"] for row in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("to", "left"), [(0, []), (3, [0, 1, 2]), (9, [0, 1, 2, 3, 4])])
+def test_a_rewound_file_goes_on_as_if_the_later_steps_had_not_been(recorder, to, left):
+    for record in records(*range(5)):
+        recorder.write(record)
+    recorder.rewind(to)
+    assert steps_in(recorder.path) == left
+    recorder.write(*records(to))
+    assert steps_in(recorder.path) == [*left, to]
+
+
+def test_a_rank_that_comes_back_goes_on_in_its_file_without_the_row_that_was_cut_short(recorder):
+    for record in records(0, 1):
+        recorder.write(record)
+    with open(recorder.path, "ab") as file:
+        file.write(b'{"step":2,"wor')
+    again = Recorder(recorder.path, going_on=True)
+    again.rewind(2)
+    again.write(*records(2))
+    again.close()
+    assert steps_in(recorder.path) == [0, 1, 2]
+
+
+def test_a_rank_that_comes_back_before_it_wrote_anything_makes_its_file(tmp_path):
+    Recorder(tmp_path / "0.jsonl", going_on=True).close()
+    assert (tmp_path / "0.jsonl").read_bytes() == b""
+
+
+def test_events_are_rewound_and_go_on_too(tmp_path):
+    path = tmp_path / "e.jsonl"
+    events = Events(path, lambda: 0.0)
+    events.rewind(0)
+    for step in (0, 0, 1, 1, 2):
+        events.write({"step": step})
+    events.close()
+    again = Events(path, lambda: 0.0, going_on=True)
+    again.rewind(1)
+    again.write({"note": "without a step"})
+    again.write({"step": 1})
+    again.close()
+    assert [json.loads(row).get("step") for row in path.read_text().splitlines()] == [0, 0, None, 1]

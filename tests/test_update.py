@@ -138,3 +138,25 @@ def test_what_is_written_to_the_parameters_between_steps_counts(spec):
     params[:] = 100.0
     optimizer.step(np.ones(3, np.float32))
     assert (params > 99.0).all()
+
+
+@every_spec
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_an_optimizer_restored_goes_on_bit_for_bit_and_shares_no_memory(spec, before):
+    size = 33
+    params = np.random.default_rng(1).standard_normal(size, np.float32)
+    first = FlatOptimizer(spec, params)
+    for grad in gradients(size)[:before]:
+        first.step(grad)
+    state, copied = first.state(), params.copy()
+    second = FlatOptimizer(spec, copied)
+    second.step(np.ones(size, np.float32))  # a state of its own, to be replaced
+    copied[:] = params
+    second.restore(state)
+    for grad in gradients(size)[before:]:
+        first.step(grad)
+        second.step(grad)
+        assert params.tobytes() == copied.tobytes()
+    assert {name: value.tobytes() for name, value in first.state().items()} == {
+        name: value.tobytes() for name, value in second.state().items()
+    }

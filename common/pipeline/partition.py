@@ -29,22 +29,25 @@ class Batches:
     have the same number of steps an epoch. `digests` holds one ledger entry a worker for the batch drawn last.
     """
 
-    def __init__(self, parts: Sequence[Indices], mine: Sequence[int], batch: int, steps: int, seed: int) -> None:
-        """`batch` samples a worker and step. ValueError if a part is smaller than that."""
+    def __init__(
+        self, parts: Sequence[Indices], mine: Sequence[int], batch: int, steps: int, seed: int, start: int = 0
+    ) -> None:
+        """`batch` samples a worker and step, from step `start` to below `steps`. ValueError if a part is too small."""
         self.parts, self.mine, self.batch, self.steps, self.seed = parts, mine, batch, steps, seed
+        self.start = start
         self.steps_per_epoch = min(len(part) for part in parts) // batch
         if not self.steps_per_epoch:
             raise ValueError(f"a batch of {batch} samples a worker, but a worker has only {min(map(len, parts))}")
         self.digests: list[str] = []
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps - self.start
 
     def __iter__(self) -> Iterator[list[int]]:
         order: list[Indices] = []
-        for step in range(self.steps):
+        for step in range(self.start, self.steps):
             epoch, turn = divmod(step, self.steps_per_epoch)
-            if turn == 0:
+            if turn == 0 or not order:
                 order = [self._shuffled(worker, epoch) for worker in self.mine]
             drawn = [indices[turn * self.batch : (turn + 1) * self.batch] for indices in order]
             self.digests = [digest(indices) for indices in drawn]

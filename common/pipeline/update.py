@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
+from common.context import Array
 from common.job import OptimizerSpec
 from common.strategy import Vector
 
@@ -40,3 +43,12 @@ class FlatOptimizer:
         self._flat.grad = torch.from_numpy(grad)
         self._optim.param_groups[0]["lr"] = self._lr * damping
         self._optim.step()
+
+    def state(self) -> dict[str, Array]:
+        """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""
+        found = self._optim.state.get(self._flat, {})
+        return {name: value.numpy() for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Replace the state by copies of what `state` gave."""
+        self._optim.state[self._flat] = {name: torch.from_numpy(value.copy()) for name, value in state.items()}

@@ -67,10 +67,11 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 
 
 class Worker:
-    """One worker: what it owns, and the loop over it. `clock` times its stages."""
+    """One worker: what it owns, and the loop over it, from step `start` on. `clock` times its stages."""
 
-    def __init__(self, job: Job, ctx: Context, strategy: SyncStrategy, clock: StageClock) -> None:
+    def __init__(self, job: Job, ctx: Context, strategy: SyncStrategy, clock: StageClock, start: int = 0) -> None:
         """Load the data, split it, build the model. Raises what these raise."""
+        self.start = start
         self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
         self.dataset: Dataset = load(job.data)
         with clock("preprocess"):
@@ -78,7 +79,7 @@ class Worker:
         with clock("partition"):
             parts = partition(len(self.dataset.train_y), job.workers, job.seed)
         self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
-        self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed)
+        self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed, start)
         self.model = flat_model(job, ctx)
         self.train: Train = train
         self.optimizer = None
@@ -102,7 +103,7 @@ class Worker:
         batches = iter(loader(samples, self.batches))
         where = pieces(self.job, self.model)
         with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
-            for ctx.place.step in range(self.job.steps):
+            for ctx.place.step in range(self.start, self.job.steps):
                 skipped = ctx.place.step < ctx.resume_at
                 observe(self._skip(batches) if skipped else self._step(batches, buckets))
         return self._finish()

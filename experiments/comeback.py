@@ -1,0 +1,85 @@
+"""Servers that come back: the agent's part. Which deaths can be survived, and what the ranks go on from."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.checkpoint import whole_versions
+from common.errors import step_name
+from experiments.incarnation import Incarnation, home_of
+from experiments.launch import LOST
+from experiments.verdict import Running
+
+
+@dataclass(slots=True)
+class Comebacks:
+    """How often servers of one job may come back, and how often they have.
+
+    `rollback`: all ranks go on from the newest checkpoint that every server has; else only the server that died goes
+    back, to its own newest.
+    """
+
+    left: int
+    checkpoints: Path  # a folder a server, by rank
+    rollback: bool
+    done: list[dict[str, Any]] = field(default_factory=list)  # a restart each, for the summary
+
+    def possible(self, running: Running, failed: Sequence[int], workers: range) -> bool:
+        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing."""
+        died = [rank for rank in failed if running.complaint(rank) is None and running.ranks[rank].exitcode != LOST]
+        return len(failed) == len(died) <= self.left and not set(failed) & set(workers)
+
+    def announce(self, running: Running, failed: Sequence[int], servers: range, job: int) -> None:
+        """Begin the next incarnation: tell all ranks to leave theirs, and where to go. The caller starts `failed`."""
+        number = running.board.incarnation + 1
+        died = {rank: running.board.read(rank) for rank in failed}
+        running.board.reincarnate(number)
+        at = time.monotonic() - running.began
+        whole, damages = {}, []
+        for rank in servers:
+            whole[rank], damaged = whole_versions(self.checkpoints / str(rank), job, rank)
+            damages += damaged
+        resumed, step = self._resumption(list(whole.values()))
+        Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step, tuple(failed)).write()
+        self.left -= len(failed)
+        for rank in failed:
+            since = step if step is not None else whole[rank][-1]
+            entry = {"rank": rank, "step": died[rank].step, "stage": died[rank].stage, "at": at, "resumed_from": since}
+            self.done.append({**entry, "incarnation": number, "damaged": damages})
+
+    def _resumption(self, whole: Sequence[Sequence[int]]) -> tuple[bool, int | None]:
+        """Whether there is something to resume, and the step to roll back to; None: nobody else goes back."""
+        if self.rollback:
+            common = set.intersection(*map(set, whole))
+            return (True, max(common)) if common else (False, 0)
+        return (True, None) if all(whole) else (False, 0)
+
+
+def restarts_line(restarts: Sequence[dict[str, Any]], lost: int) -> str:
+    """`server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
+    pushes = f"; {lost} push{'' if lost == 1 else 'es'} lost" if lost else ""
+    line = "; ".join(
+        f"server rank {entry['rank']} died at {entry['at']:.1f} s in {step_name(entry['step'])} "
+        f"and came back from step {entry['resumed_from']}"
+        for entry in restarts
+    )
+    return line + pushes
+
+
+def pushes_lost(results: Path) -> int:
+    """How many of the workers' pushes were applied by servers that died, and are in no checkpoint.
+
+    A push to several servers that is lost at one of them counts once there.
+    """
+    lost = 0
+    for file in results.glob("ranks/*-server.events.jsonl"):
+        with open(file, encoding="utf-8") as events:
+            found = (json.loads(line) for line in events if '"lost"' in line)
+            lost += sum(event["pushes"] for event in found if event["event"] == "lost")
+    return lost

@@ -1,0 +1,158 @@
+"""Which deaths a job survives, and what its ranks go on from."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from common.board import Board
+from common.checkpoint import SUFFIX, Checkpoints
+from common.context import Place
+from experiments.comeback import Comebacks, pushes_lost, restarts_line
+from experiments.incarnation import Incarnation
+from experiments.launch import LOST
+from experiments.verdict import Running
+
+JOB, WORKERS, SERVERS = 4711, range(2), range(2, 4)
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Two workers and two servers, all alive."""
+    home = tmp_path / "job"
+    home.mkdir()
+    running = Running(home, Board(home / "board", 4, create=True))
+    running.ranks += [SimpleNamespace(exitcode=None) for _ in range(4)]
+    yield running
+    running.board.close()
+
+
+def saved(folder, rank, *versions, every=10):
+    kept = Checkpoints(folder / str(rank), every, Place(rank, "server"), JOB)
+    for version in versions:
+        kept.save(version, {"version": np.array(version)})
+
+
+def killed(running, *ranks, exitcode=-9):
+    for rank in ranks:
+        running.ranks[rank].exitcode = exitcode
+    return list(ranks)
+
+
+def announced(running, comebacks, *ranks):
+    comebacks.announce(running, ranks, SERVERS, JOB)
+    return Incarnation.read(running.home / str(running.board.incarnation))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "left", "possible"),
+    [((2,), 1, True), ((2, 3), 2, True), ((2, 3), 1, False), ((2,), 0, False), ((1,), 3, False), ((1, 2), 3, False)],
+)
+def test_servers_that_were_killed_can_come_back_as_often_as_was_asked_and_workers_cannot(
+    running, tmp_path, ranks, left, possible
+):
+    assert Comebacks(left, tmp_path, True).possible(running, killed(running, *ranks), WORKERS) == possible
+
+
+def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_path):
+    failed = killed(running, 2, exitcode=1)
+    (running.home / "report-2.json").write_text(json.dumps({"error": {"type": "RunError"}}))
+    assert not Comebacks(1, tmp_path, True).possible(running, failed, WORKERS)
+
+
+def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
+    assert not Comebacks(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "resumed", "step"),
+    [
+        ((10, 20), (10, 20), True, 20),
+        ((10, 20), (20, 30), True, 20),
+        ((0,), (0, 10), True, 0),
+        ((10,), (), False, 0),
+        ((10, 20), (30, 40), False, 0),
+    ],
+)
+def test_a_roll_back_goes_to_the_newest_step_that_all_servers_have_or_to_the_start(
+    running, tmp_path, one, other, resumed, step
+):
+    saved(tmp_path, 2, *one)
+    saved(tmp_path, 3, *other)
+    comebacks = Comebacks(2, tmp_path, True)
+    found = announced(running, comebacks, 3)
+    assert (found.resumed, found.step, found.back) == (resumed, step, (3,))
+    assert comebacks.left == 1
+    (entry,) = comebacks.done
+    assert (entry["rank"], entry["step"], entry["resumed_from"], entry["incarnation"]) == (3, -1, step, 1)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
+    for rank in SERVERS:
+        saved(tmp_path, rank, 10, 20)
+    with open(tmp_path / "2" / f"20{SUFFIX}", "r+b") as file:
+        file.truncate(100)
+    comebacks = Comebacks(1, tmp_path, True)
+    assert announced(running, comebacks, 3).step == 10
+    assert comebacks.done[0]["damaged"] == [f"20{SUFFIX} is damaged: its checksum does not match"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "resumed", "step", "since"),
+    [((10, 20), (30,), True, None, 30), ((0,), (), False, 0, 0), ((), (20,), False, 0, 0)],
+)
+def test_where_nobody_else_goes_back_the_dead_server_takes_its_own_newest(
+    running, tmp_path, one, other, resumed, step, since
+):
+    saved(tmp_path, 2, *one)
+    saved(tmp_path, 3, *other)
+    comebacks = Comebacks(1, tmp_path, False)
+    found = announced(running, comebacks, 3)
+    assert (found.resumed, found.step, comebacks.done[0]["resumed_from"]) == (resumed, step, since)
+
+
+def test_every_incarnation_has_a_number_a_folder_and_an_id_of_its_own(running, tmp_path):
+    comebacks = Comebacks(5, tmp_path, True)
+    found = [announced(running, comebacks, rank) for rank in (2, 3, 2)]
+    assert [each.number for each in found] == [1, 2, 3] == [int(each.home.name) for each in found]
+    assert len({each.id for each in found} | {JOB}) == 4
+    assert all(each.home.stat().st_mode & 0o077 == 0 for each in found)
+
+
+def test_what_was_reported_in_an_earlier_incarnation_does_not_count(running, tmp_path):
+    for rank in range(4):
+        (running.home / f"report-{rank}.json").write_text(json.dumps({"incarnation": 0}))
+    assert running.all_reported()
+    running.board.reincarnate(1)
+    assert not running.all_reported()
+    for rank in range(4):
+        (running.home / f"report-{rank}.json").write_text(json.dumps({"incarnation": 1}))
+    assert running.all_reported()
+
+
+def test_who_is_killed_when_all_is_done_has_not_failed(running):
+    for rank in range(4):
+        (running.home / f"report-{rank}.json").write_text(json.dumps({"incarnation": 0}))
+    killed(running, 3)
+    assert running.failed() == [3]
+    running.board.dismiss()
+    assert running.failed() == []
+
+
+def test_lost_pushes_are_added_up_over_all_servers(tmp_path):
+    (tmp_path / "ranks").mkdir()
+    for rank, events in (
+        (2, [{"event": "lost", "pushes": 3}, {"event": "push"}]),
+        (3, [{"event": "lost", "pushes": 4}]),
+    ):
+        lines = "".join(json.dumps(event) + "\n" for event in events)
+        (tmp_path / "ranks" / f"{rank}-server.events.jsonl").write_text(lines)
+    assert pushes_lost(tmp_path) == 7
+
+
+def test_a_line_says_who_came_back_and_what_was_lost():
+    entry = {"rank": 3, "at": 1.25, "step": 17, "resumed_from": 10}
+    once = "server rank 3 died at 1.2 s in step 17 and came back from step 10"
+    assert restarts_line([entry], 0) == once
+    assert restarts_line([entry, entry], 1) == f"{once}; {once}; 1 push lost"

@@ -1,0 +1,127 @@
+"""A server's state comes back whole: shards, optimizers, and the steps at which it is saved."""
+
+import numpy as np
+import pytest
+
+from common.checkpoint import Checkpoints, versions
+from common.context import Place
+from common.errors import FINISH
+from common.job import OptimizerSpec
+from common.pipeline.update import FlatOptimizer
+from common.strategy import Bucket
+from common.testing import SGD
+from common.transport.virtual import simulate
+from ps.consistency import ASP, BSP, Backup
+from ps.history import History
+from ps.saved import Saved
+from ps.shard import Pushed, Shard
+from ps.strategy import PsAsync, PsBsp
+
+SIZES, WORKERS = (3, 5), range(2)
+
+
+class Owner:
+    """A server's shards and optimizers, and a context with checkpoints in a folder."""
+
+    def __init__(self, folder, consistency, every=2):
+        self.checkpoints = Checkpoints(folder, every, Place(2, "server"), 1)
+        self.resumed = None
+        self.optimizers = [FlatOptimizer(OptimizerSpec(), np.zeros(size, np.float32)) for size in SIZES]
+        self.shards = [
+            Shard(optimizer._flat.detach().numpy(), WORKERS, optimizer.step, consistency)
+            for optimizer in self.optimizers
+        ]
+        self.saved = Saved(self, self.shards, self.optimizers)
+
+    def step(self, step):
+        for shard in self.shards:
+            for worker in WORKERS:
+                shard.push(worker, step, np.full(shard.params.size, step + worker + 1, np.float32))
+        self.saved.reached(step + 1)
+
+    @property
+    def bits(self):
+        return [shard.params.tobytes() for shard in self.shards]
+
+
+@pytest.mark.parametrize("consistency", [BSP(), Backup(0)], ids=["bsp", "backup"])
+def test_who_is_restored_goes_on_bit_for_bit(tmp_path, consistency):
+    first = Owner(tmp_path, consistency)
+    for step in range(4):
+        first.step(step)
+    assert versions(tmp_path) == [2, 4]
+    second = Owner(tmp_path, consistency)
+    second.checkpoints.start_from(second.checkpoints.load(2).arrays)
+    second.saved.restore()
+    for step in (2, 3):
+        second.step(step)
+    assert second.bits == first.bits
+    assert versions(tmp_path) == [2, 4]
+
+
+def test_a_checkpoint_is_due_when_so_many_steps_are_done_and_not_twice(tmp_path, monkeypatch):
+    owner = Owner(tmp_path, BSP(), every=3)
+    saved = []
+    monkeypatch.setattr(owner.checkpoints, "save", lambda version, state: saved.append(version))
+    for steps in (0, 0, 1, 2, 3, 3, 4, 7, 8, 9):
+        owner.saved.reached(steps)
+    assert saved == [0, 3, 7, 9]
+
+
+def test_a_state_to_go_on_from_is_given_once(tmp_path):
+    owner = Owner(tmp_path, BSP())
+    owner.checkpoints.start_from(owner.saved.state())
+    owner.saved.restore()
+    with pytest.raises(ValueError, match="no state to go on from"):
+        owner.saved.restore()
+
+
+def test_pushes_that_a_worker_made_and_the_server_has_no_more_are_lost_and_counted():
+    shard = Shard(np.zeros(1, np.float32), WORKERS, lambda *push: None, ASP())
+    for step in range(3):
+        shard.push(0, step, np.ones(1, np.float32))
+    shard.restore(shard.state(), 1)
+    assert [shard.catch_up(0, step) for step in (2, 3, 7, 7)] == [0, 0, 4, 0]
+    assert shard.clock == {0: 7, 1: 0}
+    assert shard.push(0, 6, np.ones(1, np.float32)).outcome == "duplicate"
+    assert shard.push(0, 7, np.ones(1, np.float32)).outcome == "applied"
+    assert shard.lost == 4
+
+
+def test_where_all_go_back_together_nothing_is_lost():
+    shard = Shard(np.zeros(1, np.float32), WORKERS, lambda *push: None, BSP())
+    assert shard.catch_up(0, 7) == 0
+    assert shard.clock == {0: 0, 1: 0}
+
+
+@pytest.mark.parametrize("strategy", [PsBsp, PsAsync])
+def test_after_a_comeback_all_have_the_servers_parameters_and_worker_0_seeds_nothing(tmp_path, strategy):
+    size = 7
+
+    def program(ctx):
+        ctx.resumed = 0
+        grad, params = np.zeros(size, np.float32), np.full(size, ctx.rank, np.float32)
+        if ctx.rank in ctx.workers:
+            worker = strategy()
+            worker.setup(ctx, params)
+            pulled = params.copy()
+            ctx.place.step = FINISH
+            worker.finish(ctx)
+            return pulled
+        ctx.checkpoints = Checkpoints(tmp_path / str(ctx.rank), 5, ctx.place, 1)
+        mine = Shard(np.full(size, 40.0, np.float32)[ctx.rank % 2 * 3 : 3 + ctx.rank % 2 * 4], WORKERS, SGD, BSP())
+        ctx.checkpoints.start_from({f"shard 0/{name}": array for name, array in mine.state().items()})
+        strategy().serve(ctx, params, [Bucket(grad, params)])
+
+    outcome = simulate(program, 4, servers=2, optimizer=SGD)
+    for worker in WORKERS:
+        assert outcome.results[worker].tolist() == [40.0] * size
+
+
+def test_whoever_leaves_writes_what_it_had_not_written_yet():
+    written = []
+    history = History(written.append, lambda: 2.0)
+    history.push(0, 3, Pushed("applied", 3, 0, 6, answer=()))
+    assert written == []
+    history.close()
+    assert [(event["step"], event["waited"]) for event in written] == [(3, 0.0)]
