@@ -264,7 +264,8 @@ class ZmqEndpoint(ProcessEndpoint):
     def _wait(self, peers: Iterable[int], nbytes: int, *files: int) -> None:
         """Sleep a moment at most, until a peer has sent something, or a stream with something left has room.
 
-        Or until one of `files` can be read. `nbytes` are those of a message that may come by stream. It takes in the streams that have come.
+        Or until one of `files` can be read. `nbytes` are those of a message that may come by stream. Takes in the
+        streams that have come.
         """
         streams = self._streams
         streams.pump()
