@@ -88,6 +88,7 @@ def _config(job: Job) -> str:
     """The job in the words of the command line, so that `run --config` repeats it."""
     values = json.loads(json.dumps(job.to_dict()))
     spec = values.pop("optimizer")
+    spec.pop("steps")  # the job's
     return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
 
 

@@ -140,7 +140,8 @@ def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
 
 
 def test_the_folder_says_what_was_run_and_on_what(tmp_path):
-    asked = planned("ps-bsp", hidden=(8, 4), lr=0.25, seed=3)
+    slow = {"slow_worker": ("1:4",), "jitter": "uniform:0,0.5", "train_seconds": 0.25}
+    asked = planned("ps-bsp", hidden=(8, 4), lr=0.25, seed=3, schedule="cosine", warmup=2, **slow)
     done = execute(asked, FakeAgent(20, 20), tmp_path, lambda status: None)
     assert {path.name for path in done.path.iterdir()} == {
         "config.yaml",

@@ -19,6 +19,7 @@ from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
+from common.pipeline.straggle import Straggling
 from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
@@ -83,7 +84,8 @@ class Worker:
         ctx = self.ctx
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
-        self.train = self.strategy.wrap(ctx, self.model, train)
+        wrapped = self.strategy.wrap(ctx, self.model, train)
+        self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
         self.clock.take()
         ready()
