@@ -232,8 +232,12 @@ def _stragglers(parser: ArgumentParser) -> None:
         default=None,
         help="RANK:FACTOR, how many times as long its training takes; may be repeated",
     )
-    parser.add_argument("--jitter", type=str, default="", help="seconds more a step: exponential:MEAN, uniform:LOW,HIGH")
-    parser.add_argument("--train-seconds", type=float, default=0.0, help="that training lasts at least, slept if need be")
+    parser.add_argument(
+        "--jitter", type=str, default="", help="seconds more a step: exponential:MEAN, uniform:LOW,HIGH"
+    )
+    parser.add_argument(
+        "--train-seconds", type=float, default=0.0, help="that training lasts at least, slept if need be"
+    )
 
 
 def _run() -> ArgumentParser:

@@ -22,6 +22,7 @@ from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
 from experiments.results import SCHEMA, Run, load_run
+from experiments.pushes import Pushes, read_pushes
 from experiments.rows import Totals, add_up, last_steps
 
 Show = Callable[[Status], None]
@@ -133,7 +134,8 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
     job = plan.job
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
-    totals = _totals(files, warmup, whole=status == "ok")
+    histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]
+    totals, pushes = _totals(files, histories, warmup, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     complete = len(workers) == plan.processes
     return {
@@ -161,7 +163,11 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "hosts": job.hosts,
         "bucket": job.bucket,
         "overlap": job.overlap,
-        "samples_per_second": _samples_per_second(totals, warmup, job.batch),
+        "slow_worker": job.slow_worker,
+        "jitter": job.jitter,
+        "train_seconds": job.train_seconds,
+        "optimizer": job.to_dict()["optimizer"],
+        "samples_per_second": _samples_per_second(totals, job.batch / plan.processes),
         "warmup_steps": warmup,
         "final_loss": totals.loss,
         "test_accuracy": workers[0]["test_accuracy"] if complete else None,
@@ -169,6 +175,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "ledger_sha256": totals.ledger_sha256,
         "stage_seconds": totals.stage_seconds,
         "hidden_synchronize_seconds": totals.hidden_seconds,
+        **pushes.summary(job.workers),
         **_traffic(plan, ended),
         "peak_memory_bytes": _peak_memory(plan, ended),
         "wall_seconds": ended.seconds,
@@ -198,18 +205,17 @@ def _parameters(folder: Path) -> int | None:
     return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
 
 
-def _totals(files: Sequence[Path], warmup: int, *, whole: bool) -> Totals:
+def _totals(files: Sequence[Path], histories: Sequence[Path], warmup: int, *, whole: bool) -> tuple[Totals, Pushes]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
-    if whole or sum(file.stat().st_size for file in files if file.exists()) < SOON_READ:
-        return add_up(files, warmup)
-    return Totals(steps=last_steps(files))
+    if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
+        pushes = read_pushes(histories)
+        return add_up(files, warmup, pushes), pushes
+    return Totals(steps=last_steps(files)), Pushes()
 
 
-def _samples_per_second(totals: Totals, warmup: int, batch: int) -> float | None:
-    """Over the steps after the warm-up, from its last end to the very last one, over all workers."""
-    if totals.warm is None:
-        return None
-    return (totals.steps - warmup) * batch / (totals.ended - totals.warm)
+def _samples_per_second(totals: Totals, samples: float) -> float | None:
+    """`samples` are those of one step of one process."""
+    return None if totals.steps_per_second is None else totals.steps_per_second * samples
 
 
 def _each(values: list[Any], plan: Plan) -> list[Any]:

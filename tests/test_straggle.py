@@ -129,7 +129,8 @@ def test_what_is_no_slow_worker_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["0.1", "normal:1", "exponential", "exponential:", "exponential:-1", "exponential:1,2", "uniform:1", "uniform:2,1"]
+    "text",
+    ["0.1", "normal:1", "exponential", "exponential:", "exponential:-1", "exponential:1,2", "uniform:1", "uniform:2,1"],
 )
 def test_what_is_no_jitter_is_refused(text):
     with pytest.raises(ValueError, match=r"exponential:MEAN or uniform:LOW,HIGH|LOW is not above HIGH"):
