@@ -146,6 +146,16 @@ class _Sizes:
         return "sizes"
 
 
+class _Text:
+    """Text, numbers too."""
+
+    def __call__(self, given: object) -> str:
+        return str(given)
+
+    def __repr__(self) -> str:
+        return "loss"
+
+
 class _Slow:
     """`3:4`, or a list of them from a configuration file, as text."""
 
@@ -281,13 +291,17 @@ def _compare() -> ArgumentParser:
     parser = _plain("Compare runs that trained on the same samples. Exit code 3 if they cannot be compared.")
     parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
     parser.add_argument("--markdown", action="store_true", help="the table as markdown")
+    parser.add_argument(
+        "--loss", type=_Text(), default=None, help="tell the seconds to this loss; auto: one all reached"
+    )
     return parser
 
 
 def _plot() -> ArgumentParser:
-    parser = _plain("Draw runs: throughput, stages, loss, traffic.")
+    parser = _plain("Draw runs: throughput, stages, loss, traffic; staleness and stragglers where there are any.")
     parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
     parser.add_argument("--out", type=str | None, default=None, help="folder for the pictures: the run's own plots/")
+    parser.add_argument("--loss", type=_Text(), default=None, help="mark the seconds to it; null: one that all reached")
     return parser
 
 

@@ -21,8 +21,8 @@ from experiments.agent import Agent, Ended, signals_deferred
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
-from experiments.results import SCHEMA, Run, load_run
 from experiments.pushes import Pushes, read_pushes
+from experiments.results import SCHEMA, Run, load_run
 from experiments.rows import Totals, add_up, last_steps
 
 Show = Callable[[Status], None]

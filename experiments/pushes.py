@@ -57,7 +57,7 @@ def read_pushes(files: Sequence[Path]) -> Pushes:
 
 def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
     if event.get("event") == "lost":
-        pushes.lost += int(event.get("count", 1))
+        pushes.lost += int(event["pushes"])
     if event.get("event") != "push":
         return
     outcome = event["outcome"]

@@ -1,7 +1,7 @@
-"""Samples per second while all workers work: from the last one's end of warm-up to the first one's end of its last step.
+"""Samples per second while all work: from the last worker's end of warm-up to the first one's end of its last step.
 
 Outside of that window a figure would say little where workers do not wait for each other: a fast one finishes early,
-and what then counts is how long the slow one is alone. Steps at the edges count by the part of them in the window. Where
+and what then counts is how long the slow one is alone. Steps at the edges count by their part in the window. Where
 all end their steps together, that is the number of steps after the warm-up over the time that they took.
 """
 

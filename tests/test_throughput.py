@@ -78,12 +78,13 @@ def test_histories_add_up_over_servers(tmp_path):
         event(0, 1, outcome="duplicate"),
         {"event": "finished", "worker": 0},
     ]
+    second.append({"event": "lost", "worker": 0, "pushes": 3})
     files = [history(tmp_path, 2, *first), history(tmp_path, 3, *second), tmp_path / "4-server.events.jsonl"]
     pushes = read_pushes(files)
     assert pushes.summary(2) == {
         "staleness_max": 2,
         "staleness_histogram": {"0": 1, "2": 2},
-        "pushes": {"applied": 3, "dropped": 1, "lost": 0},
+        "pushes": {"applied": 3, "dropped": 1, "lost": 3},
         "waited_seconds": [0.125, 0.25],
     }
     assert [pushes.share_dropped(0, step) for step in (0, 1)] == [0.0, 0.5]

@@ -23,7 +23,7 @@ class FlatOptimizer:
             self._optim = torch.optim.SGD([self._flat], lr=spec.lr, momentum=spec.momentum)
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """One update from `grad`, same shape, which stays as it is, with the learning rate of step `at`, times `damping`."""
+        """One update from `grad`, same shape, which stays as it is, with the rate of step `at` times `damping`."""
         self._flat.grad = torch.from_numpy(grad)
         self._optim.param_groups[0]["lr"] = rate(self._spec, at) * damping
         self._optim.step()
