@@ -21,6 +21,7 @@ _WHERE = struct.Struct("<qi")  # the first two of a slot
 _STAGES = ("setup", *STAGES, "finish")
 _CODE = {stage: code for code, stage in enumerate(_STAGES)}
 HEAD_BYTES, SLOT_BYTES = 256, 128
+_DEPARTED = 124  # the byte of a slot that the agent writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,14 @@ class Board:
             stage=stage.rstrip(b"\0").decode(),
             step=step,
         )
+
+    def depart(self, rank: int) -> None:
+        """Tell every rank that worker `rank` has died, and that the job goes on without it."""
+        self._map[self._at(rank) + _DEPARTED] = 1
+
+    def departed(self) -> frozenset[int]:
+        """The workers that have died and that the job goes on without."""
+        return frozenset(rank for rank in range(self.ranks) if self._map[self._at(rank) + _DEPARTED])
 
     def close(self) -> None:
         """Unmap the file; it stays for the others."""

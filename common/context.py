@@ -80,6 +80,7 @@ class Context:
         hosts: Sequence[Sequence[int]] | None = None,
         process: Process | None = None,
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
+        departed: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -97,6 +98,7 @@ class Context:
         self.resume_at = 0  # the step that the worker goes on at, if it is ahead of its next one
         self._optimizer = optimizer
         self._process = process
+        self.departed = departed  # the workers that have died so far and that the job goes on without
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send

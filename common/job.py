@@ -60,6 +60,7 @@ class Job:
     slow_worker: str = ""
     jitter: str = ""
     train_seconds: float = 0.0
+    on_worker_death: str = "abort"  # or "continue" with those that live
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Traits:
     update: Literal["worker", "server"] = "worker"  # where stage 6 happens
     consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; where options decide, set `traits` on the instance
     replicas_equal: bool = True  # all workers hold the same bits after every step
-    on_worker_death: Literal["abort", "continue"] = "abort"
+    on_worker_death: Literal["abort", "either", "continue"] = "abort"  # either: as the job asks; see Context.departed
     servers: bool = False  # needs server ranks
     one_process: bool = False  # one process trains on every worker's samples
     own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them

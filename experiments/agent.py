@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
 from operator import methodcaller
 from pathlib import Path
@@ -30,6 +31,7 @@ from common.board import Board, Status
 from common.errors import ConfigError, RunError
 from common.transport.address import ipc_address
 from experiments.config import MOST_PROCESSES
+from experiments.deaths import survive
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
 from experiments.verdict import Running, as_seen_by_others, first_error
 
@@ -63,6 +65,7 @@ class Ended:
     error: RunError | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    deaths: Sequence[dict[str, Any]] = ()  # of workers that the job went on without: rank, step, stage, cause
 
 
 class Agent:
@@ -129,6 +132,7 @@ class Agent:
         show: Callable[[Sequence[Status], float], None],
         entry: str = ENTRY,
         launcher: Launcher = "fork",
+        on_worker_death: str = "abort",
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
@@ -136,6 +140,7 @@ class Agent:
         is what starts the workers; servers are always forked.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
+        `on_worker_death` is "continue" where the job survives that of some workers: see `experiments.deaths`.
         """
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
@@ -154,7 +159,8 @@ class Agent:
             with signals_deferred():
                 for process in self._launch(launcher, entry, home, processes, total):
                     running.ranks.append(process)
-            return self._watch(running, processes, show)
+            tend = partial(survive, running, processes) if on_worker_death == "continue" else lambda: None
+            return self._watch(running, processes, show, tend)
         finally:
             _end(running.ranks)
             running.board.close()
@@ -169,12 +175,20 @@ class Agent:
                 yield from under_mpirun(entry, home, workers)
         yield from forked(self._context, entry, home, forks)
 
-    def _watch(self, running: Running, processes: int, show: Callable[[Sequence[Status], float], None]) -> Ended:
+    def _watch(
+        self,
+        running: Running,
+        processes: int,
+        show: Callable[[Sequence[Status], float], None],
+        tend: Callable[[], None],
+    ) -> Ended:
         error: RunError | None = None
         trace: str | None = None
         noticed = give_up = float("inf")
         while alive := [rank for rank in running.ranks if rank.exitcode is None]:
             connection.wait([rank.sentinel for rank in alive], TICK)
+            if error is None:
+                tend()
             if error is None and (failed := running.failed()):
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
@@ -185,12 +199,14 @@ class Agent:
                 give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
                 _end(running.ranks)
-            statuses = [running.board.read(rank) for rank in range(processes)]
+            statuses = [running.board.read(rank) for rank in range(processes) if rank not in running.departed]
             show(statuses, time.monotonic() - running.began)
+        if error is None:
+            tend()
         if error is None and (failed := running.failed()):
             error, trace = first_error(running, failed, processes)
         reports = [running.report(rank) for rank in range(len(running.ranks))]
-        return Ended(reports, error, trace, time.monotonic() - running.began)
+        return Ended(reports, error, trace, time.monotonic() - running.began, running.deaths)
 
 
 def _stop_fork_server() -> None:

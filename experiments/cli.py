@@ -222,6 +222,9 @@ def _training(parser: ArgumentParser) -> None:
         help="synchronise a bucket while backward goes on; auto: with cores to spare",
     )
     _stragglers(parser)
+    parser.add_argument(
+        "--on-worker-death", type=str, default="abort", help="or continue: without it, where that can be"
+    )
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 
 

@@ -60,6 +60,7 @@ class RunOptions:
     slow_worker: str | Sequence[str] = ""
     jitter: str = ""
     train_seconds: float = 0.0
+    on_worker_death: str = "abort"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,6 +111,7 @@ def plan(options: RunOptions) -> Plan:
     servers = _servers(options, strategy.traits)
     if options.workers + servers > MOST_PROCESSES:
         raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")
+    _deaths(options, strategy.traits)
     overlap, bucket = _overlap(options, servers)
     slow = _stragglers(options)
     return Plan(
@@ -134,6 +136,7 @@ def plan(options: RunOptions) -> Plan:
             slow_worker=slow,
             jitter=options.jitter,
             train_seconds=options.train_seconds,
+            on_worker_death=options.on_worker_death,
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
@@ -166,6 +169,19 @@ def _optimizer(options: RunOptions) -> OptimizerSpec:
         options.decay_every or third,
         options.steps if options.schedule in ("linear", "cosine") else 0,
     )
+
+
+def _deaths(options: RunOptions, traits: Traits) -> None:
+    """Whether the death of a worker can be survived as it was asked for."""
+    if options.on_worker_death not in ("abort", "continue"):
+        raise ConfigError(f"--on-worker-death is {options.on_worker_death!r}: give abort or continue")
+    if options.on_worker_death == "abort":
+        return
+    if traits.on_worker_death == "abort":
+        cannot = f"strategy {options.strategy!r} cannot go on without a worker"
+        raise ConfigError(f"--on-worker-death continue: {cannot}; use ps-async, or ps-ssp with a staleness")
+    if options.hosts > 1:
+        raise ConfigError("--on-worker-death continue is for one host: leave --hosts out")
 
 
 def _stragglers(options: RunOptions) -> str:

@@ -71,6 +71,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             folder,
             lambda ranks, seconds: show(_progress(job.batch, ranks, seconds)),
             launcher=plan.traits.launcher,
+            on_worker_death=job.on_worker_death,
         )
         status = "ok" if ended.error is None else "failed"
     except KeyboardInterrupt:
@@ -135,15 +136,17 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
     histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]
-    totals, pushes = _totals(files, histories, warmup, whole=status == "ok")
+    dead = {entry["rank"] for entry in ended.deaths}
+    totals, pushes = _totals(files, histories, warmup, dead, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
-    complete = len(workers) == plan.processes
+    complete = len(workers) == plan.processes - len(dead)
+    first = next((report for report in workers if report["test_accuracy"] is not None), {})
     return {
         "schema": SCHEMA,
         "status": status,
         "strategy": job.strategy,
         "strategy_options": job.strategy_options,
-        "strategy_notes": workers[0].get("strategy_notes", {}) if complete else {},
+        "strategy_notes": first.get("strategy_notes", {}) if complete else {},
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
         "own_transport": plan.traits.own_transport,
@@ -170,7 +173,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "samples_per_second": _samples_per_second(totals, job.batch / plan.processes),
         "warmup_steps": warmup,
         "final_loss": totals.loss,
-        "test_accuracy": workers[0]["test_accuracy"] if complete else None,
+        "test_accuracy": first.get("test_accuracy") if complete else None,
         "params_sha256": _each([worker["params_sha256"] for worker in workers], plan) if complete else [],
         "ledger_sha256": totals.ledger_sha256,
         "stage_seconds": totals.stage_seconds,
@@ -179,6 +182,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         **_traffic(plan, ended),
         "peak_memory_bytes": _peak_memory(plan, ended),
         "wall_seconds": ended.seconds,
+        "deaths": list(ended.deaths),
         "error": ended.error.record() if ended.error is not None else _interrupted(status),
         "results_dir": str(folder),
     }
@@ -205,11 +209,13 @@ def _parameters(folder: Path) -> int | None:
     return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
 
 
-def _totals(files: Sequence[Path], histories: Sequence[Path], warmup: int, *, whole: bool) -> tuple[Totals, Pushes]:
+def _totals(
+    files: Sequence[Path], histories: Sequence[Path], warmup: int, dead: set[int], *, whole: bool
+) -> tuple[Totals, Pushes]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
         pushes = read_pushes(histories)
-        return add_up(files, warmup, pushes), pushes
+        return add_up(files, warmup, pushes, dead), pushes
     return Totals(steps=last_steps(files)), Pushes()
 
 

@@ -25,7 +25,7 @@ import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace
 from common.context import Context
-from common.errors import DeadlineExceeded, RunError
+from common.errors import DeadlineExceeded, Departed, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
@@ -144,6 +144,9 @@ class _Rank:
             hosts=hosts,
             watch=self._watch,
         )
+        self.told: frozenset[int] = frozenset()  # of these departed workers
+        if job.on_worker_death == "continue" and place.role == "server":
+            endpoint.idle = self._idle
         self.events = Events(self.results / "ranks" / f"{name}.events.jsonl", endpoint.now, order["epoch"])
         self.meter = Metered(endpoint)
         self.clock = StageClock(endpoint.now, place.enter)
@@ -155,6 +158,7 @@ class _Rank:
             hosts=[[rank for rank in host if rank < order["processes"]] for host in hosts],
             process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
             record=self._note,
+            departed=self._departed if job.on_worker_death == "continue" else frozenset,
         )
         self.updates = _Updates(self)
         self.totals = dict.fromkeys(STAGES, 0.0)
@@ -164,6 +168,14 @@ class _Rank:
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
             raise culprit
+
+    def _departed(self) -> frozenset[int]:
+        self.told = self.board.departed()
+        return self.told
+
+    def _idle(self) -> None:
+        if self.board.departed() != self.told:
+            raise Departed
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -178,13 +190,13 @@ class _Rank:
 
     def _work(self) -> dict[str, Any]:
         trained = Worker(self.job, self.ctx, self.strategy, self.clock).run(self.observe, self.meter.reset)
-        if self.place.rank == 0:
+        if trained.test_accuracy is not None:
             self._save(trained.params)
         return {
             **self.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
-            "strategy_notes": self._notes() if self.place.rank == 0 else {},
+            "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
         }
 
     def _notes(self) -> dict[str, Any]:

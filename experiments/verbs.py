@@ -87,6 +87,10 @@ def run(arguments: Namespace) -> int:
         _show([done])
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
+        if deaths := done.summary["deaths"]:
+            from experiments.deaths import deaths_line
+
+            print(f"deaths: {deaths_line(deaths, done.summary['workers'])}")
         print(f"results: {done.path}")
     replicas_as_promised([done])
     return 0

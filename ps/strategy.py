@@ -117,7 +117,7 @@ class PsBsp(ParameterServer):
 class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
 
-    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False)
+    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False, on_worker_death="either")
 
     def __init__(self, staleness: int = 3) -> None:
         _whole("staleness", staleness)
@@ -130,7 +130,7 @@ class PsSsp(ParameterServer):
 class PsAsync(ParameterServer):
     """Parameter server, asynchronous: every push is applied and answered at once, damped by its staleness or not."""
 
-    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False)
+    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False, on_worker_death="either")
 
     def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
         if damping not in ("none", "inverse"):

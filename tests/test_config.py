@@ -243,3 +243,23 @@ def test_stragglers_and_schedules_that_cannot_be_are_one_line(options, line):
 
 def test_slow_workers_may_be_given_one_by_one_or_together():
     assert job(slow_worker=["1:2", "3:4"]).slow_worker == job(slow_worker="1:2,3:4").slow_worker == "1:2,3:4"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"strategy": "ring"}, r"strategy 'ring' cannot go on without a worker; use ps-async"),
+        ({"strategy": "ps-bsp"}, r"strategy 'ps-bsp' cannot go on without a worker"),
+        ({"strategy": "ps-ssp", "strategy_options": {"staleness": 0}}, r"'ps-ssp' cannot go on without a worker"),
+        ({"strategy": "ps-async", "hosts": 2}, r"is for one host: leave --hosts out"),
+        ({"on_worker_death": "ignore"}, r"--on-worker-death is 'ignore': give abort or continue"),
+    ],
+)
+def test_a_worker_that_nobody_can_do_without_may_not_die(options, line):
+    with pytest.raises(ConfigError, match=line):
+        job(**{"on_worker_death": "continue", **options})
+
+
+def test_a_worker_may_die_where_nobody_waits_for_it():
+    assert job(strategy="ps-async", on_worker_death="continue").on_worker_death == "continue"
+    assert job(strategy="ps-ssp", on_worker_death="continue").on_worker_death == "continue"

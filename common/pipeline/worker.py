@@ -34,7 +34,7 @@ Observe = Callable[[StepRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a worker has at the end. `test_accuracy`, 0 … 1, is worker 0's alone to measure."""
+    """What a worker has at the end. `test_accuracy`, 0 … 1, is for the first to measure that lives."""
 
     params: Vector
     params_sha256: str
@@ -153,9 +153,10 @@ class Worker:
         ctx.place.step = FINISH
         ctx.place.enter("synchronize")
         self.strategy.finish(ctx)
-        ctx.barrier()
+        if self.job.on_worker_death == "abort":  # else it would wait for the dead; servers have waited for the living
+            ctx.barrier()
         ctx.place.enter("finish")
         score = None
-        if ctx.rank == 0:
+        if ctx.rank == min(set(ctx.workers) - ctx.departed()):
             score = accuracy(self.model, self.transform(self.dataset.test_x), self.dataset.test_y)
         return Trained(self.model.params, hashlib.sha256(self.model.params.tobytes()).hexdigest(), score)

@@ -254,6 +254,7 @@ class ZmqEndpoint(ProcessEndpoint):
                 if socket in ready:
                     self._served = peer
                     return peer
+            self.idle()
             self.check(end, either(from_), from_)
 
     def _poll(self, sockets: Iterable[zmq.Socket[bytes]]) -> dict[zmq.Socket[bytes], int]:
