@@ -49,7 +49,7 @@ def seconds_to_loss(run: Run, goal: float) -> float | None:
 
 
 def common_loss(runs: Sequence[Run]) -> float | None:
-    """The lowest loss that all `runs` reached: the highest of their lowest ones. None if one recorded none."""
-    lowest = [float(loss.min()) if (loss := loss_by_time(run)[1]).size else None for run in runs]
-    known = [loss for loss in lowest if loss is not None]
+    """A loss that all `runs` reached: the highest of those they ended with. None if one recorded none."""
+    final = [float(loss[-1]) if (loss := loss_by_time(run)[1]).size else None for run in runs]
+    known = [loss for loss in final if loss is not None]
     return max(known) if known and len(known) == len(runs) else None

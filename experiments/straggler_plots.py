@@ -28,7 +28,7 @@ def plot_stragglers(runs: Sequence[Run], out_dir: str | Path, note: str = "", lo
     """Write those charts that the runs have data for, as PNG and SVG, into `out_dir` (which is there already).
 
     `staleness` needs a run with a history of pushes, `stragglers` two runs with a straggler in them. `loss` is the
-    one that time is measured to; None: the lowest that all of them reached.
+    one that time is measured to; None: one that all of them reached.
     """
     named = [(_bounded(label, run), run) for label, run in zip(labels(runs), runs, strict=True)]
     figures: dict[str, Figure] = {}

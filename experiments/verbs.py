@@ -179,7 +179,7 @@ def _loss_goal(given: str | None) -> float | None:
     except ValueError:
         goal = math.nan
     if not math.isfinite(goal):
-        raise ConfigError(f"--loss is {given!r}: give a number, or auto for the lowest that all runs reached")
+        raise ConfigError(f"--loss is {given!r}: give a number, or auto for one that all runs reached")
     return goal
 
 

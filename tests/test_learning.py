@@ -45,8 +45,8 @@ def test_a_long_run_keeps_its_ends(tmp_path):
     assert loss[-1] == pytest.approx(1.0, abs=0.2)
 
 
-def test_what_all_runs_reached_is_the_highest_of_their_lowest_losses(tmp_path):
+def test_what_all_runs_reached_is_the_highest_of_their_final_losses(tmp_path):
     good, bad = recorded(tmp_path, (1.0, [4.0, 1.0])), recorded(tmp_path, (1.0, [4.0, 2.0, 3.0]), name="bad")
-    assert common_loss([good, bad]) == 2.0
+    assert common_loss([good, bad]) == 3.0
     assert common_loss([good, recorded(tmp_path, name="nothing")]) is None
     assert loss_by_time(recorded(tmp_path, name="empty"))[0].size == 0

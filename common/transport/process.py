@@ -34,7 +34,6 @@ class ProcessEndpoint(Endpoint):
     def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
         super().__init__(place, deadline)
         self.watch = watch
-        self.idle: Callable[[], None] = lambda: None  # called while `recv_any` waits and has read nothing; may raise
 
     @abstractmethod
     def has(self, from_: int) -> bool:
