@@ -104,7 +104,7 @@ def _histogram(axes: Axes, label: str, run: Run) -> None:
     for x, share in enumerate(bars):
         words = f"{share:.0%}" if share >= 0.005 else "<1%" if share else ""
         axes.text(x, share, words, ha="center", va="bottom", fontsize=9, color=INK)
-    ranges = [str(low) if wide == 1 else f"{low}–{low + wide - 1}" for low in range(0, most + 1, wide)]
+    ranges = [str(low) if wide == 1 else f"{low}–{min(low + wide - 1, most)}" for low in range(0, most + 1, wide)]
     axes.set_xticks(range(len(bars)), ranges, rotation=0 if wide == 1 else 40, ha="center" if wide == 1 else "right")
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("staleness, steps behind the newest push")
