@@ -24,6 +24,7 @@ _STAGES = ("setup", *STAGES, "finish")
 _CODE = {stage: code for code, stage in enumerate(_STAGES)}
 HEAD_BYTES, SLOT_BYTES = 320, 128
 _JOB_AT = 256
+_DEPARTED = 124  # the byte of a slot that the agent writes
 
 
 class Reincarnated(BaseException):
@@ -120,6 +121,14 @@ class Board:
     def dismissed(self) -> bool:
         """Whether all have done their work."""
         return bool(_JOB.unpack_from(self._map, _JOB_AT)[1])
+
+    def depart(self, rank: int) -> None:
+        """Tell every rank that worker `rank` has died, and that the job goes on without it."""
+        self._map[self._at(rank) + _DEPARTED] = 1
+
+    def departed(self) -> frozenset[int]:
+        """The workers that have died and that the job goes on without."""
+        return frozenset(rank for rank in range(self.ranks) if self._map[self._at(rank) + _DEPARTED])
 
     def close(self) -> None:
         """Unmap the file; it stays for the others."""

@@ -89,6 +89,7 @@ class Context:
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
         checkpoints: Checkpoints | None = None,
         resumed: int | None = None,
+        departed: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
         self.endpoint = endpoint
@@ -107,6 +108,7 @@ class Context:
         self._optimizer = optimizer
         self._process = process
         self.tensors: Sequence[int] = ()  # elements of each of the model's tensors, as they lie in it; (): not known
+        self.departed = departed  # the workers that have died so far and that the job goes on without
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
         self.checkpoints = checkpoints  # where a server saves its state; None: nowhere, or this is no server
         # A server came back: a worker goes on at this step, and the parameters are the servers' from the start.

@@ -68,6 +68,10 @@ class PeerFailed(RunError):
     gone, and nobody knows more, do they name the one that noticed, and the cause names the culprit."""
 
 
+class Departed(Exception):
+    """Workers have died that the job can do without: no error, but news for a server that waits for messages."""
+
+
 class DeadlineExceeded(RunError):
     """A blocking call took longer than allowed; the fields name the rank that waited, `peers` whom it waited for."""
 

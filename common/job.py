@@ -17,11 +17,19 @@ WHOLE = 1 << 40  # more than any model: one bucket
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSpec:
-    """The update rule of stage 6: `sgd` (with momentum) or `adam`, and its learning rate."""
+    """The update rule of stage 6: `sgd` (with momentum) or `adam`, and its learning rate over the `steps` of the job.
+
+    See `common.pipeline.schedule` for `schedule` and what follows it.
+    """
 
     name: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
+    schedule: str = "constant"
+    warmup: int = 0  # steps
+    decay: float = 0.1  # of `step`: the factor, every `decay_every` steps
+    decay_every: int = 1
+    steps: int = 0  # 0: unknown, which only `constant` and `step` can do with
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Job:
     """One strategy, W workers, S servers, and what they train.
 
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
-    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off".
+    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `slow_worker`,
+    `jitter` and `train_seconds` lengthen stage 4, in the words of `common.pipeline.straggle`.
     """
 
     strategy: str
@@ -50,6 +59,10 @@ class Job:
     threads: int = 1
     bucket: int = BUCKET
     overlap: str = "on"
+    slow_worker: str = ""
+    jitter: str = ""
+    train_seconds: float = 0.0
+    on_worker_death: str = "abort"  # or "continue" with those that live
     strategy_options: dict[str, Any] = field(default_factory=dict)
     checkpoint_every: int = 0  # steps after which a server saves its state; 0: never
     restarts: int = 0  # how often servers that died are started again

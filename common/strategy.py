@@ -31,7 +31,7 @@ class Traits:
     update: Literal["worker", "server"] = "worker"  # where stage 6 happens
     consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; where options decide, set `traits` on the instance
     replicas_equal: bool = True  # all workers hold the same bits after every step
-    on_worker_death: Literal["abort", "continue"] = "abort"
+    on_worker_death: Literal["abort", "either", "continue"] = "abort"  # either: as the job asks; see Context.departed
     servers: bool = False  # needs server ranks
     # When a server that died comes back: none, it cannot; rollback, all go on from a checkpoint that every server has;
     # resume, the others go on from where they are, and what it had done since its last checkpoint is lost.

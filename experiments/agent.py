@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
 from operator import methodcaller
 from pathlib import Path
@@ -32,6 +33,7 @@ from common.placement import crews
 from common.transport.address import ipc_address
 from experiments.comeback import Comebacks
 from experiments.config import MOST_RANKS, MOST_RESTARTS
+from experiments.deaths import survive
 from experiments.incarnation import home_of
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
 from experiments.verdict import Running, as_seen_by_others, first_error
@@ -69,6 +71,7 @@ class Ended:
     error: RunError | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    deaths: Sequence[dict[str, Any]] = ()  # of workers that the job went on without: rank, step, stage, cause
 
 
 class Agent:
@@ -136,6 +139,7 @@ class Agent:
         entry: str = ENTRY,
         launcher: Launcher = "fork",
         comebacks: Comebacks | None = None,
+        on_worker_death: str = "abort",
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
@@ -144,6 +148,7 @@ class Agent:
         `comebacks` has servers that die started again.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
+        `on_worker_death` is "continue" where the job survives that of some workers: see `experiments.deaths`.
         """
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
@@ -178,7 +183,8 @@ class Agent:
                         running.ranks[rank] = process
                 return True
 
-            return self._watch(running, processes, show, revive)
+            tend = partial(survive, running, processes) if on_worker_death == "continue" else lambda: None
+            return self._watch(running, processes, show, tend, revive)
         finally:
             _end(running.processes)
             running.board.close()
@@ -199,6 +205,7 @@ class Agent:
         running: Running,
         processes: int,
         show: Callable[[Sequence[Status], float], None],
+        tend: Callable[[], None],
         revive: Callable[[Sequence[int]], bool],
     ) -> Ended:
         error: RunError | None = None
@@ -206,6 +213,8 @@ class Agent:
         noticed = give_up = float("inf")
         while alive := [process for process in running.processes if process.exitcode is None]:
             connection.wait([process.sentinel for process in alive], TICK)
+            if error is None:
+                tend()
             if error is None and (failed := running.failed()) and not revive(failed):
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
@@ -218,12 +227,14 @@ class Agent:
                 give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
                 _end(running.processes)
-            statuses = [running.board.read(rank) for rank in range(processes)]
+            statuses = [running.board.read(rank) for rank in range(processes) if rank not in running.departed]
             show(statuses, time.monotonic() - running.began)
+        if error is None:
+            tend()
         if error is None and (failed := running.failed()):
             error, trace = first_error(running, failed, processes)
         reports = [running.report(rank) for rank in range(len(running.ranks))]
-        return Ended(reports, error, trace, time.monotonic() - running.began)
+        return Ended(reports, error, trace, time.monotonic() - running.began, running.deaths)
 
 
 def _stop_fork_server() -> None:

@@ -19,6 +19,7 @@ from common.data import DATASETS
 from common.errors import CheckFailed, ConfigError, suggest
 from common.job import TRANSPORTS
 from common.models import MODELS
+from common.pipeline.schedule import SCHEDULES
 from experiments.bench import BenchOptions
 from experiments.config import OPTIMIZERS, RunOptions, byte_size, sizes
 from experiments.verbs import VERBS
@@ -145,6 +146,26 @@ class _Sizes:
         return "sizes"
 
 
+class _Text:
+    """Text, numbers too."""
+
+    def __call__(self, given: object) -> str:
+        return str(given)
+
+    def __repr__(self) -> str:
+        return "loss"
+
+
+class _Slow:
+    """`3:4`, or a list of them from a configuration file, as text."""
+
+    def __call__(self, given: object) -> str:
+        return ",".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
+
+    def __repr__(self) -> str:
+        return "RANK:FACTOR"
+
+
 class _OnOff:
     """`on` or `off`, which YAML reads as true or false where they have no quotes."""
 
@@ -178,6 +199,7 @@ def _training(parser: ArgumentParser) -> None:
     parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
     parser.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
     parser.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
+    _rate(parser)
     parser.add_argument(
         "--transport",
         type=str,
@@ -200,6 +222,10 @@ def _training(parser: ArgumentParser) -> None:
         default=DEFAULTS.overlap,
         help="synchronise a bucket while backward goes on; auto: with cores to spare",
     )
+    _stragglers(parser)
+    parser.add_argument(
+        "--on-worker-death", type=str, default="abort", help="or continue: without it, where that can be"
+    )
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 
 
@@ -209,6 +235,31 @@ def _placement(parser: ArgumentParser) -> None:
         type=str,
         default=DEFAULTS.placement,
         help="of servers: dedicated (a process each) or colocated (a thread in a worker's)",
+    )
+
+
+def _rate(parser: ArgumentParser) -> None:
+    """How the learning rate changes."""
+    parser.add_argument("--schedule", type=str, default=DEFAULTS.schedule, help=f"of the rate: {', '.join(SCHEDULES)}")
+    parser.add_argument("--warmup", type=int, default=DEFAULTS.warmup, help="steps in which the rate rises to --lr")
+    parser.add_argument("--decay", type=float, default=DEFAULTS.decay, help="of schedule step: the factor")
+    parser.add_argument("--decay-every", type=int | None, default=None, help="of schedule step; null: a third of all")
+
+
+def _stragglers(parser: ArgumentParser) -> None:
+    """What lengthens the stage `train`, by sleeping."""
+    parser.add_argument(
+        "--slow-worker",
+        type=_Slow(),
+        action="append",
+        default=None,
+        help="RANK:FACTOR, how many times as long its training takes; may be repeated",
+    )
+    parser.add_argument(
+        "--jitter", type=str, default="", help="seconds more a step: exponential:MEAN, uniform:LOW,HIGH"
+    )
+    parser.add_argument(
+        "--train-seconds", type=float, default=0.0, help="that training lasts at least, slept if need be"
     )
 
 
@@ -263,13 +314,17 @@ def _compare() -> ArgumentParser:
     parser = _plain("Compare runs that trained on the same samples. Exit code 3 if they cannot be compared.")
     parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
     parser.add_argument("--markdown", action="store_true", help="the table as markdown")
+    parser.add_argument(
+        "--loss", type=_Text(), default=None, help="tell the seconds to this loss; auto: one all reached"
+    )
     return parser
 
 
 def _plot() -> ArgumentParser:
-    parser = _plain("Draw runs: throughput, stages, loss, traffic.")
+    parser = _plain("Draw runs: throughput, stages, loss, traffic; staleness and stragglers where there are any.")
     parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
     parser.add_argument("--out", type=str | None, default=None, help="folder for the pictures: the run's own plots/")
+    parser.add_argument("--loss", type=_Text(), default=None, help="mark the seconds to it; null: one that all reached")
     return parser
 
 

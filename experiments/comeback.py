@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -70,16 +69,3 @@ def restarts_line(restarts: Sequence[dict[str, Any]], lost: int) -> str:
         for entry in restarts
     )
     return line + pushes
-
-
-def pushes_lost(results: Path) -> int:
-    """How many of the workers' pushes were applied by servers that died, and are in no checkpoint.
-
-    A push to several servers that is lost at one of them counts once there.
-    """
-    lost = 0
-    for file in results.glob("ranks/*-server.events.jsonl"):
-        with open(file, encoding="utf-8") as events:
-            found = (json.loads(line) for line in events if '"lost"' in line)
-            lost += sum(event["pushes"] for event in found if event["event"] == "lost")
-    return lost

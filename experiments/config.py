@@ -17,6 +17,8 @@ from common.errors import ConfigError, suggest
 from common.job import AUTO, BUCKET, COLOCATED, DEDICATED, PLACEMENTS, TRANSPORTS, WHOLE, Job, OptimizerSpec
 from common.models import MODELS
 from common.pipeline.buckets import ELEMENT
+from common.pipeline.schedule import SCHEDULES
+from common.pipeline.straggle import jitter, slow_workers
 from common.placement import crews
 from common.strategy import Traits
 from experiments.environment import cores
@@ -48,6 +50,10 @@ class RunOptions:
     lr: float = 0.1
     momentum: float = 0.9
     placement: str = DEDICATED
+    schedule: str = "constant"
+    warmup: int = 0
+    decay: float = 0.1
+    decay_every: int | None = None
     transport: str = AUTO
     interface: str = "127.0.0.1"
     hosts: int = 1
@@ -57,6 +63,10 @@ class RunOptions:
     overlap: str = "auto"
     checkpoint_every: int = 0
     restarts: int = 0
+    slow_worker: str | Sequence[str] = ""
+    jitter: str = ""
+    train_seconds: float = 0.0
+    on_worker_death: str = "abort"
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,6 +101,7 @@ def plan(options: RunOptions) -> Plan:
         raise ConfigError(f"--seed is {options.seed}: give a whole number from 0 to below 2**64")
     if not 0 <= options.momentum < 1:
         raise ConfigError(f"--momentum is {options.momentum:g}: give a number from 0 to below 1")
+    _schedule(options)
     if not options.hidden or min(options.hidden) < 1:
         raise ConfigError("--hidden needs at least one layer of at least one unit, for example 64 or 256,128")
     if options.hosts > options.workers:
@@ -110,7 +121,9 @@ def plan(options: RunOptions) -> Plan:
     servers = _servers(options, strategy.traits)
     _comebacks(options, strategy.traits)
     _count(options, servers)
+    _deaths(options, strategy.traits)
     overlap, bucket = _overlap(options, servers)
+    slow = _stragglers(options)
     return Plan(
         Job(
             strategy=options.strategy,
@@ -122,7 +135,7 @@ def plan(options: RunOptions) -> Plan:
             data=options.data,
             model=options.model,
             hidden=options.hidden,
-            optimizer=OptimizerSpec(options.optimizer, options.lr, options.momentum),
+            optimizer=_optimizer(options),
             placement=options.placement,
             transport=transport,
             interface=options.interface,
@@ -133,6 +146,10 @@ def plan(options: RunOptions) -> Plan:
             overlap=overlap,
             checkpoint_every=options.checkpoint_every,
             restarts=options.restarts,
+            slow_worker=slow,
+            jitter=options.jitter,
+            train_seconds=options.train_seconds,
+            on_worker_death=options.on_worker_death,
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
@@ -146,6 +163,69 @@ def _count(options: RunOptions, servers: int) -> None:
         raise ConfigError(f"{processes} processes on one machine: at most {MOST_PROCESSES}")
     if (ranks := options.workers + servers) > MOST_RANKS:
         raise ConfigError(f"{ranks} workers and servers on one machine: at most {MOST_RANKS}")
+
+
+def _schedule(options: RunOptions) -> None:
+    _known("schedule", options.schedule, SCHEDULES)
+    if not 0 <= options.warmup <= options.steps:
+        raise ConfigError(f"--warmup is {options.warmup}: give a whole number from 0 to the {options.steps} steps")
+    if options.schedule in ("linear", "cosine") and options.warmup == options.steps:
+        raise ConfigError(f"--warmup {options.warmup} leaves --schedule {options.schedule} none of the steps")
+    if not 0 < options.decay <= 1:
+        raise ConfigError(f"--decay is {options.decay:g}: give a number above 0, at most 1")
+    if options.decay_every is not None:
+        _at_least_one("decay-every", options.decay_every)
+
+
+def _optimizer(options: RunOptions) -> OptimizerSpec:
+    """The update rule; a decay in steps without a number of them happens twice, after each third."""
+    third = max(1, math.ceil((options.steps - options.warmup) / 3)) if options.schedule == "step" else 1
+    return OptimizerSpec(
+        options.optimizer,
+        options.lr,
+        options.momentum,
+        options.schedule,
+        options.warmup,
+        options.decay,
+        options.decay_every or third,
+        options.steps if options.schedule in ("linear", "cosine") else 0,
+    )
+
+
+def _deaths(options: RunOptions, traits: Traits) -> None:
+    """Whether the death of a worker can be survived as it was asked for."""
+    if options.on_worker_death not in ("abort", "continue"):
+        raise ConfigError(f"--on-worker-death is {options.on_worker_death!r}: give abort or continue")
+    if options.on_worker_death == "abort":
+        return
+    if traits.on_worker_death == "abort":
+        cannot = f"strategy {options.strategy!r} cannot go on without a worker"
+        raise ConfigError(f"--on-worker-death continue: {cannot}; use ps-async, or ps-ssp with a staleness")
+    if options.hosts > 1:
+        raise ConfigError("--on-worker-death continue is for one host: leave --hosts out")
+    if options.placement == COLOCATED:
+        raise ConfigError("--on-worker-death continue: a colocated server dies with its worker; use dedicated ones")
+
+
+def _stragglers(options: RunOptions) -> str:
+    """`--slow-worker`, however often it was given, as one text. ConfigError if any straggler cannot be."""
+    given = options.slow_worker
+    text = given if isinstance(given, str) else ",".join(given)
+    try:
+        factors = slow_workers(text)
+    except ValueError as error:
+        raise ConfigError(f"--slow-worker: {error}") from None
+    if strangers := [rank for rank in factors if not 0 <= rank < options.workers]:
+        raise ConfigError(f"--slow-worker {strangers[0]}: the workers are 0 to {options.workers - 1}")
+    try:
+        jitter(options.jitter)
+    except ValueError as error:
+        raise ConfigError(f"--jitter: {error}") from None
+    if not (math.isfinite(options.train_seconds) and options.train_seconds >= 0):
+        raise ConfigError(f"--train-seconds is {options.train_seconds:g}: give a number from 0")
+    if (longest := max(factors.values(), default=1.0) * options.train_seconds) >= options.deadline:
+        raise ConfigError(f"the slowest worker trains for {longest:g} s: give a --deadline above that")
+    return text
 
 
 def _overlap(options: RunOptions, servers: int) -> tuple[str, int]:

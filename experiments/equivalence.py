@@ -18,7 +18,7 @@ from experiments.results import Run
 # such as a sum for a mean, or a lost update, is orders of magnitude above.
 TOLERANCE = 1e-4
 
-_EXPLANATIONS = ("seed", "batch", "steps", "data", "workers", "steps_done")
+_EXPLANATIONS = ("seed", "batch", "steps", "data", "workers", "steps_done", "deaths")
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from common.placement import crews
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.balance import servers_detail
-from experiments.comeback import Comebacks, pushes_lost
+from experiments.comeback import Comebacks
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
+from experiments.pushes import Pushes, read_pushes
 from experiments.results import SCHEMA, Run, load_run
 from experiments.rows import Totals, add_up, last_steps
 
@@ -76,6 +77,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(comebacks.done))),
             launcher=plan.traits.launcher,
             comebacks=comebacks,
+            on_worker_death=job.on_worker_death,
         )
         status = "ok" if ended.error is None else "failed"
         if status == "ok":
@@ -96,6 +98,7 @@ def _config(job: Job) -> str:
     """The job in the words of the command line, so that `run --config` repeats it."""
     values = json.loads(json.dumps(job.to_dict()))
     spec = values.pop("optimizer")
+    spec.pop("steps")  # the job's
     return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
 
 
@@ -141,16 +144,19 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequ
     job = plan.job
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
-    totals = _totals(files, warmup, whole=status == "ok")
+    histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]
+    dead = {entry["rank"] for entry in ended.deaths}
+    totals, pushes = _totals(files, histories, warmup, dead, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
-    complete = len(workers) == plan.processes
+    complete = len(workers) == plan.processes - len(dead)
+    first = next((report for report in workers if report["test_accuracy"] is not None), {})
     traffic = _traffic(plan, ended)
     return {
         "schema": SCHEMA,
         "status": status,
         "strategy": job.strategy,
         "strategy_options": job.strategy_options,
-        "strategy_notes": workers[0].get("strategy_notes", {}) if complete else {},
+        "strategy_notes": first.get("strategy_notes", {}) if complete else {},
         "consistency": plan.traits.consistency,
         "replicas_equal": plan.traits.replicas_equal,
         "own_transport": plan.traits.own_transport,
@@ -174,19 +180,24 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequ
         "checkpoint_every": job.checkpoint_every,
         "incarnations": 1 + max((entry["incarnation"] for entry in restarts), default=0),
         "restarts": list(restarts),
-        "pushes_lost": pushes_lost(folder) if restarts else 0,
-        "samples_per_second": _samples_per_second(totals, warmup, job.batch),
+        "slow_worker": job.slow_worker,
+        "jitter": job.jitter,
+        "train_seconds": job.train_seconds,
+        "optimizer": job.to_dict()["optimizer"],
+        "samples_per_second": _samples_per_second(totals, job.batch / plan.processes),
         "warmup_steps": warmup,
         "final_loss": totals.loss,
-        "test_accuracy": workers[0]["test_accuracy"] if complete else None,
+        "test_accuracy": first.get("test_accuracy") if complete else None,
         "params_sha256": _each([worker["params_sha256"] for worker in workers], plan) if complete else [],
         "ledger_sha256": totals.ledger_sha256,
         "stage_seconds": totals.stage_seconds,
         "hidden_synchronize_seconds": totals.hidden_seconds,
+        **pushes.summary(job.workers),
         **traffic,
         "servers_detail": servers_detail(plan, ended.reports, traffic),
         "peak_memory_bytes": _peak_memory(plan, ended),
         "wall_seconds": ended.seconds,
+        "deaths": list(ended.deaths),
         "error": ended.error.record() if ended.error is not None else _interrupted(status),
         "results_dir": str(folder),
     }
@@ -213,18 +224,19 @@ def _parameters(folder: Path) -> int | None:
     return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
 
 
-def _totals(files: Sequence[Path], warmup: int, *, whole: bool) -> Totals:
+def _totals(
+    files: Sequence[Path], histories: Sequence[Path], warmup: int, dead: set[int], *, whole: bool
+) -> tuple[Totals, Pushes]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
-    if whole or sum(file.stat().st_size for file in files if file.exists()) < SOON_READ:
-        return add_up(files, warmup)
-    return Totals(steps=last_steps(files))
+    if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
+        pushes = read_pushes(histories)
+        return add_up(files, warmup, pushes, dead), pushes
+    return Totals(steps=last_steps(files)), Pushes()
 
 
-def _samples_per_second(totals: Totals, warmup: int, batch: int) -> float | None:
-    """Over the steps after the warm-up, from its last end to the very last one, over all workers."""
-    if totals.warm is None:
-        return None
-    return (totals.steps - warmup) * batch / (totals.ended - totals.warm)
+def _samples_per_second(totals: Totals, samples: float) -> float | None:
+    """`samples` are those of one step of one process."""
+    return None if totals.steps_per_second is None else totals.steps_per_second * samples
 
 
 def _each(values: list[Any], plan: Plan) -> list[Any]:

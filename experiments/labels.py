@@ -24,6 +24,9 @@ SETTINGS: Mapping[str, Callable[[Any], str]] = {  # of a run that may differ whi
     "hosts": lambda value: "1 host" if value == 1 else f"{value} hosts",
     "bucket": lambda value: f"bucket={_exact_bytes(value)}",
     "overlap": lambda value: f"overlap={value}",
+    "slow_worker": lambda value: f"slow {value}" if value else "none slow",
+    "jitter": lambda value: f"jitter {value}" if value else "no jitter",
+    "train_seconds": lambda value: f"train≥{1e3 * value:g}ms" if value else "train as is",
 }
 
 

@@ -1,4 +1,4 @@
-"""The charts of a comparison, slide-sized. matplotlib is imported here and in `bench_plots` only.
+"""The charts of a comparison, slide-sized. matplotlib is imported by this kind of module only.
 
 A chart draws on one pair of axes what the runs recorded, and returns its title: a sentence about these very numbers.
 """
@@ -16,9 +16,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
@@ -38,6 +36,7 @@ from experiments.results import (
     stage_seconds_per_step,
 )
 from experiments.sentences import conditions, fastest, hub, hubs, learning, learning_time, synchronisation
+from experiments.slide import blank, frame
 from experiments.style import FAINT, FORMATS, INK, RC, style
 
 
@@ -99,8 +98,7 @@ def plot_runs(
 
 
 def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
-    figure = Figure(figsize=(10, 5.625), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank()
     axes = figure.subplots()
     shown = [s for s in series if s.data is not None]
     if shown:
@@ -109,20 +107,11 @@ def _figure(chart: _Chart, series: list[_Series], note: str) -> Figure:
         title = f"No data on {chart.what}"
         axes.set_axis_off()
         axes.text(0.5, 0.5, f"no run recorded {chart.what}", ha="center", transform=axes.transAxes)
-    heading = figure.text(0.02, 0.965, title, va="top", fontsize=17, fontweight="bold")
-    heading.set_fontsize(17 * min(1.0, 0.96 * figure.bbox.width / heading.get_window_extent().width))
-    below = figure.text(0.02, 0.893, conditions([s.run for s in series]), va="top", fontsize=11, color=FAINT)
-    below.set_fontsize(11 * min(1.0, 0.96 * figure.bbox.width / below.get_window_extent().width))
     missing = ((s.label, "not recorded" if s.run.status == "ok" else s.run.status) for s in series if s.data is None)
     why = ", ".join(f"{label} ({reason})" for label, reason in missing)
     footer = [(line, "#B00020") for line in wrap(f"Not shown: {why}", 150) if why]
     footer += [(line, FAINT) for line in wrap(note, 150)]
-    for y, (line, colour) in enumerate(reversed(footer)):
-        figure.text(0.02, 0.018 + 0.03 * y, line, fontsize=9, color=colour)
-    bottom = 0.025 + 0.03 * len(footer)
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.012, bottom, 0.976, 0.855 - bottom)))
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, so that all formats show the same picture
+    frame(figure, title, conditions([s.run for s in series]), footer)
     return figure
 
 

@@ -25,7 +25,7 @@ import common.models.cnn
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace, Reincarnated
 from common.context import Array, Context
-from common.errors import DeadlineExceeded, RunError
+from common.errors import DeadlineExceeded, Departed, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
@@ -173,6 +173,9 @@ class _Rank:
             crew=crew_of(place.rank, workers, servers, job.placement),
             watch=self._watch,
         )
+        self.told: frozenset[int] = frozenset()  # of these departed workers
+        if job.on_worker_death == "continue" and place.role == "server":
+            endpoint.idle = self._idle
         path = self.results / "ranks" / f"{name}.events.jsonl"
         self.events = Events(path, endpoint.now, order["epoch"], going_on=again)
         self.meter = Metered(endpoint)
@@ -188,6 +191,7 @@ class _Rank:
             record=self._note,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if incarnation.resumed else None,
+            departed=self._departed if job.on_worker_death == "continue" else frozenset,
         )
         self.updates = _Updates(self)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
@@ -203,6 +207,14 @@ class _Rank:
             raise culprit
         if (number := self.board.incarnation) != self.incarnation.number:
             raise Reincarnated(number)
+
+    def _departed(self) -> frozenset[int]:
+        self.told = self.board.departed()
+        return self.told
+
+    def _idle(self) -> None:
+        if self.board.departed() != self.told:
+            raise Departed
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -235,13 +247,13 @@ class _Rank:
     def _work(self) -> dict[str, Any]:
         worker = Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
         trained = worker.run(self.observe, self.meter.reset)
-        if self.place.rank == 0:
+        if trained.test_accuracy is not None:
             self._save(trained.params)
         return {
             **self.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
-            "strategy_notes": self._notes() if self.place.rank == 0 else {},
+            "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
         }
 
     def _notes(self) -> dict[str, Any]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.ledger import Ledger
 from common.stages import STAGES
+from experiments.pushes import Pushes
+from experiments.throughput import Pace
 
 TAIL = 1 << 16  # bytes at the end of a file that hold its last line
-Rows = list[dict[str, Any]]  # one a worker process, all of one step
+Rows = dict[int, dict[str, Any]]  # of each worker process, by rank, all of one step
 
 
 @dataclass(slots=True)
@@ -24,57 +26,65 @@ class Totals:
     steps: int = 0
     skipped: list[int] = field(default_factory=list)  # of those, by worker process: too late, not trained
     began: float = 0.0  # the first step, at the first worker
-    warm: float | None = None  # the end of the warm-up, at the last worker; None if there were no more steps than that
     ended: float = 0.0  # the last step, at the last worker
     loss: float | None = None  # of the last step, mean over the workers that trained in it
     stage_seconds: dict[str, float] = field(default_factory=dict)  # mean over the workers
     hidden_seconds: float = 0.0  # of synchronisation, beside train; mean over the workers
     ledger_sha256: str | None = None
+    steps_per_second: float | None = None  # of all worker processes together, applied, after the warm-up; see Pace
 
 
-def add_up(files: Sequence[Path], warmup: int) -> Totals:
+def add_up(
+    files: Sequence[Path],
+    warmup: int,
+    pushes: Pushes | None = None,
+    dead: Collection[int] = (),
+) -> Totals:
     """Read the record files of all worker processes, by rank; `warmup` steps are not counted as steady.
 
-    A file that is missing, or cut short in its last line, ends the pass at that step.
+    A file that is missing, or cut short in its last line, ends the pass at that step; but what is `dead` drops out,
+    and the others' steps go on. `pushes` says which were not applied.
     """
-    totals, ledger = Totals(skipped=[0] * len(files)), Ledger()
+    totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), Pace(len(files))
     sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
-    for rows in _steps(files):
+    for by_rank in _steps(files, dead):
+        rows = list(by_rank.values())
         if not totals.steps:
             totals.began = min(row["began"] for row in rows)
-        if totals.steps == warmup:
-            totals.warm = totals.ended if warmup else totals.began
         totals.steps += 1
         totals.ended = max(row["ended"] for row in rows)
         if losses := [row["loss"] for row in rows if not row.get("skipped")]:
             totals.loss = sum(losses) / len(losses)
-        for index, row in enumerate(rows):
+        for index, row in by_rank.items():
+            pace.add(index, row, pushes.share_dropped(index, row["step"]) if pushes else 0.0)
             totals.skipped[index] += bool(row.get("skipped"))
             hidden += row.get("hidden_seconds", 0.0)
             for stage, seconds in row["seconds"].items():
                 sums[stage] += seconds
-        worker = 0
-        for row in rows:  # by rank; a process that stands for all workers has them in order
-            for samples in row["samples"]:
-                ledger.add(row["step"], worker, samples)
-                worker += 1
+            for offset, samples in enumerate(row["samples"]):  # a process that stands for all has them in order
+                ledger.add(row["step"], index + offset, samples)
     if totals.steps:
         totals.stage_seconds = {stage: seconds / len(files) for stage, seconds in sums.items()}
         totals.hidden_seconds = hidden / len(files)
         totals.ledger_sha256 = ledger.hexdigest()
+        totals.steps_per_second = pace.steps_per_second(warmup)
     return totals
 
 
-def _steps(files: Sequence[Path]) -> Iterator[Rows]:
+def _steps(files: Sequence[Path], dead: Collection[int]) -> Iterator[Rows]:
     with contextlib.ExitStack() as stack:
         try:
-            opened = [stack.enter_context(open(file, encoding="utf-8")) for file in files]
+            opened = {rank: stack.enter_context(open(file, encoding="utf-8")) for rank, file in enumerate(files)}
         except FileNotFoundError:
             return
-        for lines in zip(*opened, strict=False):
-            if not all(line.endswith("\n") for line in lines):
-                return
-            yield [json.loads(line) for line in lines]
+        while opened:
+            lines = {rank: file.readline() for rank, file in opened.items()}
+            for rank in [rank for rank, line in lines.items() if not line.endswith("\n")]:
+                if rank not in dead:
+                    return
+                del lines[rank], opened[rank]
+            if lines:
+                yield {rank: json.loads(line) for rank, line in lines.items()}
 
 
 def last_steps(files: Sequence[Path]) -> int:

@@ -134,3 +134,34 @@ def hubs(ratios: Mapping[str, float]) -> str:
     even = next((label for label, ratio in ratios.items() if ratio < 1.1), "")
     times = f"{ratios[high]:.1f}×" if math.isfinite(ratios[high]) else "far more than"
     return f"The hub of {high} sends {times} what other ranks do" + (f"; {even} has none" if even else "")
+
+
+def stale(most: Mapping[str, int]) -> str:
+    """How stale updates became at most, by label."""
+    high = max(most.values())
+    if not high:
+        return "No update was stale: every gradient was of the newest step"
+    worst, least = max(most, key=most.__getitem__), min(most, key=most.__getitem__)
+    line = f"Gradients of {worst} were applied up to {plural(high, 'step')} late"
+    return line + (f", those of {least} up to {most[least]}" if most[least] < high else "")
+
+
+def straggler_cost(rates: Mapping[str, float], base: str, goal: float | None, times: Mapping[str, float | None]) -> str:
+    """Who is fastest beside a straggler, against `base`, which waits for it: in samples/s, and to the loss `goal`."""
+    best = max(rates, key=rates.__getitem__)
+    ahead = rates[best] / rates[base]
+    if best == base or ahead < 1.05:
+        return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
+    line = f"{best} beside a straggler: {human_count(rates[best])} samples/s, {ahead:.1f}× {base}"
+    one, other = times.get(best), times.get(base)
+    if goal is None or not one or not other:
+        return line
+    apart = f"{other / one:.1f}× sooner" if one < other else f"{one / other:.1f}× later"
+    return f"{line}; to loss {goal:.2g} {apart}" if max(one, other) > 1.05 * min(one, other) else line
+
+
+def times_line(goal: float, times: Mapping[str, float | None]) -> str:
+    """`seconds to a loss of 0.12: ring 26.1, ps-async 12.7, noop never`, the first to get there first."""
+    order = sorted(times, key=lambda label: (times[label] is None, times[label]))
+    each = (f"{label} {'never' if (took := times[label]) is None else f'{took:.3g}'}" for label in order)
+    return f"seconds to a loss of {goal:.3g}: {', '.join(each)}"

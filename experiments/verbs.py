@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +92,11 @@ def run(arguments: Namespace) -> int:
         if restarts := done.summary["restarts"]:
             from experiments.comeback import restarts_line
 
-            print(f"restarts: {restarts_line(restarts, done.summary['pushes_lost'])}")
+            print(f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}")
+        if deaths := done.summary["deaths"]:
+            from experiments.deaths import deaths_line
+
+            print(f"deaths: {deaths_line(deaths, done.summary['workers'])}")
         print(f"results: {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")
@@ -149,6 +154,7 @@ def bench(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     """Existing runs beside each other. Raises CheckFailed if they did not train on the same samples."""
+    _loss_goal(arguments.loss)
     try:
         runs = _comparable(arguments.runs)
     except CheckFailed as refusal:
@@ -156,25 +162,62 @@ def compare(arguments: Namespace) -> int:
             dump({"schema": 1, "comparable": False, "reason": str(refusal)})
         raise
     verdict = _verdicts(runs)
+    reached = _times_to_loss(runs, arguments.loss)
     if arguments.json:
-        dump({"schema": 1, **_compared(runs, verdict)})
+        dump({"schema": 1, **_compared(runs, verdict), **({"seconds_to_loss": reached} if reached else {})})
     elif arguments.markdown:
         from experiments.tables import markdown
 
         print(markdown(runs, verdict), end="")
     else:
         _show(runs)
+    if reached and not arguments.json:
+        from experiments.sentences import times_line
+
+        print(f"\n{times_line(reached['loss'], reached['seconds'])}")
     return _check(verdict)
+
+
+def _loss_goal(given: str | None) -> float | None:
+    """`--loss` as a number; None for `auto`, or if it is not given. ConfigError."""
+    if given in (None, "auto"):
+        return None
+    try:
+        goal = float(given)
+    except ValueError:
+        goal = math.nan
+    if not math.isfinite(goal):
+        raise ConfigError(f"--loss is {given!r}: give a number, or auto for one that all runs reached")
+    return goal
+
+
+def _times_to_loss(runs: Sequence[Run], given: str | None) -> dict[str, Any] | None:
+    """The loss that was asked for and, by label, the seconds that each run took to it; None if none was."""
+    if given is None:
+        return None
+    from experiments.labels import labels
+    from experiments.learning import common_loss, seconds_to_loss
+
+    goal = common_loss(runs) if given == "auto" else _loss_goal(given)
+    if goal is None:
+        raise CheckFailed("there is no loss that all of these runs reached: some recorded none")
+    return {
+        "loss": goal,
+        "seconds": {label: seconds_to_loss(run, goal) for label, run in zip(labels(runs), runs, strict=True)},
+    }
 
 
 def plot(arguments: Namespace) -> int:
     """Pictures of existing runs: into the one run's folder, or wherever --out says. Raises CheckFailed, as compare."""
+    goal = _loss_goal(arguments.loss)
     runs = _comparable(arguments.runs)
     out = arguments.out or Path(arguments.runs[0]) / "plots"
     writable_folder(out)
     from experiments.plots import plot_runs
+    from experiments.straggler_plots import plot_stragglers
 
-    pictures = [str(path) for path in plot_runs(runs, out, _limits(runs))]
+    files = [*plot_runs(runs, out, _limits(runs)), *plot_stragglers(runs, out, _limits(runs), goal)]
+    pictures = [str(path) for path in files]
     if arguments.json:
         dump({"schema": 1, "plots": pictures})
     else:

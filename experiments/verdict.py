@@ -25,11 +25,17 @@ class Running:
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     stay: bool = False  # whether ranks that are done wait to be dismissed
+    deaths: list[dict[str, Any]] = field(default_factory=list)  # that the job has survived, in their order
 
     @property
     def processes(self) -> list[RankProcess]:
         """Its processes, each once."""
         return list({id(process): process for process in self.ranks}.values())
+
+    @property
+    def departed(self) -> set[int]:
+        """The ranks that the job goes on without."""
+        return {entry["rank"] for entry in self.deaths}
 
     def report(self, rank: int) -> dict[str, Any] | None:
         """What `rank` has said at its end; None if it has not, or was killed."""
@@ -42,7 +48,7 @@ class Running:
 
     def all_reported(self) -> bool:
         """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
-        ranks = range(len(self.ranks))
+        ranks = set(range(len(self.ranks))) - self.departed
         if not all((self.home / f"report-{rank}.json").exists() for rank in ranks):
             return False
         now = self.board.incarnation  # what was said in an earlier one is no longer true
@@ -56,7 +62,7 @@ class Running:
         """
         if self.board.dismissed:  # all is done, and said; a process that was killed since did no harm
             return [rank for rank in range(len(self.ranks)) if self.complaint(rank) is not None]
-        codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
+        codes = {rank: process.exitcode for rank, process in enumerate(self.ranks) if rank not in self.departed}
         return [rank for rank, code in codes.items() if (self._to_blame(rank) if code else self._silent(rank, code))]
 
     def _silent(self, rank: int, code: int | None) -> bool:
@@ -85,7 +91,7 @@ def first_error(running: Running, failed: Sequence[int], processes: int) -> tupl
     """
     if silent := [rank for rank in failed if running.complaint(rank) is None]:
         rank = min(silent, key=lambda rank: running.ranks[rank].exitcode == LOST)  # of which the launcher is the cause
-        return _death(running, rank, running.ranks[rank].exitcode or 0, processes), None
+        return death(running, rank, running.ranks[rank].exitcode or 0, processes), None
     told: list[tuple[bool, float, dict[str, Any]]] = []
     for rank in failed:
         report, complaint = running.report(rank) or {}, running.complaint(rank) or {}
@@ -108,7 +114,8 @@ def _role(rank: int, processes: int) -> str:
     return "worker" if rank < processes else "server"
 
 
-def _death(running: Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
+def death(running: Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
+    """The end of a rank that said nothing, and where the board last saw it."""
     cause = f"ended with exit code {exitcode} and said nothing"
     if exitcode == LOST:
         cause = "lost with the fork server or mpirun that started it, which was killed"

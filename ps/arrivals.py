@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from common.context import EMPTY, Context
-from common.errors import FINISH, DeadlineExceeded, ProtocolError
+from common.errors import FINISH, DeadlineExceeded, Departed, PeerFailed, ProtocolError
 from common.strategy import Vector
 from common.transport.base import Message
 from ps.history import History
@@ -43,7 +43,9 @@ class Arrivals:
         scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
         try:
             while self._here:
-                self._take(self._receive(scratch), scratch)
+                self._drop_departed()
+                if (message := self._receive(scratch)) is not None:
+                    self._take(message, scratch)
         finally:
             self._history.close()
 
@@ -59,13 +61,37 @@ class Arrivals:
         except Refused as refusal:
             raise ProtocolError(str(refusal), **ctx.place.fields()) from None
 
-    def _receive(self, scratch: Vector) -> Message:
-        """The next message. Who waits for an answer is not to blame if there is none."""
+    def _receive(self, scratch: Vector) -> Message | None:
+        """The next message; None if a worker has died that the job goes on without.
+
+        Who waits for an answer is not to blame if there is none.
+        """
+        if not self._here:
+            return None
         try:
             return self._ctx.recv_any(self._listening(), scratch)
+        except Departed:
+            return None
+        except PeerFailed:
+            if self._ctx.departed().isdisjoint(self._here):
+                raise
+            return None
         except DeadlineExceeded:
             self._refuse_silence()
             raise
+
+    def _drop_departed(self) -> None:
+        """Forget the workers that have died: nobody waits for their clocks any more."""
+        for worker in self._ctx.departed().intersection(self._here):
+            self._here.remove(worker)
+            self._kept.pop(worker, None)
+            for asked in self._asked:
+                asked.pop(worker, None)
+            if worker in self._working:
+                self._working.remove(worker)
+                self._history.departed(worker)
+                for index, shard in enumerate(self._shards):
+                    self._answer(index, shard.leave(worker))
 
     def _listening(self) -> list[int]:
         """Whose next message is to be received: who has been early waits in its own queue."""
@@ -114,7 +140,11 @@ class Arrivals:
             step = self._asked[index].pop(worker)
             ctx.place.step = shard.consistency.stamp(shard, step)
             ctx.place.bucket = self._segments[index].bucket
-            ctx.send(worker, shard.params)
+            try:
+                ctx.send(worker, shard.params)
+            except PeerFailed:
+                if worker not in ctx.departed():  # else it is dropped when the next message is due
+                    raise
             self._heard[worker] = ctx.now()
         if index == len(self._shards) - 1:
             self._history.answered(workers)

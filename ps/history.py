@@ -10,7 +10,7 @@ same workers push the same steps. One event each:
     waited         seconds between the push and its answer; null where pushes wait unread in their queues (BSP)
     outcome        applied, dropped (too late) or duplicate (known already)
 
-and one, "finished", when a worker is done.
+and one when a worker is done, "finished", or has died and the others go on, "departed".
 """
 
 from __future__ import annotations
@@ -70,6 +70,12 @@ class History:
         """Write what is left: who still waits has waited until now."""
         self.answered(list(self._unanswered))
 
+    def departed(self, worker: int) -> None:
+        """Note that a worker has died: it waits for no answer any more."""
+        self._unanswered.pop(worker, None)
+        self._events.append({"event": "departed", "worker": worker})
+        self._write()
+
     def _write(self) -> None:
         """Write what is complete, up to the first that is not."""
         unanswered = [event for event, _ in self._unanswered.values()]
@@ -93,7 +99,7 @@ def replay(events: Iterable[Event], workers: int, consistency: Consistency) -> S
 
 def _repeat(shard: Shard, event: Event) -> None:
     worker = event["worker"]
-    if event["event"] == "finished":
+    if event["event"] in ("finished", "departed"):
         shard.leave(worker)
     elif event["event"] == "push":
         pushed = shard.push(worker, event["step"], np.empty(0, np.float32))

@@ -127,7 +127,14 @@ class PsBsp(ParameterServer):
 class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
 
-    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False, on_server_death="resume")
+    traits = Traits(
+        update="server",
+        servers=True,
+        consistency="ssp(3)",
+        replicas_equal=False,
+        on_worker_death="either",
+        on_server_death="resume",
+    )
 
     def __init__(self, staleness: int = 3, sharding: str = "even") -> None:
         super().__init__(sharding)
@@ -141,7 +148,14 @@ class PsSsp(ParameterServer):
 class PsAsync(ParameterServer):
     """Parameter server, asynchronous: every push is applied and answered at once, damped by its staleness or not."""
 
-    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False, on_server_death="resume")
+    traits = Traits(
+        update="server",
+        servers=True,
+        consistency="asp",
+        replicas_equal=False,
+        on_worker_death="either",
+        on_server_death="resume",
+    )
 
     def __init__(self, damping: Literal["none", "inverse"] = "none", sharding: str = "even") -> None:
         super().__init__(sharding)

@@ -9,7 +9,7 @@ import pytest
 from common.board import Board
 from common.checkpoint import SUFFIX, Checkpoints
 from common.context import Place
-from experiments.comeback import Comebacks, pushes_lost, restarts_line
+from experiments.comeback import Comebacks, restarts_line
 from experiments.incarnation import Incarnation
 from experiments.launch import LOST
 from experiments.verdict import Running
@@ -138,17 +138,6 @@ def test_who_is_killed_when_all_is_done_has_not_failed(running):
     assert running.failed() == [3]
     running.board.dismiss()
     assert running.failed() == []
-
-
-def test_lost_pushes_are_added_up_over_all_servers(tmp_path):
-    (tmp_path / "ranks").mkdir()
-    for rank, events in (
-        (2, [{"event": "lost", "pushes": 3}, {"event": "push"}]),
-        (3, [{"event": "lost", "pushes": 4}]),
-    ):
-        lines = "".join(json.dumps(event) + "\n" for event in events)
-        (tmp_path / "ranks" / f"{rank}-server.events.jsonl").write_text(lines)
-    assert pushes_lost(tmp_path) == 7
 
 
 def test_a_line_says_who_came_back_and_what_was_lost():

@@ -231,3 +231,49 @@ def test_a_file_in_the_way_of_the_folder_for_results_is_refused(tmp_path, below)
 def test_an_empty_name_is_no_folder(nothing):
     with pytest.raises(ConfigError, match="--results is empty"):
         writable_folder(nothing)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"slow_worker": "4:2"}, r"^--slow-worker 4: the workers are 0 to 3$"),
+        ({"slow_worker": ["0:2", "x"]}, r"^--slow-worker: 'x' is not RANK:FACTOR"),
+        ({"slow_worker": "1:0.5"}, r"the factor is 1 or more"),
+        ({"jitter": "normal:1"}, r"^--jitter: 'normal:1' is not exponential:MEAN or uniform:LOW,HIGH"),
+        ({"train_seconds": -1.0}, r"^--train-seconds is -1: "),
+        ({"train_seconds": 20.0, "slow_worker": "1:4"}, r"trains for 80 s: give a --deadline above"),
+        ({"schedule": "cosin"}, r"unknown schedule 'cosin': did you mean cosine"),
+        ({"schedule": "linear", "warmup": 50, "steps": 50}, r"leaves --schedule linear none of the steps"),
+        ({"warmup": 201}, r"^--warmup is 201: give a whole number from 0 to the 200 steps"),
+        ({"decay": 0.0}, r"^--decay is 0: "),
+        ({"decay_every": 0}, r"^--decay-every is 0: "),
+    ],
+)
+def test_stragglers_and_schedules_that_cannot_be_are_one_line(options, line):
+    with pytest.raises(ConfigError, match=line) as refused:
+        job(**options)
+    assert "\n" not in str(refused.value)
+
+
+def test_slow_workers_may_be_given_one_by_one_or_together():
+    assert job(slow_worker=["1:2", "3:4"]).slow_worker == job(slow_worker="1:2,3:4").slow_worker == "1:2,3:4"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"strategy": "ring"}, r"strategy 'ring' cannot go on without a worker; use ps-async"),
+        ({"strategy": "ps-bsp"}, r"strategy 'ps-bsp' cannot go on without a worker"),
+        ({"strategy": "ps-ssp", "strategy_options": {"staleness": 0}}, r"'ps-ssp' cannot go on without a worker"),
+        ({"strategy": "ps-async", "hosts": 2}, r"is for one host: leave --hosts out"),
+        ({"on_worker_death": "ignore"}, r"--on-worker-death is 'ignore': give abort or continue"),
+    ],
+)
+def test_a_worker_that_nobody_can_do_without_may_not_die(options, line):
+    with pytest.raises(ConfigError, match=line):
+        job(**{"on_worker_death": "continue", **options})
+
+
+def test_a_worker_may_die_where_nobody_waits_for_it():
+    assert job(strategy="ps-async", on_worker_death="continue").on_worker_death == "continue"
+    assert job(strategy="ps-ssp", on_worker_death="continue").on_worker_death == "continue"

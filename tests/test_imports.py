@@ -20,7 +20,7 @@ LAYERS = {
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends", "tests.test_routed"],
-    "matplotlib": ["experiments.plots", "experiments.bench_plots"],
+    "matplotlib": ["experiments.plots", "experiments.bench_plots", "experiments.straggler_plots", "experiments.slide"],
     "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
@@ -103,7 +103,8 @@ def test_a_module_imports_only_what_it_may(path):
         (
             "experiments.plots2",
             "import matplotlib.pyplot as plt",
-            "matplotlib is imported in experiments.plots, experiments.bench_plots only",
+            "matplotlib is imported in experiments.plots, experiments.bench_plots, experiments.straggler_plots, "
+            "experiments.slide only",
         ),
         ("allreduce.ring", "def f():\n    import torch", "in allreduce, torch is imported in allreduce.engines only"),
         ("allreduce.ring", "from mpi4py import MPI", "mpi4py is imported in allreduce.engines only"),

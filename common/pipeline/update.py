@@ -8,6 +8,7 @@ import torch
 
 from common.context import Array
 from common.job import OptimizerSpec
+from common.pipeline.schedule import rate
 from common.strategy import Vector
 
 
@@ -15,7 +16,7 @@ class FlatOptimizer:
     """The update rule of `spec` over `params`, float32 of shape (size,), which `step` changes in place."""
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
-        self._lr = spec.lr
+        self._spec = spec
         self._flat = torch.from_numpy(params)
         self._flat.requires_grad_(True)
         self._optim: torch.optim.Optimizer
@@ -39,9 +40,9 @@ class FlatOptimizer:
         return sum(value.numel() * value.element_size() for value in kept if isinstance(value, torch.Tensor))
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """One update from `grad`, same shape, which stays as it is, with the learning rate times `damping`."""
+        """One update from `grad`, same shape, which stays as it is, with the rate of step `at` times `damping`."""
         self._flat.grad = torch.from_numpy(grad)
-        self._optim.param_groups[0]["lr"] = self._lr * damping
+        self._optim.param_groups[0]["lr"] = rate(self._spec, at) * damping
         self._optim.step()
 
     def state(self) -> dict[str, Array]:

@@ -21,6 +21,7 @@ from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
+from common.pipeline.straggle import Straggling
 from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
@@ -33,7 +34,7 @@ Observe = Callable[[StepRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a worker has at the end. `test_accuracy`, 0 … 1, is worker 0's alone to measure."""
+    """What a worker has at the end. `test_accuracy`, 0 … 1, is for the first to measure that lives."""
 
     params: Vector
     params_sha256: str
@@ -95,7 +96,8 @@ class Worker:
         ctx = self.ctx
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
-        self.train = self.strategy.wrap(ctx, self.model, train)
+        wrapped = self.strategy.wrap(ctx, self.model, train)
+        self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
         self.clock.take()
         ready()
@@ -154,9 +156,10 @@ class Worker:
         ctx.place.step = FINISH
         ctx.place.enter("synchronize")
         self.strategy.finish(ctx)
-        ctx.barrier()
+        if self.job.on_worker_death == "abort":  # else it would wait for the dead; servers have waited for the living
+            ctx.barrier()
         ctx.place.enter("finish")
         score = None
-        if ctx.rank == 0:
+        if ctx.rank == min(set(ctx.workers) - ctx.departed()):
             score = accuracy(self.model, self.transform(self.dataset.test_x), self.dataset.test_y)
         return Trained(self.model.params, hashlib.sha256(self.model.params.tobytes()).hexdigest(), score)

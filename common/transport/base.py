@@ -41,6 +41,8 @@ class Endpoint(ABC):
     def __init__(self, place: Place, deadline: float) -> None:
         self.place = place
         self.deadline = deadline
+        # Of real transports: called while `recv_any` waits and has read nothing; it may raise, and nothing is lost.
+        self.idle: Callable[[], None] = lambda: None
 
     @abstractmethod
     def send(self, to: int, array: Array) -> None:

@@ -208,7 +208,7 @@ class ShmEndpoint(ProcessEndpoint):
         for peer in turn:
             self._channel(peer)
         what = _from(from_[0]) if len(from_) == 1 else ANYTHING
-        self._wait(lambda: any(self.has(peer) for peer in turn), what, from_)
+        self._wait(lambda: any(self.has(peer) for peer in turn) or bool(self.idle()), what, from_)
         self._served = next(peer for peer in turn if self.has(peer))
         return self._served
 

@@ -259,6 +259,7 @@ class ZmqEndpoint(ProcessEndpoint):
                     self._served = peer
                     return peer, segment
             self._wait(turn, 1)
+            self.idle()
             self.check(end, either(from_), from_)
 
     def _wait(self, peers: Iterable[int], nbytes: int, *files: int) -> None:

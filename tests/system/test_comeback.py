@@ -112,7 +112,7 @@ def test_without_a_common_step_every_push_is_applied_once_or_counted_as_lost(box
         assert len(set(applied)) == len(applied)
         pushed += len(applied)
         lost += sum(each["pushes"] for each in events if each["event"] == "lost")
-    assert lost == summary["pushes_lost"]
+    assert lost == summary["pushes"]["lost"]
     assert pushed + lost <= 2 * WORKERS * STEPS
     if strategy == "ps-async":  # where nobody waits for an answer, so that every push is in the history at once
         assert pushed + lost == 2 * WORKERS * STEPS
@@ -123,7 +123,7 @@ def test_backup_workers_go_back_to_a_common_step(box):
     box.strike(WORKERS + 1, "server")
     summary = box.end().json()
     assert (summary["status"], summary["steps_done"], summary["incarnations"]) == ("ok", STEPS, 2)
-    assert summary["pushes_lost"] == 0
+    assert summary["pushes"]["lost"] == 0
     rows = load_run(box.result()).rows
     assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows.values())
 

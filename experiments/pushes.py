@@ -1,0 +1,79 @@
+"""What the servers' histories add up to: how stale updates were, which pushes did not count, who waited how long.
+
+Every server notes one event for each push that it got (ps/history.py). Files are read in one pass, line by line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True)
+class Pushes:
+    """Over all servers; with several of them each push is counted at each."""
+
+    servers: int = 0  # that have a history
+    staleness: Counter[int] = field(default_factory=Counter)  # applied pushes by their staleness, in steps
+    outcomes: Counter[str] = field(default_factory=Counter)  # applied, dropped, duplicate …
+    lost: int = 0  # that died with a server
+    waited: dict[int, float] = field(default_factory=lambda: defaultdict(float))  # by worker: seconds, all servers'
+    timed: bool = False  # whether any history says how long a push waited
+    dropped: Counter[tuple[int, int]] = field(default_factory=Counter)  # (worker, step): at how many servers
+
+    def share_dropped(self, worker: int, step: int) -> float:
+        """Of that push, the share of servers that did not apply it."""
+        return self.dropped[worker, step] / self.servers if self.servers and self.dropped else 0.0
+
+    def summary(self, workers: int) -> dict[str, Any]:
+        """The fields of a run's summary; all None without a history.
+
+        `waited_seconds` is, for each worker, how long servers held back its answers: mean over the servers.
+        """
+        if not self.servers:
+            return dict.fromkeys(("staleness_max", "staleness_histogram", "pushes", "waited_seconds"))
+        return {
+            "staleness_max": max(self.staleness, default=0),
+            "staleness_histogram": {str(steps): self.staleness[steps] for steps in sorted(self.staleness)},
+            "pushes": {"applied": self.outcomes["applied"], "dropped": self.outcomes["dropped"], "lost": self.lost},
+            "waited_seconds": [self.waited[w] / self.servers for w in range(workers)] if self.timed else None,
+        }
+
+
+def read_pushes(files: Sequence[Path]) -> Pushes:
+    """Add up these histories; one that is missing is no server's, a line that was cut short ends its file."""
+    pushes = Pushes()
+    for file in files:
+        if file.exists():
+            pushes.servers += 1
+            for event in _events(file):
+                _add(pushes, event)
+    return pushes
+
+
+def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
+    if event.get("event") == "lost":
+        pushes.lost += int(event["pushes"])
+    if event.get("event") != "push":
+        return
+    outcome = event["outcome"]
+    pushes.outcomes[outcome] += 1
+    if outcome == "applied":
+        pushes.staleness[event["staleness"]] += 1
+    elif outcome == "dropped":
+        pushes.dropped[event["worker"], event["step"]] += 1
+    if event["waited"] is not None:
+        pushes.timed = True
+        pushes.waited[event["worker"]] += event["waited"]
+
+
+def _events(file: Path) -> Iterator[Mapping[str, Any]]:
+    with open(file, encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                return
+            yield json.loads(line)
