@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from common.errors import FINISH, SETUP, step_name
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 
 if TYPE_CHECKING:
     from common.process import Process
@@ -61,6 +61,12 @@ class Optimizer(Protocol):
 
         `at` is the step that the gradient was computed in, for the schedule of the learning rate, which `damping`,
         above 0 and up to 1, multiplies for this update alone.
+        """
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update the touched rows alone of the parameters, a table of `rows.width` columns, in place.
+
+        ValueError where the rule is not plain SGD, as others change rows that are not touched.
         """
 
 

@@ -22,13 +22,19 @@ class OptimizerSpec:
     lr: float = 0.1
     momentum: float = 0.9
 
+    @property
+    def plain(self) -> bool:
+        """Whether a parameter without a gradient stays as it is: neither momentum nor adam."""
+        return self.name == "sgd" and self.momentum == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
-    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off".
+    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the
+    gradient of the model's table is its touched rows.
     """
 
     strategy: str
@@ -48,6 +54,7 @@ class Job:
     threads: int = 1
     bucket: int = BUCKET
     overlap: str = "on"
+    sparse: bool = False
     strategy_options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from common.context import Array, Context
 from common.errors import FINISH, SETUP
-from common.strategy import Bucket, SyncStrategy, Vector
+from common.strategy import Bucket, Rows, SyncStrategy, Vector
 
 PERIOD = 8191  # a prime, as no power of two is a multiple of it
 BELOW = 61
@@ -57,6 +57,11 @@ class Subtract:
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update the parameters in place."""
         np.subtract(self.params, grad, out=self.params)
+        self.updated()
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update some rows in place."""
+        self.params.reshape(-1, rows.width)[rows.index] -= rows.values
         self.updated()
 
 

@@ -87,6 +87,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 def _config(job: Job) -> str:
     """The job in the words of the command line, so that `run --config` repeats it."""
     values = json.loads(json.dumps(job.to_dict()))
+    del values["sparse"]  # follows from the strategy, the model and the optimizer
     spec = values.pop("optimizer")
     return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
 
@@ -159,6 +160,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "hosts": job.hosts,
         "bucket": job.bucket,
         "overlap": job.overlap,
+        "sparse": job.sparse,
         "samples_per_second": _samples_per_second(totals, warmup, job.batch),
         "warmup_steps": warmup,
         "final_loss": totals.loss,

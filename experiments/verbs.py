@@ -14,6 +14,7 @@ from jsonargparse import Namespace
 from common.errors import CheckFailed, ConfigError
 from experiments.config import RunOptions, plan, writable_folder
 from experiments.registry import strategy_class
+from experiments.sparse import in_words
 
 if TYPE_CHECKING:
     from experiments.config import Plan
@@ -86,6 +87,8 @@ def run(arguments: Namespace) -> int:
         _show([done])
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
+        if words := in_words(done.summary, item.traits.sparse):
+            print(words)
         print(f"results: {done.path}")
     replicas_as_promised([done])
     return 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from common.job import OptimizerSpec
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 
 
 class FlatOptimizer:
@@ -13,6 +14,7 @@ class FlatOptimizer:
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
         self._lr = spec.lr
+        self._params, self._plain = params, spec.plain
         self._flat = torch.from_numpy(params)
         self._flat.requires_grad_(True)
         self._optim: torch.optim.Optimizer
@@ -24,5 +26,18 @@ class FlatOptimizer:
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """One update from `grad`, same shape, which stays as it is, with the learning rate times `damping`."""
         self._flat.grad = torch.from_numpy(grad)
-        self._optim.param_groups[0]["lr"] = self._lr * damping
+        self._optim.param_groups[0]["lr"] = self._rate(at, damping)
         self._optim.step()
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """One update of the touched rows alone of `params`, a table: plain SGD, the only rule that leaves the others.
+
+        ValueError for another rule.
+        """
+        if not self._plain:
+            raise ValueError("momentum and adam change rows that are not touched: they need a dense gradient")
+        table = self._params.reshape(-1, rows.width)
+        table[rows.index] -= np.float32(self._rate(at, damping)) * rows.values
+
+    def _rate(self, at: int, damping: float) -> float:
+        return self._lr * damping
