@@ -44,7 +44,7 @@ def test_the_sum_is_that_of_a_dense_table_and_has_each_row_once_in_order(touched
 @pytest.mark.parametrize("width", [1, 2, 7, 64])
 @pytest.mark.parametrize("times", [2, 5, OFTEN, OFTEN + 1, 10 * OFTEN])
 def test_what_belongs_to_a_row_is_added_in_the_order_given(times, width):
-    """Numbers of many magnitudes, whose sum in another order has other bits."""
+    """Numbers of many magnitudes, whose sum in another order mostly has other bits."""
     random = np.random.default_rng(times)
     values = (random.standard_normal((times, width)) * 10.0 ** random.integers(-4, 5, (times, 1))).astype(np.float32)
     expected = values[0]
@@ -53,7 +53,6 @@ def test_what_belongs_to_a_row_is_added_in_the_order_given(times, width):
     mixed = np.stack((values, values), axis=1).reshape(-1, width)  # rows 7 and 2 by turns
     _, total = add_up(np.array([7, 2] * times), mixed)
     assert total.tolist() == [expected.tolist()] * 2
-    assert times == 2 or not np.array_equal(values[::-1].sum(0), expected)
 
 
 # --- the model ---
