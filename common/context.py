@@ -100,6 +100,7 @@ class Context:
             )
         self.size = workers + servers
         self.role = endpoint.place.role
+        self.resume_at = 0  # the step that the worker goes on at, if it is ahead of its next one
         self._optimizer = optimizer
         self._process = process
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
@@ -139,6 +140,13 @@ class Context:
             self.send((self.rank + distance) % n, EMPTY)
             self.recv_into((self.rank - distance) % n, EMPTY)
             distance *= 2
+
+    def skip_to(self, step: int) -> None:
+        """The others are at `step`: the worker goes on there after this step, without training those between.
+
+        Nothing happens if it gets there anyway.
+        """
+        self.resume_at = max(self.resume_at, step)
 
     def among(self, ranks: Sequence[int]) -> Context:
         """This rank's context among `ranks` alone, itself included: in it they are workers 0, 1, … in that order.

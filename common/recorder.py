@@ -15,7 +15,7 @@ _SECONDS = ",".join(f'"{stage}":%.7f' for stage in STAGES)
 _LINE = (
     '{"step":%d,"%s":%d,"loss":%s,"samples":[%s],"began":%.7f,"ended":%.7f,"seconds":{'
     + _SECONDS
-    + '},"hidden_seconds":%.7f}\n'
+    + '},"hidden_seconds":%.7f%s}\n'
 )
 
 
@@ -24,7 +24,8 @@ class StepRecord:
     """One step of a worker, or one update of a server.
 
     `samples` are the ledger's digests, one for each worker that this process stands for; a server has neither those
-    nor a loss. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages;
+    nor a loss. A worker that was left behind has `skipped` a step: it drew the samples and did not train, so there is no
+    loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages;
     `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
     """
 
@@ -37,6 +38,7 @@ class StepRecord:
     loss: float | None = None
     samples: Sequence[str] = ()
     hidden_seconds: float = 0.0
+    skipped: bool = False
 
     def line(self, epoch: float = 0.0) -> str:
         """The record as a line of JSON, its times since `epoch`, to 0.1 µs.
@@ -50,6 +52,7 @@ class StepRecord:
             self.ended - epoch,
             *(self.seconds[stage] for stage in STAGES),
             self.hidden_seconds,
+            ',"skipped":true' if self.skipped else "",
         )
         return _LINE % (self.step, self.role, self.rank, loss, samples, *times)
 

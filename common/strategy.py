@@ -30,7 +30,7 @@ class Traits:
 
     exchanges: Literal["gradients", "parameters"] = "gradients"  # parameters: stage 6 runs before stage 5
     update: Literal["worker", "server"] = "worker"  # where stage 6 happens
-    consistency: str = "bsp"  # bsp, ssp(s), asp or none
+    consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; where options decide, set `traits` on the instance
     replicas_equal: bool = True  # all workers hold the same bits after every step
     on_worker_death: Literal["abort", "continue"] = "abort"
     servers: bool = False  # needs server ranks
@@ -102,9 +102,10 @@ class SyncStrategy(ABC):
         """On every worker, every step, for every bucket in the order of their indices, in place.
 
         Update at the worker: leave in `bucket.grad` the mean gradient, or in `bucket.rows` its mean, over the union of
-        the workers' rows. Update at the server: leave in `bucket.params` the new parameters. Blocks until done; raises
-        RunError. With several buckets it may run in another thread than `setup` and `finish`, always the same one,
-        while backward goes on: touch nothing of the model but the bucket.
+        the workers' rows. Update at the server: leave in `bucket.params` the new parameters; who was left behind by the
+        others calls `ctx.skip_to`. Blocks until done; raises RunError. With several buckets it may run in another
+        thread than `setup` and `finish`, always the same one, while backward goes on: touch nothing of the model but
+        the bucket.
         """
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:

@@ -24,7 +24,7 @@ from common.transport.virtual import Fault, Kill, Network, Outcome, simulate
 
 LINK = Link(alpha=1e-3, beta=1e-8, gamma=1e-9)
 NETWORK = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta, reduce=LINK.gamma)
-CONSISTENCY = re.compile(r"bsp|asp|none|ssp\(\d+\)")
+CONSISTENCY = re.compile(r"bsp|asp|none|ssp\(\d+\)|backup\(\d+\)")
 PRIME, LARGE = 97, 1000
 GRAD, PARAMS = 0, 1
 BUCKETS = (1, 3)  # a step
@@ -176,7 +176,7 @@ def check_strategy(
 def check_traits(traits: Traits) -> None:
     """The traits make sense by themselves."""
     if not CONSISTENCY.fullmatch(traits.consistency):
-        raise AssertionError(f"consistency {traits.consistency!r} is none of bsp, ssp(<s>), asp, none")
+        raise AssertionError(f"consistency {traits.consistency!r} is none of bsp, ssp(<s>), asp, backup(<b>), none")
     if traits.update == "server" and not traits.servers:
         raise AssertionError("update='server' needs servers=True")
 

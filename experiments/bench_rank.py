@@ -24,7 +24,7 @@ from common.context import Context, Place
 from common.errors import SETUP
 from common.process import Process
 from common.stages import STAGES
-from common.strategy import Bucket
+from common.strategy import Bucket, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from experiments.bench import ITEM, Block, Contestant, Spec, schedule
@@ -212,7 +212,12 @@ class BenchRank:
 
     def _serve(self, one: Contestant, block: Block) -> dict[str, Any]:
         """A server's whole life, which is one block; its bytes are counted from its first update on."""
-        meter, updates = self.meters[block.transport], 0
+        meter, updates, optimizers = self.meters[block.transport], 0, 0
+
+        def optimizer(params: Vector) -> Subtract:
+            nonlocal optimizers
+            optimizers += 1  # one a segment
+            return Subtract(params, updated)
 
         def updated() -> None:
             nonlocal updates
@@ -220,15 +225,10 @@ class BenchRank:
                 meter.reset()
             updates += 1
 
-        ctx = Context(
-            meter,
-            workers=self.spec.workers,
-            servers=self.spec.servers,
-            optimizer=lambda params: Subtract(params, updated),
-        )
+        ctx = Context(meter, workers=self.spec.workers, servers=self.spec.servers, optimizer=optimizer)
         params, grad = (self.pools[block.transport].alloc(block.nbytes // ITEM, np.float32) for _ in range(2))
         create(one.strategy, {}).serve(ctx, params, [Bucket(grad, params)])
-        return {"sent": _each(meter.bytes_to, updates)} if block.kind == "time" else {}
+        return {"sent": _each(meter.bytes_to, updates // max(optimizers, 1))} if block.kind == "time" else {}
 
     def _record(self, index: int, found: dict[str, Any]) -> None:
         """A line for this block, in one call, so that a rank that is killed leaves whole lines."""

@@ -151,6 +151,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "processes": plan.processes + job.servers,
         "steps": job.steps,
         "steps_done": totals.steps,
+        "steps_skipped": {"per_worker": _each(totals.skipped, plan) if complete else []},
         "batch": job.batch,
         "seed": job.seed,
         "data": job.data,

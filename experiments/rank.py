@@ -208,7 +208,7 @@ class _Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        return self._sent()
+        return self.sent or self._sent()
 
     def _sent(self) -> dict[str, Any]:
         return {"bytes_to": dict(self.meter.bytes_to), "messages_to": dict(self.meter.messages_to)}
@@ -218,7 +218,7 @@ class _Rank:
         with writing(self.place):
             self.recorder.write(record)
         self.steps_done += 1
-        if self.steps_done == self.job.steps:  # what follows belongs to no step
+        if record.role == "worker" and self.steps_done == self.job.steps:  # what follows belongs to no step
             self.sent = self._sent()
         for stage, seconds in record.seconds.items():
             self.totals[stage] += seconds
@@ -227,13 +227,19 @@ class _Rank:
     def _note(self, event: Mapping[str, Any]) -> None:
         with writing(self.place):
             self.events.write(event)
+        if event.get("event") == "finished":  # what is sent when the last worker has is in answer to no step
+            self.sent = self._sent()
 
     def _server_optimizer(self, params: Vector) -> _ServerOptimizer:
         return _ServerOptimizer(FlatOptimizer(self.job.optimizer, params), self.updates)
 
 
 class _Updates:
-    """A server's stage 6, timed and recorded: a row when all its optimizers, one a bucket, have made their update."""
+    """A server's stage 6, timed and recorded: a row for as many updates as it has optimizers.
+
+    With one optimizer a segment, that is a row a step where a step is one update of all, and a row for each worker's
+    push where every push is. A row's step is that of the gradient in its last update.
+    """
 
     def __init__(self, rank: _Rank) -> None:
         self.rank = rank

@@ -21,6 +21,9 @@ BUILTIN = {
     "single": "allreduce.single:Single",
     "noop": "allreduce.noop:Noop",
     "ps-bsp": "ps.strategy:PsBsp",
+    "ps-ssp": "ps.strategy:PsSsp",
+    "ps-async": "ps.strategy:PsAsync",
+    "ps-backup": "ps.strategy:PsBackup",
     "star": "allreduce.star:Star",
     "ring": "allreduce.ring:Ring",
     "tree": "allreduce.tree:Tree",
@@ -100,7 +103,7 @@ def create(name: str, options: dict[str, Any]) -> SyncStrategy:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return cls(**options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ConfigError) as error:
         raise ConfigError(f"strategy {name!r}: {error}") from None
     except Exception as error:
         raise ConfigError(f"strategy {name!r}: {type(error).__name__}: {error}") from error

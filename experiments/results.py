@@ -203,11 +203,17 @@ def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
         return np.empty(0), np.empty(0), np.empty(0)
     order = sorted(steps)
     began = min(row["began"] for row in steps[order[0]])
-    loss = [math.fsum(_loss(row) for row in steps[step]) / len(steps[step]) for step in order]
+    loss = [_mean_loss(steps[step]) for step in order]
     ended = [max(row["ended"] for row in steps[step]) - began for step in order]
     samples = (np.array(order, dtype=np.float64) + 1) * (run.number("batch") or math.nan)
     # A worker that died leaves later steps to the others; the clock of the job still does not run backwards.
     return samples, np.maximum.accumulate(np.array(ended, dtype=np.float64)), np.array(loss, dtype=np.float64)
+
+
+def _mean_loss(rows: Sequence[Row]) -> float:
+    """Over the workers that trained; NaN if one of them has no finite loss, or all skipped the step."""
+    trained = [_loss(row) for row in rows if not row.get("skipped")]
+    return math.fsum(trained) / len(trained) if trained else math.nan
 
 
 def _loss(row: Row) -> float:

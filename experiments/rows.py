@@ -22,10 +22,11 @@ class Totals:
     """Over the steps that every worker has done. Times are seconds since the start of the job."""
 
     steps: int = 0
+    skipped: list[int] = field(default_factory=list)  # of those, by worker process: too late, not trained
     began: float = 0.0  # the first step, at the first worker
     warm: float | None = None  # the end of the warm-up, at the last worker; None if there were no more steps than that
     ended: float = 0.0  # the last step, at the last worker
-    loss: float | None = None  # of the last step, mean over the workers
+    loss: float | None = None  # of the last step, mean over the workers that trained in it
     stage_seconds: dict[str, float] = field(default_factory=dict)  # mean over the workers
     hidden_seconds: float = 0.0  # of synchronisation, beside train; mean over the workers
     ledger_sha256: str | None = None
@@ -36,7 +37,7 @@ def add_up(files: Sequence[Path], warmup: int) -> Totals:
 
     A file that is missing, or cut short in its last line, ends the pass at that step.
     """
-    totals, ledger = Totals(), Ledger()
+    totals, ledger = Totals(skipped=[0] * len(files)), Ledger()
     sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
     for rows in _steps(files):
         if not totals.steps:
@@ -45,8 +46,10 @@ def add_up(files: Sequence[Path], warmup: int) -> Totals:
             totals.warm = totals.ended if warmup else totals.began
         totals.steps += 1
         totals.ended = max(row["ended"] for row in rows)
-        totals.loss = sum(row["loss"] for row in rows) / len(rows)
-        for row in rows:
+        if losses := [row["loss"] for row in rows if not row.get("skipped")]:
+            totals.loss = sum(losses) / len(losses)
+        for index, row in enumerate(rows):
+            totals.skipped[index] += bool(row.get("skipped"))
             hidden += row.get("hidden_seconds", 0.0)
             for stage, seconds in row["seconds"].items():
                 sums[stage] += seconds

@@ -1,63 +1,47 @@
-"""The life of a server rank: the loop that moves messages between the workers and the shard."""
+"""The life of a server rank: what it owns of the model, the first values, and then the loop of its consistency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from common.context import Context
-from common.errors import FINISH, ProtocolError
-from common.strategy import Bucket, Vector
-from ps.consistency import BSP
-from ps.shard import Refused, Shard
-from ps.sharding import even
+from common.strategy import Bucket
+from ps.arrivals import Arrivals
+from ps.consistency import BSP, Consistency
+from ps.lockstep import lockstep
+from ps.segments import Segment, owned
+from ps.shard import Shard
+from ps.sharding import Placement
 
 
-def serve(ctx: Context, params: Vector, buckets: Sequence[Bucket], consistency: BSP) -> None:
-    """Own this server's piece of every bucket of `params` until every worker has left. Blocks; raises RunError.
+def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, placement: Placement) -> None:
+    """Own this server's pieces of every bucket until every worker has left. Blocks; raises RunError.
 
-    Takes the first values from worker 0 and sends them to all, each server its slice of the whole. Then answers the
-    pushes of one bucket after the other with parameters, which live in `buckets`, in place. The order of the buckets
-    is the workers' too, so that whoever is ahead waits in its own queue.
+    Takes the first values from worker 0 and gives them to all. Then answers the pushes of one segment after the other
+    with parameters, which live in `buckets`, in place. The order of the segments is the workers' too.
     """
-    _first_values(ctx, params)
-    mine = [_own(ctx, bucket) for bucket in buckets]
-    shards = [Shard(bucket.params, ctx.workers, ctx.optimizer(bucket.params).step, consistency) for bucket in mine]
-    turn = 0
+    segments = owned(buckets, placement, ctx.rank - ctx.servers.start)
+    _first_values(ctx, segments)
+    shards = [Shard(each.params, ctx.workers, ctx.optimizer(each.params).step, consistency) for each in segments]
     ctx.place.enter("synchronize")
-    while due := shards[turn].may_push():
-        pushed = mine[turn].grad
-        message = ctx.recv_any(due, pushed)
-        ctx.place.step, ctx.place.bucket = message.step, turn
-        try:
-            if message.bucket != turn:
-                raise Refused(f"worker {message.sender} sent bucket {message.bucket}, its next is bucket {turn}")
-            if message.step == FINISH:
-                for shard in shards:
-                    shard.leave(message.sender)
-                continue
-            answer = shards[turn].push(message.sender, message.step, pushed[: message.size])
-        except Refused as refusal:
-            raise ProtocolError(str(refusal), **ctx.place.fields()) from None
-        if answer:
-            _reply(ctx, mine[turn].params, answer)
-            turn = (turn + 1) % len(shards)
+    if isinstance(consistency, BSP):
+        lockstep(ctx, segments, shards)
+    else:
+        Arrivals(ctx, segments, shards).serve()
     ctx.settle()
 
 
-def _first_values(ctx: Context, params: Vector) -> None:
-    """Everybody starts with worker 0's parameters."""
-    ctx.recv_into(ctx.workers[0], params)
-    _reply(ctx, params[even(params.size, len(ctx.servers))[ctx.rank - ctx.servers.start]], ctx.workers)
-    ctx.settle()  # `optimizer.step` will write to what was lent
-
-
-def _own(ctx: Context, bucket: Bucket) -> Bucket:
-    """This server's piece of a bucket."""
-    piece = even(bucket.params.size, len(ctx.servers))[ctx.rank - ctx.servers.start]
-    return Bucket(bucket.grad[piece], bucket.params[piece], bucket.index)
-
-
-def _reply(ctx: Context, weights: Vector, workers: Iterable[int]) -> None:
-    """Lend the parameters. BSP writes to them only when all workers have pushed again, so have read them."""
-    for worker in workers:
-        ctx.lend(worker, weights)
+def _first_values(ctx: Context, segments: Sequence[Segment]) -> None:
+    """Tell every worker what this server owns; take the values from worker 0, and give them to all."""
+    table = np.array([(each.start, each.params.size) for each in segments], np.int64)
+    for worker in ctx.workers:
+        ctx.send(worker, np.array([len(table)], np.int64))
+        ctx.send(worker, table)
+    for each in segments:
+        ctx.recv_into(ctx.workers[0], each.params)
+    for worker in ctx.workers:
+        for each in segments:
+            ctx.lend(worker, each.params)
+    ctx.settle()  # the optimizers will write to what was lent

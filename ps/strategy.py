@@ -1,64 +1,173 @@
 """The worker's side of the parameter server (Li et al., OSDI 2014): push the gradient, pull the parameters.
 
-steps       2
+steps       2, pipelined: the servers answer the first segments while the next ones still come in
 bytes sent  M by every worker; n·M/S by each of S servers
-time        2α + 2·max(1, n/S)·Mβ + (n/S)·Mγ: with few servers their links are the bottleneck (*incast*)
+time        2α + (1 + 1/k)·max(1, n/S)·Mβ + (n/S)·Mγ for k segments a server: with few servers their links are the
+            bottleneck (*incast*)
+
+Four consistencies, one wire protocol: when a server answers is all that they differ in (consistency.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
 
 from common.context import EMPTY, Context
+from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
-from ps.consistency import BSP
+from ps.consistency import ASP, BSP, SSP, Backup, Consistency
+from ps.segments import cut, route
 from ps.server import serve
-from ps.sharding import even
+from ps.sharding import Even, Placement
+
+ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
 
 
-class PsBsp(SyncStrategy):
-    """Parameter server, bulk synchronous: servers sum the gradients in rank order and update their shards."""
+class ParameterServer(SyncStrategy):
+    """What all of them share. `consistency` says when a worker may go on."""
 
-    traits = Traits(update="server", servers=True)
+    consistency: Consistency
+    _placement: Placement
+
+    def placement(self, servers: int) -> Placement:
+        """Which of `servers` servers owns what."""
+        return Even(servers)
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Worker 0's parameters become the servers', and everybody pulls them.
 
-        Each server gets the whole vector, as its piece of every bucket is all over it, and answers with its slice.
+        Each server says first which parts of the model it owns: pairs of a start and a size.
         """
+        self._placement = self.placement(len(ctx.servers))
+        self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
+        self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
+        for server in ctx.servers:
+            count = int(ctx.recv(server, np.empty(1, np.int64))[0])
+            table = ctx.recv(server, np.empty((count, 2), np.int64))
+            self._owned += [(server, params[start : start + size]) for start, size in table.tolist()]
         if ctx.rank == 0:
-            for server in ctx.servers:
-                ctx.lend(server, params)
-            ctx.settle()  # the first answer will be written to what the others have not read yet
-        self._pull(ctx, params)
+            for server, part in self._owned:
+                ctx.lend(server, part)
+        self._pull_all(ctx)
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """Leave the new parameters in `bucket.params`. What was lent is read before the server answers."""
-        self._push(ctx, bucket.grad)
-        self._pull(ctx, bucket.params)
+        for server, part in self._push(ctx, bucket):
+            ctx.recv_into(server, bucket.params[part])
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
-        """Serve a shard of every bucket until all workers have finished."""
-        serve(ctx, params, buckets, BSP())
+        """Serve this server's part of every bucket until all workers have finished."""
+        serve(ctx, buckets, self.consistency, self.placement(len(ctx.servers)))
 
     def finish(self, ctx: Context) -> None:
-        """Tell the servers that this worker pushes no more."""
+        """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
+
+        Those are there when all workers have finished. A slow one may need longer than a deadline for the rest of its
+        steps, so this one asks again and again.
+        """
         for server in ctx.servers:
             ctx.send(server, EMPTY)
+        if self.traits.replicas_equal:
+            return
+        for server in ctx.servers:
+            while ctx.recv_any((server,), EMPTY).bucket:  # workers still at work
+                ctx.sleep(ASK_AGAIN)
+                ctx.send(server, EMPTY)
+        self._pull_all(ctx)
 
-    def _push(self, ctx: Context, vector: Vector) -> None:
-        for server, piece in zip(ctx.servers, even(vector.size, len(ctx.servers)), strict=True):
-            ctx.lend(server, vector[piece])
+    def _push(self, ctx: Context, bucket: Bucket) -> list[tuple[int, slice]]:
+        """Lend the gradient to the servers; returns (server, part of the bucket) in the order in which they answer."""
+        key = bucket.start, bucket.params.size
+        if (way := self._routes.get(key)) is None:
+            way = [(ctx.servers[number], part) for number, part in route(bucket, self._placement)]
+            self._routes[key] = way
+        for server, part in way:
+            ctx.lend(server, bucket.grad[part])
+        return way
 
-    def _pull(self, ctx: Context, vector: Vector) -> None:
-        for server, piece in zip(ctx.servers, even(vector.size, len(ctx.servers)), strict=True):
-            ctx.recv_into(server, vector[piece])
+    def _pull_all(self, ctx: Context) -> None:
+        for server, part in self._owned:
+            ctx.recv_into(server, part)
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
         if rank < workers:
             return size * itemsize
-        return workers * len(range(size)[even(size, servers)[rank - workers]]) * itemsize
+        own: list[slice] = self.placement(servers).pieces(0, size)[rank - workers]
+        return workers * sum(len(range(size)[piece]) for piece in own) * itemsize
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         load = workers / servers
-        return 2 * link.alpha + 2 * max(1.0, load) * nbytes * link.beta + load * nbytes * link.gamma
+        parts = len(cut([slice(0, nbytes // 4 // servers)]))
+        busy = (1 + 1 / parts) * max(1.0, load) * nbytes
+        return 2 * link.alpha + busy * link.beta + load * nbytes * link.gamma
+
+
+class PsBsp(ParameterServer):
+    """Parameter server, bulk synchronous: servers sum the gradients in rank order and update their shards."""
+
+    traits = Traits(update="server", servers=True)
+    consistency = BSP()
+
+
+class PsSsp(ParameterServer):
+    """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
+
+    traits = Traits(update="server", servers=True, consistency="ssp(3)", replicas_equal=False)
+
+    def __init__(self, staleness: int = 3) -> None:
+        _whole("staleness", staleness)
+        self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
+        if staleness:
+            self.consistency = SSP(staleness)
+            self.traits = replace(PsSsp.traits, consistency=self.consistency.name)
+
+
+class PsAsync(ParameterServer):
+    """Parameter server, asynchronous: every push is applied and answered at once, damped by its staleness or not."""
+
+    traits = Traits(update="server", servers=True, consistency="asp", replicas_equal=False)
+
+    def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
+        if damping not in ("none", "inverse"):
+            raise ConfigError(f"--strategy.damping is {damping!r}: give none or inverse")
+        self.consistency = ASP(damping)
+
+
+class PsBackup(ParameterServer):
+    """Parameter server with backup workers: a step closes without the gradients of the slowest `backups`."""
+
+    traits = Traits(update="server", servers=True, consistency="backup(1)", replicas_equal=False)
+
+    def __init__(self, backups: int = 1) -> None:
+        _whole("backups", backups)
+        self.backups = backups
+        self.consistency = Backup(backups)
+        self.traits = replace(PsBackup.traits, consistency=self.consistency.name)
+
+    def check(self, workers: int) -> None:
+        """ConfigError if no worker is left to close a step."""
+        if self.backups >= workers:
+            raise ConfigError(f"--strategy.backups is {self.backups} of {workers} workers: give fewer than workers")
+
+    def synchronize(self, ctx: Context, bucket: Bucket) -> None:
+        """Leave in `bucket.params` what the servers have; where they are further than this worker, so is it then."""
+        for server, part in self._push(ctx, bucket):
+            target = bucket.params[part]
+            message = ctx.recv_any((server,), target)
+            if (message.bucket, message.size) != (ctx.place.bucket, target.size):
+                got = f"bucket {message.bucket}, {message.size} elements"
+                wanted = f"bucket {ctx.place.bucket}, {target.size} elements"
+                raise ProtocolError(f"expected {wanted} from rank {server}, got {got}", **ctx.place.fields())
+            ctx.skip_to(message.step)
+
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> None:
+        """No promise: who comes too late skips steps, and sends nothing in them."""
+
+
+def _whole(option: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number from 0")

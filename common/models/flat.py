@@ -38,7 +38,7 @@ class FlatModel:
         self.tensors = tensors
         self.forward: Callable[[torch.Tensor], torch.Tensor] = module
         self.size = sum(tensor.numel() for tensor in tensors)
-        self.rows = _sparse_rows(module, tensors)
+        self.rows = sparse_rows(module)
         self.table = tensors[0].numel() if self.rows is not None else 0
         self.params = alloc(self.size, "float32")
         self.grad = alloc(self.size - self.table, "float32")
@@ -75,13 +75,13 @@ class FlatModel:
             self.rows.index, self.rows.values = add_up(grad._indices()[0].numpy(), grad._values().numpy())
 
 
-def _sparse_rows(module: nn.Module, tensors: list[nn.Parameter]) -> Rows | None:
+def sparse_rows(module: nn.Module) -> Rows | None:
     """Room for the gradient of the module's sparse table, if it has one. ValueError if that is not the first tensor."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
     sparse = [each.weight for each in module.modules() if isinstance(each, kinds) and each.sparse]
     if not sparse:
         return None
-    if len(sparse) > 1 or sparse[0] is not tensors[0]:
+    if len(sparse) > 1 or sparse[0] is not next(module.parameters()):
         raise ValueError("a model may have one table with a sparse gradient, as its first parameter")
     width = sparse[0].shape[1]
     return Rows(width, np.empty(0, np.int64), np.empty((0, width), np.float32))

@@ -8,13 +8,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
+
 from common.context import Context
 from common.data import describe, load
 from common.data.dataset import Dataset
 from common.errors import FINISH, RunError
 from common.job import Job
 from common.models import build
-from common.models.flat import FlatModel
+from common.models.flat import FlatModel, sparse_rows
 from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
@@ -51,9 +53,18 @@ def pieces(job: Job, model: FlatModel) -> list[slice]:
 
 
 def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
-    """A server's whole life: the workers' model and buckets, and what the strategy does with them. Blocks."""
-    model = flat_model(job, ctx)
-    strategy.serve(ctx, model.params, cut(model.grad, model.params, pieces(job, model), model.rows))
+    """A server's whole life: the workers' buckets, and what the strategy does with them. Blocks.
+
+    The vectors have the size of the model, but memory is used only for what the strategy touches of them.
+    """
+    info = describe(job.data)
+    with torch.device("meta"):  # sizes alone: the values come from worker 0
+        model = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
+    sizes = [tensor.numel() for tensor in model.parameters()]
+    rows = sparse_rows(model)
+    table = sizes[0] if rows is not None else 0
+    params, grad = ctx.alloc(sum(sizes), "float32"), ctx.alloc(sum(sizes) - table, "float32")
+    strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket, table), rows))
 
 
 class Worker:
@@ -95,7 +106,8 @@ class Worker:
         where = pieces(self.job, self.model)
         with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
             for ctx.place.step in range(self.job.steps):
-                observe(self._step(batches, buckets))
+                skipped = ctx.place.step < ctx.resume_at
+                observe(self._skip(batches) if skipped else self._step(batches, buckets))
         return self._finish()
 
     def _step(self, batches: Iterator[Batch], buckets: Synchronizer) -> StepRecord:
@@ -119,6 +131,15 @@ class Worker:
         return StepRecord(
             ctx.place.step, "worker", ctx.rank, began, ctx.now(), clock.take(), loss, self.batches.digests, hidden
         )
+
+    def _skip(self, batches: Iterator[Batch]) -> StepRecord:
+        """A step that this worker is too late for: its samples are drawn, for the ledger, and not trained on."""
+        ctx, clock = self.ctx, self.clock
+        began = ctx.now()
+        with clock("load"):
+            next(batches)
+        where = (ctx.place.step, "worker", ctx.rank)
+        return StepRecord(*where, began, ctx.now(), clock.take(), samples=self.batches.digests, skipped=True)
 
     def _synchronize(self, buckets: Synchronizer) -> float:
         with self.clock("synchronize"):

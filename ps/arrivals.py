@@ -1,0 +1,128 @@
+"""The server's loop where pushes are taken from any worker as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from common.context import EMPTY, Context
+from common.errors import FINISH, DeadlineExceeded, ProtocolError
+from common.strategy import Vector
+from common.transport.base import Message
+from ps.history import History
+from ps.segments import Segment
+from ps.shard import Refused, Shard
+
+
+class Arrivals:
+    """Takes pushes as they come and answers with copies: the next update may come before an answer is read.
+
+    Each worker pushes its segments in one order, so the server knows which one a message is. Workers that have
+    finished ask again and again whether all have, and then get the final parameters.
+    """
+
+    def __init__(self, ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard]) -> None:
+        self._ctx, self._segments, self._shards = ctx, segments, shards
+        self._next = dict.fromkeys(ctx.workers, 0)  # the segment that each pushes next
+        self._asked: list[dict[int, int]] = [{} for _ in segments]  # for each: who waits, and the step it pushed
+        self._kept: dict[
+            int, tuple[int, int, Vector]
+        ] = {}  # by worker: segment, step, gradient of a push that is early
+        self._working = list(ctx.workers)
+        self._here = list(ctx.workers)  # at work, or waiting for the others to finish
+        self._heard = dict.fromkeys(ctx.workers, ctx.now())
+        self._history = History(ctx.record, ctx.now)
+
+    def serve(self) -> None:
+        """Serve until all workers have the final parameters. Blocks; raises RunError."""
+        ctx = self._ctx
+        scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
+        while self._here:
+            message = ctx.recv_any(self._listening(), scratch)
+            ctx.place.step, ctx.place.bucket = message.step, message.bucket
+            self._heard[message.sender] = ctx.now()
+            try:
+                if message.step == FINISH:
+                    self._finish(message.sender)
+                else:
+                    self._arrived(message, scratch[: message.size])
+            except Refused as refusal:
+                raise ProtocolError(str(refusal), **ctx.place.fields()) from None
+
+    def _listening(self) -> list[int]:
+        """Whose next message is to be received: who has been early waits in its own queue."""
+        if not self._kept:
+            return self._here
+        if listening := [worker for worker in self._here if worker not in self._kept]:
+            return listening
+        ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._kept.items()))
+        raise ProtocolError(f"nobody can go on: {ahead} came before their step", **self._ctx.place.fields())
+
+    def _arrived(self, message: Message, gradient: Vector) -> None:
+        worker, step = message.sender, message.step
+        index = self._next[worker]
+        if message.bucket != self._segments[index].bucket:
+            wanted = self._segments[index].bucket
+            raise Refused(f"worker {worker} sent bucket {message.bucket}, its next is bucket {wanted}")
+        self._next[worker] = (index + 1) % len(self._segments)
+        if self._shards[index].must_wait(worker, step):
+            self._kept[worker] = index, step, gradient.copy()
+        else:
+            self._push(worker, index, step, gradient)
+
+    def _push(self, worker: int, index: int, step: int, gradient: Vector) -> None:
+        pushed = self._shards[index].push(worker, step, gradient)
+        self._asked[index][worker] = step
+        if index == len(self._shards) - 1:
+            self._history.push(worker, step, pushed)
+        self._answer(index, pushed.answer)
+        if self._kept and pushed.version != self._shards[index].version:
+            self._take_kept(index)
+
+    def _take_kept(self, index: int) -> None:
+        """The version of a shard has changed: maybe somebody was waiting for that."""
+        for worker, (which, step, gradient) in list(self._kept.items()):
+            if which == index and not self._shards[index].must_wait(worker, step):
+                del self._kept[worker]
+                self._ctx.place.step, self._ctx.place.bucket = step, self._segments[index].bucket
+                self._push(worker, index, step, gradient)
+
+    def _answer(self, index: int, workers: Iterable[int]) -> None:
+        ctx, shard = self._ctx, self._shards[index]
+        for worker in workers:
+            step = self._asked[index].pop(worker)
+            ctx.place.step = shard.consistency.stamp(shard, step)
+            ctx.place.bucket = self._segments[index].bucket
+            ctx.send(worker, shard.params)
+            self._heard[worker] = ctx.now()
+        if index == len(self._shards) - 1:
+            self._history.answered(workers)
+
+    def _finish(self, worker: int) -> None:
+        """A worker has done its steps, and asks how many are still at work; the bucket of the answer says it."""
+        ctx = self._ctx
+        if self._next[worker]:
+            raise Refused(f"worker {worker} finished in the middle of a step")
+        if worker in self._working:
+            self._working.remove(worker)
+            for index, shard in enumerate(self._shards):
+                self._answer(index, shard.leave(worker))
+            self._history.finished(worker)
+        self._refuse_silence()
+        ctx.place.step, ctx.place.bucket = FINISH, len(self._working)
+        ctx.send(worker, EMPTY)
+        if not self._working:
+            ctx.place.bucket = 0
+            for segment in self._segments:
+                ctx.lend(worker, segment.params)
+            self._here.remove(worker)
+
+    def _refuse_silence(self) -> None:
+        """Who has finished asks for ever; so it is here that a worker which does not answer any more is found."""
+        ctx = self._ctx
+        deadline = ctx.endpoint.deadline
+        silent = tuple(worker for worker in self._working if ctx.now() - self._heard[worker] > deadline)
+        if silent:
+            names = " or ".join(f"rank {worker}" for worker in silent)
+            raise DeadlineExceeded(f"waited {deadline:g} s for {names}", peers=silent, **ctx.place.fields())

@@ -1,0 +1,58 @@
+"""Segments: what a server receives, updates and sends back at a time, while the next ones still come in.
+
+Every segment is a shard with clocks of its own. Large ones leave the server idle until the first is in, and the
+workers until the first is back; small ones cost a message each, on every side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from common.strategy import Bucket, Vector
+from ps.sharding import Placement
+
+ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment that this server owns. `params`, float32 of shape (size,), begins at `start` of the whole model."""
+
+    bucket: int
+    start: int
+    params: Vector
+
+
+def cut(pieces: Sequence[slice]) -> list[slice]:
+    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `ELEMENTS`, in order.
+
+    There is always one, be it empty: who owns nothing of a bucket still hears of every step in time.
+    """
+    parts = []
+    for piece in pieces:
+        size = piece.stop - piece.start
+        count = -(-size // ELEMENTS)
+        edges = [piece.start + part * size // max(count, 1) for part in range(count + 1)]
+        parts += [slice(low, high) for low, high in pairwise(edges)]
+    return parts or [slice(0, 0)]
+
+
+def owned(buckets: Sequence[Bucket], placement: Placement, server: int) -> list[Segment]:
+    """All segments of server number `server`, in the order in which they are pushed."""
+    return [
+        Segment(bucket.index, bucket.start + part.start, bucket.params[part])
+        for bucket in buckets
+        for part in cut(placement.pieces(bucket.start, bucket.params.size)[server])
+    ]
+
+
+def route(bucket: Bucket, placement: Placement) -> list[tuple[int, slice]]:
+    """Where a worker pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
+
+    So all of them have something to do soon; each gets its own segments in their order.
+    """
+    parts = [cut(pieces) for pieces in placement.pieces(bucket.start, bucket.params.size)]
+    longest = max(len(each) for each in parts)
+    return [(server, each[turn]) for turn in range(longest) for server, each in enumerate(parts) if turn < len(each)]
