@@ -8,11 +8,13 @@ import numpy as np
 
 from common.context import EMPTY, Context
 from common.errors import FINISH, DeadlineExceeded, ProtocolError
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 from common.transport.base import Message
 from ps.history import History
+from ps.row_messages import rest, send
+from ps.row_shard import RowShard
 from ps.segments import Segment
-from ps.shard import Refused, Shard
+from ps.shard import Gradient, Refused, Shard
 
 
 class Arrivals:
@@ -27,7 +29,7 @@ class Arrivals:
         self._next = dict.fromkeys(ctx.workers, 0)  # the segment that each pushes next
         self._asked: list[dict[int, int]] = [{} for _ in segments]  # for each: who waits, and the step it pushed
         self._kept: dict[
-            int, tuple[int, int, Vector]
+            int, tuple[int, int, Gradient]
         ] = {}  # by worker: segment, step, gradient of a push that is early
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
@@ -37,7 +39,7 @@ class Arrivals:
     def serve(self) -> None:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
         ctx = self._ctx
-        scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
+        scratch = np.empty(max(each.most for each in self._segments), np.float32)
         while self._here:
             message = ctx.recv_any(self._listening(), scratch)
             ctx.place.step, ctx.place.bucket = message.step, message.bucket
@@ -59,19 +61,22 @@ class Arrivals:
         ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._kept.items()))
         raise ProtocolError(f"nobody can go on: {ahead} came before their step", **self._ctx.place.fields())
 
-    def _arrived(self, message: Message, gradient: Vector) -> None:
+    def _arrived(self, message: Message, begun: Vector) -> None:
+        """A push has come, or of rows, their numbers."""
         worker, step = message.sender, message.step
         index = self._next[worker]
         if message.bucket != self._segments[index].bucket:
             wanted = self._segments[index].bucket
             raise Refused(f"worker {worker} sent bucket {message.bucket}, its next is bucket {wanted}")
         self._next[worker] = (index + 1) % len(self._segments)
+        width = self._segments[index].width
+        gradient: Gradient = rest(self._ctx, worker, begun, width) if width else begun
         if self._shards[index].must_wait(worker, step):
-            self._kept[worker] = index, step, gradient.copy()
+            self._kept[worker] = index, step, gradient if isinstance(gradient, Rows) else gradient.copy()
         else:
             self._push(worker, index, step, gradient)
 
-    def _push(self, worker: int, index: int, step: int, gradient: Vector) -> None:
+    def _push(self, worker: int, index: int, step: int, gradient: Gradient) -> None:
         pushed = self._shards[index].push(worker, step, gradient)
         self._asked[index][worker] = step
         if index == len(self._shards) - 1:
@@ -94,7 +99,10 @@ class Arrivals:
             step = self._asked[index].pop(worker)
             ctx.place.step = shard.consistency.stamp(shard, step)
             ctx.place.bucket = self._segments[index].bucket
-            ctx.send(worker, shard.params)
+            if isinstance(shard, RowShard):
+                send(ctx, worker, shard.pull(worker))
+            else:
+                ctx.send(worker, shard.params)
             self._heard[worker] = ctx.now()
         if index == len(self._shards) - 1:
             self._history.answered(workers)

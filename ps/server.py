@@ -11,6 +11,7 @@ from common.strategy import Bucket
 from ps.arrivals import Arrivals
 from ps.consistency import BSP, Consistency
 from ps.lockstep import lockstep
+from ps.row_shard import RowShard
 from ps.segments import Segment, owned
 from ps.shard import Shard
 from ps.sharding import Placement
@@ -22,15 +23,23 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
     Takes the first values from worker 0 and gives them to all. Then answers the pushes of one segment after the other
     with parameters, which live in `buckets`, in place. The order of the segments is the workers' too.
     """
-    segments = owned(buckets, placement, ctx.rank - ctx.servers.start)
+    segments = owned(buckets, placement, ctx.rank - ctx.servers.start, len(ctx.servers))
     _first_values(ctx, segments)
-    shards = [Shard(each.params, ctx.workers, ctx.optimizer(each.params).step, consistency) for each in segments]
+    shards = [_shard(ctx, each, consistency) for each in segments]
     ctx.place.enter("synchronize")
     if isinstance(consistency, BSP):
         lockstep(ctx, segments, shards)
     else:
         Arrivals(ctx, segments, shards).serve()
     ctx.settle()
+
+
+def _shard(ctx: Context, segment: Segment, consistency: Consistency) -> Shard:
+    """The state of a segment, and its optimizer."""
+    params, optimizer = segment.params, ctx.optimizer(segment.params)
+    if segment.width:
+        return RowShard(params, segment.width, ctx.workers, optimizer.step_rows, consistency)
+    return Shard(params, ctx.workers, optimizer.step, consistency)
 
 
 def _first_values(ctx: Context, segments: Sequence[Segment]) -> None:

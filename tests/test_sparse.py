@@ -19,7 +19,7 @@ from experiments.sparse import in_words, resolve
 PLAIN = OptimizerSpec("sgd", lr=0.5, momentum=0.0)
 TABLE, WIDTH = 2000, 16
 MAKE = {**STRATEGIES, "sparse-all-gather": SparseAllGather}
-SPARSE = [("sparse-all-gather", 0)]
+SPARSE = [("sparse-all-gather", 0), ("ps-bsp", 1), ("ps-bsp", 3)]
 every_sparse = pytest.mark.parametrize(("strategy", "servers"), SPARSE)
 
 
