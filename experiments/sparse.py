@@ -27,13 +27,14 @@ def resolve(name: str, strategy: SyncStrategy, model: str, optimizer: OptimizerS
     """Whether it is sparse; what is asked for on purpose and cannot be had is a ConfigError."""
     if not strategy.traits.sparse:
         return False
-    if strategy.sparse not in CHOICES:
-        raise ConfigError(f"--strategy.sparse is {strategy.sparse!r}: give {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
-    if strategy.sparse == "on" and model not in TABLES:
+    asked = _choice(strategy.sparse)
+    if asked not in CHOICES:
+        raise ConfigError(f"--strategy.sparse is {asked!r}: give {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
+    if asked == "on" and model not in TABLES:
         raise ConfigError(f"strategy {name!r} is to send rows, but model {model!r} has no table: use --model embedding")
-    if strategy.sparse == "on" and not optimizer.plain:
+    if asked == "on" and not optimizer.plain:
         raise ConfigError(f"sparse gradients need {PLAIN}: {_rule(optimizer.name)} changes rows that are not touched")
-    return strategy.sparse != "off" and model in TABLES and optimizer.plain
+    return asked != "off" and model in TABLES and optimizer.plain
 
 
 def in_words(summary: Mapping[str, Any], can: bool) -> str:
@@ -47,9 +48,14 @@ def in_words(summary: Mapping[str, Any], can: bool) -> str:
         return "sparse: of the table, only the rows that a step touches were synchronised"
     if not can:
         return "dense: the whole table was synchronised, as this strategy always does"
-    if (summary.get("strategy_options") or {}).get("sparse") == "off":
+    if _choice((summary.get("strategy_options") or {}).get("sparse")) == "off":
         return "dense: the whole table was synchronised, as asked for"
     return f"dense: the whole table was synchronised, as rows alone need {PLAIN}"
+
+
+def _choice(given: object) -> object:
+    """`on` and `off` are true and false in YAML, which options of a strategy are read as."""
+    return ("on" if given else "off") if isinstance(given, bool) else given
 
 
 def _rule(optimizer: str) -> str:

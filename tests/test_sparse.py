@@ -15,20 +15,30 @@ from common.strategy import Rows, SyncStrategy, Traits
 from common.transport.virtual import Network, simulate
 from experiments.config import RunOptions, plan
 from experiments.sparse import in_words, resolve
+from ps.row_messages import send
+from ps.strategy import PsAsync, PsBackup, PsSsp
 
 PLAIN = OptimizerSpec("sgd", lr=0.5, momentum=0.0)
 TABLE, WIDTH = 2000, 16
-MAKE = {**STRATEGIES, "sparse-all-gather": SparseAllGather}
+MAKE = {
+    **STRATEGIES,
+    "sparse-all-gather": SparseAllGather,
+    "ps-ssp": lambda: PsSsp(2),
+    "ps-ssp-0": lambda: PsSsp(0),
+    "ps-async": PsAsync,
+    "ps-backup": PsBackup,
+}
 SPARSE = [("sparse-all-gather", 0), ("ps-bsp", 1), ("ps-bsp", 3)]
 every_sparse = pytest.mark.parametrize(("strategy", "servers"), SPARSE)
 
 
 @functools.cache
 def trained(strategy, servers=0, sparse=False, network=None, **more):
+    """A job with an embedding table that was run, once for all tests that only look at it."""
     this = job(
         strategy,
         servers=servers,
-        steps=40,
+        steps=16,
         optimizer=PLAIN,
         data=f"clicks:rows={TABLE},samples=4000",
         model="embedding",
@@ -84,6 +94,74 @@ def test_a_larger_table_costs_no_more_bytes(strategy, servers):
     most = 2 * 3 * (8 + 3 * 16 * 8 * (8 + 4 * WIDTH)) + 2 * 4 * 4 * 2 * (WIDTH + 1)
     assert sent(50_000) < most
     assert sent(50_000) < 0.1 * 2 * 4 * WIDTH * 50_000
+
+
+# --- parameter servers that do not wait ---
+
+
+@pytest.mark.parametrize("strategy", ["ps-ssp", "ps-async", "ps-backup"])
+@pytest.mark.parametrize("servers", [1, 2])
+def test_whatever_the_consistency_all_workers_end_with_the_servers_table_and_have_learned(strategy, servers):
+    network = Network(latency=1e-3, jitter=0.02, seed=3)
+    result = trained(strategy, servers, sparse=True, network=network)
+    assert len({each.params_sha256 for each in result.trained}) == 1
+    assert result.ledger == trained("single").ledger
+    losses = [record.loss for records in result.records for record in records if record.loss is not None]
+    assert np.mean(losses[-10:]) < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("strategy", ["ps-ssp", "ps-async", "ps-backup"])
+def test_in_the_same_order_of_arrival_rows_and_dense_gradients_are_the_same(strategy):
+    rows, dense = (trained(strategy, 1, sparse=sparse) for sparse in (True, False))
+    np.testing.assert_allclose(rows.losses, dense.losses, rtol=1e-5)
+    np.testing.assert_allclose(rows.params, dense.params, rtol=1e-4, atol=1e-6)
+
+
+def test_without_staleness_ssp_is_bsp_by_rows_too():
+    assert trained("ps-ssp-0", 1, sparse=True).params.tobytes() == trained("ps-bsp", 1, sparse=True).params.tobytes()
+
+
+def test_asynchronous_with_one_worker_is_one_process():
+    alone, single = trained("ps-async", 1, sparse=True, workers=1), trained("single", workers=1)
+    np.testing.assert_allclose(alone.losses, single.losses, rtol=1e-5)
+
+
+def test_the_number_of_servers_changes_no_bit():
+    assert trained("ps-bsp", 1, sparse=True).params.tobytes() == trained("ps-bsp", 3, sparse=True).params.tobytes()
+
+
+@pytest.mark.parametrize("strategy", ["ps-bsp", "ps-async"])
+@pytest.mark.parametrize(
+    ("index", "complaint"),
+    [
+        (np.array([3, TABLE]), f"not of the {TABLE} that this shard has"),
+        (np.arange(TABLE + 1), f"at most {TABLE} × float32"),
+    ],
+)
+def test_a_worker_that_pushes_rows_that_there_are_not_is_a_protocol_error_at_the_server(strategy, index, complaint):
+    class Wrong(MAKE[strategy]):
+        def synchronize(self, ctx, bucket):
+            if bucket.rows is not None and ctx.rank == 1:
+                send(ctx, ctx.servers[0], Rows(WIDTH, index, np.ones((index.size, WIDTH), np.float32)))
+                ctx.recv(ctx.servers[0], np.empty(1, np.float32))
+            else:
+                super().synchronize(ctx, bucket)
+
+    this = job(
+        "",
+        servers=1,
+        steps=2,
+        optimizer=PLAIN,
+        data=f"clicks:rows={TABLE},samples=400",
+        model="embedding",
+        hidden=(WIDTH,),
+        sparse=True,
+        overlap="off",
+    )
+    error = run(this, make=Wrong, check=False).outcome.errors[3]
+    assert isinstance(error, ProtocolError)
+    assert complaint in error.cause
+    assert (error.rank, error.role, error.step) == (3, "server", 0)
 
 
 # --- the sparse all-gather ---
@@ -149,6 +227,8 @@ class ByRows(SyncStrategy):
         ("auto", "mlp", 0.0, False),
         ("on", "embedding", 0.0, True),
         ("off", "embedding", 0.0, False),
+        (True, "embedding", 0.0, True),  # as YAML reads on and off
+        (False, "embedding", 0.0, False),
     ],
 )
 def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momentum, expected):
@@ -161,6 +241,7 @@ def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momen
         ("on", "embedding", OptimizerSpec(), "need --optimizer sgd --momentum 0: momentum changes"),
         ("on", "embedding", OptimizerSpec("adam"), "need --optimizer sgd --momentum 0: adam changes"),
         ("on", "mlp", PLAIN, "model 'mlp' has no table: use --model embedding"),
+        (True, "embedding", OptimizerSpec(), "need --optimizer sgd --momentum 0"),
         ("maybe", "mlp", PLAIN, "--strategy.sparse is 'maybe': give auto, on or off"),
     ],
 )
