@@ -24,9 +24,9 @@ class StepRecord:
     """One step of a worker, or one update of a server.
 
     `samples` are the ledger's digests, one for each worker that this process stands for; a server has neither those
-    nor a loss. A worker that was left behind has `skipped` a step: it drew the samples and did not train, so there is no
-    loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six stages;
-    `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
+    nor a loss. A worker that was too late for a step has `skipped` it: it drew the samples and did not train, so it has
+    no loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six
+    stages; `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
     """
 
     step: int

@@ -41,7 +41,7 @@ class Arrivals:
         ctx = self._ctx
         scratch = np.empty(max(each.most for each in self._segments), np.float32)
         while self._here:
-            message = ctx.recv_any(self._listening(), scratch)
+            message = self._receive(scratch)
             ctx.place.step, ctx.place.bucket = message.step, message.bucket
             self._heard[message.sender] = ctx.now()
             try:
@@ -51,6 +51,14 @@ class Arrivals:
                     self._arrived(message, scratch[: message.size])
             except Refused as refusal:
                 raise ProtocolError(str(refusal), **ctx.place.fields()) from None
+
+    def _receive(self, scratch: Vector) -> Message:
+        """The next message. Who waits for an answer is not to blame if there is none."""
+        try:
+            return self._ctx.recv_any(self._listening(), scratch)
+        except DeadlineExceeded:
+            self._refuse_silence()
+            raise
 
     def _listening(self) -> list[int]:
         """Whose next message is to be received: who has been early waits in its own queue."""
@@ -127,10 +135,13 @@ class Arrivals:
             self._here.remove(worker)
 
     def _refuse_silence(self) -> None:
-        """Who has finished asks for ever; so it is here that a worker which does not answer any more is found."""
+        """DeadlineExceeded if a worker at work has not been heard of for that long.
+
+        Who has finished asks for ever, and so keeps the server from waiting in vain itself.
+        """
         ctx = self._ctx
-        deadline = ctx.endpoint.deadline
-        silent = tuple(worker for worker in self._working if ctx.now() - self._heard[worker] > deadline)
-        if silent:
+        deadline, owed = ctx.endpoint.deadline, set().union(self._kept, *self._asked)
+        heard = {worker: self._heard[worker] for worker in self._working if worker not in owed}
+        if silent := tuple(worker for worker, moment in heard.items() if ctx.now() - moment > deadline):
             names = " or ".join(f"rank {worker}" for worker in silent)
             raise DeadlineExceeded(f"waited {deadline:g} s for {names}", peers=silent, **ctx.place.fields())

@@ -107,8 +107,10 @@ class Shard:
         The same as a `push` of each in turn under BSP, in one go. Returns who may now have the parameters: everybody.
         Raises Refused if `step` is not the one that is open, or was begun by single pushes, or the shape is wrong.
         """
-        if step != self.version or self.taken:
+        if step != self.version:
             raise Refused(f"all workers pushed step {step}, their next is step {self.version}")
+        if self.taken:
+            raise Refused(f"all workers pushed step {step}, which worker {self.taken[0]} has begun alone")
         self._refuse_another_shape(f"workers {self.workers}", total)
         self.clock = dict.fromkeys(self.workers, step + 1)
         self.highest = step

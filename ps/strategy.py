@@ -86,9 +86,10 @@ class ParameterServer(SyncStrategy):
             ctx.send(server, EMPTY)
         if self.traits.replicas_equal:
             return
-        for server in ctx.servers:
-            while ctx.recv_any((server,), EMPTY).bucket:  # workers still at work
-                ctx.sleep(ASK_AGAIN)
+        asked = list(ctx.servers)
+        while asked := [server for server in asked if ctx.recv_any((server,), EMPTY).bucket]:  # workers still at work
+            ctx.sleep(ASK_AGAIN)
+            for server in asked:
                 ctx.send(server, EMPTY)
         self._pull_all(ctx)
 

@@ -19,10 +19,10 @@ from allreduce.star import Star
 from allreduce.tree import Tree
 from common.strategy import Traits
 from common.testing import SGD, check_strategy
-from ps.strategy import PsBsp
+from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 FAMILY = [Star, Ring, Tree, Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, Hierarchical, TwoToAHost, Auto]
-STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp]
+STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp, PsSsp, PsAsync, PsBackup]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -11,14 +11,18 @@ from common.pipeline.buckets import cut
 from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
 from common.transport.virtual import Kill, Network, simulate
-from ps.strategy import PsBsp
+from ps import segments
+from ps.consistency import ASP, BSP, SSP, Backup
+from ps.history import replay
+from ps.shard import Refused
+from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 NETWORK = Network(latency=1.0, bandwidth=2.0**20)
 
 
-def run(workers, servers, size, *, steps=3, gradient=whole_gradient, **more):
-    """Each worker's parameters after every step, float32 of shape (workers, steps + 1, size)."""
-    trial = Trial(PsBsp, workers, servers, size, SGD, gradient, steps=steps, **more)
+def run(workers, servers, size, *, make=PsBsp, steps=3, gradient=whole_gradient, **more):
+    """Each worker's parameters after setup, every step and finish, float32 of shape (workers, steps + 2, size)."""
+    trial = Trial(make, workers, servers, size, SGD, gradient, steps=steps, **more)
     return np.stack(trial.run().results[:workers])[:, :, 1]
 
 
@@ -35,6 +39,21 @@ def serve(ctx, strategy, size, pieces=None):
 @pytest.mark.parametrize("servers", [1, 2, 5])
 def test_it_keeps_its_promises(workers, servers):
     check_strategy(PsBsp, workers=(workers,), servers=(servers,))
+
+
+EVERY = [PsBsp, PsSsp, PsAsync, PsBackup]
+every_one = pytest.mark.parametrize("strategy", EVERY)
+
+
+@pytest.fixture
+def small_segments(monkeypatch):
+    """Segments of at most 7 elements."""
+    monkeypatch.setattr(segments, "ELEMENTS", 7)
+
+
+@every_one
+def test_it_keeps_them_with_many_segments(strategy, small_segments):
+    check_strategy(strategy, workers=(3,), servers=(1, 2), sizes=(50,))
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
@@ -78,6 +97,28 @@ def test_each_server_has_an_optimizer_over_its_shard_alone():
 
     simulate(program, 4, servers=3, optimizer=optimizer)
     assert sorted(each.tolist() for each in made.values()) == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_a_staleness_of_zero_is_bulk_synchronous_bit_for_bit(workers, servers, seed):
+    network = Network(latency=1e-3, jitter=0.02, seed=seed)
+    bsp = run(workers, servers, 30, gradient=rough_gradient)
+    ssp = run(workers, servers, 30, gradient=rough_gradient, network=network, make=lambda: PsSsp(0))
+    assert ssp.tobytes() == bsp.tobytes()
+
+
+@pytest.mark.parametrize("strategy", [PsSsp, PsAsync, lambda: PsAsync("inverse"), lambda: PsBackup(0)])
+def test_one_worker_alone_has_the_same_bits_under_all_of_them(strategy):
+    alone = run(1, 2, 30, gradient=rough_gradient, make=strategy)
+    assert alone.tobytes() == run(1, 2, 30, gradient=rough_gradient).tobytes()
+
+
+def test_of_a_thousand_orders_of_arrival_there_is_one_result():
+    results = set()
+    for seed in range(1000):
+        network = Network(latency=1e-3, jitter=0.02, seed=seed)
+        results.add(run(3, 1, 5, steps=2, gradient=rough_gradient, network=network).tobytes())
+    assert len(results) == 1
 
 
 # --- what it costs ---
@@ -251,3 +292,194 @@ def test_a_server_whose_workers_never_come_gives_up_at_the_deadline_and_names_wh
 
 def test_servers_end_when_the_last_worker_has_left():
     assert job(good, good, servers=2).errors == {}
+
+
+# --- who does not wait for everybody ---
+
+
+def relaxed(make, *lives, servers=1, size=8, deadline=60.0, pieces=None):
+    """Worker r lives lives[r](ctx, strategy, params) after a proper setup; returns the outcome and server events."""
+    events = []
+
+    def program(ctx):
+        strategy = make()
+        if ctx.rank in ctx.servers:
+            ctx.record = events.append
+            return serve(ctx, strategy, size, pieces)
+        ctx.place.stage = "synchronize"
+        params = np.zeros(size, np.float32)
+        strategy.setup(ctx, params)
+        ctx.barrier()
+        return lives[ctx.rank](ctx, strategy, params)
+
+    ranks = len(lives) + servers
+    outcome = simulate(program, ranks, servers=servers, optimizer=SGD, check=False, network=NETWORK, deadline=deadline)
+    return outcome, events
+
+
+def paced(seconds, *, steps=4):
+    """A worker whose stage 4 takes so many seconds; it returns the steps that it trained, and what it ends with."""
+
+    def life(ctx, strategy, params):
+        trained = []
+        for ctx.place.step in range(steps):
+            if ctx.place.step >= ctx.resume_at:
+                ctx.sleep(seconds)
+                strategy.synchronize(ctx, Bucket(np.ones(8, np.float32), params))
+                trained.append(ctx.place.step)
+        ctx.place.step = FINISH
+        strategy.finish(ctx)
+        return trained, params.tolist()
+
+    return life
+
+
+def test_who_is_late_skips_to_the_step_of_the_others_and_ends_with_the_same_parameters():
+    outcome, events = relaxed(PsBackup, paced(1.0, steps=9), paced(1.0, steps=9), paced(20.0, steps=9))
+    assert outcome.errors == {}
+    (all_of_them, params), _, (trained, others) = outcome.results[:3]
+    assert all_of_them == list(range(9))
+    assert trained[0] == 0
+    assert len(trained) < 5
+    assert others == params == [-9 * 0.125] * 8
+    dropped = [(event["worker"], event["step"]) for event in events if event.get("outcome") == "dropped"]
+    assert dropped == [(2, step) for step in trained]
+
+
+def test_a_straggler_does_not_hang_when_fewer_than_a_step_needs_are_left():
+    outcome, _ = relaxed(lambda: PsBackup(1), paced(1.0), paced(1.0), paced(50.0), servers=3)
+    assert outcome.errors == {}
+    assert outcome.results[2][0] == [0]
+
+
+def test_a_slow_worker_may_need_many_deadlines_when_all_others_have_finished():
+    outcome, _ = relaxed(PsAsync, paced(0.1), paced(30.0, steps=20), deadline=40.0)
+    assert outcome.errors == {}
+    assert outcome.results[0][1] == outcome.results[1][1]
+
+
+@pytest.mark.parametrize("strategy", [PsAsync, PsSsp, PsBackup])
+def test_a_worker_that_falls_silent_is_named_at_the_deadline(strategy):
+    def silent(ctx, strategy, params):
+        ctx.sleep(1000.0)
+
+    outcome, _ = relaxed(strategy, paced(0.1, steps=2), paced(0.1, steps=2), silent, deadline=40.0)
+    assert isinstance(outcome.errors[3], DeadlineExceeded)
+    assert outcome.errors[3].cause == "waited 40 s for rank 2"
+    assert outcome.errors[3].peers == (2,)
+
+
+def test_under_ssp_nobody_waits_for_ever_for_a_worker_that_falls_silent():
+    outcome, _ = relaxed(PsSsp, paced(0.1, steps=9), lambda ctx, strategy, params: ctx.sleep(1000.0), deadline=40.0)
+    assert isinstance(outcome.errors[0], DeadlineExceeded)  # its answer is held back, and the server waits as long
+    assert outcome.errors[0].peers == (2,)
+    assert outcome.seconds < 1100.0
+
+
+@every_one
+@pytest.mark.parametrize("servers", [1, 2])
+def test_when_a_rank_dies_all_others_end_with_its_name_and_none_hangs(strategy, servers):
+    lives = [paced(3.0, steps=6), paced(3.0, steps=6), paced(9.0, steps=6)]
+
+    def job_with(*faults):
+        def program(ctx):
+            made = strategy()
+            if ctx.rank in ctx.servers:
+                return serve(ctx, made, 8)
+            params = np.zeros(8, np.float32)
+            made.setup(ctx, params)
+            return lives[ctx.rank](ctx, made, params)
+
+        return simulate(
+            program, 3 + servers, servers=servers, optimizer=SGD, check=False, network=NETWORK, faults=faults
+        )
+
+    for culprit in range(3 + servers):
+        errors = job_with(Kill(culprit, at=16.0)).errors
+        assert set(errors) == set(range(3 + servers))
+        for rank, error in errors.items():
+            assert isinstance(error, PeerFailed), f"rank {rank}: {error!r}"
+            assert error.rank == culprit
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mistake", "message"),
+    [
+        (PsAsync, skips_a_step, "worker 1 pushed step 1, its next is step 0"),
+        (PsAsync, sends_less, "worker 1 pushed 1 elements, this shard has 8"),
+        (PsAsync, sends_more, "expected at most 8 × float32 from rank 1, got step 0, bucket 0, 9 × float32"),
+        (PsSsp, sends_integers, "expected at most 8 × float32 from rank 1, got step 0, bucket 0, 8 × int32"),
+        (PsBackup, sends_less, "worker 1 pushed 1 elements, this shard has 8"),
+    ],
+)
+def test_without_lockstep_too_a_worker_that_errs_is_a_protocol_error(strategy, mistake, message):
+    outcome, _ = relaxed(strategy, paced(1.0), lambda ctx, made, params: mistake(ctx, made), paced(1.0))
+    assert isinstance(outcome.errors[3], ProtocolError)
+    assert outcome.errors[3].cause == message
+
+
+def test_when_every_push_is_for_a_step_to_come_nobody_can_go_on():
+    outcome, _ = relaxed(lambda: PsBackup(0), lambda ctx, made, params: skips_a_step(ctx, made))
+    assert isinstance(outcome.errors[1], ProtocolError)
+    assert outcome.errors[1].cause == "nobody can go on: worker 0 step 1 came before their step"
+
+
+@pytest.mark.parametrize("strategy", [PsAsync, PsSsp, PsBackup])
+def test_a_worker_that_mixes_up_its_buckets_is_told_without_lockstep_too(strategy):
+    def mixed_up(ctx, made, params):
+        return two_buckets(ctx, made, order=(1, 0))
+
+    outcome, _ = relaxed(strategy, mixed_up, mixed_up, pieces=HALVES)
+    assert isinstance(outcome.errors[2], ProtocolError)
+    assert outcome.errors[2].cause.endswith("sent bucket 1, its next is bucket 0")
+
+
+def test_a_worker_that_finishes_in_the_middle_of_a_step_is_told():
+    def unfinished(ctx, made, params):
+        return two_buckets(ctx, made, order=(0,), steps=1)
+
+    outcome, _ = relaxed(PsAsync, unfinished, pieces=HALVES)
+    assert outcome.errors[1].cause == "worker 0 finished in the middle of a step"
+
+
+# --- their history ---
+
+
+CONSISTENCIES = {PsBsp: BSP(), PsSsp: SSP(3), PsAsync: ASP(), PsBackup: Backup(1)}
+
+
+@every_one
+def test_the_history_of_a_server_fits_the_model(strategy, small_segments):
+    outcome, events = relaxed(strategy, paced(1.0), paced(1.5), paced(7.0))
+    assert outcome.errors == {}
+    shard = replay(events, 3, CONSISTENCIES[strategy])
+    pushes = [event for event in events if event["event"] == "push"]
+    assert len(pushes) == sum(len(trained) for trained, _ in outcome.results[:3])
+    assert shard.workers == []
+
+
+def test_what_a_worker_waited_is_in_the_history():
+    _, events = relaxed(lambda: PsSsp(1), paced(1.0), paced(10.0))
+    waited = {(each["worker"], each["step"]): each["waited"] for each in events if each["event"] == "push"}
+    assert waited[0, 0] == waited[1, 0] == waited[1, 3] == 0
+    assert 5.5 < waited[0, 1] < 6.5  # with a second each way, it comes 6 s before the slow worker's first
+    assert max(each["staleness"] for each in events if each["event"] == "push") == 1
+
+
+@every_one
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("step", 1), ("applied", 7), ("staleness", 2), ("version", 5), ("outcome", "lost"), ("worker", 3)],
+)
+def test_a_history_that_was_tampered_with_does_not_fit(strategy, key, value):
+    _, events = relaxed(strategy, paced(1.0), paced(1.5), paced(7.0))
+    with pytest.raises(Refused, match="event 0 of the history does not fit: worker"):
+        replay([{**events[0], key: value}, *events[1:]], 3, CONSISTENCIES[strategy])
+
+
+@every_one
+def test_a_history_with_an_event_missing_or_doubled_does_not_fit(strategy):
+    _, events = relaxed(strategy, paced(1.0), paced(1.5), paced(7.0))
+    for tampered in (events[1:], [events[0], *events]):
+        with pytest.raises(Refused, match=r"event \d of the history does not fit"):
+            replay(tampered, 3, CONSISTENCIES[strategy])

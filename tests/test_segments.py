@@ -1,0 +1,70 @@
+"""Segments: every element of a bucket once, in parts of equal size; workers and servers agree on their order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.strategy import Bucket
+from ps import segments
+from ps.segments import cut, owned, route
+from ps.sharding import Even
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Segments of at most 10 elements."""
+    monkeypatch.setattr(segments, "ELEMENTS", 10)
+
+
+class Scattered:
+    """Every server owns each so-many-th element: as many pieces as there are elements."""
+
+    def __init__(self, servers):
+        self.servers = servers
+
+    def pieces(self, start, size):
+        return [[slice(i, i + 1) for i in range(server, size, self.servers)] for server in range(self.servers)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "sizes"),
+    [
+        ([slice(0, 10)], [10]),
+        ([slice(5, 16)], [5, 6]),
+        ([slice(0, 30)], [10, 10, 10]),
+        ([slice(0, 31)], [7, 8, 8, 8]),
+        ([slice(0, 3), slice(7, 19)], [3, 6, 6]),
+        ([slice(0, 0)], [0]),
+        ([], [0]),
+        ([slice(2, 2), slice(4, 5)], [1]),
+    ],
+)
+def test_a_piece_is_cut_into_parts_of_equal_size(pieces, sizes):
+    assert [part.stop - part.start for part in cut(pieces)] == sizes
+
+
+@given(st.integers(0, 100), st.integers(1, 7), st.sampled_from([Even, Scattered]))
+def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, placement):
+    params = np.arange(2 * size, dtype=np.float32)
+    buckets = [Bucket(params[size:], params[size:], 0, size), Bucket(params[:size], params[:size], 1, 0)]
+    way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, placement(servers))]
+    for server in range(servers):
+        pushed = [
+            (bucket.index, bucket.start + part.start, bucket.params[part]) for who, bucket, part in way if who == server
+        ]
+        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server)]
+        assert [each[:2] for each in own] == [each[:2] for each in pushed]
+        assert all(np.array_equal(a[2], b[2]) for a, b in zip(own, pushed, strict=True))
+    seen = np.concatenate([bucket.params[part] for _, bucket, part in way])
+    assert sorted(seen.tolist()) == params.tolist()
+
+
+def test_servers_take_turns():
+    bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
+    assert [server for server, _ in route(bucket, Even(2))] == [0, 1] * 3
+
+
+def test_a_server_that_owns_nothing_of_a_bucket_hears_of_it_all_the_same():
+    bucket = Bucket(np.zeros(1, np.float32), np.zeros(1, np.float32))
+    assert [(server, part.stop - part.start) for server, part in route(bucket, Even(3))] == [(0, 0), (1, 0), (2, 1)]
