@@ -44,6 +44,7 @@ class Board:
                 file.truncate(size)
             self._map = mmap.mmap(file.fileno(), size)
         self.ranks = ranks
+        self.here: PeerFailed | None = None  # why the job is over for those who share this very object
         if create:
             _HEAD.pack_into(self._map, 0, -1, b"", SETUP, 0, b"")
             for rank in range(ranks):
@@ -75,6 +76,8 @@ class Board:
 
     def culprit(self) -> PeerFailed | None:
         """Why the job is over; None while it is not."""
+        if self.here is not None:
+            return self.here
         if struct.unpack_from("<i", self._map)[0] < 0:
             return None
         rank, stage, step, server, cause = _HEAD.unpack_from(self._map)

@@ -103,6 +103,7 @@ class Context:
         self.resume_at = 0  # the step that the worker goes on at, if it is ahead of its next one
         self._optimizer = optimizer
         self._process = process
+        self.tensors: Sequence[int] = ()  # elements of each of the model's tensors, as they lie in it; (): not known
         self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send

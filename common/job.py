@@ -8,6 +8,7 @@ from typing import Any
 
 TRANSPORTS = ("shm", "ipc", "tcp")
 AUTO = "auto"  # the fastest of them that this machine can do
+DEDICATED, COLOCATED = PLACEMENTS = ("dedicated", "colocated")  # servers: in processes of their own, or in the workers'
 # Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
 # exchange, so that the latency of a message is small beside them. A smaller model is one bucket.
 BUCKET = 4 << 20
@@ -49,6 +50,7 @@ class Job:
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
     interface: str = "127.0.0.1"
+    placement: str = DEDICATED
     hosts: int = 1  # that the ranks are shared out over, though all are here: between them it is tcp
     deadline: float = 60.0
     threads: int = 1

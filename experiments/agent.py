@@ -28,8 +28,9 @@ from typing import Any, Protocol
 
 from common.board import Board, Status
 from common.errors import ConfigError, RunError
+from common.placement import crews
 from common.transport.address import ipc_address
-from experiments.config import MOST_PROCESSES
+from experiments.config import MOST_RANKS
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
 from experiments.verdict import Running, as_seen_by_others, first_error
 
@@ -51,6 +52,9 @@ class Orders(Protocol):
 
     @property
     def servers(self) -> int: ...
+
+    @property
+    def placement(self) -> str: ...
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -94,7 +98,7 @@ class Agent:
     def _start(self) -> None:
         with signals_deferred():
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        ipc_address(self._folder / "job-12345678")(MOST_PROCESSES, MOST_PROCESSES)
+        ipc_address(self._folder / "job-12345678")(MOST_RANKS, MOST_RANKS)
         raise_file_limit()
         self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -133,7 +137,7 @@ class Agent:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
-        is what starts the workers; servers are always forked.
+        is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         """
@@ -145,6 +149,7 @@ class Agent:
             "job": job.to_dict(),
             "processes": processes,
             "servers": job.servers,
+            "placement": job.placement,
             "id": secrets.randbits(64),
             "results": str(results.resolve()),
             "epoch": time.perf_counter(),
@@ -152,19 +157,22 @@ class Agent:
         (home / "job.json").write_text(json.dumps(order))
         try:
             with signals_deferred():
-                for process in self._launch(launcher, entry, home, processes, total):
+                own = len(crews(processes, job.servers, job.placement))  # processes; the other ranks live in these
+                for process in self._launch(launcher, entry, home, processes, own):
                     running.ranks.append(process)
+                running.ranks += [running.ranks[rank % processes] for rank in range(own, total)]
             return self._watch(running, processes, show)
         finally:
-            _end(running.ranks)
+            _end(running.processes)
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, total: int) -> Iterator[RankProcess]:
+    def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, count: int) -> Iterator[RankProcess]:
+        """Start the `count` processes of a job, the workers' first."""
         assert self._folder is not None
-        forks = range(total)
+        forks = range(count)
         if launcher == "mpi":
-            forks = range(workers, total)
+            forks = range(workers, count)
             with _rank_environment(self.threads, self._folder):
                 yield from under_mpirun(entry, home, workers)
         yield from forked(self._context, entry, home, forks)
@@ -173,8 +181,8 @@ class Agent:
         error: RunError | None = None
         trace: str | None = None
         noticed = give_up = float("inf")
-        while alive := [rank for rank in running.ranks if rank.exitcode is None]:
-            connection.wait([rank.sentinel for rank in alive], TICK)
+        while alive := [process for process in running.processes if process.exitcode is None]:
+            connection.wait([process.sentinel for process in alive], TICK)
             if error is None and (failed := running.failed()):
                 noticed = min(noticed, time.monotonic())
                 if running.certain(failed) or time.monotonic() > noticed + PATIENCE:
@@ -184,7 +192,7 @@ class Agent:
             if give_up == float("inf") and running.all_reported():
                 give_up = time.monotonic() + FAREWELL
             if time.monotonic() > give_up:
-                _end(running.ranks)
+                _end(running.processes)
             statuses = [running.board.read(rank) for rank in range(processes)]
             show(statuses, time.monotonic() - running.began)
         if error is None and (failed := running.failed()):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.errors import ConfigError
-from common.job import TRANSPORTS
+from common.job import COLOCATED, DEDICATED, TRANSPORTS
 from experiments.config import Plan, RunOptions, byte_size, plan
 from experiments.environment import physical_memory
 from experiments.registry import create
@@ -24,6 +24,7 @@ class BenchOptions:
     sizes: str = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
     workers: int = 4
     servers: int | None = None
+    placement: str = DEDICATED
     transport: str = ",".join(TRANSPORTS)
     repeats: int = 5
     baseline: str | None = None
@@ -65,6 +66,7 @@ class Spec:
     interface: str
     deadline: float
     threads: int
+    placement: str = DEDICATED  # of the servers
     launcher: Literal["fork", "mpi"] = "fork"  # of the workers: what one contestant needs, all get
 
     @property
@@ -132,6 +134,8 @@ def plan_bench(options: BenchOptions) -> Spec:
     servers = max(each.job.servers for each in plans)
     if options.servers and not servers:
         raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
+    if options.placement == COLOCATED and not servers:
+        raise ConfigError("none of the strategies has servers to be colocated: leave --placement out, or add ps-bsp")
     contestants: dict[tuple[str, str], Contestant] = {}
     for each in plans:
         name, transport = each.job.strategy, each.job.transport
@@ -147,6 +151,7 @@ def plan_bench(options: BenchOptions) -> Spec:
         options.interface,
         options.deadline,
         options.threads,
+        options.placement,
         "mpi" if any(each.traits.launcher == "mpi" for each in plans) else "fork",
     )
     _check_memory(spec)
@@ -180,9 +185,10 @@ def _check_memory(spec: Spec) -> None:
 def _plan(options: BenchOptions, strategy: str, transport: str) -> Plan:
     """One contestant as a run would be planned, which checks all that the two have in common."""
     check_benchable(strategy)
-    servers = options.servers if create(strategy, {}).traits.servers else None
+    served = create(strategy, {}).traits.servers
+    servers, placement = (options.servers, options.placement) if served else (None, DEDICATED)
     shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
-    return plan(RunOptions(strategy=strategy, servers=servers, transport=transport, **shared))
+    return plan(RunOptions(strategy=strategy, servers=servers, placement=placement, transport=transport, **shared))
 
 
 def check_benchable(name: str) -> None:

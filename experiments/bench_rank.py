@@ -22,6 +22,7 @@ from allreduce.auto import shifts
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
+from common.placement import crew_of
 from common.process import Process
 from common.stages import STAGES
 from common.strategy import Bucket, Vector
@@ -105,6 +106,7 @@ class BenchRank:
         home.mkdir(exist_ok=True)
         spec = self.spec
         more: dict[str, Any] = {"job": self.job, "deadline": spec.deadline, "interface": spec.interface}
+        more["crew"] = crew_of(place.rank, spec.workers, spec.servers, spec.placement)
         self.endpoints.append(Metered(connect(transport, place, spec.ranks, home, watch=self._watch, **more)))
         return self.endpoints[-1]
 

@@ -3,7 +3,8 @@
     algbw   bytes / seconds
     busbw   algbw · 2(n-1)/n: comparable with the speed of a link, whatever n (nccl-tests, PERFORMANCE.md)
 
-A dedicated server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server.
+A server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server. What a worker and a
+server of one process send each other crosses no wire and is not counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.placement import crew_of
 from common.strategy import Link
 from experiments import statistics
 from experiments.bench import Block, Spec, schedule
@@ -83,7 +85,13 @@ def _gather(cell: _Cell, spec: Spec, block: Block, at: int, lines: Lines) -> Non
     workers = [lines[rank][at] for rank in range(spec.workers)]
     cell.samples.append(sum(worker["seconds"] for worker in workers) / len(workers))
     cell.iterations = workers[0]["iterations"]
-    cell.sent = {rank: {int(to): count for to, count in lines[rank][at]["sent"].items()} for rank in ranks}
+    cell.sent = {rank: _beyond(spec, rank, lines[rank][at]["sent"]) for rank in ranks}
+
+
+def _beyond(spec: Spec, rank: int, sent: Mapping[str, float]) -> dict[int, float]:
+    """Of what `rank` has sent, by receiver, that which left its process."""
+    crew = crew_of(rank, spec.workers, spec.servers, spec.placement)
+    return {int(to): count for to, count in sent.items() if int(to) not in crew}
 
 
 def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None, measured: Mapping[str, Link]) -> Row:
@@ -100,6 +108,7 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
         "transport": one.shown,
         "workers": n,
         "servers": servers,
+        "placement": spec.placement if servers else None,
         "bytes": nbytes,
         "seconds_median": seconds,
         "seconds_ci95": list(interval) if interval else None,

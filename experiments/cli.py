@@ -168,7 +168,8 @@ class _Bytes:
 def _training(parser: ArgumentParser) -> None:
     """The options that `run` and `demo` share."""
     parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
-    parser.add_argument("--servers", type=int | None, default=None, help="server processes; null: 1 if it has any")
+    parser.add_argument("--servers", type=int | None, default=None, help="servers; null: 1 if it has any")
+    _placement(parser)
     parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
     parser.add_argument(
@@ -204,6 +205,15 @@ def _training(parser: ArgumentParser) -> None:
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 
 
+def _placement(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--placement",
+        type=str,
+        default=DEFAULTS.placement,
+        help="of servers: dedicated (a process each) or colocated (a thread in a worker's)",
+    )
+
+
 def _run() -> ArgumentParser:
     parser = _plain("Train with one strategy and write a result folder. Its own options: --strategy.<option> VALUE.")
     parser.add_argument("--config", action="config", help="YAML file with these options")
@@ -230,7 +240,8 @@ def _bench() -> ArgumentParser:
     parser.add_argument("--strategies", type=str, default=BENCH.strategies, help="names of `list`, or module:Class")
     parser.add_argument("--sizes", type=str, default=BENCH.sizes, help="of the vector of float32: bytes, KiB, MB …")
     parser.add_argument("--workers", type=int, default=BENCH.workers, help="worker processes, at least 2")
-    parser.add_argument("--servers", type=int | None, default=None, help="server processes; null: 1 if any has them")
+    parser.add_argument("--servers", type=int | None, default=None, help="servers; null: 1 if any has them")
+    _placement(parser)
     parser.add_argument("--transport", type=str, default=BENCH.transport, help=f"any of {', '.join(TRANSPORTS)}")
     parser.add_argument("--repeats", type=int, default=BENCH.repeats, help="samples of each, in turns with the others")
     parser.add_argument("--baseline", type=str | None, default=None, help="strategy to divide by; null: gloo, or first")

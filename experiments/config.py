@@ -14,9 +14,10 @@ from typing import Any
 
 from common.data import canonical, describe
 from common.errors import ConfigError, suggest
-from common.job import AUTO, BUCKET, TRANSPORTS, WHOLE, Job, OptimizerSpec
+from common.job import AUTO, BUCKET, COLOCATED, DEDICATED, PLACEMENTS, TRANSPORTS, WHOLE, Job, OptimizerSpec
 from common.models import MODELS
 from common.pipeline.buckets import ELEMENT
+from common.placement import crews
 from common.strategy import Traits
 from experiments.environment import cores
 from experiments.registry import create
@@ -27,6 +28,7 @@ OVERLAPS = ("auto", "on", "off")
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 BATCH_PER_WORKER = 32
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
+MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class RunOptions:
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
+    placement: str = DEDICATED
     transport: str = AUTO
     interface: str = "127.0.0.1"
     hosts: int = 1
@@ -57,7 +60,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job that can run, what its strategy promises, and how many worker processes it takes."""
+    """A job that can run, what its strategy promises, and how many worker processes it takes.
+
+    Dedicated servers take a process each beside them.
+    """
 
     job: Job
     traits: Traits
@@ -69,6 +75,7 @@ def plan(options: RunOptions) -> Plan:
     info = describe(options.data)
     _known("model", options.model, MODELS)
     _known("optimizer", options.optimizer, OPTIMIZERS)
+    _known("placement", options.placement, PLACEMENTS)
     transport = transport_named(options.transport)
     if options.overlap not in OVERLAPS:
         raise ConfigError(f"--overlap is {options.overlap!r}: give {', '.join(OVERLAPS[:-1])} or {OVERLAPS[-1]}")
@@ -101,8 +108,7 @@ def plan(options: RunOptions) -> Plan:
     if options.hosts > 1 and strategy.traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     servers = _servers(options, strategy.traits)
-    if options.workers + servers > MOST_PROCESSES:
-        raise ConfigError(f"{options.workers + servers} processes on one machine: at most {MOST_PROCESSES}")
+    _count(options, servers)
     overlap, bucket = _overlap(options, servers)
     return Plan(
         Job(
@@ -116,6 +122,7 @@ def plan(options: RunOptions) -> Plan:
             model=options.model,
             hidden=options.hidden,
             optimizer=rule,
+            placement=options.placement,
             transport=transport,
             interface=options.interface,
             hosts=1 if strategy.traits.one_process else options.hosts,
@@ -129,6 +136,14 @@ def plan(options: RunOptions) -> Plan:
         strategy.traits,
         1 if strategy.traits.one_process else options.workers,
     )
+
+
+def _count(options: RunOptions, servers: int) -> None:
+    """ConfigError if it takes too many processes, or they would hold too many ranks."""
+    if (processes := len(crews(options.workers, servers, options.placement))) > MOST_PROCESSES:
+        raise ConfigError(f"{processes} processes on one machine: at most {MOST_PROCESSES}")
+    if (ranks := options.workers + servers) > MOST_RANKS:
+        raise ConfigError(f"{ranks} workers and servers on one machine: at most {MOST_RANKS}")
 
 
 def _overlap(options: RunOptions, servers: int) -> tuple[str, int]:
@@ -185,6 +200,8 @@ def _servers(options: RunOptions, traits: Traits) -> int:
     if not traits.servers:
         if options.servers:
             raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
+        if options.placement == COLOCATED:
+            raise ConfigError(f"strategy {options.strategy!r} has no servers to be colocated: leave --placement out")
         return 0
     servers = 1 if options.servers is None else options.servers
     if servers < 1:

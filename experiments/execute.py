@@ -16,8 +16,10 @@ import yaml
 from common.board import Status as RankStatus
 from common.errors import RunError
 from common.job import Job
+from common.placement import crews
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
+from experiments.balance import servers_detail
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
@@ -136,6 +138,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
     totals = _totals(files, warmup, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     complete = len(workers) == plan.processes
+    traffic = _traffic(plan, ended)
     return {
         "schema": SCHEMA,
         "status": status,
@@ -148,7 +151,8 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "synchronizes_in": plan.traits.synchronizes_in,
         "workers": job.workers,
         "servers": job.servers,
-        "processes": plan.processes + job.servers,
+        "placement": job.placement if job.servers else None,
+        "processes": len(crews(plan.processes, job.servers, job.placement)),
         "steps": job.steps,
         "steps_done": totals.steps,
         "steps_skipped": {"per_worker": _each(totals.skipped, plan) if complete else []},
@@ -170,7 +174,8 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str) -> dict[str, A
         "ledger_sha256": totals.ledger_sha256,
         "stage_seconds": totals.stage_seconds,
         "hidden_synchronize_seconds": totals.hidden_seconds,
-        **_traffic(plan, ended),
+        **traffic,
+        "servers_detail": servers_detail(plan, ended.reports, traffic),
         "peak_memory_bytes": _peak_memory(plan, ended),
         "wall_seconds": ended.seconds,
         "error": ended.error.record() if ended.error is not None else _interrupted(status),
@@ -219,7 +224,10 @@ def _each(values: list[Any], plan: Plan) -> list[Any]:
 
 
 def _peak_memory(plan: Plan, ended: Ended) -> dict[str, Any]:
-    """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'."""
+    """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'.
+
+    A rank's is that of its process: a colocated server's is its worker's too, the same bytes once more.
+    """
     peaks = [None if report is None else report.get("peak_memory_bytes") for report in ended.reports]
     return {"per_worker": _each(peaks[: plan.processes], plan), "per_server": peaks[plan.processes :]}
 

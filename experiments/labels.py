@@ -19,6 +19,7 @@ def _exact_bytes(value: int) -> str:
 
 SETTINGS: Mapping[str, Callable[[Any], str]] = {  # of a run that may differ while the work is the same
     "servers": lambda value: "1 server" if value == 1 else f"{value} servers",
+    "placement": str,
     "transport": str,
     "hosts": lambda value: "1 host" if value == 1 else f"{value} hosts",
     "bucket": lambda value: f"bucket={_exact_bytes(value)}",
@@ -59,16 +60,16 @@ def _details(run: Run) -> dict[str, str]:
 
 
 def _settings(run: Run) -> dict[str, str]:
-    """How it was run, in words; without what is not recorded, and without servers where the strategy has none."""
+    """How it was run, in words; without what is not recorded, and nothing about servers where there are none."""
     known = {key: run.summary[key] for key in SETTINGS if run.summary.get(key) is not None}
     if not known.get("servers"):
-        known.pop("servers", None)
+        known = {key: value for key, value in known.items() if key not in ("servers", "placement")}
     return {key: SETTINGS[key](value) for key, value in known.items()}
 
 
 def _alone(run: Run) -> bool:
     """Whether it is one process, which sends nothing: settings of communication say nothing about it."""
-    return run.summary.get("processes") == 1
+    return run.summary.get("processes") == 1 and not run.summary.get("servers")
 
 
 def _usual(runs: Sequence[Run]) -> dict[str, str]:

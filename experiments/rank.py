@@ -30,6 +30,7 @@ from common.errors import DeadlineExceeded, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
+from common.placement import crew_of
 from common.process import Process
 from common.recorder import Events, Recorder, StepRecord
 from common.stages import STAGES, StageClock
@@ -37,6 +38,7 @@ from common.strategy import Rows, SyncStrategy, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from common.transport.routed import hosts_of
+from experiments.crew import Crew
 from experiments.launch import remove_private
 from experiments.registry import create
 
@@ -58,7 +60,8 @@ def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) 
 def live(folder: str, rank: int, life: Life) -> None:
     """Be rank `rank` of the job described in `folder`/job.json: `life` gets that order and returns a report.
 
-    Exits with 1 after a failure, which it has reported.
+    So do the servers that are placed with it, in threads of this process. Exits with 1 after a failure, which the
+    first of them to fail has reported.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
     os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
@@ -66,13 +69,17 @@ def live(folder: str, rank: int, life: Life) -> None:
     _die_with_the_agent(home)
     order = json.loads((home / "job.json").read_text())
     board = Board(home / "board", order["processes"] + order["servers"])
-    place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
-    try:
-        report = life(order, home, board, place)
-    except BaseException as error:
-        report = _failure(error, place)
-    _tell(home, rank, report)
-    sys.exit(0 if "error" not in report else 1)
+    crew = Crew(board, crew_of(rank, order["processes"], order["servers"], order["placement"]))
+
+    def one(rank: int) -> None:
+        place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
+        try:
+            _tell(home, rank, life(order, home, board, place))
+        except BaseException as error:
+            report = _failure(error, place)
+            crew.fails(report["error"], lambda: _tell(home, rank, report))
+
+    sys.exit(0 if crew.run(one) else 1)
 
 
 def _tell(home: Path, rank: int, report: dict[str, Any]) -> None:
@@ -133,16 +140,18 @@ class _Rank:
         name = f"{place.rank}-{place.role}"
         with writing(place):
             self.recorder = Recorder(self.results / "ranks" / f"{name}.jsonl", order["epoch"])
-        hosts = hosts_of(order["processes"], job.servers, job.hosts)
+        workers, servers = order["processes"], job.servers
+        hosts = hosts_of(workers, servers, job.hosts, job.placement)
         endpoint = connect(
             job.transport,
             place,
-            order["processes"] + job.servers,
+            workers + servers,
             home,
             job=order["id"],
             deadline=job.deadline,
             interface=job.interface,
             hosts=hosts,
+            crew=crew_of(place.rank, workers, servers, job.placement),
             watch=self._watch,
         )
         self.events = Events(self.results / "ranks" / f"{name}.events.jsonl", endpoint.now, order["epoch"])
@@ -150,11 +159,11 @@ class _Rank:
         self.clock = StageClock(endpoint.now, place.enter)
         self.ctx = Context(
             self.meter,
-            workers=order["processes"],
-            servers=job.servers,
+            workers=workers,
+            servers=servers,
             optimizer=self._server_optimizer,
-            hosts=[[rank for rank in host if rank < order["processes"]] for host in hosts],
-            process=Process(home, order["processes"] + job.servers, place, job.deadline, overdue(home, place)),
+            hosts=[[rank for rank in host if rank < workers] for host in hosts],
+            process=Process(home, workers + servers, place, job.deadline, overdue(home, place)),
             record=self._note,
         )
         self.updates = _Updates(self)
@@ -208,7 +217,7 @@ class _Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        return self.sent or self._sent()
+        return {**(self.sent or self._sent()), **self.updates.held()}
 
     def _sent(self) -> dict[str, Any]:
         return {"bytes_to": dict(self.meter.bytes_to), "messages_to": dict(self.meter.messages_to)}
@@ -244,12 +253,20 @@ class _Updates:
     def __init__(self, rank: _Rank) -> None:
         self.rank = rank
         self.began = 0.0  # the row that is open
-        self.a_step = self.done = 0
+        self.optimizers: list[FlatOptimizer] = []
+        self.done = 0
 
-    def expect(self) -> None:
+    def expect(self, optimizer: FlatOptimizer) -> None:
         """One more optimizer takes part; the first step begins when the last of them is there."""
-        self.a_step += 1
+        self.optimizers.append(optimizer)
         self.began = self.rank.ctx.now()
+
+    def held(self) -> dict[str, int]:
+        """What this server has of the model, in parameters, and what its update rule keeps beside them, in bytes."""
+        return {
+            "parameters": sum(each.size for each in self.optimizers),
+            "optimizer_state_bytes": sum(each.state_bytes for each in self.optimizers),
+        }
 
     def update(self, step: Callable[[], None]) -> None:
         rank = self.rank
@@ -259,7 +276,7 @@ class _Updates:
             step()
         rank.place.enter("synchronize")
         self.done += 1
-        if not self.done % self.a_step:
+        if not self.done % len(self.optimizers):
             self._record()
 
     def _record(self) -> None:
@@ -276,7 +293,7 @@ class _ServerOptimizer:
 
     def __init__(self, optimizer: FlatOptimizer, updates: _Updates) -> None:
         self.optimizer, self.updates = optimizer, updates
-        updates.expect()
+        updates.expect(optimizer)
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         self.updates.update(lambda: self.optimizer.step(grad, at, damping))

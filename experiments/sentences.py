@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from common.job import COLOCATED
 from experiments.results import Run, human_bytes, human_count
 
 
@@ -23,6 +24,9 @@ def conditions(runs: Sequence[Run]) -> str:
     workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
     model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"
     hosts = "" if each("hosts") in ("1", "?") else f", tcp between {each('hosts')} hosts that are all this machine"
+    colocated = {run.summary["servers"]: None for run in runs if run.summary.get("placement") == COLOCATED}
+    if colocated:
+        workers += f" with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
     return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}"
 
 
@@ -32,7 +36,8 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
     `summary` is that of the run with the most ranks; of `env`, `cores`, `hosts` and `link` are used where they are.
     """
     workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
-    ranks = plural(workers, "worker") + (f" (+{plural(servers, 'server')})" if servers else "")
+    inside = " in their processes" if summary.get("placement") == COLOCATED else ""
+    ranks = plural(workers, "worker") + (f" (+{plural(servers, 'server')}{inside})" if servers else "")
     transport, link, hosts = summary.get("transport"), env.get("link"), env.get("hosts") or 1
     if transport == "virtual":
         on = f" on a link of {link}" if link else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from common.errors import CheckFailed, ConfigError
+from common.job import DEDICATED
 from experiments.config import RunOptions, plan, writable_folder
 from experiments.registry import strategy_class
 from experiments.sparse import in_words
@@ -73,6 +74,7 @@ def run(arguments: Namespace) -> int:
     """One strategy: result folder, and a table or JSON."""
     item = plan(_options(arguments))
     results = writable_folder(arguments.results)
+    from experiments.balance import imbalance
     from experiments.execute import RunFailed
 
     try:
@@ -90,6 +92,8 @@ def run(arguments: Namespace) -> int:
         if words := in_words(done.summary, item.traits.sparse):
             print(words)
         print(f"results: {done.path}")
+    if warning := imbalance(done.summary):
+        say(f"warning: {warning}")
     replicas_as_promised([done])
     return 0
 
@@ -100,8 +104,8 @@ def demo(arguments: Namespace) -> int:
     if arguments.repeats < 1:
         raise ConfigError(f"--repeats is {arguments.repeats}: give a whole number from 1")
     for name in DEMO:
-        servers = arguments.servers if strategy_class(name).traits.servers else None
-        plans.append(plan(_options(arguments, strategy=name, servers=servers)))
+        where = {} if strategy_class(name).traits.servers else {"servers": None, "placement": DEDICATED}
+        plans.append(plan(_options(arguments, strategy=name, **where)))
     results = writable_folder(arguments.results)
     from experiments.execute import RunFailed, new_folder
     from experiments.repeats import medians, same_bits, spread_line

@@ -18,12 +18,17 @@ from experiments.launch import LOST, RankProcess
 
 @dataclass(slots=True)
 class Running:
-    """A job on its way."""
+    """A job on its way. `ranks` has the process of each rank; ranks that share one have the same."""
 
     home: Path
     board: Board
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def processes(self) -> list[RankProcess]:
+        """Its processes, each once."""
+        return list({id(process): process for process in self.ranks}.values())
 
     def report(self, rank: int) -> dict[str, Any] | None:
         """What `rank` has said at its end; None if it has not, or was killed."""
@@ -39,9 +44,21 @@ class Running:
         return all((self.home / f"report-{rank}.json").exists() for rank in range(len(self.ranks)))
 
     def failed(self) -> list[int]:
-        """The ranks that ended badly: with an exit code, or silently."""
+        """The ranks that ended badly: with an exit code, or silently.
+
+        Of those that share a process with an exit code, the ones that have complained; if none has, the worker: what
+        ends a process without a word ends it as a whole.
+        """
         codes = {rank: process.exitcode for rank, process in enumerate(self.ranks)}
-        return [rank for rank, code in codes.items() if code or (code == 0 and self.report(rank) is None)]
+        return [rank for rank, code in codes.items() if (self._to_blame(rank) if code else self._silent(rank, code))]
+
+    def _silent(self, rank: int, code: int | None) -> bool:
+        return code == 0 and self.report(rank) is None
+
+    def _to_blame(self, rank: int) -> bool:
+        """Whether `rank` is why its process has ended badly."""
+        crew = [other for other, process in enumerate(self.ranks) if process is self.ranks[rank]]
+        return rank in ([other for other in crew if self.complaint(other) is not None] or crew[:1])
 
     def certain(self, failed: Sequence[int]) -> bool:
         """Whether one of `failed` did more than wait in vain, for which another is to blame."""

@@ -25,28 +25,31 @@ from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
 from ps.segments import cut, route
 from ps.server import serve
-from ps.sharding import Even, Placement
+from ps.sharding import Even, Placement, check_name, sharding
 
 Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: where that can be
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
 
 
 class ParameterServer(SyncStrategy):
-    """What all of them share. `consistency` says when a worker may go on."""
+    """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what."""
 
     consistency: Consistency
     _placement: Placement
 
-    def placement(self, servers: int) -> Placement:
-        """Which of `servers` servers owns what."""
-        return Even(servers)
+    def __init__(self, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        self.sharding, self.sparse = check_name(sharding), sparse
+
+    def placement(self, ctx: Context, size: int) -> Placement:
+        """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
+        return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
 
     def setup(self, ctx: Context, params: Vector) -> None:
         """Worker 0's parameters become the servers', and everybody pulls them.
 
         Each server says first which parts of the model it owns: pairs of a start and a size.
         """
-        self._placement = self.placement(len(ctx.servers))
+        self._placement = self.placement(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
@@ -74,7 +77,7 @@ class ParameterServer(SyncStrategy):
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
-        serve(ctx, buckets, self.consistency, self.placement(len(ctx.servers)))
+        serve(ctx, buckets, self.consistency, self.placement(ctx, params.size))
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
@@ -110,10 +113,14 @@ class ParameterServer(SyncStrategy):
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
         if rank < workers:
             return size * itemsize
-        own: list[slice] = self.placement(servers).pieces(0, size)[rank - workers]
+        if self.sharding != "even":
+            return None  # as the tensors lie
+        own = Even(servers).pieces(0, size)[rank - workers]
         return workers * sum(len(range(size)[piece]) for piece in own) * itemsize
 
-    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
+    def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
+        if self.sharding != "even":
+            return None
         load = workers / servers
         parts = len(cut([slice(0, nbytes // 4 // servers)]))
         busy = (1 + 1 / parts) * max(1.0, load) * nbytes
@@ -126,17 +133,14 @@ class PsBsp(ParameterServer):
     traits = Traits(update="server", servers=True, sparse=True)
     consistency = BSP()
 
-    def __init__(self, sparse: Sparse = "auto") -> None:
-        self.sparse = sparse
-
 
 class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
 
     traits = Traits(update="server", servers=True, sparse=True, consistency="ssp(3)", replicas_equal=False)
 
-    def __init__(self, staleness: int = 3, sparse: Sparse = "auto") -> None:
-        self.sparse = sparse
+    def __init__(self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        super().__init__(sharding, sparse)
         _whole("staleness", staleness)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
         if staleness:
@@ -149,8 +153,10 @@ class PsAsync(ParameterServer):
 
     traits = Traits(update="server", servers=True, sparse=True, consistency="asp", replicas_equal=False)
 
-    def __init__(self, damping: Literal["none", "inverse"] = "none", sparse: Sparse = "auto") -> None:
-        self.sparse = sparse
+    def __init__(
+        self, damping: Literal["none", "inverse"] = "none", sharding: str = "even", sparse: Sparse = "auto"
+    ) -> None:
+        super().__init__(sharding, sparse)
         if damping not in ("none", "inverse"):
             raise ConfigError(f"--strategy.damping is {damping!r}: give none or inverse")
         self.consistency = ASP(damping)
@@ -161,8 +167,8 @@ class PsBackup(ParameterServer):
 
     traits = Traits(update="server", servers=True, sparse=True, consistency="backup(1)", replicas_equal=False)
 
-    def __init__(self, backups: int = 1, sparse: Sparse = "auto") -> None:
-        self.sparse = sparse
+    def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        super().__init__(sharding, sparse)
         _whole("backups", backups)
         self.backups = backups
         self.consistency = Backup(backups)

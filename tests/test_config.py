@@ -13,6 +13,7 @@ from common.transport.arena import reason_against
 from experiments.config import (
     BATCH_PER_WORKER,
     MOST_PROCESSES,
+    MOST_RANKS,
     RunOptions,
     byte_size,
     plan,
@@ -74,6 +75,12 @@ def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked
 def test_a_parameter_server_has_one_server_unless_more_are_asked_for():
     assert job(strategy="ps-bsp").servers == 1
     assert job(strategy="ps-bsp", servers=3).servers == 3
+
+
+def test_colocated_servers_need_no_processes():
+    most = plan(RunOptions(strategy="ps-bsp", workers=MOST_PROCESSES, servers=MOST_PROCESSES, placement="colocated"))
+    assert (most.processes, most.job.servers, most.job.placement) == (MOST_PROCESSES, MOST_PROCESSES, "colocated")
+    assert job(strategy="ps-bsp").placement == "dedicated"
 
 
 def test_strategies_without_servers_get_none():
@@ -142,6 +149,13 @@ def test_a_job_travels_as_json_values():
         ({"workers": SAMPLES + 1}, f"{SAMPLES + 1} "),
         ({"workers": MOST_PROCESSES + 1}, f"at most {MOST_PROCESSES}"),
         ({"strategy": "ps-bsp", "servers": MOST_PROCESSES}, f"at most {MOST_PROCESSES}"),
+        (
+            {"strategy": "ps-bsp", "servers": MOST_RANKS, "placement": "colocated"},
+            f"{MOST_RANKS + 4} workers and servers on one machine: at most {MOST_RANKS}",
+        ),
+        ({"strategy": "ring", "placement": "colocated"}, "strategy 'ring' has no servers to be colocated: leave"),
+        ({"placement": "collocated"}, "unknown placement 'collocated': did you mean colocated"),
+        ({"strategy": "ps-bsp", "strategy_options": {"sharding": "odd"}}, "strategy 'ps-bsp': unknown sharding 'odd'"),
         ({"steps": 0}, "--steps is 0: give a whole number from 1"),
         ({"threads": 0}, "--threads is 0: give a whole number from 1"),
         ({"lr": 0.0}, "--lr is 0: give a number above 0"),

@@ -56,7 +56,7 @@ def test_different_models_are_refused_although_the_samples_agree(run):
 
 
 def test_different_data_are_refused_although_the_samples_have_the_same_numbers(run):
-    with pytest.raises(CheckFailed, match="different data: data clicks and clicks:skew=2.0"):
+    with pytest.raises(CheckFailed, match=r"different data: data clicks and clicks:skew=2\.0"):
         same_work([run("ring", data="clicks"), run("star", data="clicks:skew=2.0")])
 
 

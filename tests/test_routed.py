@@ -143,6 +143,76 @@ def test_between_hosts_only_leaders_speak_in_a_hierarchy():
     assert on_hosts(program) == [{1: 4000, 2: 4000}, {0: 4000}, {3: 4000, 0: 4000}, {2: 4000}]
 
 
+CREWS = ((0, 4), (1, 5), (2,), (3,))  # workers 0 to 3, of which two have a server with them
+
+
+def in_crews(transport, program, deadline=10.0):
+    """What `program(ctx)` returns on each of 4 workers and 2 servers, colocated."""
+
+    def life(folder, rank):
+        crew = next(crew for crew in CREWS if rank in crew)
+        end = connect(transport, Place(rank), 6, folder, job=JOB, deadline=deadline, crew=crew)
+        try:
+            return program(Context(Metered(end), workers=4, servers=2))
+        finally:
+            end.close(linger=2.0)
+
+    with private_folder() as folder:
+        return in_threads([lambda rank=rank: life(folder, rank) for rank in range(6)])
+
+
+def talk_to_all(ctx):
+    """Tell everybody, hear from everybody; by which peers each part of the endpoint was used."""
+    x = np.full(100_000, ctx.rank, np.float32)
+    for peer in set(range(6)) - {ctx.rank}:
+        ctx.lend(peer, x)
+    got = {peer: ctx.recv(peer, x)[-1] for peer in set(range(6)) - {ctx.rank}}
+    ctx.settle()
+    assert got == {peer: peer for peer in got}
+    end = ctx.endpoint.inner
+    return (sorted(end.near._out), sorted(end.far._out)) if isinstance(end, Routed) else ([], sorted(end._out))
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_ranks_of_one_process_talk_through_memory_and_to_all_others_through_sockets(transport):
+    for rank, (near, far) in enumerate(in_crews(transport, talk_to_all)):
+        crew = next(crew for crew in CREWS if rank in crew)
+        assert near == [peer for peer in crew if peer != rank]
+        assert far == [peer for peer in range(6) if peer not in crew]
+
+
+def test_where_memory_cannot_be_shared_sockets_carry_everything(monkeypatch):
+    monkeypatch.setattr("common.transport.connect.reason_against", lambda: "it needs Linux")
+    for rank, (near, far) in enumerate(in_crews("tcp", talk_to_all)):
+        assert (near, far) == ([], [peer for peer in range(6) if peer != rank])
+
+
+def test_over_shared_memory_ranks_of_one_process_are_nothing_special():
+    def program(ctx):
+        return type(ctx.endpoint.inner)
+
+    assert set(in_crews("shm", program)) == {ShmEndpoint}
+
+
+def test_a_server_wakes_up_for_its_own_worker_and_for_those_of_other_processes():
+    """Each waits for an answer before it says more, so a wake-up that is missed would end in a deadline."""
+    rounds = 50
+
+    def program(ctx):
+        if ctx.rank == 4:
+            count, who = np.zeros(1), set()
+            for _ in range(4 * rounds):
+                sender = ctx.recv_any(ctx.workers, count).sender
+                ctx.send(sender, count)
+                who.add(sender)
+            return who
+        for number in range(rounds if ctx.rank < 4 else 0):
+            ctx.send(4, np.array([float(number)]))
+            assert ctx.recv(4, np.zeros(1)) == number
+
+    assert in_crews("tcp", program, deadline=5.0)[4] == {0, 1, 2, 3}
+
+
 def test_one_host_needs_no_tcp():
     with private_folder() as folder:
         end = connect("shm", Place(0), 1, folder, job=JOB, deadline=1.0, hosts=[[0]])

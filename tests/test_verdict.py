@@ -130,3 +130,42 @@ def test_only_waits_leave_open_who_is_to_blame(job):
     assert job.running.certain([0, 1])
     job.ends(2, -9)
     assert job.running.certain([0, 2])
+
+
+# --- ranks that share a process ---
+
+
+@pytest.fixture
+def colocated(job):
+    """Server 3 lives in the process of worker 0."""
+    job.running.ranks[3] = job.running.ranks[0]
+    return job
+
+
+def test_a_killed_process_is_the_death_of_its_worker(colocated):
+    colocated.ends(0, -9)
+    assert colocated.running.failed() == [0]
+    assert str(colocated.blamed()[0]) == "worker rank 0, stage setup, setup: killed by signal 9 (SIGKILL)"
+
+
+def test_who_went_down_with_another_is_not_taken_for_dead(colocated):
+    bug = RunError("ZeroDivisionError: a bug", rank=3, role="server", stage="update", step=3)
+    colocated.ends(3, 1, told(bug, at=1.0))
+    assert colocated.running.failed() == [3]
+    assert colocated.blamed()[0].record() == bug.record()
+
+
+def test_a_server_that_ended_well_is_not_blamed_for_its_worker(colocated):
+    bug = RunError("a bug", rank=0, role="worker", stage="train", step=3)
+    colocated.ends(3, 1, {"bytes_to": {}, "at": 0.5})
+    colocated.ends(0, 1, told(bug, at=1.0))
+    assert colocated.running.failed() == [0]
+
+
+def test_a_process_that_ends_well_without_a_word_of_its_server_has_lost_it(colocated):
+    colocated.ends(0, 0, {"bytes_to": {}, "at": 1.0})
+    assert colocated.running.failed() == [3]
+
+
+def test_processes_are_counted_once(colocated):
+    assert len(colocated.running.processes) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ MODELS = {
     ),
 }
 TABLES = frozenset({"embedding"})  # models that look ids up in a table, whose gradient touches few rows
+_GENERATOR = threading.Lock()  # of random numbers: torch has one for all threads of a process
 
 
 def build(
@@ -35,7 +37,7 @@ def build(
     import torch
 
     table = {"rows": rows, "sparse": sparse} if name in TABLES else {}
-    with torch.random.fork_rng(devices=[]):
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: torch.nn.Module = importlib.import_module(MODELS[name][0]).build(shape, classes, hidden, **table)
     return model

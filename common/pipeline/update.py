@@ -23,6 +23,20 @@ class FlatOptimizer:
         else:
             self._optim = torch.optim.SGD([self._flat], lr=spec.lr, momentum=spec.momentum)
 
+    @property
+    def size(self) -> int:
+        """How many parameters it updates."""
+        return self._flat.numel()
+
+    @property
+    def state_bytes(self) -> int:
+        """The bytes that it keeps beside the parameters: a copy for momentum, two and a step count for Adam.
+
+        The first step makes them.
+        """
+        kept = [value for state in self._optim.state.values() for value in state.values()]
+        return sum(value.numel() * value.element_size() for value in kept if isinstance(value, torch.Tensor))
+
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """One update from `grad`, same shape, which stays as it is, with the learning rate times `damping`."""
         self._flat.grad = torch.from_numpy(grad)

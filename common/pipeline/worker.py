@@ -41,10 +41,12 @@ class Trained:
 
 
 def flat_model(job: Job, ctx: Context) -> FlatModel:
-    """The job's model with its first parameters, in memory that the transport moves fastest."""
+    """The job's model with its first parameters, in memory that the transport moves fastest; `ctx` learns its cut."""
     info = describe(job.data)
     built = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
-    return FlatModel(built, ctx.alloc)
+    model = FlatModel(built, ctx.alloc)
+    ctx.tensors = tuple(tensor.numel() for tensor in model.tensors)
+    return model
 
 
 def pieces(job: Job, model: FlatModel) -> list[slice]:
@@ -60,7 +62,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
     info = describe(job.data)
     with torch.device("meta"):  # sizes alone: the values come from worker 0
         model = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
-    sizes = [tensor.numel() for tensor in model.parameters()]
+    ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     rows = sparse_rows(model)
     table = sizes[0] if rows is not None else 0
     params, grad = ctx.alloc(sum(sizes), "float32"), ctx.alloc(sum(sizes) - table, "float32")

@@ -113,9 +113,13 @@ class Bell:
     def sleep(self, seconds: float) -> None:
         """Sleep until somebody rings, or for `seconds`."""
         if self._poll.poll(1000 * seconds):
-            with contextlib.suppress(BlockingIOError):
-                os.read(self.ear, 4096)
+            self.hear()
         self.words[0] = 0
+
+    def hear(self) -> None:
+        """Let the rings that were for nobody, or have been answered, not wake the next sleeper."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.ear, 4096)
 
     def awake(self) -> None:
         """Take back what `announce` said."""

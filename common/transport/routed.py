@@ -1,4 +1,7 @@
-"""Two transports in one: shared memory to the ranks of this host, tcp to all others, chosen for each pair of ranks."""
+"""Two transports in one, chosen for each pair of ranks: shared memory to those close by, sockets to all others.
+
+Close by are the ranks of the same host or, where sockets carry all else, those of the same process.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from collections.abc import Callable, Iterable, Set
 from numpy.typing import DTypeLike
 
 from common.context import Array
+from common.job import COLOCATED, DEDICATED
+from common.placement import crews
 from common.transport.base import Endpoint, Message
 from common.transport.process import ProcessEndpoint, either
 from common.transport.shm import ShmEndpoint
 from common.transport.task import Queue, Task
 from common.transport.zmq import ZmqEndpoint
-
-NAP = 1e-4  # seconds between two looks at both transports: nothing wakes a rank that waits for either
 
 
 class Routed(Endpoint):
@@ -27,7 +30,7 @@ class Routed(Endpoint):
         super().__init__(near.place, near.deadline)
         self.near, self.far, self.close_by = near, far, close_by
         self._far_first = False
-        near.beside = far.pump
+        near.beside = far.pump_or_sleep
 
     def _to(self, rank: int) -> ProcessEndpoint:
         return self.near if rank in self.close_by else self.far
@@ -69,7 +72,7 @@ class Routed(Endpoint):
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
-            time.sleep(NAP)
+            self.near.doze_beside(lambda: any(map(self.near.has, near)), lambda ear: self.far.sleep_for(far, ear))
             self.near.check(end, either(from_), from_)
 
     def spawn(self, fn: Callable[[], None]) -> Task:
@@ -90,8 +93,15 @@ class Routed(Endpoint):
         return self.near.alloc(shape, dtype)
 
 
-def hosts_of(workers: int, servers: int, hosts: int) -> list[list[int]]:
-    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts."""
+def hosts_of(workers: int, servers: int, hosts: int, placement: str = DEDICATED) -> list[list[int]]:
+    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts.
+
+    Where servers are `colocated`, each is on the host of its worker.
+    """
+    if placement == COLOCATED:
+        processes = crews(workers, servers, placement)
+        parts = [processes[host * workers // hosts : (host + 1) * workers // hosts] for host in range(hosts)]
+        return [sorted(rank for crew in part for rank in crew) for part in parts]
     return [
         [*range(host * workers // hosts, (host + 1) * workers // hosts)]
         + [workers + rank for rank in range(host * servers // hosts, (host + 1) * servers // hosts)]

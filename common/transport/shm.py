@@ -32,7 +32,6 @@ from common.transport.outbox import Outbox
 from common.transport.process import SLICE, ProcessEndpoint, either
 
 LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
-NAP = 5e-4  # seconds of sleep while there is something to send on beside
 BLOCK = 1 << 17  # bytes: what is added up from several peers at a time, so that the sum stays in the cache
 
 
@@ -70,7 +69,9 @@ class ShmEndpoint(ProcessEndpoint):
         if reason := reason_against():
             raise ConfigError(f"transport shm cannot be used here: {reason}; use ipc")
         self.rendezvous = rendezvous
-        self.beside: Callable[[], bool] = lambda: False  # sends on what another endpoint of this rank still has to
+        # Sends on what another endpoint of this rank still has to; if there is any left, it sleeps until it can go on
+        # or the file that it is given can be read, for a moment at most, and says so.
+        self.beside: Callable[[int], bool] = lambda ear: False
         self._arenas: list[Arena] = []  # of `alloc`: what lies in them is lent in place
         self._number = itertools.count(1)
         others = [rank for rank in range(peers) if rank != place.rank]
@@ -277,8 +278,7 @@ class ShmEndpoint(ProcessEndpoint):
         if end is None:
             end = time.monotonic() + self.deadline
         while not ready():
-            nap = NAP if self.beside() else SLICE
-            if not self._doze(ready, what, nap):
+            if not self._doze(ready, what, SLICE):
                 self.check(end, either(peers) + why, peers)
 
     def _doze(self, ready: Callable[[], bool], what: int, seconds: float) -> bool:
@@ -287,8 +287,20 @@ class ShmEndpoint(ProcessEndpoint):
         if ready():
             self._bell.awake()
             return True
-        self._bell.sleep(seconds)
+        if self.beside(self._bell.ear):
+            self._bell.hear()
+            self._bell.awake()
+        else:
+            self._bell.sleep(seconds)
         return ready()
+
+    def doze_beside(self, ready: Callable[[], bool], sleep: Callable[[int], None]) -> None:
+        """Unless `ready`, call `sleep` with a file that can be read once anything has come for this endpoint."""
+        self._bell.announce(ANYTHING)
+        if not ready():
+            sleep(self._bell.ear)
+            self._bell.hear()
+        self._bell.awake()
 
     def close(self, *, linger: float = 0.0) -> None:
         """As the contract says. What was sent lies in this rank's memory: it lingers until peers have read it."""

@@ -222,12 +222,23 @@ class ZmqEndpoint(ProcessEndpoint):
         self._poll([socket])
         return socket.recv(zmq.NOBLOCK)
 
-    def pump(self) -> bool:
-        """Send on what was lent, as far as that goes without waiting; whether something is left."""
-        return self._streams.pump()
+    def pump_or_sleep(self, other: int) -> bool:
+        """Send on what was lent, as far as that goes without waiting; whether something is left.
+
+        Then it has slept until that could go on or `other`, an open file, could be read, for a moment at most.
+        """
+        if not self._streams.pump():
+            return False
+        self._poll((), other)
+        return True
+
+    def sleep_for(self, from_: tuple[int, ...], other: int) -> None:
+        """Sleep until something comes from one of `from_` or `other`, an open file, can be read; a moment at most."""
+        if not any(map(self.has, from_)):
+            self._poll([self._channel(peer).socket for peer in from_], other)
 
     def has(self, from_: int) -> bool:
-        self.pump()
+        self._streams.pump()
         channel = self._channel(from_)
         while channel.ahead is None and channel.socket.poll(0):
             channel.ahead = self._read(from_)
@@ -256,12 +267,17 @@ class ZmqEndpoint(ProcessEndpoint):
                     return peer
             self.check(end, either(from_), from_)
 
-    def _poll(self, sockets: Iterable[zmq.Socket[bytes]]) -> dict[zmq.Socket[bytes], int]:
-        """Which of the sockets have something to read, after a moment; streams with room for more end it, too."""
+    def _poll(self, sockets: Iterable[zmq.Socket[bytes]], *files: int) -> dict[zmq.Socket[bytes], int]:
+        """Which of the sockets have something to read, after a moment.
+
+        Streams with room for more end it, too, and so do `files` that can be read.
+        """
         self._streams.pump()
         poller = zmq.Poller()
         for socket in sockets:
             poller.register(socket, zmq.POLLIN)
+        for file in files:
+            poller.register(file, zmq.POLLIN)
         for flow in self._streams.flowing.values():
             poller.register(flow.socket, zmq.POLLOUT)
         return dict(poller.poll(int(SLICE * 1000)))
