@@ -70,7 +70,7 @@ class RowShard(Shard):
         self.changed[:] = self.version
         self.pulled = dict.fromkeys(self.workers, -1)
         self._last = np.arange(self.changed.size)
-        self._answer = 0, 0, self._empty() if self.version else self._answer[2]
+        self._answer = 0, 0, self._empty()
 
     def _changed_since(self, version: int) -> Rows:
         if version == self.version:

@@ -147,6 +147,19 @@ def test_after_a_restart_everybody_gets_the_whole_table_and_the_open_step_is_kep
     assert again.pull(2).index.tolist() == [2, 3, 4]
 
 
+def test_a_shard_that_has_gone_back_does_not_answer_with_what_it_has_forgotten():
+    shard, _ = shards(ASP())
+    shard.push(0, 0, gradient({1}))
+    shard.pull(0)
+    before = shard.state()
+    shard.push(0, 1, gradient({2}))
+    assert shard.pull(0).index.tolist() == [2]
+    shard.restore(before, 1)
+    shard.pull(0)
+    shard.push(0, 1, gradient({5}))
+    assert shard.pull(0).index.tolist() == [5]
+
+
 def test_a_checkpoint_of_another_size_is_refused():
     small = np.zeros(WIDTH, np.float32)
     other = RowShard(small, WIDTH, range(3), SGD(small).step_rows, BSP())

@@ -96,6 +96,19 @@ def test_a_larger_table_costs_no_more_bytes(strategy, servers):
     assert sent(50_000) < 0.1 * 2 * 4 * WIDTH * 50_000
 
 
+def test_with_one_row_in_a_hundred_touched_a_parameter_server_sends_a_thirtieth_of_the_dense_bytes():
+    """3 × 16 samples of 8 ids are 384 rows of 40,000 at most."""
+
+    def sent(sparse, steps):
+        more = {"data": "clicks:rows=40000,samples=100,skew=0", "model": "embedding", "hidden": (WIDTH,)}
+        this = job("ps-bsp", servers=1, steps=steps, optimizer=PLAIN, sparse=sparse, overlap="off", **more)
+        return sum(meter.bytes_sent for meter in run(this).outcome.meters)
+
+    rows, dense = (sent(sparse, 2) - sent(sparse, 0) for sparse in (True, False))
+    assert 0 < rows <= 0.03 * dense
+    assert dense >= 2 * 2 * 3 * 4 * WIDTH * 40_000
+
+
 # --- parameter servers that do not wait ---
 
 
