@@ -1,16 +1,21 @@
 """Whole jobs with an embedding table: by rows or dense, the same model on the same samples."""
 
 import functools
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import STRATEGIES, job, run
+from transports import on
 
 from allreduce.sparse_all_gather import SparseAllGather, mean_rows
 from common.errors import ConfigError, ProtocolError
 from common.job import OptimizerSpec
+from common.pipeline.update import FlatOptimizer
+from common.pipeline.worker import Worker, serve
+from common.stages import StageClock
 from common.strategy import Rows, SyncStrategy, Traits
 from common.transport.virtual import Network, simulate
 from experiments.config import RunOptions, plan
@@ -107,6 +112,38 @@ def test_with_one_row_in_a_hundred_touched_a_parameter_server_sends_a_thirtieth_
     rows, dense = (sent(sparse, 2) - sent(sparse, 0) for sparse in (True, False))
     assert 0 < rows <= 0.03 * dense
     assert dense >= 2 * 2 * 3 * 4 * WIDTH * 40_000
+
+
+@pytest.mark.parametrize("transport", ["shm", "tcp"])
+@pytest.mark.parametrize(("strategy", "servers"), [("sparse-all-gather", 0), ("ps-bsp", 2), ("ps-async", 2)])
+def test_on_real_transports_all_workers_end_alike_and_synchronous_ones_with_the_bits_of_virtual_time(
+    transport, strategy, servers
+):
+    this = job(
+        strategy,
+        workers=2,
+        servers=servers,
+        steps=4,
+        optimizer=PLAIN,
+        data=f"clicks:rows={TABLE},samples=400",
+        model="embedding",
+        hidden=(WIDTH, 8),
+        sparse=True,
+        overlap="off",
+    )
+
+    def program(ctx):
+        if ctx.rank in ctx.servers:
+            return serve(this, ctx, MAKE[strategy]())
+        worker = Worker(this, ctx, MAKE[strategy](), StageClock(ctx.now, ctx.place.enter))
+        return worker.run(lambda record: None).params_sha256
+
+    optimizer = partial(FlatOptimizer, PLAIN)
+    real, virtual = (
+        on(each, program, 2 + servers, servers=servers, optimizer=optimizer) for each in (transport, "virtual")
+    )
+    assert real[0] == real[1]
+    assert strategy == "ps-async" or real[:2] == virtual[:2]
 
 
 # --- parameter servers that do not wait ---
