@@ -119,7 +119,10 @@ class SyncStrategy(ABC):
         """On every worker, once, after the last step."""
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
-        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise."""
+        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise.
+
+        For a dense bucket: what is sent of a table by rows depends on the samples, and nothing is promised.
+        """
         return None
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
