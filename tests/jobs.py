@@ -16,9 +16,19 @@ from common.pipeline.worker import Trained, Worker, serve
 from common.recorder import StepRecord
 from common.stages import StageClock
 from common.transport.virtual import Network, Outcome, simulate
-from ps.strategy import PsBsp
+from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
-STRATEGIES = {"single": Single, "noop": Noop, "star": Star, "ring": Ring, "tree": Tree, "ps-bsp": PsBsp}
+STRATEGIES = {
+    "single": Single,
+    "noop": Noop,
+    "star": Star,
+    "ring": Ring,
+    "tree": Tree,
+    "ps-bsp": PsBsp,
+    "ps-ssp": PsSsp,
+    "ps-async": PsAsync,
+    "ps-backup": PsBackup,
+}
 MOMENTUM, ADAM = OptimizerSpec("sgd", lr=0.1, momentum=0.9), OptimizerSpec("adam", lr=0.003)
 
 

@@ -98,6 +98,24 @@ def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):
     assert summary["processes"] == 4
 
 
+def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path):
+    class WithBackups(FakeAgent):
+        def run(self, job, processes, results, show, launcher="fork"):
+            ended = super().run(job, processes, results, show, launcher)
+            rows = [worker_row(step, 1, SECONDS) for step in range(20)]
+            late = [{**row, "loss": None, "skipped": True} if row["step"] in (4, 7, 19) else row for row in rows]
+            write_rows(results, 1, late)
+            return ended
+
+    summary = summary_of(tmp_path, WithBackups(20, 20), planned("ps-backup"))
+    assert summary["steps_skipped"] == {"per_worker": [0, 3]}
+    assert summary["final_loss"] == pytest.approx(loss_at(19))  # worker 0's alone
+    entries = [
+        (step, worker, worker_row(step, worker, SECONDS)["samples"][0]) for step in range(20) for worker in (0, 1)
+    ]
+    assert summary["ledger_sha256"] == ledger_sha256(entries)
+
+
 def test_the_ledger_is_that_of_the_rows(tmp_path):
     rows = {worker: [worker_row(step, worker, SECONDS) for step in range(20)] for worker in range(2)}
     entries = [(row["step"], worker, row["samples"][0]) for worker in rows for row in rows[worker]]

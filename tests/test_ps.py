@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.context import EMPTY
-from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
+from common.errors import FINISH, ConfigError, DeadlineExceeded, PeerFailed, ProtocolError
 from common.pipeline.buckets import cut
 from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
@@ -119,6 +119,41 @@ def test_of_a_thousand_orders_of_arrival_there_is_one_result():
         network = Network(latency=1e-3, jitter=0.02, seed=seed)
         results.add(run(3, 1, 5, steps=2, gradient=rough_gradient, network=network).tobytes())
     assert len(results) == 1
+
+
+# --- its options ---
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: PsSsp(-1), "--strategy.staleness is -1: give a whole number from 0"),
+        (lambda: PsSsp(1.5), "--strategy.staleness is 1.5: give a whole number from 0"),
+        (lambda: PsSsp(True), "--strategy.staleness is True: give a whole number from 0"),
+        (lambda: PsBackup("1"), "--strategy.backups is '1': give a whole number from 0"),
+        (lambda: PsAsync("linear"), "--strategy.damping is 'linear': give none or inverse"),
+        (lambda: PsBackup(3).check(3), "--strategy.backups is 3 of 3 workers: give fewer than workers"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_in_one_line(make, complaint):
+    with pytest.raises(ConfigError) as refused:
+        make()
+    assert str(refused.value) == complaint
+
+
+def test_traits_say_what_the_options_promise():
+    made = [PsBsp(), PsSsp(), PsSsp(7), PsSsp(0), PsAsync("inverse"), PsBackup(), PsBackup(2)]
+    assert [each.traits.consistency for each in made] == [
+        "bsp",
+        "ssp(3)",
+        "ssp(7)",
+        "bsp",
+        "asp",
+        "backup(1)",
+        "backup(2)",
+    ]
+    assert [each.traits.replicas_equal for each in made] == [True, False, False, True, False, False, False]
+    PsBackup(3).check(4)
 
 
 # --- what it costs ---

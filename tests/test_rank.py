@@ -17,6 +17,7 @@ def rank(closed, work):
     made = object.__new__(_Rank)
     made.place = SimpleNamespace(role="worker")
     made.meter = SimpleNamespace(close=close)
+    made.events = SimpleNamespace(close=lambda: None)
     made.recorder = SimpleNamespace(close=lambda: closed.append("recorder"))
     made._work = work
     return made

@@ -43,6 +43,11 @@ def test_a_workers_record_says_step_rank_loss_samples_and_times():
     }
 
 
+def test_a_step_that_was_skipped_says_so_and_has_samples_and_no_loss():
+    row = json.loads(StepRecord(3, "worker", 1, 1.0, 2.0, SECONDS, samples=["ab"], skipped=True).line())
+    assert (row["skipped"], row["loss"], row["samples"]) == (True, None, ["ab"])
+
+
 def test_a_servers_record_has_neither_loss_nor_samples():
     row = json.loads(SERVER.line())
     assert (row["step"], row["server"], row["loss"], row["samples"]) == (0, 4, None, [])

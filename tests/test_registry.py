@@ -156,6 +156,12 @@ def test_options_that_a_strategy_does_not_take_are_refused(module, init, options
     assert complaint in str(refused.value)
 
 
+def test_what_a_strategy_itself_says_of_an_option_is_said_in_its_words():
+    with pytest.raises(ConfigError) as refused:
+        create("ps-ssp", {"staleness": -1})
+    assert str(refused.value) == "strategy 'ps-ssp': --strategy.staleness is -1: give a whole number from 0"
+
+
 def test_what_a_strategy_prints_while_it_is_made_stays_out_of_standard_output(module, capsys):
     name = module("print('import')\n" + FINE + "def __init__(self): print('init')")
     create(f"{name}:Mine", {})

@@ -206,6 +206,14 @@ def test_losses_that_are_no_number_stay_visible_as_nan(tmp_path):
     assert np.isnan(loss_curve(load_run(folder))[2]).tolist() == [True, True]
 
 
+def test_who_skipped_a_step_has_no_part_in_its_loss(tmp_path):
+    folder = write_run(tmp_path, steps=2)
+    late = [{**worker_row(step, 1, SECONDS), "loss": None, "skipped": True} for step in range(2)]
+    write_rows(folder, 1, late)
+    loss = loss_curve(load_run(folder))[2]
+    assert loss == pytest.approx([loss_at(step) + (0 + 2 + 3) / 300 for step in range(2)])
+
+
 def test_a_run_without_rows_has_an_empty_curve(tmp_path):
     folder = write_run(tmp_path)
     shutil.rmtree(folder / "ranks")

@@ -306,3 +306,12 @@ def test_what_was_applied_before_is_answered_and_not_applied_again(consistency):
     again = shard.push(0, 0, rough(0, 0), incarnation=1)
     assert (again.outcome, again.answer) == ("duplicate", (0,))
     assert len(updates.means) == 1
+
+
+def test_in_a_new_incarnation_nobody_waits_for_an_answer_to_what_was_sent_before():
+    shard, _ = make(range(2), lambda: SSP(1))
+    for step in range(2):
+        shard.push(0, step, rough(0, step))
+    shard.begin(incarnation=1)
+    assert shard.push(1, 0, rough(1, 0), incarnation=1).answer == (1,)
+    assert shard.push(0, 1, rough(0, 1), incarnation=1).answer == (0,)

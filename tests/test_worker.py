@@ -119,6 +119,57 @@ def test_parameters_are_exchanged_after_the_update_where_that_is_promised():
     assert deviation(averaged.params, run(job("single", steps=10, optimizer=plain)).params) < 1e-4
 
 
+# --- servers that do not wait for everybody ---
+
+RELAXED = ["ps-ssp", "ps-async", "ps-backup"]
+
+
+@functools.cache
+def beside_a_slow_worker(strategy, **more):
+    """A job in which worker 2 takes five times as long as the others."""
+
+    def entered(ctx, stage):
+        if stage == "train":
+            ctx.sleep(0.05 if ctx.rank == 2 else 0.01)
+
+    return run(job(strategy, servers=2, **more), network=Network(latency=1e-4), entered=entered)
+
+
+@pytest.mark.parametrize("strategy", RELAXED)
+def test_all_workers_end_alike_and_have_drawn_the_same_samples(strategy):
+    result = beside_a_slow_worker(strategy)
+    assert len({each.params_sha256 for each in result.trained}) == 1
+    assert result.ledger == trained("single").ledger
+    assert result.trained[0].test_accuracy > 0.8
+
+
+@pytest.mark.parametrize("overlap", ["on", "off"])
+@pytest.mark.parametrize("strategy", ["ps-ssp", "ps-async"])
+def test_one_worker_has_the_parameters_of_a_single_process(strategy, overlap):
+    one = run(job(strategy, workers=1, servers=1, overlap=overlap, bucket=4096))
+    assert one.params.tobytes() == run(job("single", workers=1)).params.tobytes()
+
+
+@pytest.mark.parametrize("overlap", ["on", "off"])
+def test_who_is_too_late_draws_its_samples_and_does_not_train_on_them(overlap):
+    fast, _, slow = beside_a_slow_worker("ps-backup", overlap=overlap, bucket=4096).records
+    assert [record.step for record in slow] == list(range(50))
+    skipped = [record for record in slow if record.skipped]
+    assert 25 < len(skipped) < 50
+    assert not any(record.skipped for record in fast)
+    for record in slow:
+        assert len(record.samples) == 1
+        assert (record.loss is None) == record.skipped
+        assert (record.ended - record.began > 0.04) == (not record.skipped)
+
+
+def test_a_slow_worker_holds_up_bulk_synchronous_training_and_no_other():
+    seconds = {strategy: beside_a_slow_worker(strategy).records[0][-1].ended for strategy in ["ps-bsp", *RELAXED]}
+    assert seconds["ps-bsp"] > 50 * 0.05
+    assert seconds["ps-ssp"] > 46 * 0.05
+    assert max(seconds["ps-async"], seconds["ps-backup"]) < 50 * 0.02
+
+
 # --- the loop ---
 
 
