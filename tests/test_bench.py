@@ -111,6 +111,8 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
         ({"deadline": -1.0}, "--deadline is -1"),
         ({"servers": 0}, "--servers is 0"),
         ({"strategies": "ring", "servers": 2}, "none of the strategies has servers"),
+        ({"strategies": "ring", "placement": "colocated"}, "none of the strategies has servers to be colocated"),
+        ({"strategies": "ps-bsp", "placement": "beside"}, "unknown placement 'beside'"),
         ({"interface": "0.0.0.0"}, "loopback only"),
         ({"baseline": "gloo"}, "--baseline gloo is not among the strategies: ring, ps-bsp"),
     ],

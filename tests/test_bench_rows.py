@@ -1,5 +1,6 @@
 """The rows of a benchmark follow from what its ranks wrote."""
 
+import dataclasses
 import json
 
 import benches
@@ -67,6 +68,16 @@ def test_a_parameter_server_has_ingress_and_egress_instead(rows):
     assert server["server_ingress_GBps"] == pytest.approx(through_one)
     assert server["server_egress_GBps"] == pytest.approx(through_one)
     assert server["wire_bytes"] == 2 * 4 * 4000
+
+
+def test_what_stays_within_a_process_crosses_no_wire():
+    """Four workers, and 2 servers in the processes of the first two: half of the vector each, from and to 4 workers."""
+    spec = dataclasses.replace(benches.spec(), placement="colocated")
+    ring, server, *_ = make_rows(spec, benches.lines(spec), benches.LIMITS)
+    assert (ring["placement"], server["placement"]) == (None, "colocated")
+    assert ring["wire_bytes"] == 4 * 6000
+    assert server["wire_bytes"] == 2 * 4 * 4000 - 2 * 2 * 2000
+    assert server["server_ingress_GBps"] == pytest.approx(3 * 2000 / server["seconds_median"] / 1e9)
 
 
 def test_the_share_of_the_limit_is_the_least_time_over_the_measured_one(rows):

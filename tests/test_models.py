@@ -3,6 +3,8 @@
 import copy
 import itertools
 import math
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from transports import in_threads
 
 from common.models import MODELS, TABLES, build
 from common.models.flat import FlatModel
@@ -177,3 +180,20 @@ def test_tensors_of_any_shapes_lie_one_after_the_other(shapes):
     model = FlatModel(module)
     assert np.array_equal(model.params, np.repeat(np.arange(len(shapes)), [math.prod(shape) for shape in shapes]))
     assert [list(tensor.shape) for tensor in module] == shapes
+
+
+def test_threads_that_build_at_the_same_time_take_turns_at_the_random_numbers(monkeypatch):
+    """A colocated server builds in the process of a worker, and torch has one generator for both."""
+    inside = threading.Barrier(2)
+
+    def build_slowly(shape, classes, hidden):
+        try:
+            inside.wait(0.2)
+        except threading.BrokenBarrierError:
+            return torch.nn.Linear(3, 3)
+        raise AssertionError("two threads were building")
+
+    monkeypatch.setitem(MODELS, "slow", ("slow", "a model"))
+    monkeypatch.setattr("importlib.import_module", lambda name: SimpleNamespace(build=build_slowly))
+    one, other = in_threads([lambda: build("slow", (3,), 3, (), seed=1)] * 2)
+    assert torch.equal(one.weight, other.weight)

@@ -289,6 +289,18 @@ def test_settings_that_differ_are_in_the_label_and_never_become_a_number(tmp_pat
     assert labels(runs) == ["ring 1 host", "ring 2 hosts", "ps-bsp 1 server", "ps-bsp 2 servers"]
 
 
+def test_where_the_servers_are_is_in_the_label_if_it_differs_and_there_are_any(tmp_path):
+    runs = [run_of(tmp_path, "ps-bsp", servers=2, placement=where) for where in ("dedicated", "colocated")]
+    runs += [run_of(tmp_path, "ring", servers=0, placement=None)]
+    assert labels(runs) == ["ps-bsp dedicated", "ps-bsp colocated", "ring"]
+
+
+def test_one_process_with_a_server_inside_is_not_alone(tmp_path):
+    runs = [run_of(tmp_path, "ps-bsp", servers=1, processes=1, placement="colocated", transport="tcp")]
+    runs += [run_of(tmp_path, "ring", transport="ipc", processes=4) for _ in range(2)]
+    assert labels(runs)[0] == "ps-bsp tcp"
+
+
 def test_a_setting_that_most_runs_have_otherwise_is_in_the_label(tmp_path):
     usual = {"bucket": 4 << 20, "overlap": "on", "transport": "ipc", "hosts": 1, "servers": 0, "processes": 4}
     runs = [

@@ -178,6 +178,12 @@ def test_conditions_that_differ_are_all_named(tmp_path):
     assert conditions([]).startswith("? workers, ")
 
 
+def test_colocated_servers_are_told_with_the_workers(tmp_path):
+    run = load_run(write_run(tmp_path, "ps-bsp", servers=2, placement="colocated"))
+    assert conditions([run]).startswith("4 workers with 2 servers in their processes, batch 128")
+    assert "4 workers (+2 servers in their processes) share 2 cores" in limits_line(run.summary, {"cores": 2})
+
+
 @pytest.mark.parametrize(
     ("summary", "env", "expected"),
     [

@@ -64,6 +64,23 @@ def test_the_shards_updated_apart_are_the_whole_updated_at_once(spec, servers):
         assert np.array_equal(np.concatenate(shards), whole)
 
 
+@pytest.mark.parametrize(
+    ("spec", "copies", "more"),
+    [
+        (OptimizerSpec("sgd", lr=0.1, momentum=0.0), 0, 0),
+        (OptimizerSpec("sgd", lr=0.1, momentum=0.9), 1, 0),
+        (OptimizerSpec("adam", lr=0.1), 2, 4),  # two means and the number of steps
+    ],
+)
+def test_the_state_beside_the_parameters_is_counted_in_bytes(spec, copies, more):
+    optimizer = FlatOptimizer(spec, np.zeros(7, np.float32))
+    assert optimizer.state_bytes == 0
+    for _ in range(2):
+        optimizer.step(np.ones(7, np.float32))
+        assert optimizer.state_bytes == 4 * 7 * copies + more
+    assert optimizer.size == 7
+
+
 def test_plain_sgd_takes_the_learning_rate_times_the_gradient():
     params = np.array([1.0, 2.0, 3.0], np.float32)
     FlatOptimizer(OptimizerSpec("sgd", lr=0.5, momentum=0.0), params).step(np.array([2.0, 0.0, -4.0], np.float32))

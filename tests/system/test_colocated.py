@@ -84,8 +84,14 @@ def bits():
         yield bits
 
 
-@pytest.mark.parametrize("transport", ["shm", "ipc", "tcp"])
-@pytest.mark.parametrize(("workers", "servers"), [(1, 1), (2, 1), (3, 3), (2, 5), (4, 4)])
+@pytest.mark.parametrize(
+    ("transport", "workers", "servers"),
+    [
+        *(("shm", workers, servers) for workers, servers in ((1, 1), (2, 1), (4, 4))),
+        *(("ipc", workers, servers) for workers, servers in ((3, 1), (3, 3))),
+        *(("tcp", workers, servers) for workers, servers in ((1, 1), (2, 5), (4, 4))),
+    ],
+)
 def test_colocated_servers_end_with_the_bits_of_dedicated_ones(bits, workers, servers, transport):
     assert bits(workers, servers, "colocated", transport) == bits(workers, 1, "dedicated", "shm")
 
