@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from common.errors import FINISH, SETUP, step_name
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 
 if TYPE_CHECKING:
     from common.checkpoint import Checkpoints
@@ -69,6 +69,12 @@ class Optimizer(Protocol):
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go on, bit for bit, as the one did that gave this `state`, of which copies are taken."""
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update the touched rows alone of the parameters, a table of `rows.width` columns, in place.
+
+        ValueError where the rule is not plain SGD, as others change rows that are not touched.
+        """
 
 
 class Context:

@@ -31,14 +31,20 @@ class OptimizerSpec:
     decay_every: int = 1
     steps: int = 0  # 0: unknown, which only `constant` and `step` can do with
 
+    @property
+    def plain(self) -> bool:
+        """Whether a parameter without a gradient stays as it is: neither momentum nor adam."""
+        return self.name == "sgd" and self.momentum == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
-    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `slow_worker`,
-    `jitter` and `train_seconds` lengthen stage 4, in the words of `common.pipeline.straggle`.
+    synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the
+    gradient of the model's table is its touched rows. `slow_worker`, `jitter` and `train_seconds` lengthen stage 4, in
+    the words of `common.pipeline.straggle`.
     """
 
     strategy: str
@@ -63,6 +69,7 @@ class Job:
     jitter: str = ""
     train_seconds: float = 0.0
     on_worker_death: str = "abort"  # or "continue" with those that live
+    sparse: bool = False
     strategy_options: dict[str, Any] = field(default_factory=dict)
     checkpoint_every: int = 0  # steps after which a server saves its state; 0: never
     restarts: int = 0  # how often servers that died are started again

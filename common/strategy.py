@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from common.pipeline.train import Train
 
 Vector = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Traits:
     own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
     synchronizes_in: Literal["synchronize", "train"] = "synchronize"  # the stage that its communication is part of
     launcher: Literal["fork", "mpi"] = "fork"  # mpi: the ranks are started by mpirun
+    sparse: bool = False  # can synchronise the touched rows of an embedding table alone: `Bucket.rows`
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,38 @@ class Link:
 
 
 @dataclass(slots=True)
+class Rows:
+    """The gradient of an embedding table of `width` columns: that of the rows it touches; all others have none.
+
+    `index`, shape (k,), are the numbers of these rows, each once, in order; `values`, shape (k, width), is theirs.
+    Neither array is written to once it is here: who has others puts them in its place.
+    """
+
+    width: int
+    index: Indices
+    values: Vector
+
+
+@dataclass(slots=True)
 class Bucket:
     """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,).
 
-    `start` is where it begins in the flat vector of the whole model.
+    `start` is where it begins in the flat vector of the whole model. The bucket of a table whose gradient is sparse
+    is the last one. It has `rows` instead of `grad`, which is empty then; only where the traits say `sparse`.
     """
 
     grad: Vector
     params: Vector
     index: int = 0
     start: int = 0
+    rows: Rows | None = None
 
 
 class SyncStrategy(ABC):
     """Stage 5, and the life of the servers if there are any. Options are the typed arguments of `__init__`."""
 
     traits = Traits()
+    sparse: Literal["auto", "on", "off"] = "auto"  # where the traits say sparse; auto: where the optimizer allows it
 
     def check(self, workers: int) -> None:  # noqa: B027 - optional
         """Before anything starts: ConfigError, one line, if this machine cannot run it with so many workers."""
@@ -86,10 +104,11 @@ class SyncStrategy(ABC):
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """On every worker, every step, for every bucket in the order of their indices, in place.
 
-        Update at the worker: leave in `bucket.grad` the mean gradient. Update at the server: leave in `bucket.params`
-        the new parameters; who was left behind by the others calls `ctx.skip_to`. Blocks until done; raises RunError.
-        With several buckets it may run in another thread than `setup` and `finish`, always the same one, while backward
-        goes on: touch nothing of the model but the bucket.
+        Update at the worker: leave in `bucket.grad` the mean gradient, or in `bucket.rows` its mean, over the union of
+        the workers' rows. Update at the server: leave in `bucket.params` the new parameters; who was left behind by the
+        others calls `ctx.skip_to`. Blocks until done; raises RunError. With several buckets it may run in another
+        thread than `setup` and `finish`, always the same one, while backward goes on: touch nothing of the model but
+        the bucket.
         """
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
@@ -103,7 +122,10 @@ class SyncStrategy(ABC):
         """On every worker, once, after the last step."""
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
-        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise."""
+        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise.
+
+        For a dense bucket: what is sent of a table by rows depends on the samples, and nothing is promised.
+        """
         return None
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:

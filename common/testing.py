@@ -19,7 +19,7 @@ import numpy as np
 
 from common.context import Array, Context, Optimizer
 from common.errors import FINISH, ConfigError, DeadlineExceeded, PeerFailed
-from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
+from common.strategy import Bucket, Link, Rows, SyncStrategy, Traits, Vector
 from common.transport.virtual import Fault, Kill, Network, Outcome, simulate
 
 LINK = Link(alpha=1e-3, beta=1e-8, gamma=1e-9)
@@ -47,6 +47,10 @@ class SGD:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Nothing to restore."""
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update some rows of `params` in place."""
+        self.params.reshape(-1, rows.width)[rows.index] -= self.rate * damping * rows.values
 
 
 def whole_gradient(rank: int, step: int, size: int) -> Vector:

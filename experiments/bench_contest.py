@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from common.context import Array, Context
 from common.errors import FINISH, SETUP
-from common.strategy import Bucket, SyncStrategy, Vector
+from common.strategy import Bucket, Rows, SyncStrategy, Vector
 
 PERIOD = 8191  # a prime, as no power of two is a multiple of it
 BELOW = 61
@@ -65,6 +65,11 @@ class Subtract:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Nothing to restore."""
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update some rows in place."""
+        self.params.reshape(-1, rows.width)[rows.index] -= rows.values
+        self.updated()
 
 
 def numbers(rank: int, step: int) -> Vector:

@@ -193,7 +193,9 @@ def _training(parser: ArgumentParser) -> None:
     _placement(parser)
     parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
-    parser.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}")
+    parser.add_argument(
+        "--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}, clicks:rows=N …"
+    )
     parser.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
     parser.add_argument("--hidden", type=_Sizes(), default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
     parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.data import DATASETS
+from common.data import canonical, describe
 from common.errors import ConfigError, suggest
 from common.job import AUTO, BUCKET, COLOCATED, DEDICATED, PLACEMENTS, TRANSPORTS, WHOLE, Job, OptimizerSpec
 from common.models import MODELS
@@ -23,6 +23,7 @@ from common.placement import crews
 from common.strategy import Traits
 from experiments.environment import cores
 from experiments.registry import create
+from experiments.sparse import fitting, resolve
 
 OPTIMIZERS = ("sgd", "adam")
 OVERLAPS = ("auto", "on", "off")
@@ -84,7 +85,7 @@ class Plan:
 
 def plan(options: RunOptions) -> Plan:
     """Check everything and fill in what was left open. Raises ConfigError, one line."""
-    _known("data set", options.data, DATASETS)
+    info = describe(options.data)
     _known("model", options.model, MODELS)
     _known("optimizer", options.optimizer, OPTIMIZERS)
     _known("placement", options.placement, PLACEMENTS)
@@ -116,6 +117,8 @@ def plan(options: RunOptions) -> Plan:
         _plain(name, value)
     strategy = create(options.strategy, options.strategy_options)
     strategy.check(options.workers)
+    fitting(options.model, options.data, info)
+    rule = OptimizerSpec(options.optimizer, options.lr, options.momentum)
     if options.hosts > 1 and strategy.traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     servers = _servers(options, strategy.traits)
@@ -132,10 +135,10 @@ def plan(options: RunOptions) -> Plan:
             batch=_batch(options),
             steps=options.steps,
             seed=options.seed,
-            data=options.data,
+            data=canonical(options.data),
             model=options.model,
             hidden=options.hidden,
-            optimizer=_optimizer(options),
+            optimizer=rule,
             placement=options.placement,
             transport=transport,
             interface=options.interface,
@@ -150,6 +153,7 @@ def plan(options: RunOptions) -> Plan:
             jitter=options.jitter,
             train_seconds=options.train_seconds,
             on_worker_death=options.on_worker_death,
+            sparse=resolve(options.strategy, strategy, options.model, rule),
             strategy_options=options.strategy_options,
         ),
         strategy.traits,
@@ -311,7 +315,7 @@ def _comebacks(options: RunOptions, traits: Traits) -> None:
 
 def _batch(options: RunOptions) -> int:
     """Samples a step over all workers."""
-    workers, samples = options.workers, DATASETS[options.data].train_samples
+    workers, samples = options.workers, describe(options.data).train_samples
     if workers > samples:
         raise ConfigError(f"{workers} workers for the {samples} training samples of {options.data}: at most {samples}")
     batch = min(BATCH_PER_WORKER, samples // workers) * workers if options.batch is None else options.batch

@@ -49,6 +49,8 @@ def same_work(runs: Sequence[Run]) -> None:
         if run.summary["ledger_sha256"] != runs[0].summary["ledger_sha256"]:
             why = _differences(runs[0], run, _EXPLANATIONS) or "and nothing in the summaries explains it"
             raise CheckFailed(f"cannot compare: {pair} trained on different samples: {why}")
+        if why := _differences(runs[0], run, ("data",)):
+            raise CheckFailed(f"cannot compare: {pair} trained on different data: {why}")
         if why := _differences(runs[0], run, ("model", "parameters")):
             raise CheckFailed(f"cannot compare: {pair} trained different models: {why}")
 

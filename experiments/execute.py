@@ -97,6 +97,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 def _config(job: Job) -> str:
     """The job in the words of the command line, so that `run --config` repeats it."""
     values = json.loads(json.dumps(job.to_dict()))
+    del values["sparse"]  # follows from the strategy, the model and the optimizer
     spec = values.pop("optimizer")
     spec.pop("steps")  # the job's
     return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
@@ -184,6 +185,7 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequ
         "jitter": job.jitter,
         "train_seconds": job.train_seconds,
         "optimizer": job.to_dict()["optimizer"],
+        "sparse": job.sparse,
         "samples_per_second": _samples_per_second(totals, job.batch / plan.processes),
         "warmup_steps": warmup,
         "final_loss": totals.loss,

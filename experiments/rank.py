@@ -22,6 +22,7 @@ import torch._dynamo  # torch.optim imports it at first use: a second, which the
 
 import common.data.digits
 import common.models.cnn
+import common.models.embedding
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace, Reincarnated
 from common.context import Array, Context
@@ -33,7 +34,7 @@ from common.placement import crew_of
 from common.process import Process
 from common.recorder import Events, Recorder, StepRecord
 from common.stages import STAGES, StageClock
-from common.strategy import SyncStrategy, Vector
+from common.strategy import Rows, SyncStrategy, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
 from common.transport.routed import hosts_of
@@ -373,3 +374,6 @@ class _ServerOptimizer:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         self.optimizer.restore(state)
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        self.updates.update(lambda: self.optimizer.step_rows(rows, at, damping))

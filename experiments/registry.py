@@ -31,6 +31,7 @@ BUILTIN = {
     "double-tree": "allreduce.double_tree:DoubleTree",
     "recursive-doubling": "allreduce.recursive_doubling:RecursiveDoubling",
     "halving-doubling": "allreduce.halving_doubling:HalvingDoubling",
+    "sparse-all-gather": "allreduce.sparse_all_gather:SparseAllGather",
     "hierarchical": "allreduce.hierarchical:Hierarchical",
     "auto": "allreduce.auto:Auto",
     "gloo": "allreduce.engines:Gloo",

@@ -16,6 +16,7 @@ from common.errors import CheckFailed, ConfigError
 from common.job import DEDICATED
 from experiments.config import RunOptions, plan, writable_folder
 from experiments.registry import strategy_class
+from experiments.sparse import in_words
 
 if TYPE_CHECKING:
     from experiments.config import Plan
@@ -97,6 +98,8 @@ def run(arguments: Namespace) -> int:
             from experiments.deaths import deaths_line
 
             print(f"deaths: {deaths_line(deaths, done.summary['workers'])}")
+        if words := in_words(done.summary, item.traits.sparse):
+            print(words)
         print(f"results: {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")

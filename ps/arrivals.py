@@ -8,11 +8,13 @@ import numpy as np
 
 from common.context import EMPTY, Context
 from common.errors import FINISH, DeadlineExceeded, Departed, PeerFailed, ProtocolError
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 from common.transport.base import Message
 from ps.history import History
+from ps.row_messages import rest, send
+from ps.row_shard import RowShard
 from ps.segments import Segment
-from ps.shard import Refused, Shard
+from ps.shard import Gradient, Refused, Shard
 
 
 class Arrivals:
@@ -31,7 +33,7 @@ class Arrivals:
         self._next = dict.fromkeys(ctx.workers, 0)  # the segment that each pushes next
         self._asked: list[dict[int, int]] = [{} for _ in segments]  # for each: who waits, and the step it pushed
         self._kept: dict[
-            int, tuple[int, int, Vector]
+            int, tuple[int, int, Gradient]
         ] = {}  # by worker: segment, step, gradient of a push that is early
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
@@ -40,7 +42,7 @@ class Arrivals:
 
     def serve(self) -> None:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
-        scratch = np.empty(max(each.params.size for each in self._segments), np.float32)
+        scratch = np.empty(max(each.most for each in self._segments), np.float32)
         try:
             while self._here:
                 self._drop_departed()
@@ -102,19 +104,22 @@ class Arrivals:
         ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._kept.items()))
         raise ProtocolError(f"nobody can go on: {ahead} came before their step", **self._ctx.place.fields())
 
-    def _arrived(self, message: Message, gradient: Vector) -> None:
+    def _arrived(self, message: Message, begun: Vector) -> None:
+        """A push has come, or of rows, their numbers."""
         worker, step = message.sender, message.step
         index = self._next[worker]
         if message.bucket != self._segments[index].bucket:
             wanted = self._segments[index].bucket
             raise Refused(f"worker {worker} sent bucket {message.bucket}, its next is bucket {wanted}")
         self._next[worker] = (index + 1) % len(self._segments)
+        width = self._segments[index].width
+        gradient: Gradient = rest(self._ctx, worker, begun, width) if width else begun
         if self._shards[index].must_wait(worker, step):
-            self._kept[worker] = index, step, gradient.copy()
+            self._kept[worker] = index, step, gradient if isinstance(gradient, Rows) else gradient.copy()
         else:
             self._push(worker, index, step, gradient)
 
-    def _push(self, worker: int, index: int, step: int, gradient: Vector) -> None:
+    def _push(self, worker: int, index: int, step: int, gradient: Gradient) -> None:
         shard = self._shards[index]
         pushed = shard.push(worker, step, gradient)
         self._asked[index][worker] = step
@@ -141,7 +146,10 @@ class Arrivals:
             ctx.place.step = shard.consistency.stamp(shard, step)
             ctx.place.bucket = self._segments[index].bucket
             try:
-                ctx.send(worker, shard.params)
+                if isinstance(shard, RowShard):
+                    send(ctx, worker, shard.pull(worker))
+                else:
+                    ctx.send(worker, shard.params)
             except PeerFailed:
                 if worker not in ctx.departed():  # else it is dropped when the next message is due
                     raise

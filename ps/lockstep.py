@@ -9,6 +9,8 @@ import numpy as np
 from common.context import EMPTY, Context
 from common.errors import FINISH, ProtocolError
 from common.strategy import Vector
+from ps.row_messages import send, take_all
+from ps.row_shard import RowShard
 from ps.segments import Segment
 from ps.shard import Refused, Shard
 
@@ -22,11 +24,14 @@ def lockstep(
     parameters are lent: they change only when all workers have pushed again, so have read them.
     """
     first, *rest = ctx.workers
-    total = np.empty(max(each.params.size for each in segments), np.float32)
-    work = [(each, shard, total[: each.params.size]) for each, shard in zip(segments, shards, strict=True)]
+    total = np.empty(max(each.most for each in segments), np.float32)
+    work = [(each, shard, total[: each.most]) for each, shard in zip(segments, shards, strict=True)]
     while (step := _next_step(ctx, segments[0], work[0][2])) != FINISH:
         for index, (segment, shard, mean) in enumerate(work):
             ctx.place.bucket = segment.bucket
+            if isinstance(shard, RowShard):
+                _step_by_rows(ctx, shard, step, mean)
+                continue
             if index:
                 ctx.recv_into(first, mean)  # that of the first segment has come already
             if rest:
@@ -43,6 +48,17 @@ def lockstep(
         ctx.recv_into(worker, EMPTY)
     for worker in ctx.workers:
         ctx.record({"event": "finished", "worker": worker})
+
+
+def _step_by_rows(ctx: Context, shard: RowShard, step: int, scratch: Vector) -> None:
+    """The same for a part of a table: the rows of all workers, their sum, the rows that have changed to everybody."""
+    total = take_all(ctx, ctx.workers, scratch, shard.width)
+    try:
+        ready = shard.push_all(step, total)
+    except Refused as refusal:
+        raise ProtocolError(str(refusal), **ctx.place.fields()) from None
+    for worker in ready:
+        send(ctx, worker, shard.pull(worker))
 
 
 def _next_step(ctx: Context, segment: Segment, out: Vector) -> int:

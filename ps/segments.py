@@ -11,18 +11,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from common.strategy import Bucket, Vector
-from ps.sharding import Placement
+from ps.sharding import Placement, even
 
 ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that this server owns. `params`, float32 of shape (size,), begins at `start` of the whole model."""
+    """A segment that this server owns. `params`, float32 of shape (size,), begins at `start` of the whole model.
+
+    `width`: it is a part of a table of so many columns, whose gradient comes by rows; 0: it is not.
+    """
 
     bucket: int
     start: int
     params: Vector
+    width: int = 0
+
+    @property
+    def most(self) -> int:
+        """Elements of the longest message that can begin a push of it: a gradient, or the numbers of rows."""
+        return self.params.size // self.width if self.width else self.params.size
 
 
 def cut(pieces: Sequence[slice]) -> list[slice]:
@@ -39,13 +48,22 @@ def cut(pieces: Sequence[slice]) -> list[slice]:
     return parts or [slice(0, 0)]
 
 
-def owned(buckets: Sequence[Bucket], placement: Placement, server: int) -> list[Segment]:
-    """All segments of server number `server`, in the order in which they are pushed."""
-    return [
-        Segment(bucket.index, bucket.start + part.start, bucket.params[part])
-        for bucket in buckets
-        for part in cut(placement.pieces(bucket.start, bucket.params.size)[server])
-    ]
+def owned(buckets: Sequence[Bucket], placement: Placement, server: int, servers: int) -> list[Segment]:
+    """All segments of server number `server` out of `servers`, in the order in which they are pushed.
+
+    Of a table whose gradient comes by rows it has one, an equal range of the rows, wherever all else lies.
+    """
+    segments = []
+    for bucket in buckets:
+        if bucket.rows is not None:
+            width = bucket.rows.width
+            rows = even(bucket.params.size // width, servers)[server]
+            part = slice(rows.start * width, rows.stop * width)
+            segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part], width))
+            continue
+        for part in cut(placement.pieces(bucket.start, bucket.params.size)[server]):
+            segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part]))
+    return segments
 
 
 def route(bucket: Bucket, placement: Placement) -> list[tuple[int, slice]]:

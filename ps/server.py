@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.context import Context
+from common.context import Context, Optimizer
 from common.strategy import Bucket
 from ps.arrivals import Arrivals
 from ps.consistency import BSP, Consistency
 from ps.lockstep import lockstep
+from ps.row_shard import RowShard
 from ps.saved import Saved
 from ps.segments import Segment, owned
 from ps.shard import Shard
@@ -24,14 +25,11 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
     segment after the other with parameters, which live in `buckets`, in place. The order of the segments is the
     workers' too.
     """
-    segments = owned(buckets, placement, ctx.rank - ctx.servers.start)
+    segments = owned(buckets, placement, ctx.rank - ctx.servers.start, len(ctx.servers))
     if ctx.resumed is None:
         _first_values(ctx, segments)
     optimizers = [ctx.optimizer(each.params) for each in segments]
-    shards = [
-        Shard(each.params, ctx.workers, optimizer.step, consistency)
-        for each, optimizer in zip(segments, optimizers, strict=True)
-    ]
+    shards = [_shard(ctx, each, optimizer, consistency) for each, optimizer in zip(segments, optimizers, strict=True)]
     saved = Saved(ctx, shards, optimizers)
     if ctx.resumed is not None:
         saved.restore()
@@ -47,6 +45,14 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
     else:
         Arrivals(ctx, segments, shards, saved.reached).serve()
     ctx.settle()
+
+
+def _shard(ctx: Context, segment: Segment, optimizer: Optimizer, consistency: Consistency) -> Shard:
+    """The state of a segment."""
+    params = segment.params
+    if segment.width:
+        return RowShard(params, segment.width, ctx.workers, optimizer.step_rows, consistency)
+    return Shard(params, ctx.workers, optimizer.step, consistency)
 
 
 def _first_values(ctx: Context, segments: Sequence[Segment]) -> None:

@@ -12,15 +12,16 @@ The servers' loops (lockstep.py, arrivals.py) ask whom to listen to, hand over w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from common.context import Array
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 from ps.consistency import Consistency
 
-Update = Callable[[Vector, int, float], None]  # of the parameters: gradient, its step, damping; see Optimizer.step
+Gradient = Vector | Rows  # rows where the parameters are those of a table: see row_shard.py
+Update = Callable[[Any, int, float], None]  # of the parameters: gradient, its step, damping; see Optimizer.step
 Outcome = Literal["applied", "dropped", "duplicate"]
 
 
@@ -72,7 +73,7 @@ class Shard:
         """Whether this push is for a step that has not come yet: keep it until the version has changed."""
         return self.consistency.verdict(self, worker, step) == "wait"
 
-    def push(self, worker: int, step: int, gradient: Vector, incarnation: int | None = None) -> Pushed:
+    def push(self, worker: int, step: int, gradient: Gradient, incarnation: int | None = None) -> Pushed:
         """Take the gradient, shape (size,), that `worker` computed in `step`; it may be changed in place.
 
         Raises Refused if it is not that worker's turn, or its gradient is for another step than is allowed, or has
@@ -91,7 +92,7 @@ class Shard:
         if verdict == "add":
             self._add(worker, gradient)
         elif verdict == "apply":
-            gradient /= np.float32(self.n)
+            self._divide(gradient, self.n)
             self._update(gradient, step, self.consistency.damping(staleness))
             self.version += 1
         else:
@@ -100,7 +101,7 @@ class Shard:
             self.waiting.append(worker)
         return Pushed(outcome, self.highest, staleness, before, self._released())
 
-    def push_all(self, step: int, total: Vector) -> tuple[int, ...]:
+    def push_all(self, step: int, total: Gradient) -> tuple[int, ...]:
         """Take the gradients that all workers computed in `step`, added up in rank order; `total` becomes their mean.
 
         The same as a `push` of each in turn under BSP, in one go. Returns who may now have the parameters: everybody.
@@ -186,7 +187,7 @@ class Shard:
         self.clock[worker] = max(self.clock[worker], step + 1)
         self.highest = max(self.highest, step)
 
-    def _add(self, worker: int, gradient: Vector) -> None:
+    def _add(self, worker: int, gradient: Any) -> None:
         """Add to the sum of the open step, and close it if it is complete."""
         if self._total is None:
             self._total = np.empty_like(self.params)
@@ -198,9 +199,12 @@ class Shard:
         if self.consistency.closes(self):
             self._close(self._total, len(self.taken))
 
-    def _close(self, total: Vector, count: int) -> None:
-        """One update with the mean of the `count` gradients that make `total`."""
+    def _divide(self, total: Any, count: int) -> None:
         total /= np.float32(count)
+
+    def _close(self, total: Gradient, count: int) -> None:
+        """One update with the mean of the `count` gradients that make `total`."""
+        self._divide(total, count)
         self._update(total, self.version, 1.0)
         self.version += 1
         self.taken.clear()
@@ -211,7 +215,7 @@ class Shard:
             self.waiting.remove(worker)
         return ready
 
-    def _refuse_unless_fitting(self, worker: int, gradient: Vector, incarnation: int | None) -> None:
+    def _refuse_unless_fitting(self, worker: int, gradient: Gradient, incarnation: int | None) -> None:
         if incarnation is not None and incarnation != self.incarnation:
             raise Refused(
                 f"worker {worker} pushed in incarnation {incarnation}, this is incarnation {self.incarnation}"
@@ -219,7 +223,7 @@ class Shard:
         self._refuse_unless_due(worker)
         self._refuse_another_shape(f"worker {worker}", gradient)
 
-    def _refuse_another_shape(self, who: str, values: Array) -> None:
+    def _refuse_another_shape(self, who: str, values: Any) -> None:
         if values.shape != self.params.shape:
             raise Refused(f"{who} pushed {values.size} elements, this shard has {self.params.size}")
 

@@ -5,7 +5,9 @@ bytes sent  M by every worker; n·M/S by each of S servers
 time        2α + (1 + 1/k)·max(1, n/S)·Mβ + (n/S)·Mγ for k segments a server: with few servers their links are the
             bottleneck (*incast*)
 
-Four consistencies, one wire protocol: when a server answers is all that they differ in (consistency.py).
+Four consistencies, one wire protocol: when a server answers is all that they differ in (consistency.py). Of an
+embedding table only the rows that a gradient touches are pushed and pulled, where the optimizer allows it
+(row_messages.py).
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from common.context import EMPTY, Context
 from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
+from ps.row_messages import exchange
 from ps.segments import cut, route
 from ps.server import serve
 from ps.sharding import Even, Placement, check_name, sharding
 
+Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: where that can be
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
 
 
@@ -33,8 +37,8 @@ class ParameterServer(SyncStrategy):
     consistency: Consistency
     _placement: Placement
 
-    def __init__(self, sharding: str = "even") -> None:
-        self.sharding = check_name(sharding)
+    def __init__(self, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        self.sharding, self.sparse = check_name(sharding), sparse
 
     def placement(self, ctx: Context, size: int) -> Placement:
         """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
@@ -62,8 +66,17 @@ class ParameterServer(SyncStrategy):
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """Leave the new parameters in `bucket.params`. What was lent is read before the server answers."""
+        if bucket.rows is not None:
+            exchange(ctx, bucket, bucket.rows, self._reached)
+            return
         for server, part in self._push(ctx, bucket):
             ctx.recv_into(server, bucket.params[part])
+
+    def _reached(self, ctx: Context, step: int) -> None:
+        """An answer is stamped with this step. ProtocolError if that is another than this worker's."""
+        if step != ctx.place.step:
+            cause = f"expected step {ctx.place.step}, got an answer for step {step}"
+            raise ProtocolError(cause, **ctx.place.fields())
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
@@ -120,7 +133,7 @@ class ParameterServer(SyncStrategy):
 class PsBsp(ParameterServer):
     """Parameter server, bulk synchronous: servers sum the gradients in rank order and update their shards."""
 
-    traits = Traits(update="server", servers=True, on_server_death="rollback")
+    traits = Traits(update="server", servers=True, sparse=True, on_server_death="rollback")
     consistency = BSP()
 
 
@@ -130,14 +143,15 @@ class PsSsp(ParameterServer):
     traits = Traits(
         update="server",
         servers=True,
+        sparse=True,
         consistency="ssp(3)",
         replicas_equal=False,
         on_worker_death="either",
         on_server_death="resume",
     )
 
-    def __init__(self, staleness: int = 3, sharding: str = "even") -> None:
-        super().__init__(sharding)
+    def __init__(self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        super().__init__(sharding, sparse)
         _whole("staleness", staleness)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
         if staleness:
@@ -151,14 +165,17 @@ class PsAsync(ParameterServer):
     traits = Traits(
         update="server",
         servers=True,
+        sparse=True,
         consistency="asp",
         replicas_equal=False,
         on_worker_death="either",
         on_server_death="resume",
     )
 
-    def __init__(self, damping: Literal["none", "inverse"] = "none", sharding: str = "even") -> None:
-        super().__init__(sharding)
+    def __init__(
+        self, damping: Literal["none", "inverse"] = "none", sharding: str = "even", sparse: Sparse = "auto"
+    ) -> None:
+        super().__init__(sharding, sparse)
         if damping not in ("none", "inverse"):
             raise ConfigError(f"--strategy.damping is {damping!r}: give none or inverse")
         self.consistency = ASP(damping)
@@ -168,11 +185,16 @@ class PsBackup(ParameterServer):
     """Parameter server with backup workers: a step closes without the gradients of the slowest `backups`."""
 
     traits = Traits(
-        update="server", servers=True, consistency="backup(1)", replicas_equal=False, on_server_death="rollback"
+        update="server",
+        servers=True,
+        sparse=True,
+        consistency="backup(1)",
+        replicas_equal=False,
+        on_server_death="rollback",
     )
 
-    def __init__(self, backups: int = 1, sharding: str = "even") -> None:
-        super().__init__(sharding)
+    def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto") -> None:
+        super().__init__(sharding, sparse)
         _whole("backups", backups)
         self.backups = backups
         self.consistency = Backup(backups)
@@ -185,6 +207,9 @@ class PsBackup(ParameterServer):
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """Leave in `bucket.params` what the servers have; where they are further than this worker, so is it then."""
+        if bucket.rows is not None:
+            exchange(ctx, bucket, bucket.rows, self._reached)
+            return
         for server, part in self._push(ctx, bucket):
             target = bucket.params[part]
             message = ctx.recv_any((server,), target)
@@ -192,7 +217,10 @@ class PsBackup(ParameterServer):
                 got = f"bucket {message.bucket}, {message.size} elements"
                 wanted = f"bucket {ctx.place.bucket}, {target.size} elements"
                 raise ProtocolError(f"expected {wanted} from rank {server}, got {got}", **ctx.place.fields())
-            ctx.skip_to(message.step)
+            self._reached(ctx, message.step)
+
+    def _reached(self, ctx: Context, step: int) -> None:
+        ctx.skip_to(step)
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> None:
         """No promise: who comes too late skips steps, and sends nothing in them."""

@@ -23,6 +23,7 @@ from experiments.config import (
 from experiments.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
+CLICKS = {"data": "clicks", "model": "embedding"}
 
 
 def job(**options):
@@ -93,6 +94,18 @@ def test_single_is_one_process_with_everybodys_batch():
     assert single.job.workers == ring.job.workers
 
 
+def test_a_data_set_has_one_name_however_its_parameters_are_written():
+    asked = ("clicks:skew=1.50, rows=3_000,ids=8", "clicks:rows=3000,skew=1.5", "clicks:rows=20000")
+    found = [job(model="embedding", data=data).data for data in asked]
+    assert found == ["clicks:rows=3000,skew=1.5"] * 2 + ["clicks"]
+
+
+def test_rows_are_synchronised_where_strategy_and_optimizer_can():
+    plain = {"momentum": 0.0, **CLICKS}
+    assert job(strategy="sparse-all-gather", **plain).sparse
+    assert not job(strategy="ring", **plain).sparse
+
+
 def test_a_job_travels_as_json_values():
     original = job(strategy="ps-bsp", hidden=(8, 4), lr=0.25, bucket=64, overlap="off")
     assert Job.from_dict(original.to_dict()) == original
@@ -104,7 +117,31 @@ def test_a_job_travels_as_json_values():
         ({"strategy": "rnig"}, "unknown strategy 'rnig': did you mean ring?"),
         ({"model": "mpl"}, "unknown model 'mpl': did you mean mlp?"),
         ({"data": "digit"}, "unknown data set 'digit': did you mean digits?"),
-        ({"data": "xyz"}, "unknown data set 'xyz': known: digits"),
+        ({"data": "xyz"}, "unknown data set 'xyz': known: clicks, digits"),
+        ({"data": "digits:rows=3"}, "digits has no parameters; leave :rows=3 out"),
+        ({"data": "clicks:rows"}, "'rows' is not of the form key=value"),
+        ({"data": "clicks:row=3"}, "--data clicks has no parameter 'row': did you mean rows?"),
+        ({"data": "clicks:rows=3,rows=4"}, "--data clicks: rows is given twice"),
+        ({"data": "clicks:rows=1.5"}, "--data clicks: rows is 1.5: give a whole number"),
+        ({"data": "clicks:rows=0"}, "--data clicks: rows is 0: give a whole number from 1"),
+        ({"data": "clicks:ids=0"}, "--data clicks: ids is 0: give a whole number from 1"),
+        ({"data": "clicks:samples=0"}, "--data clicks: samples is 0: give a whole number from 1"),
+        ({"data": "clicks:skew=much"}, "--data clicks: skew is much: give a number"),
+        ({"data": "clicks:skew=nan"}, "--data clicks: skew is nan: give a number from 0"),
+        ({"data": "clicks:skew=-1"}, "--data clicks: skew is -1.0: give a number from 0"),
+        ({"data": "clicks:ids=1000000,samples=1000000"}, "--data clicks: samples is 1000000: give fewer"),
+        ({"data": "clicks"}, "clicks has ids, which model 'mlp' would take for values: use --model embedding"),
+        ({"model": "embedding"}, "model 'embedding' looks ids up in a table, digits has values: use --data clicks"),
+        ({"strategy": "sparse-all-gather"}, "model 'mlp' has no table: use --model embedding"),
+        (
+            {"strategy": "sparse-all-gather", **CLICKS},
+            "sparse gradients need --optimizer sgd --momentum 0: momentum changes rows that are not touched",
+        ),
+        (
+            {"strategy": "sparse-all-gather", "optimizer": "adam", "momentum": 0.0, **CLICKS},
+            "sparse gradients need --optimizer sgd --momentum 0: adam changes rows that are not touched",
+        ),
+        ({"workers": 5, **CLICKS, "data": "clicks:samples=4"}, "5 workers for the 4 training samples"),
         ({"optimizer": "sdg"}, "unknown optimizer 'sdg': did you mean sgd?"),
         ({"transport": "tpc"}, "unknown transport 'tpc': did you mean tcp"),
         ({"workers": 0}, "--workers is 0: give a whole number from 1"),

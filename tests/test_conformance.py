@@ -14,6 +14,7 @@ from allreduce.noop import Noop
 from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.single import Single
+from allreduce.sparse_all_gather import SparseAllGather
 from allreduce.star import Star
 from allreduce.tree import Tree
 from common.strategy import Traits
@@ -21,7 +22,7 @@ from common.testing import SGD, check_strategy
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 FAMILY = [Star, Ring, Tree, Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, Hierarchical, TwoToAHost, Auto]
-STRATEGIES = [*FAMILY, Noop, Single, PsBsp, PsSsp, PsAsync, PsBackup]
+STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp, PsSsp, PsAsync, PsBackup]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -55,6 +55,11 @@ def test_different_models_are_refused_although_the_samples_agree(run):
         same_work([run("ring"), run("star", model="cnn")])
 
 
+def test_different_data_are_refused_although_the_samples_have_the_same_numbers(run):
+    with pytest.raises(CheckFailed, match=r"different data: data clicks and clicks:skew=2\.0"):
+        same_work([run("ring", data="clicks"), run("star", data="clicks:skew=2.0")])
+
+
 def test_the_deviation_is_relative_to_the_norm_of_the_reference(run):
     reference = run(params=[3.0, 4.0])
     assert deviation(reference, reference) == 0.0

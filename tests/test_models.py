@@ -14,19 +14,26 @@ from hypothesis import strategies as st
 from torch import nn
 from transports import in_threads
 
-from common.models import MODELS, build
+from common.models import MODELS, TABLES, build
 from common.models.flat import FlatModel
 
-SHAPE, CLASSES = (1, 8, 8), 10
+SHAPE, CLASSES, ROWS = (1, 8, 8), 10, 40
 every_model = pytest.mark.parametrize("name", sorted(MODELS))
 
 
+def module_named(name, seed=0):
+    return build(name, SHAPE, CLASSES, (16,), seed, ROWS)
+
+
 def flat(name="mlp", hidden=(16,), seed=0, **more):
-    return FlatModel(build(name, SHAPE, CLASSES, hidden, seed), **more)
+    return FlatModel(build(name, SHAPE, CLASSES, hidden, seed, ROWS), **more)
 
 
-def inputs(n=5):
-    return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(1))
+def inputs(name="mlp", n=5):
+    random = torch.Generator().manual_seed(1)
+    if name in TABLES:
+        return torch.randint(0, ROWS, (n, 3), generator=random)
+    return torch.rand(n, *SHAPE, generator=random)
 
 
 # --- models by name ---
@@ -35,8 +42,9 @@ def inputs(n=5):
 @every_model
 @pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 10), ((3, 9, 7), 4)])
 def test_a_model_gives_one_logit_for_each_class(name, shape, classes):
-    model = build(name, shape, classes, (16,), 0)
-    assert model(torch.zeros(5, *shape)).shape == (5, classes)
+    model = build(name, shape, classes, (16,), 0, ROWS)
+    samples = inputs(name) if name in TABLES else torch.zeros(5, *shape)
+    assert model(samples).shape == (5, classes)
 
 
 @pytest.mark.parametrize("hidden", [(), (64,), (32, 16), (8, 8, 8)])
@@ -56,6 +64,19 @@ def test_the_size_of_the_cnn_follows_from_its_layers():
     convolutions = 16 * (9 + 1) + 32 * (16 * 9 + 1)
     hidden, logits = 24 * (32 * 4 * 4 + 1), CLASSES * (24 + 1)
     assert flat("cnn", hidden=(24,)).size == convolutions + hidden + logits
+
+
+def test_the_table_of_the_embedding_has_a_row_for_each_id_and_lies_first():
+    model = build("embedding", (3,), 2, (8, 5, 4), 0, ROWS)
+    sizes = [tuple(each.shape) for each in model.parameters()]
+    assert sizes == [(ROWS, 8), (5, 8), (5,), (4, 5), (4,), (2, 4), (2,)]
+    assert model.table.weight.std().item() == pytest.approx(8**-0.5, rel=0.2)
+
+
+def test_a_sample_is_the_sum_of_its_rows_whatever_their_order():
+    model = build("embedding", (3,), 2, (8,), 0, ROWS)
+    expected = model.top(model.table.weight[[7, 0, 7]].sum(0))
+    assert torch.allclose(model(torch.tensor([[0, 7, 7]])), expected, atol=1e-6)
 
 
 @every_model
@@ -79,14 +100,14 @@ def test_building_neither_takes_nor_gives_random_numbers(name):
 
 @every_model
 def test_flattening_keeps_every_value_in_the_order_of_the_parameters(name):
-    module = build(name, SHAPE, CLASSES, (16,), 0)
+    module = module_named(name)
     before = copy.deepcopy(module)
     model = FlatModel(module)
     expected = torch.cat([tensor.detach().reshape(-1) for tensor in before.parameters()])
     assert model.module is module
     assert model.size == expected.numel()
     assert model.params.tolist() == expected.tolist()
-    assert torch.equal(module(inputs()), before(inputs()))
+    assert torch.equal(module(inputs(name)), before(inputs(name)))
 
 
 def test_both_vectors_are_float32_and_the_gradient_begins_at_zero():
@@ -101,9 +122,9 @@ def test_both_vectors_are_float32_and_the_gradient_begins_at_zero():
 @every_model
 def test_what_is_written_to_the_vector_is_what_the_model_computes_with(name):
     model, other = flat(name, seed=0), flat(name, seed=1)
-    assert not torch.equal(model.module(inputs()), other.module(inputs()))
+    assert not torch.equal(model.module(inputs(name)), other.module(inputs(name)))
     model.params[:] = other.params
-    assert torch.equal(model.module(inputs()), other.module(inputs()))
+    assert torch.equal(model.module(inputs(name)), other.module(inputs(name)))
 
 
 @every_model
@@ -118,13 +139,13 @@ def test_what_is_written_to_the_model_is_in_the_vector(name):
 
 @every_model
 def test_gradients_land_in_the_vector_and_add_up_there(name):
-    module = build(name, SHAPE, CLASSES, (16,), 0)
+    module = module_named(name)
     plain, model = copy.deepcopy(module), FlatModel(module)
-    plain(inputs()).square().sum().backward()
+    plain(inputs(name)).square().sum().backward()
     expected = torch.cat([tensor.grad.reshape(-1) for tensor in plain.parameters()]).numpy()
     memory = model.grad.ctypes.data
     for times in (1, 2):
-        model.module(inputs()).square().sum().backward()
+        model.module(inputs(name)).square().sum().backward()
         np.testing.assert_allclose(model.grad, times * expected, rtol=1e-5, atol=1e-4)
     assert model.grad.ctypes.data == memory
     assert expected.any()

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from common.pipeline.preprocess import Normalise
+from common.data import describe
+from common.pipeline.preprocess import Normalise, fit
 
 RAW = torch.tensor([[0.0, 2.0], [4.0, 10.0]])  # mean 4, deviation √(56/3)
 
@@ -46,3 +47,9 @@ def test_the_samples_stay_as_they_are():
     before = RAW.clone()
     Normalise.fit(RAW)(RAW)
     assert torch.equal(RAW, before)
+
+
+def test_ids_stay_the_ids_they_are_and_values_are_normalised():
+    ids = torch.tensor([[0, 7], [3, 3]], dtype=torch.int32)
+    assert torch.equal(fit(describe("clicks"), ids)(ids), ids.long())
+    assert fit(describe("digits"), RAW) == Normalise.fit(RAW)

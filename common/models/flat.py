@@ -1,17 +1,22 @@
 """A model whose parameters and gradients live in two flat float32 vectors, the model's tensors being views of them.
 
 So a strategy sees one vector, nothing is gathered or scattered around stage 5, and what the transport wrote is what
-the model computes with.
+the model computes with. An exception is the gradient of an embedding table that is built as sparse: it is `rows`, so
+that no step has to look at the whole table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from numpy.typing import DTypeLike
+from torch import nn
 
 from common.context import Array, zeros
+from common.rows import add_up
+from common.strategy import Rows, Vector
 
 Alloc = Callable[[int, DTypeLike], Array]
 
@@ -21,6 +26,8 @@ class FlatModel:
 
     `tensors` are the module's parameters in the order in which they lie there.
     `forward` is what stage 4 calls: `module`, or what a strategy has put around it.
+    `rows` is the gradient of the first tensor, if that is a table with a sparse gradient; then `grad` is that of all
+    others, and the first `table` elements of `params` have none in it.
     """
 
     def __init__(self, module: torch.nn.Module, alloc: Alloc = zeros) -> None:
@@ -31,13 +38,50 @@ class FlatModel:
         self.tensors = tensors
         self.forward: Callable[[torch.Tensor], torch.Tensor] = module
         self.size = sum(tensor.numel() for tensor in tensors)
+        self.rows = sparse_rows(module)
+        self.table = tensors[0].numel() if self.rows is not None else 0
         self.params = alloc(self.size, "float32")
-        self.grad = alloc(self.size, "float32")
+        self.grad = alloc(self.size - self.table, "float32")
         flat_params, flat_grad = torch.from_numpy(self.params), torch.from_numpy(self.grad)
         offset = 0
         for tensor in tensors:
             piece = slice(offset, offset + tensor.numel())
             flat_params[piece] = tensor.detach().reshape(-1)
             tensor.data = flat_params[piece].view(tensor.shape)
-            tensor.grad = flat_grad[piece].view(tensor.shape)
+            if offset >= self.table:
+                tensor.grad = flat_grad[piece.start - self.table : piece.stop - self.table].view(tensor.shape)
             offset = piece.stop
+
+    @property
+    def dense(self) -> Vector:
+        """The parameters that `grad` is the gradient of: all but those of the table, if that has `rows`."""
+        vector: Vector = self.params[self.table :]
+        return vector
+
+    def clear(self) -> None:
+        """Before backward: no gradient."""
+        self.grad.fill(0.0)
+        if self.rows is not None:
+            self.tensors[0].grad = None
+
+    def gather(self) -> None:
+        """After backward: put the gradient of the table into `rows`, each touched row once."""
+        if self.rows is None:
+            return
+        grad = self.tensors[0].grad
+        if grad is None:
+            self.rows.index, self.rows.values = np.empty(0, np.int64), np.empty((0, self.rows.width), np.float32)
+        else:
+            self.rows.index, self.rows.values = add_up(grad._indices()[0].numpy(), grad._values().numpy())
+
+
+def sparse_rows(module: nn.Module) -> Rows | None:
+    """Room for the gradient of the module's sparse table, if it has one. ValueError if that is not the first tensor."""
+    kinds = (nn.Embedding, nn.EmbeddingBag)
+    sparse = [each.weight for each in module.modules() if isinstance(each, kinds) and each.sparse]
+    if not sparse:
+        return None
+    if len(sparse) > 1 or sparse[0] is not next(module.parameters()):
+        raise ValueError("a model may have one table with a sparse gradient, as its first parameter")
+    width = sparse[0].shape[1]
+    return Rows(width, np.empty(0, np.int64), np.empty((0, width), np.float32))

@@ -6,7 +6,7 @@ samples. Their watches run while they work and load's does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from common.pipeline.partition import Batches
+from common.pipeline.preprocess import Transform
 from common.stages import StageClock
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Transform = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Samples(TorchDataset[Batch]):
@@ -34,7 +34,7 @@ class Samples(TorchDataset[Batch]):
         return x[0], y[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """A whole batch: model input, float32 of shape (len(indices), *sample), and labels, int64."""
+        """A whole batch: model input of shape (len(indices), *sample), float32 or ids, and labels, int64."""
         which = torch.tensor(indices)
         raw, labels = self.x[which], self.y[which]
         with self.clock("preprocess"):

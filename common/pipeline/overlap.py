@@ -27,7 +27,7 @@ class Filling:
     """Hears of every tensor whose gradient is final and gives away full buckets, always in the order of `pieces`.
 
     `give(index)` is called from inside backward. A fixed order is what lets all ranks agree, whatever order the hooks
-    come in.
+    come in. A sparse gradient is gathered after backward, and its bucket, the last one, is given away then.
     """
 
     def __init__(self, model: FlatModel, pieces: Sequence[slice], give: Callable[[int], None]) -> None:
@@ -39,9 +39,10 @@ class Filling:
             if tensor.requires_grad and tensor.numel():
                 bucket = next(index for index, piece in enumerate(pieces) if piece.start <= offset < piece.stop)
                 self._tensors[bucket] += 1
-                address = model.grad.ctypes.data + offset * model.grad.itemsize
-                hook = partial(self._filled, len(self._handles), bucket, address)
-                self._handles.append(tensor.register_post_accumulate_grad_hook(hook))
+                if offset >= model.table:
+                    address = model.grad.ctypes.data + (offset - model.table) * model.grad.itemsize
+                    hook = partial(self._filled, len(self._handles), bucket, address)
+                    self._handles.append(tensor.register_post_accumulate_grad_hook(hook))
             offset += tensor.numel()
         self.begin()
 
@@ -81,11 +82,15 @@ class Overlapped:
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.model = ctx, model
+        self._buckets = cut(model.grad, model.params, pieces, model.rows)
         self._pulled = None
         if strategy.traits.update == "server":
-            self._pulled = ctx.alloc(model.size, model.params.dtype)
-            self._pulled[:] = model.params
-        self._buckets = cut(model.grad, model.params if self._pulled is None else self._pulled, pieces)
+            self._pulled = ctx.alloc(model.dense.size, model.params.dtype)
+            self._pulled[:] = model.dense
+            for bucket in self._buckets:
+                if bucket.rows is None:  # those of a table are read no more when they are given away
+                    start = bucket.start - model.table
+                    bucket.params = self._pulled[start : start + bucket.params.size]
         self._communicator = Communicator(ctx, strategy)
         self._filling = Filling(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
         self._trained = 0.0  # when the last backward was over
@@ -107,7 +112,7 @@ class Overlapped:
         """Block until all buckets are synchronised; returns the seconds of it that stage 4 has hidden."""
         spans = self._communicator.take_back()
         if self._pulled is not None:
-            self.model.params[:] = self._pulled
+            self.model.dense[:] = self._pulled
         return sum(max(0.0, min(ended, self._trained) - began) for began, ended in spans)
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class AfterBackward:
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.strategy = ctx, strategy
-        self.buckets = cut(model.grad, model.params, pieces)
+        self.buckets = cut(model.grad, model.params, pieces, model.rows)
 
     def backward(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()

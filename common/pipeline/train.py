@@ -14,11 +14,12 @@ Train = Callable[[FlatModel, Batch], float]
 
 
 def train(model: FlatModel, batch: Batch) -> float:
-    """The batch's mean loss; leaves its gradient in `model.grad`, replacing what was there."""
+    """The batch's mean loss; leaves its gradient in `model.grad`, and `model.rows`, replacing what was there."""
     inputs, labels = batch
-    model.grad.fill(0.0)
+    model.clear()
     loss = cross_entropy(model.forward(inputs), labels)
     loss.backward()
+    model.gather()
     return float(loss.item())
 
 

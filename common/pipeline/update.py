@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from common.context import Array
 from common.job import OptimizerSpec
 from common.pipeline.schedule import rate
-from common.strategy import Vector
+from common.strategy import Rows, Vector
 
 
 class FlatOptimizer:
@@ -17,6 +18,7 @@ class FlatOptimizer:
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
         self._spec = spec
+        self._params = params
         self._flat = torch.from_numpy(params)
         self._flat.requires_grad_(True)
         self._optim: torch.optim.Optimizer
@@ -44,6 +46,16 @@ class FlatOptimizer:
         self._flat.grad = torch.from_numpy(grad)
         self._optim.param_groups[0]["lr"] = rate(self._spec, at) * damping
         self._optim.step()
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """One update of the touched rows alone of `params`, a table: plain SGD, the only rule that leaves the others.
+
+        ValueError for another rule.
+        """
+        if not self._spec.plain:
+            raise ValueError("momentum and adam change rows that are not touched: they need a dense gradient")
+        table = self._params.reshape(-1, rows.width)
+        table[rows.index] -= np.float32(rate(self._spec, at) * damping) * rows.values
 
     def state(self) -> dict[str, Array]:
         """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 
 from common.context import Context
-from common.data import DATASETS, load
+from common.data import describe, load
 from common.data.dataset import Dataset
 from common.errors import FINISH, RunError
 from common.job import Job
 from common.models import build
-from common.models.flat import FlatModel
+from common.models.flat import FlatModel, sparse_rows
 from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
-from common.pipeline.preprocess import Normalise
+from common.pipeline.preprocess import Transform, fit
 from common.pipeline.straggle import Straggling
 from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import Train, accuracy, train
@@ -43,15 +43,16 @@ class Trained:
 
 def flat_model(job: Job, ctx: Context) -> FlatModel:
     """The job's model with its first parameters, in memory that the transport moves fastest; `ctx` learns its cut."""
-    info = DATASETS[job.data]
-    model = FlatModel(build(job.model, info.shape, info.classes, job.hidden, job.seed), ctx.alloc)
+    info = describe(job.data)
+    built = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
+    model = FlatModel(built, ctx.alloc)
     ctx.tensors = tuple(tensor.numel() for tensor in model.tensors)
     return model
 
 
 def pieces(job: Job, model: FlatModel) -> list[slice]:
     """Where the job's buckets lie in the flat vectors of its model: the same on all ranks."""
-    return layout([tensor.numel() for tensor in model.tensors], job.bucket)
+    return layout([tensor.numel() for tensor in model.tensors], job.bucket, model.table)
 
 
 def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
@@ -59,12 +60,14 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 
     The vectors have the size of the model, but memory is used only for what the strategy touches of them.
     """
-    info = DATASETS[job.data]
+    info = describe(job.data)
     with torch.device("meta"):  # sizes alone: the values come from worker 0
-        model = build(job.model, info.shape, info.classes, job.hidden, job.seed)
+        model = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
     ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
-    params, grad = (ctx.alloc(sum(sizes), "float32") for _ in range(2))
-    strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket)))
+    rows = sparse_rows(model)
+    table = sizes[0] if rows is not None else 0
+    params, grad = ctx.alloc(sum(sizes), "float32"), ctx.alloc(sum(sizes) - table, "float32")
+    strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket, table), rows))
 
 
 class Worker:
@@ -76,16 +79,18 @@ class Worker:
         self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
         self.dataset: Dataset = load(job.data)
         with clock("preprocess"):
-            self.transform = Normalise.fit(self.dataset.train_x)
+            self.transform: Transform = fit(describe(job.data), self.dataset.train_x)
         with clock("partition"):
             parts = partition(len(self.dataset.train_y), job.workers, job.seed)
         self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed, start)
         self.model = flat_model(job, ctx)
         self.train: Train = train
-        self.optimizer = None
+        self.optimizer = self.table_optimizer = None
         if strategy.traits.update == "worker":
-            self.optimizer = FlatOptimizer(job.optimizer, self.model.params)
+            self.optimizer = FlatOptimizer(job.optimizer, self.model.dense)
+            if self.model.rows is not None:
+                self.table_optimizer = FlatOptimizer(job.optimizer, self.model.params[: self.model.table])
 
     def run(self, observe: Observe, ready: Callable[[], None] = lambda: None) -> Trained:
         """Train for all steps; blocks. `observe` gets a record of every step as it ends.
@@ -149,6 +154,8 @@ class Worker:
         with self.clock("update"):
             if self.optimizer is not None:
                 self.optimizer.step(self.model.grad, self.ctx.place.step)
+            if self.table_optimizer is not None and self.model.rows is not None:
+                self.table_optimizer.step_rows(self.model.rows, self.ctx.place.step)
 
     def _finish(self) -> Trained:
         """Say good-bye to the servers, wait for everybody, look at the result."""

@@ -1,0 +1,36 @@
+"""Click prediction: a table of embeddings, one row an id, and a small network on the sum of those of a sample.
+
+What is left of a recommendation model (Naumov et al. 2019, arXiv:1906.00091) with one table and no dense features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+class Embedded(nn.Module):
+    """ids, integers of shape (batch, ids a sample), to logits of shape (batch, classes)."""
+
+    def __init__(self, rows: int, classes: int, width: int, hidden: tuple[int, ...], sparse: bool) -> None:
+        super().__init__()
+        first = torch.empty(rows, width).normal_(std=1 / math.sqrt(width))
+        self.table = nn.Embedding.from_pretrained(first, freeze=False, sparse=sparse)  # first in the flat vector, too
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in zip((width, *hidden), hidden, strict=False):
+            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+        self.top = nn.Sequential(*layers, nn.Linear((width, *hidden)[-1], classes))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.top(self.table(ids).sum(1))
+        return logits
+
+
+def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...], *, rows: int, sparse: bool) -> nn.Module:
+    """Samples of `shape` (ids,), each below `rows`. `hidden`: columns of the table, then the sizes of hidden layers.
+
+    `sparse`: autograd gives the gradient of the table as its touched rows.
+    """
+    return Embedded(rows, classes, hidden[0], hidden[1:], sparse)
