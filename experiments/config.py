@@ -118,7 +118,7 @@ def plan(options: RunOptions) -> Plan:
     strategy = create(options.strategy, options.strategy_options)
     strategy.check(options.workers)
     fitting(options.model, options.data, info)
-    rule = OptimizerSpec(options.optimizer, options.lr, options.momentum)
+    rule = _optimizer(options)
     if options.hosts > 1 and strategy.traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     servers = _servers(options, strategy.traits)
