@@ -308,7 +308,7 @@ def _comebacks(options: RunOptions, traits: Traits) -> None:
         raise ConfigError(
             "a colocated server dies with its worker, which cannot come back: leave --checkpoint-every out"
         )
-    if every and traits.on_server_death == "none":
+    if every and traits.on_server_death == "abort":
         why = "servers that cannot come back" if traits.servers else "no servers"
         raise ConfigError(f"strategy {options.strategy!r} has {why}: leave --checkpoint-every out, or use ps-bsp")
 
