@@ -31,11 +31,11 @@ from common.board import Board, Status
 from common.errors import ConfigError, RunError
 from common.placement import crews
 from common.transport.address import ipc_address
-from experiments.comeback import Comebacks
 from experiments.config import MOST_RANKS, MOST_RESTARTS
 from experiments.deaths import survive
 from experiments.incarnation import home_of
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
+from experiments.restarts import Restarts
 from experiments.verdict import Running, as_seen_by_others, first_error
 
 ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
@@ -138,14 +138,14 @@ class Agent:
         show: Callable[[Sequence[Status], float], None],
         entry: str = ENTRY,
         launcher: Launcher = "fork",
-        comebacks: Comebacks | None = None,
+        restarts: Restarts | None = None,
         on_worker_death: str = "abort",
     ) -> Ended:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
         is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts.
-        `comebacks` has servers that die started again.
+        `restarts` are those of servers that may be made.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         `on_worker_death` is "continue" where the job survives that of some workers: see `experiments.deaths`.
@@ -153,7 +153,7 @@ class Agent:
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
-        stay = comebacks is not None and comebacks.left > 0
+        stay = restarts is not None and restarts.left > 0
         running = Running(home, Board(home / "board", total, create=True), stay=stay)
         order: dict[str, Any] = {
             "job": job.to_dict(),
@@ -175,9 +175,9 @@ class Agent:
 
             def revive(failed: Sequence[int]) -> bool:
                 """Start servers again that died, in a new incarnation of the job, if that is possible."""
-                if comebacks is None or not comebacks.possible(running, failed, range(processes)):
+                if restarts is None or not restarts.possible(running, failed, range(processes)):
                     return False
-                comebacks.announce(running, failed, range(processes, total), order["id"])
+                restarts.announce(running, failed, range(processes, total), order["id"])
                 with signals_deferred():
                     for rank, process in zip(failed, forked(self._context, entry, home, failed), strict=True):
                         running.ranks[rank] = process

@@ -21,11 +21,11 @@ from common.placement import crews
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.balance import servers_detail
-from experiments.comeback import Comebacks
 from experiments.config import Plan, unwritable
 from experiments.environment import environment
 from experiments.progress import Status
 from experiments.pushes import Pushes, read_pushes
+from experiments.restarts import Restarts
 from experiments.results import SCHEMA, Run, load_run
 from experiments.rows import Totals, add_up, last_steps
 
@@ -65,7 +65,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
     ended = Ended([])
     status = "failed"
-    comebacks = Comebacks(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
+    restarts = Restarts(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(_config(job))
@@ -74,20 +74,20 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             job,
             plan.processes,
             folder,
-            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(comebacks.done))),
+            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(restarts.done))),
             launcher=plan.traits.launcher,
-            comebacks=comebacks,
+            restarts=restarts,
             on_worker_death=job.on_worker_death,
         )
         status = "ok" if ended.error is None else "failed"
         if status == "ok":
-            shutil.rmtree(comebacks.checkpoints, ignore_errors=True)
+            shutil.rmtree(restarts.checkpoints, ignore_errors=True)
     except KeyboardInterrupt:
         status = "partial"
         raise
     finally:
         with signals_deferred():
-            write_json(folder / "summary.json", _summary(plan, folder, ended, status, comebacks.done))
+            write_json(folder / "summary.json", _summary(plan, folder, ended, status, restarts.done))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)
@@ -146,10 +146,10 @@ def _summary(plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequ
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
     histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]
-    dead = {entry["rank"] for entry in ended.deaths}
-    totals, pushes = _totals(files, histories, warmup, dead, whole=status == "ok")
+    departed = {entry["rank"] for entry in ended.deaths}
+    totals, pushes = _totals(files, histories, warmup, departed, whole=status == "ok")
     workers = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
-    complete = len(workers) == plan.processes - len(dead)
+    complete = len(workers) == plan.processes - len(departed)
     first = next((report for report in workers if report["test_accuracy"] is not None), {})
     traffic = _traffic(plan, ended)
     return {
@@ -227,12 +227,12 @@ def _parameters(folder: Path) -> int | None:
 
 
 def _totals(
-    files: Sequence[Path], histories: Sequence[Path], warmup: int, dead: set[int], *, whole: bool
+    files: Sequence[Path], histories: Sequence[Path], warmup: int, departed: set[int], *, whole: bool
 ) -> tuple[Totals, Pushes]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
         pushes = read_pushes(histories)
-        return add_up(files, warmup, pushes, dead), pushes
+        return add_up(files, warmup, pushes, departed), pushes
     return Totals(steps=last_steps(files)), Pushes()
 
 

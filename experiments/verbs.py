@@ -91,7 +91,7 @@ def run(arguments: Namespace) -> int:
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
         if restarts := done.summary["restarts"]:
-            from experiments.comeback import restarts_line
+            from experiments.restarts import restarts_line
 
             print(f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}")
         if deaths := done.summary["deaths"]:

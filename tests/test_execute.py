@@ -25,7 +25,7 @@ class FakeAgent:
     def __init__(self, *rows, reports=None, error=None, traceback=None, raises=None):
         self.rows, self.reports, self.error, self.traceback, self.raises = rows, reports, error, traceback, raises
 
-    def run(self, job, processes, results, show, launcher="fork", comebacks=None, on_worker_death="abort"):
+    def run(self, job, processes, results, show, launcher="fork", restarts=None, on_worker_death="abort"):
         assert not (results / "summary.json").exists()
         for worker, steps in enumerate(self.rows):
             logical = job.workers // processes
@@ -101,8 +101,8 @@ def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):
 
 def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path):
     class WithBackups(FakeAgent):
-        def run(self, job, processes, results, show, launcher="fork", on_worker_death="abort"):
-            ended = super().run(job, processes, results, show, launcher)
+        def run(self, job, processes, results, show, **more):
+            ended = super().run(job, processes, results, show, **more)
             rows = [worker_row(step, 1, SECONDS) for step in range(20)]
             late = [{**row, "loss": None, "skipped": True} if row["step"] in (4, 7, 19) else row for row in rows]
             write_rows(results, 1, late)

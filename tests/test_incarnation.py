@@ -52,10 +52,10 @@ def test_a_rank_lives_one_incarnation_after_the_other_until_one_ends(board, tmp_
 
 def test_who_is_started_late_joins_the_incarnation_that_is_on(board, tmp_path):
     announce(board, tmp_path, 1)
-    announce(board, tmp_path, 2, resumed=True, step=20, back=(1, 2))
+    announce(board, tmp_path, 2, resumed=True, step=20)
     place = PostedPlace(board, 2, "server")
     found = live_through(tmp_path, FIRST, board, place, 5.0, lambda incarnation, past: incarnation)
-    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20, (1, 2))
+    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20)
 
 
 def test_an_incarnation_that_is_never_described_ends_with_the_deadline_or_the_job(board, tmp_path):
