@@ -31,7 +31,8 @@ from common.board import Board, Status
 from common.errors import ConfigError, RunError
 from common.placement import crews
 from common.transport.address import ipc_address
-from experiments.config import MOST_RANKS, MOST_RESTARTS
+from experiments.config.faults import MOST_RESTARTS
+from experiments.config.ranks import MOST_RANKS
 from experiments.deaths import survive
 from experiments.incarnation import home_of
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun

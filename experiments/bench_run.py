@@ -15,9 +15,8 @@ from common.errors import ConfigError, RunError
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.bench import BenchOptions, Spec, baseline_of, describe, schedule
 from experiments.bench_rows import links, make_rows, read_lines, with_ratios
-from experiments.config import unwritable
 from experiments.environment import environment
-from experiments.execute import new_folder, write_json
+from experiments.folders import new_folder, unwritable, write_json
 from experiments.limits import Limits, measure
 
 SCHEMA = 1

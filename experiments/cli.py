@@ -21,7 +21,9 @@ from common.job import TRANSPORTS
 from common.models import MODELS
 from common.pipeline.schedule import SCHEDULES
 from experiments.bench import BenchOptions
-from experiments.config import OPTIMIZERS, RunOptions, byte_size, sizes
+from experiments.config import RunOptions
+from experiments.config.options import byte_size, sizes
+from experiments.config.training import OPTIMIZERS
 from experiments.verbs import VERBS
 
 DEFAULTS, BENCH = RunOptions(), BenchOptions()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,9 @@ from common.placement import crews
 from common.stages import STAGES
 from experiments.agent import Agent, Ended, signals_deferred
 from experiments.balance import servers_detail
-from experiments.config import Plan, unwritable
+from experiments.config import Plan
 from experiments.environment import environment
+from experiments.folders import new_folder, unwritable, write_json
 from experiments.progress import Status
 from experiments.pushes import Pushes, read_pushes
 from experiments.restarts import Restarts
@@ -39,14 +37,6 @@ class RunFailed(Exception):
     def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:
         super().__init__(str(error))
         self.run, self.error, self.traceback = run, error, traceback
-
-
-def new_folder(parent: Path, name: str) -> Path:
-    """A folder `<UTC time>-<name>-<short id>` that was not there before."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
-    folder.mkdir(parents=True)
-    return folder
 
 
 def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
@@ -105,20 +95,6 @@ def _config(job: Job) -> str:
 
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON atomically."""
-    part = path.with_suffix(".part")
-    try:
-        with open(part, "w") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float, restarts: int) -> Status:

@@ -14,7 +14,8 @@ from jsonargparse import Namespace
 
 from common.errors import CheckFailed, ConfigError
 from common.job import DEDICATED
-from experiments.config import RunOptions, plan, writable_folder
+from experiments.config import RunOptions, plan
+from experiments.folders import writable_folder
 from experiments.registry import strategy_class
 from experiments.sparse import in_words
 
@@ -116,7 +117,8 @@ def demo(arguments: Namespace) -> int:
         where = {} if strategy_class(name).traits.servers else {"servers": None, "placement": DEDICATED}
         plans.append(plan(_options(arguments, strategy=name, **where)))
     results = writable_folder(arguments.results)
-    from experiments.execute import RunFailed, new_folder
+    from experiments.execute import RunFailed
+    from experiments.folders import new_folder
     from experiments.repeats import medians, same_bits, spread_line
     from experiments.sentences import plural, turns
 

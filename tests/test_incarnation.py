@@ -114,7 +114,7 @@ def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newe
     Checkpoints(tmp_path / "checkpoints" / "2", 10, PostedPlace(board, 2, "server"), FIRST, lambda: SENT).save(
         20, {"version": np.array(20)}
     )
-    on = Incarnation(1, tmp_path / "1", 1, True, None, (1,))
+    on = Incarnation(1, tmp_path / "1", 1, True, None)
     alive = resumption(board, tmp_path, on, Past(steps=25, sent=SENT, state={"version": np.array(25)}), "server")
     died = resumption(board, tmp_path, on, Past(), "server")
     assert (alive.start, alive.checkpoints.take()["version"]) == (25, 25)
