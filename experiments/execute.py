@@ -16,7 +16,7 @@ from common.errors import RunError
 from common.job import Job
 from common.placement import crews
 from common.stages import STAGES
-from experiments.agent import Agent, Ended, signals_deferred
+from experiments.agent import Agent
 from experiments.balance import servers_detail
 from experiments.config import Plan
 from experiments.environment import environment
@@ -26,6 +26,8 @@ from experiments.pushes import Pushes, read_pushes
 from experiments.restarts import Restarts
 from experiments.results import SCHEMA, Run, load_run
 from experiments.rows import Totals, add_up, last_steps
+from experiments.surroundings import signals_deferred
+from experiments.watch import Ended
 
 Show = Callable[[Status], None]
 SOON_READ = 50 << 20  # bytes of step records that are read in about a second

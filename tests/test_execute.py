@@ -12,9 +12,9 @@ from common.board import Status as RankStatus
 from common.errors import ConfigError, PeerFailed
 from common.ledger import ledger_sha256
 from common.stages import STAGES
-from experiments.agent import Ended
 from experiments.config import RunOptions, plan
 from experiments.execute import RunFailed, execute, warmup_steps
+from experiments.watch import Ended
 
 STEP = sum(SECONDS.values())  # seconds
 
