@@ -127,10 +127,10 @@ class Agent:
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
         is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts.
-        `restarts` are those of servers that may be made.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
-        `on_worker_death` is "continue" where the job survives that of some workers: see `experiments.deaths`.
+        `restarts` says how often servers that die are started again, and from what; None: never. `on_worker_death` is
+        "continue" where the job survives that of some workers: see `experiments.deaths`.
         """
         assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))

@@ -13,7 +13,8 @@ from common.errors import ConfigError, PeerFailed
 from common.ledger import ledger_sha256
 from common.stages import STAGES
 from experiments.config import RunOptions, plan
-from experiments.execute import RunFailed, execute, warmup_steps
+from experiments.execute import RunFailed, execute
+from experiments.summary import warmup_steps
 from experiments.watch import Ended
 
 STEP = sum(SECONDS.values())  # seconds
