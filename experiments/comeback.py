@@ -30,7 +30,12 @@ class Comebacks:
     done: list[dict[str, Any]] = field(default_factory=list)  # a restart each, for the summary
 
     def possible(self, running: Running, failed: Sequence[int], workers: range) -> bool:
-        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing."""
+        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing.
+
+        Not if a worker has died that the job does without: the next incarnation would wait for it.
+        """
+        if running.departed:
+            return False
         died = [rank for rank in failed if running.complaint(rank) is None and running.ranks[rank].exitcode != LOST]
         return len(failed) == len(died) <= self.left and not set(failed) & set(workers)
 

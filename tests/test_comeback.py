@@ -61,6 +61,11 @@ def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_
     assert not Comebacks(1, tmp_path, True).possible(running, failed, WORKERS)
 
 
+def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
+    running.deaths.append({"rank": 1})
+    assert not Comebacks(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
+
+
 def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
     assert not Comebacks(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
 
