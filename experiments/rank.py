@@ -197,9 +197,12 @@ class _Rank:
         self.updates = _Updates(self)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)
         self.steps_done = self.resumption.start
+        self.ctx.skip_to(incarnation.step or 0)
         # As it is if no step is left to do.
         self.sent: Sent = self.resumption.sent if self.resumption.start == job.steps else {}
         if again:
+            loss = board.read(place.rank).loss
+            board.done(place.rank, self.steps_done, loss, list(self.totals.values()))
             with writing(place):
                 self.resumption.rewind(self.recorder, self.events)
 

@@ -6,6 +6,7 @@ counted as dropped or lost, and every server's history has to fit the model. Not
 """
 
 import functools
+import itertools
 import json
 import random
 import sys
@@ -14,6 +15,7 @@ import time
 import psutil
 from system.leftovers import Box, until
 
+from experiments.results import load_run
 from ps.consistency import ASP, SSP, Backup
 from ps.history import replay
 
@@ -68,7 +70,7 @@ def ended(box):
 
 
 def disturbed(strategy, way, draw):
-    """One run, whose summary and histories are returned with the words that say what was done to it.
+    """One run: what was done to it, whether in time, its summary, its histories and the steps that were skipped.
 
     Every worker's push is a row of a server's where pushes are applied one by one.
     """
@@ -87,19 +89,24 @@ def disturbed(strategy, way, draw):
         for number in range(servers):
             text = (box.result() / "ranks" / f"{WORKERS + number}-server.events.jsonl").read_text()
             histories.append([json.loads(line) for line in text.splitlines()])
-        return what, hit, done.json(), histories
+        rows = load_run(box.result()).worker_rows
+        assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows), what
+        skipped = {(worker, row["step"]) for worker, of_one in enumerate(rows) for row in of_one if row.get("skipped")}
+        return what, hit, done.json(), histories, skipped
 
 
-def check_pushes(strategy, summary, histories):
-    """Every push is applied, dropped, lost or skipped, and none of them twice; the histories fit the model."""
-    skipped = sum(summary["steps_skipped"]["per_worker"])
+def check_pushes(strategy, histories, skipped):
+    """Every push is applied, dropped or lost, or its step was `skipped`, and none is twice; the histories fit."""
     for events in histories:
         pushes = [event for event in events if event["event"] == "push" and event["outcome"] != "duplicate"]
         names = [(event["worker"], event["step"]) for event in pushes]
         assert len(set(names)) == len(names), "a push was taken twice"
-        lost = sum(event["pushes"] for event in events if event["event"] == "lost")
-        total = len(pushes) + lost + skipped
-        assert total == WORKERS * STEPS, f"{len(pushes)} pushes, {lost} lost, {skipped} skipped"
+        for event in events:
+            if event["event"] == "lost":
+                names += [(event["worker"], event["step"] + number) for number in range(event["pushes"])]
+        assert len(set(names)) == len(names), "a push was taken and lost"
+        missing = set(itertools.product(range(WORKERS), range(STEPS))) - set(names) - skipped
+        assert not missing, f"nothing is known of {sorted(missing)}"
         assert replay(events, WORKERS, RELAXED[strategy]).workers == []
 
 
@@ -112,11 +119,11 @@ def soak(bits, others):
     missed = 0
     for number, (strategy, way) in enumerate(plans, 1):
         while True:
-            what, hit, summary, histories = disturbed(strategy, way, draw)
+            what, hit, summary, histories, skipped = disturbed(strategy, way, draw)
             if strategy == "ps-bsp":
                 assert summary["params_sha256"] == undisturbed("--strategy", strategy, *way), what
             else:
-                check_pushes(strategy, summary, histories)
+                check_pushes(strategy, histories, skipped)
             if hit:
                 break
             missed += 1  # it had ended already: draw another moment

@@ -93,6 +93,15 @@ def test_a_roll_back_goes_to_the_newest_step_that_all_servers_have_or_to_the_sta
     assert (entry["rank"], entry["step"], entry["resumed_from"], entry["incarnation"]) == (3, -1, step, 1)
 
 
+@pytest.mark.parametrize(("done", "step"), [((25, 20), 20), ((20, 19), 10), ((19, 5), 20)])
+def test_a_roll_back_goes_to_a_step_that_all_workers_have_recorded_if_there_is_one(running, tmp_path, done, step):
+    for rank in SERVERS:
+        saved(tmp_path, rank, 10, 20)
+    for worker in range(WORKERS.stop):
+        running.board.done(worker, done[worker], 0.5, [0.0] * 6)
+    assert announced(running, Comebacks(1, tmp_path, True), 3).step == step
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
     for rank in SERVERS:
         saved(tmp_path, rank, 10, 20)
