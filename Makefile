@@ -10,10 +10,10 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak lint format bench clean
+.PHONY: help venv demo test soak soak-restarts lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
 	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
@@ -58,6 +58,9 @@ test: $(STAMP) ## run the tests
 
 soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing is left behind (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
+
+soak-restarts: $(STAMP) ## 38 runs, each with a server killed that comes back, to see that nothing is lost unsaid (ten minutes)
+	@cd tests && PYTHONPATH=. ../$(BIN)/python soak_restarts.py
 
 lint: $(STAMP) ## check style, format and types
 	@$(BIN)/ruff check .

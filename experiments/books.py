@@ -39,6 +39,8 @@ class Books:
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)  # seconds
         self.steps_done = resumption.start
         self.sent: Sent = resumption.sent if resumption.start == job.steps else {}
+        if again:
+            board.done(place.rank, self.steps_done, board.read(place.rank).loss, list(self.totals.values()))
 
     def observe(self, record: StepRecord) -> None:
         """Record one step: first the file, then the board."""

@@ -101,6 +101,7 @@ class _Rank:
         self.clock = StageClock(self.meter.now, place.enter)
         self.updates = Updates(self.meter, self.clock, self.books.observe)
         self.ctx = self._context()
+        self.ctx.skip_to(incarnation.step or 0)
 
     def _endpoint(self) -> Endpoint:
         """Connected to all other ranks. Blocks; raises RunError."""

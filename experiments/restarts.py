@@ -30,7 +30,12 @@ class Restarts:
     done: list[dict[str, Any]] = field(default_factory=list)  # a restart each, for the summary
 
     def possible(self, running: Running, failed: Sequence[int], workers: range) -> bool:
-        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing."""
+        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing.
+
+        Not if a worker has died that the job does without: the next incarnation would wait for it.
+        """
+        if running.departed:
+            return False
         died = [rank for rank in failed if running.complaint(rank) is None and running.ranks[rank].exitcode != LOST]
         return len(failed) == len(died) <= self.left and not set(failed) & set(workers)
 
@@ -44,7 +49,8 @@ class Restarts:
         for rank in servers:
             whole[rank], damaged = whole_versions(self.checkpoints / str(rank), job, rank)
             damages += damaged
-        resumed, step = self._resumption(list(whole.values()))
+        done = min(running.board.read(worker).steps_done for worker in range(servers.start))
+        resumed, step = self._resumption(list(whole.values()), done)
         Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step).write()
         self.left -= len(failed)
         for rank in failed:
@@ -52,10 +58,15 @@ class Restarts:
             entry = {"rank": rank, "step": died[rank].step, "stage": died[rank].stage, "at": at, "resumed_from": since}
             self.done.append({**entry, "incarnation": number, "damaged": damages})
 
-    def _resumption(self, whole: Sequence[Sequence[int]]) -> tuple[bool, int | None]:
-        """Whether there is something to resume, and the step to roll back to; None: nobody else goes back."""
+    def _resumption(self, whole: Sequence[Sequence[int]], done: int) -> tuple[bool, int | None]:
+        """Whether there is something to resume, and the step to roll back to; None: nobody else goes back.
+
+        Servers save a step when its answers are on their way, so maybe before the last worker has `done` and recorded
+        it: then the step is one too late. Only with backups may workers be so late that there is none before.
+        """
         if self.rollback:
             common = set.intersection(*map(set, whole))
+            common = {step for step in common if step <= done} or common
             return (True, max(common)) if common else (False, 0)
         return (True, None) if all(whole) else (False, 0)
 

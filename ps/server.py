@@ -10,6 +10,7 @@ from common.context import Context, Optimizer
 from common.strategy import Bucket
 from ps.arrivals import Arrivals
 from ps.consistency import BSP, Consistency
+from ps.history import History
 from ps.lockstep import lockstep
 from ps.row_shard import RowShard
 from ps.saved import Saved
@@ -30,9 +31,11 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sha
         _first_values(ctx, segments)
     optimizers = [ctx.optimizer(each.params) for each in segments]
     shards = [_shard(ctx, each, optimizer, consistency) for each, optimizer in zip(segments, optimizers, strict=True)]
-    saved = Saved(ctx, shards, optimizers)
+    history = History(ctx.record, ctx.now)
+    saved = Saved(ctx, shards, optimizers, history.flush)
     if ctx.resumed is not None:
         saved.restore()
+        ctx.record({"event": "resumed", "version": shards[-1].version})
         _tell_owned(ctx, segments)
         _catch_up(ctx, shards)
         _hand_out(ctx, segments)
@@ -43,7 +46,7 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sha
     if isinstance(consistency, BSP):
         lockstep(ctx, segments, shards, saved.reached)
     else:
-        Arrivals(ctx, segments, shards, saved.reached).serve()
+        Arrivals(ctx, segments, shards, saved.reached, history).serve()
     ctx.settle()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.board import Board, PostedPlace, Reincarnated
-from common.checkpoint import Checkpoints
+from common.checkpoint import Checkpoints, versions
 from common.errors import SETUP, DeadlineExceeded, PeerFailed
 from common.job import Job
 from common.recorder import Recorder, StepRecord
@@ -93,6 +93,22 @@ def test_a_worker_rolls_back_to_the_common_step_and_to_what_it_had_sent_by_then(
     assert (found.start, found.sent["bytes_to"]) == (20, {2: 20})
     anew = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1), past)
     assert (anew.start, anew.sent) == (0, {})
+
+
+def test_a_worker_that_was_late_skips_to_the_common_step_from_its_own(board, tmp_path):
+    back = Incarnation(1, tmp_path / "1", 1, resumed=True, step=20)
+    found = resumption(board, tmp_path, back, Past(steps=17, sent=SENT))
+    assert (found.start, found.sent) == (17, SENT)
+
+
+def test_what_was_saved_after_the_common_step_is_removed(board, tmp_path):
+    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), Past(), "server").checkpoints
+    for version in (10, 20):
+        before.save(version, {"version": np.array(version)})
+    resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), Past(), "server")
+    assert versions(before.folder) == [10]
+    resumption(board, tmp_path, Incarnation(2, tmp_path / "2", 1), Past(), "server")
+    assert versions(before.folder) == []
 
 
 def test_where_nobody_goes_back_a_worker_goes_on_at_its_own_step(board, tmp_path):

@@ -61,6 +61,11 @@ def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_
     assert not Restarts(1, tmp_path, True).possible(running, failed, WORKERS)
 
 
+def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
+    running.deaths.append({"rank": 1})
+    assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
+
+
 def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
     assert not Restarts(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
 
@@ -86,6 +91,15 @@ def test_a_roll_back_goes_to_the_newest_step_that_all_servers_have_or_to_the_sta
     assert restarts.left == 1
     (entry,) = restarts.done
     assert (entry["rank"], entry["step"], entry["resumed_from"], entry["incarnation"]) == (3, -1, step, 1)
+
+
+@pytest.mark.parametrize(("done", "step"), [((25, 20), 20), ((20, 19), 10), ((19, 5), 20)])
+def test_a_roll_back_goes_to_a_step_that_all_workers_have_recorded_if_there_is_one(running, tmp_path, done, step):
+    for rank in SERVERS:
+        saved(tmp_path, rank, 10, 20)
+    for worker in range(WORKERS.stop):
+        running.board.done(worker, done[worker], 0.5, [0.0] * 6)
+    assert announced(running, Restarts(1, tmp_path, True), 3).step == step
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
