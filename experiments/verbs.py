@@ -234,7 +234,7 @@ def names(arguments: Namespace) -> int:
     """What can be asked for by name."""
     from common.data import DATASETS
     from common.models import MODELS
-    from experiments.registry import known, strategy_class
+    from experiments.registry import known, options_of, strategy_class
 
     about: dict[str, str] = {}
     traits: dict[str, dict[str, Any]] = {}
@@ -245,7 +245,7 @@ def names(arguments: Namespace) -> int:
             about[name] = " ".join(str(error).split())
         else:
             about[name] = (cls.__doc__ or "").strip().split("\n")[0]
-            traits[name] = dataclasses.asdict(cls.traits)
+            traits[name] = {**dataclasses.asdict(cls.traits), "options": options_of(cls)}
     if arguments.json:
         dump(
             {
@@ -266,6 +266,8 @@ def names(arguments: Namespace) -> int:
         widest = max(map(len, entries))
         for name, text in entries.items():
             print(f"  {name:<{widest}} {text}")
+            if options := traits.get(name, {}).get("options"):
+                print(f"  {'':<{widest}} options: {', '.join(f'--strategy.{option}' for option in options)}")
     print("Your own strategy: --strategy module:Class; see README.md.")
     return 0
 
