@@ -251,6 +251,11 @@ def test_anything_else_is_no_layer_sizes(junk):
         ({"jitter": "normal:1"}, r"^--jitter: 'normal:1' is not exponential:MEAN or uniform:LOW,HIGH"),
         ({"train_seconds": -1.0}, r"^--train-seconds is -1: "),
         ({"train_seconds": 20.0, "slow_worker": "1:4"}, r"trains for 80 s: give a --deadline above"),
+        ({"jitter": "exponential:60"}, r"trains for 60 s: give a --deadline above"),
+        (
+            {"jitter": "uniform:0,30", "train_seconds": 15.0, "slow_worker": "1:2"},
+            r"trains for 60 s: give a --deadline",
+        ),
         ({"schedule": "cosin"}, r"unknown schedule 'cosin': did you mean cosine"),
         ({"schedule": "linear", "warmup": 50, "steps": 50}, r"leaves --schedule linear none of the steps"),
         ({"warmup": 201}, r"^--warmup is 201: give a whole number from 0 to the 200 steps"),

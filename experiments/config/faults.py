@@ -25,12 +25,13 @@ def stragglers(options: RunOptions) -> str:
     if strangers := [rank for rank in factors if not 0 <= rank < options.workers]:
         raise ConfigError(f"--slow-worker {strangers[0]}: the workers are 0 to {options.workers - 1}")
     try:
-        jitter(options.jitter)
+        drawn = jitter(options.jitter)
     except ValueError as error:
         raise ConfigError(f"--jitter: {error}") from None
     if not (math.isfinite(options.train_seconds) and options.train_seconds >= 0):
         raise ConfigError(f"--train-seconds is {options.train_seconds:g}: give a number from 0")
-    if (longest := max(factors.values(), default=1.0) * options.train_seconds) >= options.deadline:
+    late = drawn.values[-1] if drawn is not None else 0.0  # the most, or the mean
+    if (longest := max(factors.values(), default=1.0) * options.train_seconds + late) >= options.deadline:
         raise ConfigError(f"the slowest worker trains for {longest:g} s: give a --deadline above that")
     return text
 

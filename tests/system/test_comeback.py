@@ -20,6 +20,7 @@ LAST = STEPS - STEPS % EVERY
 SAME = ("status", "params_sha256", "ledger_sha256", "final_loss", "steps_done", "bytes_sent", "messages_sent")
 RUN = ("run", "--strategy", "ps-bsp", "--workers", WORKERS, "--steps", STEPS, "--results", "results", "--json")
 COMEBACK = ("--checkpoint-every", EVERY, "--restarts", 2)
+UNHURRIED = ("--train-seconds", 0.02)  # so that a run is still there when it is struck from outside
 RELAXED = {"ps-async": ASP(), "ps-ssp": SSP(3)}
 # One server dies when it makes a certain call in a certain step: the first time, or each time.
 DIES = """
@@ -146,7 +147,7 @@ def test_a_worker_that_was_late_skips_to_the_step_that_the_servers_go_back_to(bo
 @pytest.mark.parametrize(("strategy", "transport"), [("ps-async", "shm"), ("ps-ssp", "tcp")], ids=["async", "ssp"])
 def test_without_a_common_step_every_push_is_applied_once_or_counted_as_lost(box, strategy, transport):
     words = ("--strategy", strategy, "--servers", 2, "--transport", transport, "--overlap", "on", "--bucket", "4KiB")
-    box.start(*RUN, *words, *COMEBACK)
+    box.start(*RUN, *words, *UNHURRIED, *COMEBACK)
     box.strike(WORKERS, "server")
     done = box.end()
     summary = done.json()
@@ -165,7 +166,7 @@ def test_without_a_common_step_every_push_is_applied_once_or_counted_as_lost(box
 
 
 def test_backup_workers_go_back_to_a_common_step(box):
-    box.start(*RUN, "--strategy", "ps-backup", "--servers", 2, *COMEBACK)
+    box.start(*RUN, "--strategy", "ps-backup", "--servers", 2, *UNHURRIED, *COMEBACK)
     box.strike(WORKERS + 1, "server")
     summary = box.end().json()
     assert (summary["status"], summary["steps_done"], summary["incarnations"]) == ("ok", STEPS, 2)
@@ -176,7 +177,7 @@ def test_backup_workers_go_back_to_a_common_step(box):
 
 def test_a_kill_from_outside_amid_overlapped_buckets_and_another_in_the_next_incarnation(box, undisturbed):
     words = ("--servers", 2, "--overlap", "on", "--bucket", "4KiB", "--optimizer", "adam")
-    box.start(*RUN, *words, *COMEBACK)
+    box.start(*RUN, *words, *UNHURRIED, *COMEBACK)
     for rank in (WORKERS, WORKERS + 1):
         box.strike(rank, "server")
     done = box.end()

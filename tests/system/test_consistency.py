@@ -13,19 +13,24 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 WORKERS, STEPS = 3, 40
 PARAMETERS = (64 * 64 + 64) + (64 * 10 + 10)  # of the default model
+# Worker 2 waits in its first step until worker 0 has come to the step `lead`: how late it is, is no matter of speed.
 SLOW = """
+from pathlib import Path
 import ps.strategy
 
 class Slow:
     def synchronize(self, ctx, bucket):
-        if ctx.rank == 2:
-            ctx.sleep(0.03)
+        ahead = Path(f"{type(self).__name__}-ahead")
+        if ctx.rank == 0 and ctx.place.step == self.lead:
+            ahead.touch()
+        while ctx.rank == 2 and not ahead.exists():
+            ctx.sleep(0.005)
         super().synchronize(ctx, bucket)
 
-class Bsp(Slow, ps.strategy.PsBsp): pass
-class Ssp(Slow, ps.strategy.PsSsp): pass
-class Async(Slow, ps.strategy.PsAsync): pass
-class Backup(Slow, ps.strategy.PsBackup): pass
+class Bsp(Slow, ps.strategy.PsBsp): lead = 0
+class Ssp(Slow, ps.strategy.PsSsp): lead = 3
+class Async(Slow, ps.strategy.PsAsync): lead = 6
+class Backup(Slow, ps.strategy.PsBackup): lead = 3
 """
 CONSISTENCIES = {"Bsp": BSP(), "Ssp": SSP(3), "Async": ASP(), "Backup": Backup(1)}
 
@@ -64,14 +69,15 @@ def test_the_history_of_each_server_fits_the_model_and_a_tampered_one_does_not(r
         assert shard.workers == []
         pushes = [event for event in events if event["event"] == "push"]
         assert len(pushes) == WORKERS * STEPS - sum(summary["steps_skipped"]["per_worker"])
+        gone = next(event for event in events[7:] if event["outcome"] == "applied")
         with pytest.raises(Refused, match="of the history does not fit"):
-            replay([*events[:7], *events[8:]], WORKERS, CONSISTENCIES[name])
+            replay([event for event in events if event is not gone], WORKERS, CONSISTENCIES[name])
 
 
 def test_only_with_backups_a_slow_worker_skips_steps(runs):
     skipped = {name: summary["steps_skipped"]["per_worker"] for name, (summary, _) in runs.items()}
     assert skipped["Bsp"] == skipped["Ssp"] == skipped["Async"] == [0] * WORKERS
-    assert skipped["Backup"][2] > 0
+    assert skipped["Backup"][2] >= 2
 
 
 def test_staleness_stays_within_its_bound_and_goes_beyond_it_without_one(runs):
@@ -80,7 +86,8 @@ def test_staleness_stays_within_its_bound_and_goes_beyond_it_without_one(runs):
         for name, (_, histories) in runs.items()
     }
     assert worst["Bsp"] == worst["Backup"] == 0
-    assert worst["Ssp"] <= 3 < worst["Async"]
+    assert 2 <= worst["Ssp"] <= 3
+    assert worst["Async"] >= 5
 
 
 @pytest.mark.parametrize("name", ["Bsp", "Ssp", "Async"])
