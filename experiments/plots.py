@@ -80,14 +80,14 @@ def plot_runs(
     """Write each chart of `CHARTS` as PNG and SVG into `out_dir` (made if need be) and return the files.
 
     Runs that lack what a chart needs are named in it. `note` is the footer, for example what the ranks share; `rates`
-    are the samples/s of all repeats of a strategy, of which the run given is the one in the middle.
+    are the samples/s of all repeats by label, of which the run given is the one in the middle.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     files = []
     for name, chart in CHARTS.items():
         series = [
-            _Series(label, run, chart.read(run), rates.get(run.strategy, ()))
+            _Series(label, run, chart.read(run), rates.get(label, ()))
             for label, run in zip(labels(runs), runs, strict=True)
         ]
         with mpl.rc_context(RC):
@@ -142,7 +142,8 @@ def _throughput(axes: Axes, series: list[_Series]) -> str:
     bars = [s for s in series if s is not line]
     repeats = max(len(s.rates) for s in series)
     for y, s in enumerate(bars):
-        axes.plot(s.rates, [y] * len(s.rates), "o", color="black", markersize=4, zorder=3)
+        if len(s.rates) > 1:
+            axes.plot(s.rates, [y] * len(s.rates), "o", color="black", markersize=4, zorder=3)
         hollow: dict[str, Any] = {"facecolor": "white", "edgecolor": s.colour, "hatch": "////"}
         axes.barh(y, s.data, 0.68, **({"facecolor": s.colour} if s.contends else hollow))
         top = ceiling(s.run, runs) if s.contends else None  # nothing bounds the yardstick
@@ -162,8 +163,8 @@ def _throughput(axes: Axes, series: list[_Series]) -> str:
         text = f"{line.label}, no synchronisation: the ceiling, {human_count(line.data)}"
         axes.text(line.data, 1.01, text, ha="center", fontsize=9.5, transform=axes.get_xaxis_transform())
     best = next((s for s in bars if s.contends), None)
-    contenders = {s.run.strategy: s.rates for s in bars if s.contends and s.rates}
-    if best and len(contenders) > 1 and not clear_winner(contenders, best.run.strategy):
+    contenders = {s.label: s.rates for s in bars if s.contends and len(s.rates) > 1}
+    if best and best.label in contenders and len(contenders) > 1 and not clear_winner(contenders, best.label):
         return f"No clear winner: {best.label} leads, but repeats overlap"
     return fastest({s.label: s.data for s in bars if s.contends}, ceiling(best.run, runs) if best else None)
 

@@ -9,16 +9,15 @@ from common.errors import CheckFailed
 from experiments.labels import labels
 from experiments.results import Run, human_count
 
-Rates = Mapping[str, Sequence[float]]  # samples/s of each repeat, by strategy
+Rates = Mapping[str, Sequence[float]]  # samples/s of each repeat, by label
 
 
 def medians(runs: Sequence[Run]) -> tuple[list[Run], dict[str, list[float]]]:
-    """Of each strategy the run with the (lower) median throughput, in order of first appearance; and all rates."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.strategy, []).append(run)
+    """Of runs of the same settings the one with the (lower) median throughput, in order of first appearance; and all
+    rates."""
     ranked = {
-        name: sorted(group, key=lambda run: run.number("samples_per_second") or 0.0) for name, group in groups.items()
+        name: sorted(group, key=lambda run: run.number("samples_per_second") or 0.0)
+        for name, group in alike(runs).items()
     }
     rates = {name: [run.number("samples_per_second") or 0.0 for run in group] for name, group in ranked.items()}
     return [group[(len(group) - 1) // 2] for group in ranked.values()], rates

@@ -86,8 +86,8 @@ def _staleness(named: Named, note: str) -> Figure:
     for row in panels:
         row[0].set_ylabel("share of updates")
         row[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    notes = [_repeats(shown, "Updates")]
-    notes += [f"No update was stale: {', '.join(never)}"] if len(shown) < len(named) else []
+    notes = [_repeats(shown, "updates")]
+    notes += [f"no update was stale: {', '.join(never)}"] if len(shown) < len(named) else []
     footer = [(line, FAINT) for text in ["; ".join(filter(None, notes)), note] for line in wrap(text, 150)]
     frame(figure, stale({label: most[label] for label in shown}), conditions(_all(shown)), footer)
     return figure
@@ -144,7 +144,7 @@ def _bars(axes: Axes, named: Named, rates: dict[str, float], base: str) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}")
     axes.locator_params(axis="x", nbins=5)
     dots = _repeats(named, "median")
-    axes.set_xlabel("samples per second while all work" + (f", {dots}" if dots else ""))
+    axes.set_xlabel("samples/s while all work" + (f", {dots} (dots)" if dots else ""))
 
 
 def _middle(repeats: Sequence[Run], goal: float | None) -> tuple[float, Run]:

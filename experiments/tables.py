@@ -33,7 +33,7 @@ _SPARE = (
     "part %",
     "prep %",
     "load %",
-    "drop- ped %",
+    "too late %",
     "update %",
     "sync hidden",
     "final loss",
@@ -41,7 +41,7 @@ _SPARE = (
     "test acc.",
     "vs noop",
 )  # first to go
-_STALE, _DROPPED = "stale\nmean–max", "drop-\nped %"
+_STALE, _DROPPED = "stale\nmean–max", "too\nlate %"
 _SHORT = dict(zip(STAGES, ("prep", "part", "load", "train", "sync", "update"), strict=True))
 
 
@@ -112,7 +112,7 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Column]:
     return [
         _Column("strategy", lambda e: e.label),
         _Column("samples\n/s", lambda e: _number(e.run, "samples_per_second", human_count)),
-        _Column("vs\nnoop", _share_of_ceiling),
+        *([_Column("vs\nnoop", _share_of_ceiling)] if any(ceiling(run, runs) for run in runs) else []),
         _Column("ms/\nstep", _step_ms),
         *(_Column(_SHORT[stage] + "\n%", _share_of(stage)) for stage in STAGES),
         *([_Column(_HIDDEN, _share_hidden)] if any(map(hidden_seconds_per_step, runs)) else []),
@@ -202,7 +202,7 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
     if any(map(_stale, runs)):
         lines[0] += " stale: steps that a gradient was behind the newest one when it was applied."
     if any(map(_drops, runs)):
-        lines[0] += " dropped: share of the gradients pushed that came too late to count."
+        lines[0] += " too late: share of the gradients pushed that were dropped."
     if within := [label for run, label in zip(runs, labels(runs), strict=True) if run.within_train]:
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
     for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True):

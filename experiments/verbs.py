@@ -219,9 +219,11 @@ def plot(arguments: Namespace) -> int:
     out = arguments.out or Path(arguments.runs[0]) / "plots"
     writable_folder(out)
     from experiments.plots import plot_runs
+    from experiments.repeats import medians
     from experiments.straggler_plots import plot_stragglers
 
-    files = [*plot_runs(runs, out, _limits(runs)), *plot_stragglers(runs, out, _limits(runs), goal)]
+    middle, rates = medians(runs)
+    files = [*plot_runs(middle, out, _limits(runs), rates), *plot_stragglers(runs, out, _limits(runs), goal)]
     pictures = [str(path) for path in files]
     if arguments.json:
         dump({"schema": 1, "plots": pictures})

@@ -33,6 +33,11 @@ def test_losses_are_averaged_by_time_and_not_by_step(tmp_path):
     assert seconds_to_loss(run, 1.4) is None
 
 
+def test_who_has_ended_counts_no_more(tmp_path):
+    seconds, loss = loss_by_time(recorded(tmp_path, (1.0, [4.0, 2.0]), (2.0, [4.0, 3.0, 1.0])))
+    assert (seconds.tolist(), loss.tolist()) == ([0.0, 1.0, 3.0, 5.0], [4.0, 3.0, 3.0, 1.0])
+
+
 def test_steps_without_a_loss_are_left_out(tmp_path):
     seconds, loss = loss_by_time(recorded(tmp_path, (1.0, [4.0, None, 2.0])))
     assert (seconds.tolist(), loss.tolist()) == ([0.0, 2.0], [4.0, 2.0])

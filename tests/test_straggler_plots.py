@@ -31,7 +31,7 @@ def test_both_charts_are_drawn_as_png_and_svg(tmp_path, runs):
     assert names(files) == ["staleness.png", "staleness.svg", "stragglers.png", "stragglers.svg"]
     staleness, stragglers = ((tmp_path / f"{name}.svg").read_text() for name in ("staleness", "stragglers"))
     assert "<!-- Gradients of ps-ssp(3) were applied up to 3 steps late -->" in staleness
-    assert "No update was stale: ps-bsp" in staleness
+    assert "no update was stale: ps-bsp" in staleness
     assert "ps-ssp(3) 1.5× the samples/s of ps-bsp; ring no more" in stragglers
     assert "transport ipc; on worker 3 4× as long" in stragglers
     assert stragglers.count("<!-- a note -->") == 1
@@ -91,7 +91,7 @@ def test_runs_of_the_same_settings_are_repeats_of_which_the_median_counts(tmp_pa
     found = (tmp_path / "stragglers.svg").read_text()
     assert "<!-- ps-async 3.0× the samples/s of ps-bsp; ring no more -->" in found
     assert "median of 3 repeats" in found
-    assert "Updates of 3 repeats" in (tmp_path / "staleness.svg").read_text()
+    assert "updates of 3 repeats" in (tmp_path / "staleness.svg").read_text()
 
 
 def test_ranges_of_staleness_name_their_ends_once(tmp_path):

@@ -114,7 +114,7 @@ def test_the_share_of_the_ceiling_is_relative_to_noop(tmp_path):
     ring = load_run(write_run(tmp_path, "ring", seconds=half))
     noop = load_run(write_run(tmp_path, "noop", seconds={**SECONDS, "synchronize": 0.0}))
     assert cells([ring, noop])["ring"]["vs noop"] == f"{2.6 / 7.2:.0%}"
-    assert cells([ring])["ring"]["vs noop"] == "–"
+    assert "vs noop" not in cells([ring])["ring"]
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs
     more = [load_run(write_run(tmp_path, "ps-ssp", **late)), load_run(write_run(tmp_path, "ps-backup", **none))]
     table = cells([*runs, *more])
     assert [table[name]["stale mean–max"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0.75–3", "0", "–"]
-    assert [table[name]["drop- ped %"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0", "25", "–"]
-    assert "that came too late to count" in markdown(more, verdicts(more))
+    assert [table[name]["too late %"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0", "25", "–"]
+    assert "share of the gradients pushed that were dropped" in markdown(more, verdicts(more))
 
 
 def test_conditions_that_differ_are_all_named(tmp_path):

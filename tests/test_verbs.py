@@ -103,6 +103,7 @@ def test_list_names_everything_and_says_what_it_is(answer):
     assert (code, err) == (0, "")
     for name in [*BUILTIN, *MODELS, *DATASETS]:
         assert re.search(rf"^  {name} +\S", out, re.MULTILINE)
+    assert re.search(r"^  ps-ssp .*\n +options: --strategy.staleness, ", out, re.MULTILINE)
 
 
 def test_list_as_json_says_what_each_strategy_promises(answer):
@@ -112,6 +113,8 @@ def test_list_as_json_says_what_each_strategy_promises(answer):
     assert set(found["strategies"]) == set(BUILTIN)
     assert found["strategies"]["ps-bsp"]["servers"] is True
     assert found["strategies"]["ring"]["consistency"] == "bsp"
+    assert found["strategies"]["ring"]["options"] == []
+    assert found["strategies"]["double-tree"]["options"] == ["chunks"]
     assert (set(found["models"]), set(found["data"])) == (set(MODELS), set(DATASETS))
 
 
