@@ -42,7 +42,7 @@ def add_up(
 ) -> Totals:
     """Read the record files of all worker processes, by rank; `warmup` steps are not counted as steady.
 
-    A file that is missing, or cut short in its last line, ends the pass at that step; but what is `departed` drops out,
+    A file that is missing, or cut short in its last line, ends the pass at that step; but who has `departed` drops out,
     and the others' steps go on. `pushes` says which were not applied.
     """
     totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), Pace(len(files))
