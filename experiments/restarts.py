@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checkpoint import whole_versions
-from common.errors import step_name
+from common.errors import SETUP, step_name
 from experiments.incarnation import Incarnation, home_of
 from experiments.launch import LOST
 from experiments.verdict import Running
@@ -44,6 +44,8 @@ class Restarts:
         number = running.board.incarnation + 1
         died = {rank: running.board.read(rank) for rank in failed}
         running.board.reincarnate(number)
+        for worker in range(servers.start):  # who dies before it is there is waited for: no death to be survived
+            running.board.enter(worker, SETUP, "setup")
         at = time.monotonic() - running.began
         whole, damages = {}, []
         for rank in servers:

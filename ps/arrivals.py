@@ -43,6 +43,7 @@ class Arrivals:
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
         self._heard = dict.fromkeys(ctx.workers, ctx.now())
+        self._look_at = ctx.now() + ctx.endpoint.deadline  # when to look who is silent
         self._history = history
 
     def serve(self) -> None:
@@ -59,7 +60,10 @@ class Arrivals:
     def _take(self, message: Message, scratch: Vector) -> None:
         ctx = self._ctx
         ctx.place.step, ctx.place.bucket = message.step, message.bucket
-        self._heard[message.sender] = ctx.now()
+        self._heard[message.sender] = now = ctx.now()
+        if now > self._look_at:  # where nobody waits for the silent one, the others would go on to their end
+            self._look_at = now + ctx.endpoint.deadline / 4
+            self._refuse_silence()
         try:
             if message.step == FINISH:
                 self._finish(message.sender)

@@ -404,6 +404,14 @@ def test_a_worker_that_falls_silent_is_named_at_the_deadline(strategy):
     assert outcome.errors[3].peers == (2,)
 
 
+@pytest.mark.parametrize("strategy", [PsAsync, PsBackup])
+def test_nor_do_the_others_work_to_their_end_without_it(strategy):
+    ends = [paced(1.0, steps=1000), paced(1.0, steps=1000), lambda ctx, strategy, params: ctx.sleep(5000.0)]
+    outcome, _ = relaxed(strategy, *ends, deadline=40.0)
+    assert outcome.errors[3].peers == (2,)
+    assert outcome.errors[3].step < 60
+
+
 def test_under_ssp_nobody_waits_for_ever_for_a_worker_that_falls_silent():
     outcome, _ = relaxed(PsSsp, paced(0.1, steps=9), lambda ctx, strategy, params: ctx.sleep(1000.0), deadline=40.0)
     assert isinstance(outcome.errors[0], DeadlineExceeded)  # its answer is held back, and the server waits as long

@@ -9,6 +9,7 @@ import pytest
 from common.board import Board
 from common.checkpoint import SUFFIX, Checkpoints
 from common.context import Place
+from experiments.deaths import survivable
 from experiments.incarnation import Incarnation
 from experiments.launch import LOST
 from experiments.restarts import Restarts, restarts_line
@@ -64,6 +65,15 @@ def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_
 def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
     running.deaths.append({"rank": 1})
     assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
+
+
+def test_a_worker_that_dies_before_it_is_there_again_is_missed(running, tmp_path):
+    for worker in WORKERS:
+        running.board.enter(worker, 7, "train")
+    killed(running, 1)
+    assert survivable(running, 1, WORKERS.stop)
+    announced(running, Restarts(1, tmp_path, False), 2)
+    assert not survivable(running, 1, WORKERS.stop)
 
 
 def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
