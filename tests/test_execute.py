@@ -101,8 +101,8 @@ def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):
 
 def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path):
     class WithBackups(FakeAgent):
-        def run(self, job, processes, results, show, launcher="fork", on_worker_death="abort"):
-            ended = super().run(job, processes, results, show, launcher)
+        def run(self, job, processes, results, show, **options):
+            ended = super().run(job, processes, results, show, **options)
             rows = [worker_row(step, 1, SECONDS) for step in range(20)]
             late = [{**row, "loss": None, "skipped": True} if row["step"] in (4, 7, 19) else row for row in rows]
             write_rows(results, 1, late)

@@ -53,7 +53,7 @@ def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, 
         pushed = [
             (bucket.index, bucket.start + part.start, bucket.params[part]) for who, bucket, part in way if who == server
         ]
-        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server)]
+        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server, servers)]
         assert [each[:2] for each in own] == [each[:2] for each in pushed]
         assert all(np.array_equal(a[2], b[2]) for a, b in zip(own, pushed, strict=True))
     seen = np.concatenate([bucket.params[part] for _, bucket, part in way])
