@@ -14,8 +14,7 @@ STAMP := $(VENV)/.stamp-$(EXTRAS)
 .PHONY: help venv demo straggler test soak soak-restarts lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s
-", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
 	@echo "newer); ARGS='-k ring' goes to pytest; REPEATS=3 has 'make straggler' measure each strategy three times;"
