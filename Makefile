@@ -14,7 +14,7 @@ STAMP := $(VENV)/.stamp-$(EXTRAS)
 .PHONY: help venv demo straggler test soak soak-restarts lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
 	@echo "newer); ARGS='-k ring' goes to pytest; REPEATS=3 has 'make straggler' measure each strategy three times;"
@@ -59,9 +59,9 @@ demo: $(STAMP) ## train with a parameter server and with all-reduce, then compar
 RACE := ps-bsp ps-ssp ps-async ps-backup ring
 define race
 @for repeat in $$(seq $(REPEATS)); do for strategy in $(RACE); do \
-  $(BIN)/syncbench run --strategy $$strategy --steps 60 --momentum 0 --lr 0.5 --train-seconds 0.02 $(2) --results $(1) >/dev/null || exit; \
+  $(BIN)/syncbench run --strategy $$strategy --steps 60 --train-seconds 0.02 $(2) --results $(1) >/dev/null || exit; \
 done; done
-@$(BIN)/syncbench plot $(1) --loss 0.3
+@$(BIN)/syncbench plot $(1) --loss 0.1
 endef
 
 straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two charts (a minute and a half)
