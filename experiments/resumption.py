@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from common.board import PostedPlace
 from common.checkpoint import Checkpoints
+from common.context import Place
 from common.job import Job
 from common.recorder import Events, Recorder
 from experiments.incarnation import Incarnation, Past, Sent
@@ -26,7 +26,7 @@ class Resumption:
         self,
         job: Job,
         order: Mapping[str, Any],
-        place: PostedPlace,
+        place: Place,
         incarnation: Incarnation,
         past: Past,
         notes: Callable[[], Mapping[str, Any]],

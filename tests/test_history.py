@@ -1,4 +1,4 @@
-"""A server's history through its comebacks: it is written whole, fits the model, and a tampered one does not."""
+"""A server's history through its restarts: it is written whole, fits the model, and a tampered one does not."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_whatever_is_left_out_of_it_or_doubled_does_not_fit():
         ("lost", {"event": "other"}, "worker 1 pushed step 2; nothing is said of the 2 before it"),
     ],
 )
-def test_a_comeback_that_is_told_otherwise_does_not_fit(key, value, complaint):
+def test_a_restart_that_is_told_otherwise_does_not_fit(key, value, complaint):
     events = [{**event, **value} if event["event"] == key else event for event in came_back()]
     with pytest.raises(Refused, match=complaint):
         replay(events, 2, SSP(1))

@@ -52,10 +52,10 @@ def test_a_rank_lives_one_incarnation_after_the_other_until_one_ends(board, tmp_
 
 def test_who_is_started_late_joins_the_incarnation_that_is_on(board, tmp_path):
     announce(board, tmp_path, 1)
-    announce(board, tmp_path, 2, resumed=True, step=20, back=(1, 2))
+    announce(board, tmp_path, 2, resumed=True, step=20)
     place = PostedPlace(board, 2, "server")
     found = live_through(tmp_path, FIRST, board, place, 5.0, lambda incarnation, past: incarnation)
-    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20, (1, 2))
+    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20)
 
 
 def test_an_incarnation_that_is_never_described_ends_with_the_deadline_or_the_job(board, tmp_path):
@@ -130,7 +130,7 @@ def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newe
     Checkpoints(tmp_path / "checkpoints" / "2", 10, PostedPlace(board, 2, "server"), FIRST, lambda: SENT).save(
         20, {"version": np.array(20)}
     )
-    on = Incarnation(1, tmp_path / "1", 1, True, None, (1,))
+    on = Incarnation(1, tmp_path / "1", 1, True, None)
     alive = resumption(board, tmp_path, on, Past(steps=25, sent=SENT, state={"version": np.array(25)}), "server")
     died = resumption(board, tmp_path, on, Past(), "server")
     assert (alive.start, alive.checkpoints.take()["version"]) == (25, 25)

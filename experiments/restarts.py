@@ -1,4 +1,4 @@
-"""Servers that come back: the agent's part. Which deaths can be survived, and what the ranks go on from."""
+"""Servers that are started again: the agent's part. Which deaths allow it, and what the ranks go on from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from experiments.verdict import Running
 
 
 @dataclass(slots=True)
-class Comebacks:
-    """How often servers of one job may come back, and how often they have.
+class Restarts:
+    """How often servers of one job may be started again, and how often they were.
 
     `rollback`: all ranks go on from the newest checkpoint that every server has; else only the server that died goes
     back, to its own newest.
@@ -53,7 +53,7 @@ class Comebacks:
             damages += damaged
         done = min(running.board.read(worker).steps_done for worker in range(servers.start))
         resumed, step = self._resumption(list(whole.values()), done)
-        Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step, tuple(failed)).write()
+        Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step).write()
         self.left -= len(failed)
         for rank in failed:
             since = step if step is not None else whole[rank][-1]
