@@ -52,6 +52,16 @@ def test_a_full_disk_ends_the_run_with_one_line(box, small_disk, when):
         assert [len(rows) > 3 for rows in Run(folder, {}).worker_rows] == [True, True]
 
 
+def test_a_checkpoint_that_the_disk_has_no_room_for_ends_the_run_with_one_line(box, small_disk):
+    words = ("--strategy", "ps-bsp", "--hidden", 512, "--checkpoint-every", 3, "--restarts", 1)
+    done = box.run("run", "--workers", 2, "--steps", 100000, *words, "--json", "--results", small_disk)
+    assert done.code == 1
+    assert done.errors[0] == done.complaint
+    assert "server rank 2" in done.complaint
+    assert "a checkpoint cannot be written: No space left on device" in done.complaint
+    assert not list(small_disk.rglob("*.part"))
+
+
 def test_standard_output_that_is_full_is_an_error_not_a_silent_success(box):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
