@@ -20,8 +20,8 @@ def loss_by_time(run: Run) -> tuple[Floats, Floats]:
     """(seconds, loss), each of shape (points,): mean over the workers of their smoothed losses at that time.
 
     Seconds count from the first end of a first step, which pays for what is only done once. A worker that has not
-    ended its first step counts with that one's loss; one that has ended its last counts no more, since the parameters
-    go on without it. Empty where nothing was recorded.
+    ended its first step counts with that one's loss; one that has ended its last counts for the time of a step more,
+    and then no longer, since the parameters go on without it. Empty where nothing was recorded.
     """
     curves = [curve for rows in run.worker_rows if (curve := _curve(rows)) is not None]
     if not curves:
@@ -30,8 +30,13 @@ def loss_by_time(run: Run) -> tuple[Floats, Floats]:
     moments = np.unique(np.concatenate([at for at, _ in curves]))
     if len(moments) > POINTS:
         moments = np.linspace(began, ended, POINTS)
-    losses = [np.interp(moments, at, loss, right=np.nan) for at, loss in curves]
+    losses = [np.where(moments <= _until(at), np.interp(moments, at, loss), np.nan) for at, loss in curves]
     return moments - began, np.nanmean(losses, axis=0)
+
+
+def _until(ended: Floats) -> float:
+    """The last end, and the mean time of a step after it: so workers that end together count together."""
+    return float(ended[-1] + (ended[-1] - ended[0]) / max(1, len(ended) - 1))
 
 
 def _curve(rows: Sequence[Row]) -> tuple[Floats, Floats] | None:
