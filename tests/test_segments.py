@@ -53,7 +53,7 @@ def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, 
         pushed = [
             (bucket.index, bucket.start + part.start, bucket.params[part]) for who, bucket, part in way if who == server
         ]
-        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server)]
+        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server, servers)]
         assert [each[:2] for each in own] == [each[:2] for each in pushed]
         assert all(np.array_equal(a[2], b[2]) for a, b in zip(own, pushed, strict=True))
     seen = np.concatenate([bucket.params[part] for _, bucket, part in way])
@@ -63,6 +63,12 @@ def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, 
 def test_servers_take_turns():
     bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
     assert [server for server, _ in route(bucket, Even(2))] == [0, 1] * 3
+
+
+def test_every_worker_begins_with_another_server():
+    bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
+    ways = [[server for server, _ in route(bucket, Even(3), worker)] for worker in range(4)]
+    assert ways == [[0, 1, 2] * 2, [1, 2, 0] * 2, [2, 0, 1] * 2, [0, 1, 2] * 2]
 
 
 def test_a_server_that_owns_nothing_of_a_bucket_hears_of_it_all_the_same():
