@@ -4,19 +4,21 @@ PYTHON   ?= python3
 PIP_ARGS ?=
 EXTRAS   ?= dev
 ARGS     ?=
+REPEATS  ?= 1
 
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak lint format bench clean
+.PHONY: help venv demo straggler test soak soak-restarts lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
-	@echo "newer); ARGS='-k ring' goes to pytest; PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
+	@echo "newer); ARGS='-k ring' goes to pytest; REPEATS=3 has 'make straggler' measure each strategy three times;"
+	@echo "PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
 	@echo
 	@$(cpu_hint)
 
@@ -53,11 +55,27 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train with a parameter server and with all-reduce, then compare the two
 	@$(BIN)/syncbench demo
 
+# In turns, so that a machine whose speed drifts is unfair to nobody. Called again, it adds repeats.
+RACE := ps-bsp ps-ssp ps-async ps-backup ring
+define race
+@for repeat in $$(seq $(REPEATS)); do for strategy in $(RACE); do \
+  $(BIN)/syncbench run --strategy $$strategy --steps 60 --train-seconds 0.02 $(2) --results $(1) >/dev/null || exit; \
+done; done
+@$(BIN)/syncbench plot $(1) --loss 0.1
+endef
+
+straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two charts (a minute and a half)
+	$(call race,results/straggler-slow,--slow-worker 3:4)
+	$(call race,results/straggler-jitter,--jitter exponential:0.04)
+
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing is left behind (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
+
+soak-restarts: $(STAMP) ## 38 runs, each with a server killed that comes back, to see that nothing is lost unsaid (ten minutes)
+	@cd tests && PYTHONPATH=. ../$(BIN)/python soak_restarts.py
 
 lint: $(STAMP) ## check style, format and types
 	@$(BIN)/ruff check .

@@ -106,6 +106,16 @@ class Checkpoints:
         cause = "; ".join(complaints) or f"there is none in {self.folder}"
         raise RunError(f"no checkpoint to come back with: {cause}", **self._place.fields())
 
+    def remove_after(self, version: int) -> None:
+        """Remove those of later versions: what all go back to will have others. RunError."""
+        try:
+            for later in versions(self.folder):
+                if later > version:
+                    (self.folder / f"{later}{SUFFIX}").unlink()
+        except OSError as error:
+            cause = f"a checkpoint cannot be removed: {error.strerror}"
+            raise RunError(cause, **self._place.fields()) from None
+
     def start_from(self, state: State) -> None:
         """Let `take` give `state`, once."""
         self._start = state

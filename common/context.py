@@ -81,6 +81,17 @@ class Context:
     """One rank's handle on the job. Not thread-safe: one thread uses it at a time, others may ask `now`.
 
     `spawn(fn)` runs `fn` beside the caller, who hands the context over to it and back through a `queue()`.
+
+    `rank`, `role`      who this is; `place`, where it is right now
+    `workers`           their ranks, a range; `servers` likewise; `size` is the number of both
+    `hosts`             the workers of each host, every worker once
+    `tensors`           elements of each of the model's tensors, as they lie in it; empty: not known
+    `record(event)`     notes an event, JSON values by name, in this rank's history; may raise RunError
+    `departed()`        the workers that have died so far and that the job goes on without
+    `checkpoints`       where a server saves its state; None: nowhere, or this is no server
+    `resumed`           None, but where a server was started again: the step that this worker goes on at. The
+                        parameters are the servers' then, from the start
+    `skipped_to`        the worker trains no step before this one: see `skip_to`
     """
 
     def __init__(
@@ -93,32 +104,31 @@ class Context:
         hosts: Sequence[Sequence[int]] | None = None,
         process: Process | None = None,
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
+        departed: Callable[[], frozenset[int]] = frozenset,
         checkpoints: Checkpoints | None = None,
         resumed: int | None = None,
-        departed: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
-        """`hosts`: the workers of each host, every worker once; by default they are all on one. ValueError if not."""
+        """`hosts` are by default one, with all workers. ValueError if not every worker has one, or one has none."""
         self.endpoint = endpoint
         self.place = endpoint.place
         self.rank = endpoint.place.rank
+        self.role = endpoint.place.role
         self.workers = range(workers)
         self.servers = range(workers, workers + servers)
+        self.size = workers + servers
         self.hosts = tuple(tuple(host) for host in hosts or (self.workers,))
         if not all(self.hosts) or sorted(rank for host in self.hosts for rank in host) != list(self.workers):
             raise ValueError(
                 f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
             )
-        self.size = workers + servers
-        self.role = endpoint.place.role
-        self.resume_at = 0  # the step that the worker goes on at, if it is ahead of its next one
         self._optimizer = optimizer
         self._process = process
-        self.tensors: Sequence[int] = ()  # elements of each of the model's tensors, as they lie in it; (): not known
-        self.departed = departed  # the workers that have died so far and that the job goes on without
-        self.record = record  # notes an event, JSON values by name, in this rank's history; may raise RunError
-        self.checkpoints = checkpoints  # where a server saves its state; None: nowhere, or this is no server
-        # A server came back: a worker goes on at this step, and the parameters are the servers' from the start.
+        self.tensors: Sequence[int] = ()  # whoever builds the model, later than this, says it
+        self.record = record
+        self.departed = departed
+        self.checkpoints = checkpoints
         self.resumed = resumed
+        self.skipped_to = 0
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend
@@ -162,7 +172,7 @@ class Context:
 
         Nothing happens if it gets there anyway.
         """
-        self.resume_at = max(self.resume_at, step)
+        self.skipped_to = max(self.skipped_to, step)
 
     def among(self, ranks: Sequence[int]) -> Context:
         """This rank's context among `ranks` alone, itself included: in it they are workers 0, 1, … in that order.

@@ -28,20 +28,27 @@ Indices = NDArray[np.int64]
 class Traits:
     """What a strategy promises; the conformance suite holds it to that."""
 
+    # What it does, and when.
     exchanges: Literal["gradients", "parameters"] = "gradients"  # parameters: stage 6 runs before stage 5
     update: Literal["worker", "server"] = "worker"  # where stage 6 happens
+    servers: bool = False  # needs server ranks
+    sparse: bool = False  # can synchronise the touched rows of an embedding table alone: `Bucket.rows`
+
+    # What workers can rely on.
     consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; where options decide, set `traits` on the instance
     replicas_equal: bool = True  # all workers hold the same bits after every step
-    on_worker_death: Literal["abort", "either", "continue"] = "abort"  # either: as the job asks; see Context.departed
-    servers: bool = False  # needs server ranks
-    # When a server that died comes back: none, it cannot; rollback, all go on from a checkpoint that every server has;
-    # resume, the others go on from where they are, and what it had done since its last checkpoint is lost.
-    on_server_death: Literal["none", "rollback", "resume"] = "none"
-    one_process: bool = False  # one process trains on every worker's samples
+
+    # What becomes of the job. A worker: optional, it goes on where the user wants it to; see `Context.departed`.
+    # A server, where the user wants it started again: rollback, all go on from a checkpoint that every server has;
+    # continue, the others go on from where they are, and what it had done since its last checkpoint is lost.
+    on_worker_death: Literal["abort", "optional", "continue"] = "abort"
+    on_server_death: Literal["abort", "rollback", "continue"] = "abort"
+
+    # What other people's engines need.
     own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
     synchronizes_in: Literal["synchronize", "train"] = "synchronize"  # the stage that its communication is part of
     launcher: Literal["fork", "mpi"] = "fork"  # mpi: the ranks are started by mpirun
-    sparse: bool = False  # can synchronise the touched rows of an embedding table alone: `Bucket.rows`
+    one_process: bool = False  # one process trains on every worker's samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def work(trial: Trial, ctx: Context, strategy: SyncStrategy) -> Array:
     optimizer, traits, buckets = ctx.optimizer(params), strategy.traits, trial.cut(grad, params)
     for step in range(trial.steps):
         ctx.place.step = step
-        if step < ctx.resume_at:
+        if step < ctx.skipped_to:
             seen.append(seen[-1])
             continue
         grad[:] = trial.gradient(ctx.rank, step, trial.size)

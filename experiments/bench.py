@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from common.errors import ConfigError
 from common.job import COLOCATED, DEDICATED, TRANSPORTS
-from experiments.config import Plan, RunOptions, byte_size, plan
+from experiments.config import Plan, RunOptions, plan
+from experiments.config.options import byte_size
 from experiments.environment import physical_memory
 from experiments.registry import create
 

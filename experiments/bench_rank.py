@@ -30,7 +30,7 @@ from common.transport.connect import connect
 from common.transport.meter import Metered
 from experiments.bench import ITEM, Block, Contestant, Spec, schedule
 from experiments.bench_contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
-from experiments.rank import LINGER, live, overdue, writing
+from experiments.life import LINGER, live, overdue, writing
 from experiments.registry import create
 
 CONTROL = "ipc"  # benchmarks run on one machine

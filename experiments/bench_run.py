@@ -12,13 +12,14 @@ import yaml
 
 from common.board import Status
 from common.errors import ConfigError, RunError
-from experiments.agent import Agent, Ended, signals_deferred
+from experiments.agent import Agent
 from experiments.bench import BenchOptions, Spec, baseline_of, describe, schedule
 from experiments.bench_rows import links, make_rows, read_lines, with_ratios
-from experiments.config import unwritable
 from experiments.environment import environment
-from experiments.execute import new_folder, write_json
+from experiments.folders import new_folder, unwritable, write_json
 from experiments.limits import Limits, measure
+from experiments.surroundings import signals_deferred
+from experiments.watch import Ended
 
 SCHEMA = 1
 ENTRY = "experiments.bench_rank"

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 
 from common.errors import CheckFailed
 from experiments.bench import BenchOptions, Spec, plan_bench, schedule
-from experiments.config import writable_folder
+from experiments.folders import writable_folder
 from experiments.sentences import plural, turns
 from experiments.verbs import dump, say, say_traceback
 

@@ -21,7 +21,9 @@ from common.job import TRANSPORTS
 from common.models import MODELS
 from common.pipeline.schedule import SCHEDULES
 from experiments.bench import BenchOptions
-from experiments.config import OPTIMIZERS, RunOptions, byte_size, sizes
+from experiments.config import RunOptions
+from experiments.config.options import byte_size, sizes
+from experiments.config.training import OPTIMIZERS
 from experiments.verbs import VERBS
 
 DEFAULTS, BENCH = RunOptions(), BenchOptions()
@@ -188,51 +190,24 @@ class _Bytes:
 
 def _training(parser: ArgumentParser) -> None:
     """The options that `run` and `demo` share."""
-    parser.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
-    parser.add_argument("--servers", type=int | None, default=None, help="servers; null: 1 if it has any")
-    _placement(parser)
-    parser.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
-    parser.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
-    parser.add_argument(
-        "--data", type=str, default=DEFAULTS.data, help=f"data set: {', '.join(DATASETS)}, clicks:rows=N …"
-    )
-    parser.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
-    parser.add_argument("--hidden", type=_Sizes(), default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
-    parser.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
-    parser.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
-    parser.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
-    _rate(parser)
-    parser.add_argument(
-        "--transport",
-        type=str,
-        default=DEFAULTS.transport,
-        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
-    )
-    parser.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
-    parser.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")
-    parser.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
-    parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
-    parser.add_argument(
-        "--bucket",
-        type=_Bytes(),
-        default=DEFAULTS.bucket,
-        help="how much of the gradient is synchronised at once, like 4MiB",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=_OnOff(),
-        default=DEFAULTS.overlap,
-        help="synchronise a bucket while backward goes on; auto: with cores to spare",
-    )
-    _stragglers(parser)
-    parser.add_argument(
-        "--on-worker-death", type=str, default="abort", help="or continue: without it, where that can be"
-    )
+    _ranks(parser.add_argument_group("ranks"))
+    _work(parser.add_argument_group("what is trained"))
+    _rule(parser.add_argument_group("the update rule"))
+    _ways(parser.add_argument_group("how messages travel"))
+    _stragglers(parser.add_argument_group("stragglers and deaths"))
     parser.add_argument("--results", type=str, default="results", help="folder for results")
 
 
-def _placement(parser: ArgumentParser) -> None:
-    parser.add_argument(
+def _ranks(group: Any) -> None:
+    group.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
+    group.add_argument("--servers", type=int | None, default=None, help="parameter servers; null: 1 if it has any")
+    _placement(group)
+    group.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
+    group.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
+
+
+def _placement(group: Any) -> None:
+    group.add_argument(
         "--placement",
         type=str,
         default=DEFAULTS.placement,
@@ -240,28 +215,71 @@ def _placement(parser: ArgumentParser) -> None:
     )
 
 
-def _rate(parser: ArgumentParser) -> None:
-    """How the learning rate changes."""
-    parser.add_argument("--schedule", type=str, default=DEFAULTS.schedule, help=f"of the rate: {', '.join(SCHEDULES)}")
-    parser.add_argument("--warmup", type=int, default=DEFAULTS.warmup, help="steps in which the rate rises to --lr")
-    parser.add_argument("--decay", type=float, default=DEFAULTS.decay, help="of schedule step: the factor")
-    parser.add_argument("--decay-every", type=int | None, default=None, help="of schedule step; null: a third of all")
+def _work(group: Any) -> None:
+    known = f"{', '.join(DATASETS)}; clicks:rows=N,skew=X …"
+    group.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {known}")
+    group.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
+    group.add_argument("--hidden", type=_Sizes(), default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
+    group.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
+    group.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
 
 
-def _stragglers(parser: ArgumentParser) -> None:
-    """What lengthens the stage `train`, by sleeping."""
-    parser.add_argument(
+def _rule(group: Any) -> None:
+    group.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
+    group.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
+    group.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
+    group.add_argument("--schedule", type=str, default=DEFAULTS.schedule, help=f"of the rate: {', '.join(SCHEDULES)}")
+    group.add_argument("--warmup", type=int, default=DEFAULTS.warmup, help="steps in which the rate rises to --lr")
+    group.add_argument("--decay", type=float, default=DEFAULTS.decay, help="factor of schedule step")
+    group.add_argument("--decay-every", type=int | None, default=None, help="its steps; null: a third of all")
+
+
+def _ways(group: Any) -> None:
+    group.add_argument(
+        "--transport",
+        type=str,
+        default=DEFAULTS.transport,
+        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
+    )
+    group.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
+    group.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")
+    group.add_argument(
+        "--bucket",
+        type=_Bytes(),
+        default=DEFAULTS.bucket,
+        help="how much of the gradient is synchronised at once, like 4MiB",
+    )
+    group.add_argument(
+        "--overlap",
+        type=_OnOff(),
+        default=DEFAULTS.overlap,
+        help="synchronise a bucket while backward goes on; auto: with cores to spare",
+    )
+
+
+def _stragglers(group: Any) -> None:
+    """What lengthens the stage `train`, by sleeping, and what becomes of a job that loses a worker."""
+    group.add_argument(
         "--slow-worker",
         type=_Slow(),
         action="append",
         default=None,
-        help="RANK:FACTOR, how many times as long its training takes; may be repeated",
+        help="this rank's training takes FACTOR times as long; may be repeated",
     )
-    parser.add_argument(
-        "--jitter", type=str, default="", help="seconds more a step: exponential:MEAN, uniform:LOW,HIGH"
+    group.add_argument(
+        "--jitter",
+        type=str,
+        default="",
+        help="seconds more, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
     )
-    parser.add_argument(
-        "--train-seconds", type=float, default=0.0, help="that training lasts at least, slept if need be"
+    group.add_argument(
+        "--train-seconds", type=float, default=0.0, help="that training takes at least, slept if need be"
+    )
+    group.add_argument(
+        "--on-worker-death",
+        type=str,
+        default=DEFAULTS.on_worker_death,
+        help="abort the run, or continue without it (ps-async, ps-ssp)",
     )
 
 
@@ -271,17 +289,21 @@ def _run() -> ArgumentParser:
     parser.add_argument("--strategy", type=str, default=DEFAULTS.strategy, help="a name of `list`, or module:Class")
     parser.add_argument("--strategy_options", type=dict | None, default=None, help="in a YAML file: its own options")
     parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
-    parser.add_argument(
+    _training(parser)
+    _restarts(parser.add_argument_group("servers that come back"))
+    return parser
+
+
+def _restarts(group: Any) -> None:
+    group.add_argument(
         "--checkpoint-every",
         type=int,
         default=DEFAULTS.checkpoint_every,
         help="steps after which each server saves its state; 0: never",
     )
-    parser.add_argument(
+    group.add_argument(
         "--restarts", type=int, default=DEFAULTS.restarts, help="how often a server that died is started again"
     )
-    _training(parser)
-    return parser
 
 
 def _demo() -> ArgumentParser:

@@ -32,7 +32,6 @@ class Incarnation:
     id: int
     resumed: bool = False  # else all begin anew, from the first parameters
     step: int | None = 0  # from which all go on; None: everyone from where it is
-    back: tuple[int, ...] = ()  # the ranks that have come back
 
     def write(self) -> None:
         """Make its folder and tell the ranks; atomic."""
@@ -48,7 +47,7 @@ class Incarnation:
             found = json.loads((home / FILE).read_text())
         except FileNotFoundError:
             return None
-        return cls(**{**found, "home": Path(found["home"]), "back": tuple(found["back"])})
+        return cls(**{**found, "home": Path(found["home"])})
 
 
 def home_of(job: Path, number: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
     That is what differs between runs of this strategy, and any setting that most of the runs have otherwise.
     """
-    names = [run.strategy.rpartition(":")[2] for run in runs]
+    names = [run.strategy.rpartition(":")[2] + bound(run) for run in runs]
     usual = _usual(runs)
     described = []
     for run, name in zip(runs, names, strict=True):
@@ -51,10 +52,16 @@ def labels(runs: Sequence[Run]) -> list[str]:
     return described
 
 
+def bound(run: Run) -> str:
+    """That of its consistency, as `(3)` of `ssp(3)`; empty where it has none."""
+    found = re.search(r"\(\d+\)$", str(run.summary.get("consistency")))
+    return found[0] if found else ""
+
+
 def _details(run: Run) -> dict[str, str]:
-    options = run.summary.get("strategy_options") or {}
+    options = (run.summary.get("strategy_options") or {}).items()
     return {
-        "options": " ".join(f"{key}={value}" for key, value in sorted(options.items())),
+        "options": " ".join(f"{key}={value}" for key, value in sorted(options) if f"({value})" != bound(run)),
         "workers": f"{run.summary.get('workers')}w",
         "batch": f"b{run.summary.get('batch')}",
         **dict.fromkeys(SETTINGS, ""),

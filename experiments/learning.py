@@ -6,6 +6,7 @@ workers by the time, not by the step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,7 +50,19 @@ def seconds_to_loss(run: Run, goal: float) -> float | None:
 
 
 def common_loss(runs: Sequence[Run]) -> float | None:
-    """A loss that all `runs` reached: the highest of those they ended with. None if one recorded none."""
+    """A loss that all `runs` reached: the highest of those they ended with, rounded up to one significant digit.
+
+    Rounded, as where exactly the worst one ended is noise, and it alone would need all of its time to get there.
+    None if one recorded none.
+    """
     final = [float(loss[-1]) if (loss := loss_by_time(run)[1]).size else None for run in runs]
     known = [loss for loss in final if loss is not None]
-    return max(known) if known and len(known) == len(runs) else None
+    return _rounded_up(max(known)) if known and len(known) == len(runs) else None
+
+
+def _rounded_up(value: float) -> float:
+    """To one significant digit: 0.0532 to 0.06."""
+    if value <= 0:
+        return value
+    digit = 10.0 ** math.floor(math.log10(value))
+    return max(value, float(f"{math.ceil(value / digit) * digit:.0e}"))

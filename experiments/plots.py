@@ -22,6 +22,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from common.stages import STAGES
 from experiments.labels import labels
+from experiments.learning import loss_by_time
 from experiments.repeats import Rates, clear_winner
 from experiments.results import (
     STAGE_COLOURS,
@@ -216,7 +217,11 @@ def _curve(run: Run) -> tuple[Floats, Floats, Floats] | None:
 
 
 def _curve_after_first_step(run: Run) -> tuple[Floats, Floats, Floats] | None:
+    """As `_curve`, on the clock; where workers are at different steps at a time, the mean of what they have then."""
     curve = _curve(run)
+    if curve and run.summary.get("consistency") not in ("bsp", "none"):
+        seconds, loss = loss_by_time(run)
+        return np.empty(0), seconds, loss
     return (curve[0], curve[1] - curve[1][0], curve[2]) if curve else None
 
 

@@ -58,6 +58,8 @@ def read_pushes(files: Sequence[Path]) -> Pushes:
 def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
     if event.get("event") == "lost":
         pushes.lost += int(event["pushes"])
+    if event.get("event") == "answered":
+        pushes.waited[event["worker"]] += event["waited"]
     if event.get("event") != "push":
         return
     outcome = event["outcome"]

@@ -92,10 +92,15 @@ def _is_strategy(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, SyncStrategy)
 
 
+def options_of(cls: type[SyncStrategy]) -> list[str]:
+    """The names of its options."""
+    return [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+
+
 def create(name: str, options: dict[str, Any]) -> SyncStrategy:
     """A fresh strategy with its options (`--strategy.<option>`). ConfigError for an option that it does not have."""
     cls = strategy_class(name)
-    known_options = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+    known_options = options_of(cls)
     for option in options:
         if option not in known_options:
             hint = suggest(option, known_options) if known_options else "it has no options"

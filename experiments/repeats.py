@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from common.errors import CheckFailed
+from experiments.labels import labels
 from experiments.results import Run, human_count
 
 Rates = Mapping[str, Sequence[float]]  # samples/s of each repeat, by strategy
@@ -20,6 +22,14 @@ def medians(runs: Sequence[Run]) -> tuple[list[Run], dict[str, list[float]]]:
     }
     rates = {name: [run.number("samples_per_second") or 0.0 for run in group] for name, group in ranked.items()}
     return [group[(len(group) - 1) // 2] for group in ranked.values()], rates
+
+
+def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of the same settings, by the label that they share, in order of first appearance."""
+    groups: dict[str, list[Run]] = {}
+    for run, label in zip(runs, labels(runs), strict=True):
+        groups.setdefault(re.sub(r" #\d+$", "", label), []).append(run)
+    return groups
 
 
 def same_bits(runs: Sequence[Run]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from common.board import PostedPlace
 from common.checkpoint import Checkpoints
+from common.context import Place
 from common.job import Job
 from common.recorder import Events, Recorder
 from experiments.incarnation import Incarnation, Past, Sent
@@ -18,13 +18,15 @@ NEVER = 1 << 62  # a step that no job has
 class Resumption:
     """One rank's. `start` is its first step, `sent` what it has sent before that; a server has `checkpoints`, if the
     job has any, which hold the state to go on from. RunError if there is none where one is needed.
+
+    A worker that was late, with backups, has not come to the step that the servers go back to: it skips those between.
     """
 
     def __init__(
         self,
         job: Job,
         order: Mapping[str, Any],
-        place: PostedPlace,
+        place: Place,
         incarnation: Incarnation,
         past: Past,
         notes: Callable[[], Mapping[str, Any]],
@@ -32,12 +34,15 @@ class Resumption:
         """`notes` is what a checkpoint says of the rank besides its state: what it sent, the sizes of its files."""
         self.rewound_to = incarnation.step
         self._notes: Mapping[str, Any] = {}
-        self.start = past.steps if incarnation.step is None else incarnation.step
-        self.sent = past.sent if incarnation.step is None else past.sent_by.get(incarnation.step, {})
+        late = place.role == "worker" and incarnation.step is not None and past.steps < incarnation.step
+        self.start = past.steps if incarnation.step is None or late else incarnation.step
+        self.sent = past.sent if incarnation.step is None or late else past.sent_by.get(incarnation.step, {})
         self.checkpoints: Checkpoints | None = None
         if place.role == "server" and job.checkpoint_every:
             folder = Path(order["results"]) / "checkpoints" / str(place.rank)
             self.checkpoints = Checkpoints(folder, job.checkpoint_every, place, order["id"], notes)
+            if incarnation.number and incarnation.step is not None:
+                self.checkpoints.remove_after(incarnation.step)
             if incarnation.resumed:
                 self._load(self.checkpoints, incarnation, past)
 

@@ -38,16 +38,16 @@ def add_up(
     files: Sequence[Path],
     warmup: int,
     pushes: Pushes | None = None,
-    dead: Collection[int] = (),
+    departed: Collection[int] = (),
 ) -> Totals:
     """Read the record files of all worker processes, by rank; `warmup` steps are not counted as steady.
 
-    A file that is missing, or cut short in its last line, ends the pass at that step; but what is `dead` drops out,
+    A file that is missing, or cut short in its last line, ends the pass at that step; but what is `departed` drops out,
     and the others' steps go on. `pushes` says which were not applied.
     """
     totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), Pace(len(files))
     sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
-    for by_rank in _steps(files, dead):
+    for by_rank in _steps(files, departed):
         rows = list(by_rank.values())
         if not totals.steps:
             totals.began = min(row["began"] for row in rows)
@@ -71,7 +71,7 @@ def add_up(
     return totals
 
 
-def _steps(files: Sequence[Path], dead: Collection[int]) -> Iterator[Rows]:
+def _steps(files: Sequence[Path], departed: Collection[int]) -> Iterator[Rows]:
     with contextlib.ExitStack() as stack:
         try:
             opened = {rank: stack.enter_context(open(file, encoding="utf-8")) for rank, file in enumerate(files)}
@@ -80,7 +80,7 @@ def _steps(files: Sequence[Path], dead: Collection[int]) -> Iterator[Rows]:
         while opened:
             lines = {rank: file.readline() for rank, file in opened.items()}
             for rank in [rank for rank, line in lines.items() if not line.endswith("\n")]:
-                if rank not in dead:
+                if rank not in departed:
                     return
                 del lines[rank], opened[rank]
             if lines:

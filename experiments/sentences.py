@@ -11,11 +11,12 @@ from statistics import median
 from typing import Any
 
 from common.job import COLOCATED
+from common.pipeline.straggle import jitter
 from experiments.results import Run, human_bytes, human_count
 
 
 def conditions(runs: Sequence[Run]) -> str:
-    """One line on what was run: workers, batch, model, parameters, data and transport."""
+    """One line on what was run: workers, batch, model, parameters, data, transport, and what made workers slow."""
 
     def each(key: str) -> str:
         values = dict.fromkeys(run.summary.get(key) for run in runs if run.summary.get(key) is not None)
@@ -27,7 +28,23 @@ def conditions(runs: Sequence[Run]) -> str:
     colocated = {run.summary["servers"]: None for run in runs if run.summary.get("placement") == COLOCATED}
     if colocated:
         workers += f" with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
-    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}"
+    slow = f"; {words}" if (words := slowness(runs)) else ""
+    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}{slow}"
+
+
+def slowness(runs: Sequence[Run]) -> str:
+    """What made workers slow, in words: `training takes 20 ms, on worker 3 4× as long`. Empty if nothing did."""
+    floors = dict.fromkeys(run.number("train_seconds") or 0.0 for run in runs)
+    told = [f"training takes {1e3 * floor:g} ms" for floor in floors if floor]
+    for text in dict.fromkeys(run.summary.get("slow_worker") or "" for run in runs):
+        for part in filter(None, text.split(",")):
+            rank, _, factor = part.strip().partition(":")
+            told.append(f"on worker {rank} {float(factor):g}× as long")
+    for text in dict.fromkeys(run.summary.get("jitter") or "" for run in runs):
+        if drawn := jitter(text):
+            longer = " to ".join(f"{1e3 * value:g}" for value in drawn.values)
+            told.append(f"each step {longer} ms longer{' on average' if len(drawn.values) == 1 else ''} ({drawn.name})")
+    return ", ".join(told)
 
 
 def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
@@ -146,18 +163,15 @@ def stale(most: Mapping[str, int]) -> str:
     return line + (f", those of {least} up to {most[least]}" if most[least] < high else "")
 
 
-def straggler_cost(rates: Mapping[str, float], base: str, goal: float | None, times: Mapping[str, float | None]) -> str:
-    """Who is fastest beside a straggler, against `base`, which waits for it: in samples/s, and to the loss `goal`."""
-    best = max(rates, key=rates.__getitem__)
-    ahead = rates[best] / rates[base]
-    if best == base or ahead < 1.05:
+def straggler_cost(rates: Mapping[str, float], base: str) -> str:
+    """Who gets how much more done beside a straggler than `base`, which waits for it, in samples/s by label."""
+    ratios = {label: rate / rates[base] for label, rate in rates.items() if label != base}
+    ahead = sorted((label for label, ratio in ratios.items() if ratio >= 1.05), key=lambda label: -ratios[label])
+    level = [label for label, ratio in ratios.items() if ratio < 1.05]
+    if not ahead:
         return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
-    line = f"{best} beside a straggler: {human_count(rates[best])} samples/s, {ahead:.1f}× {base}"
-    one, other = times.get(best), times.get(base)
-    if goal is None or not one or not other:
-        return line
-    apart = f"{other / one:.1f}× sooner" if one < other else f"{one / other:.1f}× later"
-    return f"{line}; to loss {goal:.2g} {apart}" if max(one, other) > 1.05 * min(one, other) else line
+    line = f"{', '.join(f'{label} {ratios[label]:.1f}×' for label in ahead)} the samples/s of {base}"
+    return line + (f"; {' and '.join(level)} no more" if level else "")
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:

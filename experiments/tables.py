@@ -33,6 +33,7 @@ _SPARE = (
     "part %",
     "prep %",
     "load %",
+    "drop- ped %",
     "update %",
     "sync hidden",
     "final loss",
@@ -40,6 +41,7 @@ _SPARE = (
     "test acc.",
     "vs noop",
 )  # first to go
+_STALE, _DROPPED = "stale\nmean–max", "drop-\nped %"
 _SHORT = dict(zip(STAGES, ("prep", "part", "load", "train", "sync", "update"), strict=True))
 
 
@@ -116,6 +118,8 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Column]:
         *([_Column(_HIDDEN, _share_hidden)] if any(map(hidden_seconds_per_step, runs)) else []),
         _Column("worker\nsends", lambda e: _sent(e.run, "worker")),
         _Column("server\nsends", lambda e: _sent(e.run, "server")),
+        *([_Column(_STALE, lambda e: _staleness(e.run))] if any(map(_stale, runs)) else []),
+        *([_Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
         _Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
         _Column("final\nloss", lambda e: _number(e.run, "final_loss", lambda value: f"{value:.3g}")),
         _Column(f"same as\n{next(references, 'single')}", lambda e: _verdict(e.run, e.verdict)),
@@ -155,6 +159,28 @@ def _sent(run: Run, role: Role) -> str:
     return human_bytes(max(sent)) if (sent := run.sent_per_step(role)) else _DASH
 
 
+def _stale(run: Run) -> bool:
+    return bool(run.summary.get("staleness_max"))
+
+
+def _staleness(run: Run) -> str:
+    """Mean and maximum over the applied pushes, in steps: `0.73–3`."""
+    counts = {int(steps): count for steps, count in (run.summary.get("staleness_histogram") or {}).items()}
+    if not counts:
+        return _DASH
+    mean = sum(steps * count for steps, count in counts.items()) / sum(counts.values())
+    return f"{mean:.2g}–{max(counts)}" if max(counts) else "0"
+
+
+def _drops(run: Run) -> bool:
+    return bool((run.summary.get("pushes") or {}).get("dropped"))
+
+
+def _dropped(run: Run) -> str:
+    pushes = run.summary.get("pushes")
+    return f"{100 * pushes['dropped'] / (pushes['applied'] + pushes['dropped']):.0f}" if pushes else _DASH
+
+
 def _verdict(run: Run, verdict: Verdict) -> str:
     if run.status != "ok":
         return f"✗ {run.status}"
@@ -173,6 +199,10 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
     ]
     if any(map(hidden_seconds_per_step, runs)):
         lines[0] += " sync hidden: share of the synchronisation that ran beside train and is part of its time."
+    if any(map(_stale, runs)):
+        lines[0] += " stale: steps that a gradient was behind the newest one when it was applied."
+    if any(map(_drops, runs)):
+        lines[0] += " dropped: share of the gradients pushed that came too late to count."
     if within := [label for run, label in zip(runs, labels(runs), strict=True) if run.within_train]:
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
     for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True):

@@ -14,7 +14,8 @@ from jsonargparse import Namespace
 
 from common.errors import CheckFailed, ConfigError
 from common.job import DEDICATED
-from experiments.config import RunOptions, plan, writable_folder
+from experiments.config import RunOptions, plan
+from experiments.folders import writable_folder
 from experiments.registry import strategy_class
 from experiments.sparse import in_words
 
@@ -91,7 +92,7 @@ def run(arguments: Namespace) -> int:
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
         if restarts := done.summary["restarts"]:
-            from experiments.comeback import restarts_line
+            from experiments.restarts import restarts_line
 
             print(f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}")
         if deaths := done.summary["deaths"]:
@@ -116,7 +117,8 @@ def demo(arguments: Namespace) -> int:
         where = {} if strategy_class(name).traits.servers else {"servers": None, "placement": DEDICATED}
         plans.append(plan(_options(arguments, strategy=name, **where)))
     results = writable_folder(arguments.results)
-    from experiments.execute import RunFailed, new_folder
+    from experiments.execute import RunFailed
+    from experiments.folders import new_folder
     from experiments.repeats import medians, same_bits, spread_line
     from experiments.sentences import plural, turns
 
@@ -232,7 +234,7 @@ def names(arguments: Namespace) -> int:
     """What can be asked for by name."""
     from common.data import DATASETS
     from common.models import MODELS
-    from experiments.registry import known, strategy_class
+    from experiments.registry import known, options_of, strategy_class
 
     about: dict[str, str] = {}
     traits: dict[str, dict[str, Any]] = {}
@@ -243,7 +245,7 @@ def names(arguments: Namespace) -> int:
             about[name] = " ".join(str(error).split())
         else:
             about[name] = (cls.__doc__ or "").strip().split("\n")[0]
-            traits[name] = dataclasses.asdict(cls.traits)
+            traits[name] = {**dataclasses.asdict(cls.traits), "options": options_of(cls)}
     if arguments.json:
         dump(
             {
@@ -264,6 +266,8 @@ def names(arguments: Namespace) -> int:
         widest = max(map(len, entries))
         for name, text in entries.items():
             print(f"  {name:<{widest}} {text}")
+            if options := traits.get(name, {}).get("options"):
+                print(f"  {'':<{widest}} options: {', '.join(f'--strategy.{option}' for option in options)}")
     print("Your own strategy: --strategy module:Class; see README.md.")
     return 0
 

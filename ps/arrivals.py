@@ -25,7 +25,12 @@ class Arrivals:
     """
 
     def __init__(
-        self, ctx: Context, segments: Sequence[Segment], shards: Sequence[Shard], reached: Callable[[int], None]
+        self,
+        ctx: Context,
+        segments: Sequence[Segment],
+        shards: Sequence[Shard],
+        reached: Callable[[int], None],
+        history: History,
     ) -> None:
         """`reached` is told how many steps are done, in the sense of the consistency, after every push."""
         self._reached = reached
@@ -38,7 +43,7 @@ class Arrivals:
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
         self._heard = dict.fromkeys(ctx.workers, ctx.now())
-        self._history = History(ctx.record, ctx.now)
+        self._history = history
 
     def serve(self) -> None:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
@@ -167,7 +172,7 @@ class Arrivals:
             for index, shard in enumerate(self._shards):
                 if worker in shard.workers:  # it may have left before a server came back
                     self._answer(index, shard.leave(worker))
-            self._history.finished(worker)
+            self._history.finished(worker, self._shards[-1].consistency.progress(self._shards[-1]))
         self._refuse_silence()
         ctx.place.step, ctx.place.bucket = FINISH, len(self._working)
         ctx.send(worker, EMPTY)

@@ -10,7 +10,11 @@ same workers push the same steps. One event each:
     waited         seconds between the push and its answer; null where pushes wait unread in their queues (BSP)
     outcome        applied, dropped (too late) or duplicate (known already)
 
-and one when a worker is done, "finished", or has died and the others go on, "departed".
+and one when a worker is done, "finished", or has died and the others go on, "departed". Where servers come back:
+
+    resumed        the server goes on from a state that it had saved, after so many updates (`version`)
+    lost           so many `pushes` of a worker, from `step` on, are not in that state and will not come again
+    answered       `waited` seconds more for a push that had been written before its answer, for a checkpoint
 """
 
 from __future__ import annotations
@@ -61,9 +65,18 @@ class History:
                     event["waited"] = round(self._now() - since, 7)
             self._write()
 
-    def finished(self, worker: int) -> None:
-        """Note that a worker is done."""
-        self._events.append({"event": "finished", "worker": worker})
+    def flush(self) -> None:
+        """Write all there is, so that the file goes with a checkpoint: who waits has waited until now."""
+        for worker, (event, since) in self._unanswered.items():
+            event["waited"] = round(self._now() - since, 7)
+            self._unanswered[worker] = {"event": "answered", "worker": worker, "waited": 0.0}, self._now()
+        while self._events:
+            self._record(self._events.popleft())
+        self._events.extend(event for event, _ in self._unanswered.values())
+
+    def finished(self, worker: int, step: int) -> None:
+        """Note that a worker is done, when so many steps are: who goes back behind that has it to say again."""
+        self._events.append({"event": "finished", "worker": worker, "step": step})
         self._write()
 
     def close(self) -> None:
@@ -89,20 +102,54 @@ def replay(events: Iterable[Event], workers: int, consistency: Consistency) -> S
     Raises Refused at the first event that the model would not have allowed, or not with this outcome.
     """
     shard = Shard(np.empty(0, np.float32), range(workers), lambda gradient, step, damping: None, consistency)
+    again: set[int] = set()  # who was done before the server came back, and says so once more
     for number, event in enumerate(events):
         try:
-            _repeat(shard, event)
+            if event["event"] == "resumed":
+                again = set(range(workers)) - set(shard.workers)
+            if event["event"] == "finished" and event["worker"] in again:
+                again.remove(event["worker"])
+            else:
+                _repeat(shard, event)
         except Refused as refusal:
             raise Refused(f"event {number} of the history does not fit: {refusal}") from None
     return shard
 
 
 def _repeat(shard: Shard, event: Event) -> None:
-    worker = event["worker"]
-    if event["event"] in ("finished", "departed"):
-        shard.leave(worker)
-    elif event["event"] == "push":
-        pushed = shard.push(worker, event["step"], np.empty(0, np.float32))
-        want = (event["outcome"], event["applied"], event["staleness"], event["version"])
-        if pushed[: len(want)] != want:
-            raise Refused(f"worker {worker}'s push of step {event['step']} was {want}, the model says {pushed[:4]}")
+    match event["event"]:
+        case "departed":
+            shard.leave(event["worker"])
+        case "finished":
+            _finish(shard, event["worker"], event["step"])
+        case "resumed":
+            if event["version"] != shard.version:
+                raise Refused(f"the server went on after {event['version']} updates, the model has {shard.version}")
+            shard.restore(shard.state(), shard.incarnation + 1)
+        case "lost":
+            _lose(shard, event["worker"], event["step"], event["pushes"])
+        case "push":
+            _push_again(shard, event)
+
+
+def _finish(shard: Shard, worker: int, step: int) -> None:
+    done = shard.clock.get(worker, step)
+    if shard.consistency.at_once and step != done:
+        raise Refused(f"worker {worker} was done after step {step}, its next is step {done}")
+    shard.leave(worker)
+
+
+def _lose(shard: Shard, worker: int, step: int, pushes: int) -> None:
+    if worker not in shard.behind or step != shard.clock[worker]:
+        raise Refused(f"worker {worker} lost its pushes from step {step} on, its next is step {shard.clock[worker]}")
+    shard.catch_up(worker, step + pushes)
+
+
+def _push_again(shard: Shard, event: Event) -> None:
+    worker, step, lost = event["worker"], event["step"], shard.lost
+    pushed = shard.push(worker, step, np.empty(0, np.float32))
+    want = (event["outcome"], event["applied"], event["staleness"], event["version"])
+    if pushed[: len(want)] != want:
+        raise Refused(f"worker {worker}'s push of step {step} was {want}, the model says {pushed[:4]}")
+    if shard.lost != lost:
+        raise Refused(f"worker {worker} pushed step {step}; nothing is said of the {shard.lost - lost} before it")

@@ -47,7 +47,7 @@ def lockstep(
     for worker in rest:
         ctx.recv_into(worker, EMPTY)
     for worker in ctx.workers:
-        ctx.record({"event": "finished", "worker": worker})
+        ctx.record({"event": "finished", "worker": worker, "step": shards[0].version})
 
 
 def _step_by_rows(ctx: Context, shard: RowShard, step: int, scratch: Vector) -> None:

@@ -1,6 +1,6 @@
 """Rows between workers and servers: a message with their numbers, then one with their values.
 
-A server has an equal range of the rows of the table, whatever the placement of all else. It does not know how many
+A server has an equal range of the rows of the table, whatever the sharding of all else. It does not know how many
 rows come next, nor whether it is rows at all that come; so the numbers, int32, travel as the bytes of float32, and
 their count is the message's size.
 

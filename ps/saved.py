@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from common.context import Array, Context, Optimizer
 from ps.shard import Shard
@@ -11,13 +11,22 @@ from ps.shard import Shard
 class Saved:
     """Shards and their optimizers, as one state of arrays `<kind> <number>/<name>`; written where `ctx` says, if so."""
 
-    def __init__(self, ctx: Context, shards: Sequence[Shard], optimizers: Sequence[Optimizer]) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        shards: Sequence[Shard],
+        optimizers: Sequence[Optimizer],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before` is called before anything is written."""
+        self._before = before
         self._checkpoints, self._shards, self._optimizers = ctx.checkpoints, shards, optimizers
         self._next = 0  # steps after which a checkpoint is due
 
     def reached(self, steps: int) -> None:
         """So many steps are done: write a checkpoint if one is due, and block until it is on the disk. RunError."""
         if self._checkpoints is not None and steps >= self._next:
+            self._before()
             self._checkpoints.save(steps, self.state())
             self._after(steps)
 

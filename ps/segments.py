@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from common.strategy import Bucket, Vector
-from ps.sharding import Placement, even
+from ps.sharding import Sharding, even
 
 ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
 AHEAD = 1 << 19  # float32 that a worker pushes to each server before it takes the first answer: two large segments
@@ -49,7 +49,7 @@ def cut(pieces: Sequence[slice]) -> list[slice]:
     return parts or [slice(0, 0)]
 
 
-def owned(buckets: Sequence[Bucket], placement: Placement, server: int, servers: int) -> list[Segment]:
+def owned(buckets: Sequence[Bucket], sharding: Sharding, server: int, servers: int) -> list[Segment]:
     """All segments of server number `server` out of `servers`, in the order in which they are pushed.
 
     Of a table whose gradient comes by rows it has one, an equal range of the rows, wherever all else lies.
@@ -62,18 +62,18 @@ def owned(buckets: Sequence[Bucket], placement: Placement, server: int, servers:
             part = slice(rows.start * width, rows.stop * width)
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part], width))
             continue
-        for part in cut(placement.pieces(bucket.start, bucket.params.size)[server]):
+        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server]):
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part]))
     return segments
 
 
-def route(bucket: Bucket, placement: Placement, worker: int = 0) -> list[tuple[int, slice]]:
+def route(bucket: Bucket, sharding: Sharding, worker: int = 0) -> list[tuple[int, slice]]:
     """Where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
 
     So all of them have something to do soon; each gets its own segments in their order. Every worker begins with
     another server, so that they do not all crowd round one.
     """
-    parts = [cut(pieces) for pieces in placement.pieces(bucket.start, bucket.params.size)]
+    parts = [cut(pieces) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
     longest = max(len(each) for each in parts)
     servers = [(worker + i) % len(parts) for i in range(len(parts))]
     return [(server, parts[server][turn]) for turn in range(longest) for server in servers if turn < len(parts[server])]

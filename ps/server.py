@@ -10,29 +10,32 @@ from common.context import Context, Optimizer
 from common.strategy import Bucket
 from ps.arrivals import Arrivals
 from ps.consistency import BSP, Consistency
+from ps.history import History
 from ps.lockstep import lockstep
 from ps.row_shard import RowShard
 from ps.saved import Saved
 from ps.segments import Segment, owned
 from ps.shard import Shard
-from ps.sharding import Placement
+from ps.sharding import Sharding
 
 
-def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, placement: Placement) -> None:
+def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sharding: Sharding) -> None:
     """Own this server's pieces of every bucket until every worker has left. Blocks; raises RunError.
 
     Takes the first values from worker 0, or from a checkpoint, and gives them to all. Then answers the pushes of one
     segment after the other with parameters, which live in `buckets`, in place. The order of the segments is the
     workers' too.
     """
-    segments = owned(buckets, placement, ctx.rank - ctx.servers.start, len(ctx.servers))
+    segments = owned(buckets, sharding, ctx.rank - ctx.servers.start, len(ctx.servers))
     if ctx.resumed is None:
         _first_values(ctx, segments)
     optimizers = [ctx.optimizer(each.params) for each in segments]
     shards = [_shard(ctx, each, optimizer, consistency) for each, optimizer in zip(segments, optimizers, strict=True)]
-    saved = Saved(ctx, shards, optimizers)
+    history = History(ctx.record, ctx.now)
+    saved = Saved(ctx, shards, optimizers, history.flush)
     if ctx.resumed is not None:
         saved.restore()
+        ctx.record({"event": "resumed", "version": shards[-1].version})
         _tell_owned(ctx, segments)
         _catch_up(ctx, shards)
         _hand_out(ctx, segments)
@@ -43,7 +46,7 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, pla
     if isinstance(consistency, BSP):
         lockstep(ctx, segments, shards, saved.reached)
     else:
-        Arrivals(ctx, segments, shards, saved.reached).serve()
+        Arrivals(ctx, segments, shards, saved.reached, history).serve()
     ctx.settle()
 
 

@@ -22,7 +22,7 @@ from common.errors import suggest
 SHARDINGS = ("even", "by-tensor", "hashed")
 
 
-class Placement(Protocol):
+class Sharding(Protocol):
     """Workers and servers ask the same one, so they agree without a word."""
 
     def pieces(self, start: int, size: int) -> list[list[slice]]:
@@ -97,7 +97,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def sharding(name: str, tensor_sizes: Sequence[int], servers: int) -> Placement:
+def sharding(name: str, tensor_sizes: Sequence[int], servers: int) -> Sharding:
     """The sharding `name` of a model whose tensors have `tensor_sizes` elements. ValueError for an unknown name."""
     match check_name(name):
         case "by-tensor":

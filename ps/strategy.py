@@ -25,7 +25,7 @@ from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
 from ps.segments import AHEAD, cut, route
 from ps.server import serve
-from ps.sharding import Even, Placement, check_name, sharding
+from ps.sharding import Even, Sharding, check_name, sharding
 
 Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: where that can be
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
@@ -35,12 +35,12 @@ class ParameterServer(SyncStrategy):
     """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what."""
 
     consistency: Consistency
-    _placement: Placement
+    _sharding: Sharding
 
     def __init__(self, sharding: str = "even", sparse: Sparse = "auto") -> None:
         self.sharding, self.sparse = check_name(sharding), sparse
 
-    def placement(self, ctx: Context, size: int) -> Placement:
+    def _sharding_of(self, ctx: Context, size: int) -> Sharding:
         """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
         return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
 
@@ -50,7 +50,7 @@ class ParameterServer(SyncStrategy):
         Each server says first which parts of the model it owns: pairs of a start and a size. Where one has come back,
         they have the parameters already.
         """
-        self._placement = self.placement(ctx, params.size)
+        self._sharding = self._sharding_of(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
@@ -80,7 +80,7 @@ class ParameterServer(SyncStrategy):
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
-        serve(ctx, buckets, self.consistency, self.placement(ctx, params.size))
+        serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size))
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
@@ -120,7 +120,7 @@ class ParameterServer(SyncStrategy):
         """(server, part of the bucket) in the order in which this worker pushes, and is answered."""
         key = bucket.start, bucket.params.size
         if (way := self._routes.get(key)) is None:
-            way = [(ctx.servers[number], part) for number, part in route(bucket, self._placement, ctx.rank)]
+            way = [(ctx.servers[number], part) for number, part in route(bucket, self._sharding, ctx.rank)]
             self._routes[key] = way
         return way
 
@@ -161,8 +161,8 @@ class PsSsp(ParameterServer):
         sparse=True,
         consistency="ssp(3)",
         replicas_equal=False,
-        on_worker_death="either",
-        on_server_death="resume",
+        on_worker_death="optional",
+        on_server_death="continue",
     )
 
     def __init__(self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto") -> None:
@@ -183,8 +183,8 @@ class PsAsync(ParameterServer):
         sparse=True,
         consistency="asp",
         replicas_equal=False,
-        on_worker_death="either",
-        on_server_death="resume",
+        on_worker_death="optional",
+        on_server_death="continue",
     )
 
     def __init__(

@@ -2,14 +2,13 @@
 
 import fcntl
 import os
-import signal
 import tempfile
 
 import pytest
 
 from common.errors import ConfigError
-from experiments import agent, launch
-from experiments.agent import LOCK, MALLOC, Agent, sweep
+from experiments import launch
+from experiments.agent import LOCK, Agent, sweep
 
 
 @pytest.fixture
@@ -90,35 +89,3 @@ def test_a_folder_for_temporary_files_that_cannot_be_used_is_refused(tmpdir, mon
         Agent(),
     ):
         pass
-
-
-def test_ranks_get_few_threads_temporary_files_in_our_folder_and_no_interrupts(tmp_path, monkeypatch):
-    user_set, *ours = MALLOC
-    monkeypatch.setenv(user_set, "4711")
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    before = dict(os.environ)
-    with agent._rank_environment(2, tmp_path):
-        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
-        assert os.environ["TMPDIR"] == str(tmp_path)
-        assert os.environ[user_set] == "4711"  # the user knows better
-        assert all(os.environ[name] == MALLOC[name] for name in ours)
-        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    assert dict(os.environ) == before
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def test_an_interrupt_at_a_bad_moment_comes_afterwards():
-    done = []
-
-    def clean_up():
-        with agent.signals_deferred():
-            os.kill(os.getpid(), signal.SIGINT)
-            done.append("all of it")
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            clean_up()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert done == ["all of it"]

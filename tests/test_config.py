@@ -10,16 +10,10 @@ from common.data import DATASETS
 from common.errors import ConfigError
 from common.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.arena import reason_against
-from experiments.config import (
-    BATCH_PER_WORKER,
-    MOST_PROCESSES,
-    MOST_RANKS,
-    RunOptions,
-    byte_size,
-    plan,
-    sizes,
-    writable_folder,
-)
+from experiments.config import RunOptions, plan
+from experiments.config.options import byte_size, sizes
+from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
+from experiments.config.training import BATCH_PER_WORKER
 from experiments.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
@@ -67,7 +61,7 @@ def test_an_engine_with_its_own_transport_knows_no_hosts_of_ours():
     ],
 )
 def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked, got):
-    monkeypatch.setattr("experiments.config.cores", lambda: cores)
+    monkeypatch.setattr("experiments.config.network.cores", lambda: cores)
     resolved = job(strategy="ring", workers=4, **asked)
     assert (resolved.overlap, resolved.bucket) == got
 
@@ -246,28 +240,6 @@ def test_anything_else_is_no_size(junk):
 def test_anything_else_is_no_layer_sizes(junk):
     with pytest.raises(ValueError, match="whole numbers"):
         sizes(junk)
-
-
-def test_the_folder_for_results_is_made_and_nothing_is_left_in_it(tmp_path):
-    folder = writable_folder(tmp_path / "a" / "b")
-    assert folder == tmp_path / "a" / "b"
-    assert list(folder.iterdir()) == []
-    assert writable_folder(folder) == folder
-
-
-@pytest.mark.parametrize("below", ["", "below", "far/below"])
-def test_a_file_in_the_way_of_the_folder_for_results_is_refused(tmp_path, below):
-    file = tmp_path / "file"
-    file.write_text("mine")
-    with pytest.raises(ConfigError, match=f"results cannot be written to {file}.*; give another --results folder"):
-        writable_folder(file / below)
-    assert file.read_text() == "mine"
-
-
-@pytest.mark.parametrize("nothing", ["", None])
-def test_an_empty_name_is_no_folder(nothing):
-    with pytest.raises(ConfigError, match="--results is empty"):
-        writable_folder(nothing)
 
 
 @pytest.mark.parametrize(

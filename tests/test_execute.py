@@ -12,9 +12,10 @@ from common.board import Status as RankStatus
 from common.errors import ConfigError, PeerFailed
 from common.ledger import ledger_sha256
 from common.stages import STAGES
-from experiments.agent import Ended
 from experiments.config import RunOptions, plan
-from experiments.execute import RunFailed, execute, new_folder, warmup_steps
+from experiments.execute import RunFailed, execute
+from experiments.summary import warmup_steps
+from experiments.watch import Ended
 
 STEP = sum(SECONDS.values())  # seconds
 
@@ -25,7 +26,7 @@ class FakeAgent:
     def __init__(self, *rows, reports=None, error=None, traceback=None, raises=None):
         self.rows, self.reports, self.error, self.traceback, self.raises = rows, reports, error, traceback, raises
 
-    def run(self, job, processes, results, show, launcher="fork", comebacks=None, on_worker_death="abort"):
+    def run(self, job, processes, results, show, launcher="fork", restarts=None, on_worker_death="abort"):
         assert not (results / "summary.json").exists()
         for worker, steps in enumerate(self.rows):
             logical = job.workers // processes
@@ -101,8 +102,8 @@ def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):
 
 def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path):
     class WithBackups(FakeAgent):
-        def run(self, job, processes, results, show, launcher="fork", on_worker_death="abort"):
-            ended = super().run(job, processes, results, show, launcher)
+        def run(self, job, processes, results, show, **more):
+            ended = super().run(job, processes, results, show, **more)
             rows = [worker_row(step, 1, SECONDS) for step in range(20)]
             late = [{**row, "loss": None, "skipped": True} if row["step"] in (4, 7, 19) else row for row in rows]
             write_rows(results, 1, late)
@@ -176,8 +177,6 @@ def test_the_folder_says_what_was_run_and_on_what(tmp_path):
 
 
 def test_every_run_has_a_folder_of_its_own(tmp_path):
-    folders = {new_folder(tmp_path, "ring-w4") for _ in range(50)}
-    assert len(folders) == 50
     first, second = (execute(planned(), FakeAgent(20, 20), tmp_path, lambda status: None) for _ in range(2))
     assert first.path != second.path
 
@@ -240,7 +239,7 @@ def test_a_disk_that_is_full_is_one_line_and_no_half_summary(tmp_path, monkeypat
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.execute.os.fsync", full)
+    monkeypatch.setattr("experiments.folders.os.fsync", full)
     with pytest.raises(ConfigError, match="no space left on device; give another --results folder"):
         execute(planned(), FakeAgent(20, 20), tmp_path, lambda status: None)
     (folder,) = tmp_path.iterdir()

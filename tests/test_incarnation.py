@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.board import Board, PostedPlace, Reincarnated
-from common.checkpoint import Checkpoints
+from common.checkpoint import Checkpoints, versions
 from common.errors import SETUP, DeadlineExceeded, PeerFailed
 from common.job import Job
 from common.recorder import Recorder, StepRecord
@@ -52,10 +52,10 @@ def test_a_rank_lives_one_incarnation_after_the_other_until_one_ends(board, tmp_
 
 def test_who_is_started_late_joins_the_incarnation_that_is_on(board, tmp_path):
     announce(board, tmp_path, 1)
-    announce(board, tmp_path, 2, resumed=True, step=20, back=(1, 2))
+    announce(board, tmp_path, 2, resumed=True, step=20)
     place = PostedPlace(board, 2, "server")
     found = live_through(tmp_path, FIRST, board, place, 5.0, lambda incarnation, past: incarnation)
-    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20, (1, 2))
+    assert found == Incarnation(2, tmp_path / "2", FIRST + 2, True, 20)
 
 
 def test_an_incarnation_that_is_never_described_ends_with_the_deadline_or_the_job(board, tmp_path):
@@ -95,6 +95,22 @@ def test_a_worker_rolls_back_to_the_common_step_and_to_what_it_had_sent_by_then(
     assert (anew.start, anew.sent) == (0, {})
 
 
+def test_a_worker_that_was_late_skips_to_the_common_step_from_its_own(board, tmp_path):
+    back = Incarnation(1, tmp_path / "1", 1, resumed=True, step=20)
+    found = resumption(board, tmp_path, back, Past(steps=17, sent=SENT))
+    assert (found.start, found.sent) == (17, SENT)
+
+
+def test_what_was_saved_after_the_common_step_is_removed(board, tmp_path):
+    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), Past(), "server").checkpoints
+    for version in (10, 20):
+        before.save(version, {"version": np.array(version)})
+    resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), Past(), "server")
+    assert versions(before.folder) == [10]
+    resumption(board, tmp_path, Incarnation(2, tmp_path / "2", 1), Past(), "server")
+    assert versions(before.folder) == []
+
+
 def test_where_nobody_goes_back_a_worker_goes_on_at_its_own_step(board, tmp_path):
     past = Past(steps=27, sent=SENT)
     found = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, resumed=True, step=None), past)
@@ -114,7 +130,7 @@ def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newe
     Checkpoints(tmp_path / "checkpoints" / "2", 10, PostedPlace(board, 2, "server"), FIRST, lambda: SENT).save(
         20, {"version": np.array(20)}
     )
-    on = Incarnation(1, tmp_path / "1", 1, True, None, (1,))
+    on = Incarnation(1, tmp_path / "1", 1, True, None)
     alive = resumption(board, tmp_path, on, Past(steps=25, sent=SENT, state={"version": np.array(25)}), "server")
     died = resumption(board, tmp_path, on, Past(), "server")
     assert (alive.start, alive.checkpoints.take()["version"]) == (25, 25)

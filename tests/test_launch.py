@@ -13,8 +13,7 @@ from types import SimpleNamespace
 import pytest
 from system.leftovers import ROOT
 
-from experiments import launch
-from experiments import rank as rank_module
+from experiments import launch, life
 from experiments.launch import LOST, MpiRank, exit_path
 
 ENTRY = """
@@ -98,8 +97,8 @@ def test_with_its_agent_a_rank_removes_the_shared_memory(tmp_path, monkeypatch):
     (home.parent / "agent.lock").touch()
     monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
     ended = threading.Event()
-    monkeypatch.setattr(rank_module.os, "_exit", lambda code: ended.set())
-    rank_module._die_with_the_agent(home)
+    monkeypatch.setattr(life.os, "_exit", lambda code: ended.set())
+    life.die_with_the_agent(home)
     assert ended.wait(30)
     assert list(memory.iterdir()) == []
     assert not home.parent.exists()

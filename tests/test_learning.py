@@ -48,5 +48,7 @@ def test_a_long_run_keeps_its_ends(tmp_path):
 def test_what_all_runs_reached_is_the_highest_of_their_final_losses(tmp_path):
     good, bad = recorded(tmp_path, (1.0, [4.0, 1.0])), recorded(tmp_path, (1.0, [4.0, 2.0, 3.0]), name="bad")
     assert common_loss([good, bad]) == 3.0
+    worse = recorded(tmp_path, (1.0, [4.0, 0.0532]), name="worse")
+    assert common_loss([worse]) == 0.06  # one significant digit, rounded up
     assert common_loss([good, recorded(tmp_path, name="nothing")]) is None
     assert loss_by_time(recorded(tmp_path, name="empty"))[0].size == 0

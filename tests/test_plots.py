@@ -209,9 +209,19 @@ def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
 
 
 def test_repeats_and_options_of_one_strategy_are_told_apart(tmp_path):
-    runs = [load_run(write_run(tmp_path, "ps-ssp", name=f"{s}", strategy_options={"staleness": s})) for s in (1, 3)]
+    runs = [load_run(write_run(tmp_path, "double-tree", name=f"{s}", strategy_options={"chunks": s})) for s in (1, 3)]
     plot_runs(runs, tmp_path)
-    assert {"ps-ssp staleness=1", "ps-ssp staleness=3"} <= set(texts(tmp_path / "loss_vs_samples.svg"))
+    assert {"double-tree chunks=1", "double-tree chunks=3"} <= set(texts(tmp_path / "loss_vs_samples.svg"))
+
+
+def test_where_workers_do_not_wait_the_loss_is_that_of_a_time_and_not_of_a_step(tmp_path):
+    folder = write_run(tmp_path, "ps-async", steps=0)
+    for rank, seconds in enumerate((1.0, 1.0, 1.0, 9.0)):
+        losses = [2.0, 0.1] if rank == 3 else [2.0, 0.5, 0.1, 0.1]
+        rows = [worker_row(i, rank, SECONDS) | {"loss": x, "ended": seconds * (i + 1)} for i, x in enumerate(losses)]
+        write_rows(folder, rank, rows)
+    plot_runs([load_run(folder)], tmp_path)
+    assert "A loss of 0.1 after 17 s (ps-async)" in texts(tmp_path / "loss_vs_seconds.svg")  # since 1 s, and not 9 s
 
 
 def test_names_and_notes_are_shown_as_they_are_and_long_ones_wrapped(tmp_path):

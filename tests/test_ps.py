@@ -386,7 +386,7 @@ def paced(seconds, *, steps=4):
     def life(ctx, strategy, params):
         trained = []
         for ctx.place.step in range(steps):
-            if ctx.place.step >= ctx.resume_at:
+            if ctx.place.step >= ctx.skipped_to:
                 ctx.sleep(seconds)
                 strategy.synchronize(ctx, Bucket(np.ones(8, np.float32), params))
                 trained.append(ctx.place.step)

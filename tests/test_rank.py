@@ -17,10 +17,8 @@ def rank(closed, work):
     made = object.__new__(_Rank)
     made.place = SimpleNamespace(role="worker")
     made.meter = SimpleNamespace(close=close)
-    made.events = SimpleNamespace(close=lambda: None)
-    made.recorder = SimpleNamespace(close=lambda: closed.append("recorder"))
-    made.events = SimpleNamespace(close=lambda: closed.append("events"))
-    made.stay = False
+    made.books = SimpleNamespace(close=lambda: closed.append("books"))
+    made.order = {"stay": False}
     made._work = work
     return made
 
@@ -29,7 +27,7 @@ def test_the_record_is_closed_too_when_the_endpoint_cannot_be():
     closed = []
     with pytest.raises(OSError, match="will not close"):
         rank(closed, dict).run()
-    assert closed == [LINGER, "events", "recorder"]
+    assert closed == [LINGER, "books"]
 
 
 def test_after_a_failure_nothing_lingers():
@@ -40,5 +38,5 @@ def test_after_a_failure_nothing_lingers():
 
     with pytest.raises(OSError, match="will not close") as raised:
         rank(closed, fails).run()
-    assert closed == [0.0, "events", "recorder"]
+    assert closed == [0.0, "books"]
     assert isinstance(raised.value.__context__, ZeroDivisionError)

@@ -15,6 +15,7 @@ def planted(consistency, promised):
         traits = Traits(update="server", servers=True, consistency=promised, replicas_equal=False)
 
         def __init__(self):
+            super().__init__()
             self.consistency = consistency
 
         def bytes_sent(self, *_):

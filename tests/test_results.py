@@ -284,6 +284,17 @@ def test_labels_are_distinct_and_say_only_what_differs(tmp_path):
     assert labels(runs) == expected
 
 
+def test_the_bound_of_a_consistency_is_in_the_label_and_its_option_is_not(tmp_path):
+    runs = [
+        run_of(tmp_path, "ps-ssp", consistency="ssp(3)"),
+        run_of(tmp_path, "ps-ssp", consistency="ssp(8)", strategy_options={"staleness": 8, "sharding": "even"}),
+        run_of(tmp_path, "ps-ssp", consistency="ssp(8)", strategy_options={"staleness": 8, "sharding": "hashed"}),
+        run_of(tmp_path, "ps-async", consistency="asp"),
+    ]
+    expected = ["ps-ssp(3)", "ps-ssp(8) sharding=even", "ps-ssp(8) sharding=hashed", "ps-async"]
+    assert labels(runs) == expected
+
+
 def test_settings_that_differ_are_in_the_label_and_never_become_a_number(tmp_path):
     runs = [run_of(tmp_path, "ring", hosts=n) for n in (1, 2)] + [run_of(tmp_path, "ps-bsp", servers=n) for n in (1, 2)]
     assert labels(runs) == ["ring 1 host", "ring 2 hosts", "ps-bsp 1 server", "ps-bsp 2 servers"]

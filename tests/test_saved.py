@@ -95,7 +95,7 @@ def test_where_all_go_back_together_nothing_is_lost():
 
 
 @pytest.mark.parametrize("strategy", [PsBsp, PsAsync])
-def test_after_a_comeback_all_have_the_servers_parameters_and_worker_0_seeds_nothing(tmp_path, strategy):
+def test_after_a_restart_all_have_the_servers_parameters_and_worker_0_seeds_nothing(tmp_path, strategy):
     size = 7
 
     def program(ctx):

@@ -45,15 +45,15 @@ def test_a_piece_is_cut_into_parts_of_equal_size(pieces, sizes):
 
 
 @given(st.integers(0, 100), st.integers(1, 7), st.sampled_from([Even, Scattered]))
-def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, placement):
+def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, sharding):
     params = np.arange(2 * size, dtype=np.float32)
     buckets = [Bucket(params[size:], params[size:], 0, size), Bucket(params[:size], params[:size], 1, 0)]
-    way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, placement(servers))]
+    way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, sharding(servers))]
     for server in range(servers):
         pushed = [
             (bucket.index, bucket.start + part.start, bucket.params[part]) for who, bucket, part in way if who == server
         ]
-        own = [(each.bucket, each.start, each.params) for each in owned(buckets, placement(servers), server, servers)]
+        own = [(each.bucket, each.start, each.params) for each in owned(buckets, sharding(servers), server, servers)]
         assert [each[:2] for each in own] == [each[:2] for each in pushed]
         assert all(np.array_equal(a[2], b[2]) for a, b in zip(own, pushed, strict=True))
     seen = np.concatenate([bucket.params[part] for _, bucket, part in way])

@@ -171,6 +171,17 @@ def test_the_caption_gives_the_conditions_and_the_full_names_of_the_stages(runs)
     assert "preprocess, partition, load, train, synchronize, update" in text
 
 
+def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs):
+    assert "stale" not in markdown(runs, verdicts(runs))
+    late = {"staleness_histogram": {"0": 3, "3": 1}, "staleness_max": 3, "pushes": {"applied": 4, "dropped": 0}}
+    none = {"staleness_histogram": {"0": 3}, "staleness_max": 0, "pushes": {"applied": 3, "dropped": 1}}
+    more = [load_run(write_run(tmp_path, "ps-ssp", **late)), load_run(write_run(tmp_path, "ps-backup", **none))]
+    table = cells([*runs, *more])
+    assert [table[name]["stale mean–max"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0.75–3", "0", "–"]
+    assert [table[name]["drop- ped %"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0", "25", "–"]
+    assert "that came too late to count" in markdown(more, verdicts(more))
+
+
 def test_conditions_that_differ_are_all_named(tmp_path):
     runs = [load_run(write_run(tmp_path, "ring", workers=n, name=f"{n}")) for n in (1, 2)]
     assert conditions(runs).startswith("1 / 2 workers, ")

@@ -121,7 +121,7 @@ def test_the_steps_of_survivors_go_on_after_a_death_and_the_window_ends_with_it(
         write_rows(tmp_path, rank, [row(step, step, step + 1.0) for step in range(steps)])
     files = [tmp_path / "ranks" / f"{rank}-worker.jsonl" for rank in range(2)]
     assert add_up(files, 1).steps == 4
-    totals = add_up(files, 1, dead={0})
+    totals = add_up(files, 1, departed={0})
     assert (totals.steps, totals.ended) == (10, 10.0)
     assert totals.steps_per_second == pytest.approx(2.0)
     assert totals.ledger_sha256 != add_up(files, 1).ledger_sha256

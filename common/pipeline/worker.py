@@ -111,7 +111,7 @@ class Worker:
         where = pieces(self.job, self.model)
         with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
             for ctx.place.step in range(self.start, self.job.steps):
-                skipped = ctx.place.step < ctx.resume_at
+                skipped = ctx.place.step < ctx.skipped_to
                 observe(self._skip(batches) if skipped else self._step(batches, buckets))
         return self._finish()
 

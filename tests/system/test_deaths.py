@@ -92,7 +92,8 @@ def test_a_rank_that_stands_still_is_named_by_the_one_that_waited_for_it(box):
     error = box.summary()["error"]
 
     assert done.code == 1
-    assert (error["type"], error["rank"], error["peers"]) == ("DeadlineExceeded", 2, [1])
+    assert (error["type"], error["peers"]) == ("DeadlineExceeded", [1])
+    assert error["rank"] in (0, 2)  # its neighbours in the ring: one sends to it, one receives from it
     assert error["cause"].startswith("waited 2 s for rank 1; worker rank 1 was in stage ")
     assert done.complaint.endswith(error["cause"])
     assert len(done.errors) == 2

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from common.stages import STAGES
-from experiments.config import RunOptions, plan, transport_named
+from experiments.config import RunOptions, plan
+from experiments.config.network import transport_named
 from experiments.registry import create
 from experiments.results import load_run
 from system.leftovers import Box, parse

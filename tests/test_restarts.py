@@ -9,9 +9,9 @@ import pytest
 from common.board import Board
 from common.checkpoint import SUFFIX, Checkpoints
 from common.context import Place
-from experiments.comeback import Comebacks, restarts_line
 from experiments.incarnation import Incarnation
 from experiments.launch import LOST
+from experiments.restarts import Restarts, restarts_line
 from experiments.verdict import Running
 
 JOB, WORKERS, SERVERS = 4711, range(2), range(2, 4)
@@ -40,8 +40,8 @@ def killed(running, *ranks, exitcode=-9):
     return list(ranks)
 
 
-def announced(running, comebacks, *ranks):
-    comebacks.announce(running, ranks, SERVERS, JOB)
+def announced(running, restarts, *ranks):
+    restarts.announce(running, ranks, SERVERS, JOB)
     return Incarnation.read(running.home / str(running.board.incarnation))
 
 
@@ -52,17 +52,22 @@ def announced(running, comebacks, *ranks):
 def test_servers_that_were_killed_can_come_back_as_often_as_was_asked_and_workers_cannot(
     running, tmp_path, ranks, left, possible
 ):
-    assert Comebacks(left, tmp_path, True).possible(running, killed(running, *ranks), WORKERS) == possible
+    assert Restarts(left, tmp_path, True).possible(running, killed(running, *ranks), WORKERS) == possible
 
 
 def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_path):
     failed = killed(running, 2, exitcode=1)
     (running.home / "report-2.json").write_text(json.dumps({"error": {"type": "RunError"}}))
-    assert not Comebacks(1, tmp_path, True).possible(running, failed, WORKERS)
+    assert not Restarts(1, tmp_path, True).possible(running, failed, WORKERS)
+
+
+def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
+    running.deaths.append({"rank": 1})
+    assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
 
 
 def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
-    assert not Comebacks(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
+    assert not Restarts(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +85,21 @@ def test_a_roll_back_goes_to_the_newest_step_that_all_servers_have_or_to_the_sta
 ):
     saved(tmp_path, 2, *one)
     saved(tmp_path, 3, *other)
-    comebacks = Comebacks(2, tmp_path, True)
-    found = announced(running, comebacks, 3)
-    assert (found.resumed, found.step, found.back) == (resumed, step, (3,))
-    assert comebacks.left == 1
-    (entry,) = comebacks.done
+    restarts = Restarts(2, tmp_path, True)
+    found = announced(running, restarts, 3)
+    assert (found.resumed, found.step) == (resumed, step)
+    assert restarts.left == 1
+    (entry,) = restarts.done
     assert (entry["rank"], entry["step"], entry["resumed_from"], entry["incarnation"]) == (3, -1, step, 1)
+
+
+@pytest.mark.parametrize(("done", "step"), [((25, 20), 20), ((20, 19), 10), ((19, 5), 20)])
+def test_a_roll_back_goes_to_a_step_that_all_workers_have_recorded_if_there_is_one(running, tmp_path, done, step):
+    for rank in SERVERS:
+        saved(tmp_path, rank, 10, 20)
+    for worker in range(WORKERS.stop):
+        running.board.done(worker, done[worker], 0.5, [0.0] * 6)
+    assert announced(running, Restarts(1, tmp_path, True), 3).step == step
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
@@ -93,9 +107,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
         saved(tmp_path, rank, 10, 20)
     with open(tmp_path / "2" / f"20{SUFFIX}", "r+b") as file:
         file.truncate(100)
-    comebacks = Comebacks(1, tmp_path, True)
-    assert announced(running, comebacks, 3).step == 10
-    assert comebacks.done[0]["damaged"] == [f"20{SUFFIX} is damaged: its checksum does not match"]
+    restarts = Restarts(1, tmp_path, True)
+    assert announced(running, restarts, 3).step == 10
+    assert restarts.done[0]["damaged"] == [f"20{SUFFIX} is damaged: its checksum does not match"]
 
 
 @pytest.mark.parametrize(
@@ -107,14 +121,14 @@ def test_where_nobody_else_goes_back_the_dead_server_takes_its_own_newest(
 ):
     saved(tmp_path, 2, *one)
     saved(tmp_path, 3, *other)
-    comebacks = Comebacks(1, tmp_path, False)
-    found = announced(running, comebacks, 3)
-    assert (found.resumed, found.step, comebacks.done[0]["resumed_from"]) == (resumed, step, since)
+    restarts = Restarts(1, tmp_path, False)
+    found = announced(running, restarts, 3)
+    assert (found.resumed, found.step, restarts.done[0]["resumed_from"]) == (resumed, step, since)
 
 
 def test_every_incarnation_has_a_number_a_folder_and_an_id_of_its_own(running, tmp_path):
-    comebacks = Comebacks(5, tmp_path, True)
-    found = [announced(running, comebacks, rank) for rank in (2, 3, 2)]
+    restarts = Restarts(5, tmp_path, True)
+    found = [announced(running, restarts, rank) for rank in (2, 3, 2)]
     assert [each.number for each in found] == [1, 2, 3] == [int(each.home.name) for each in found]
     assert len({each.id for each in found} | {JOB}) == 4
     assert all(each.home.stat().st_mode & 0o077 == 0 for each in found)

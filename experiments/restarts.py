@@ -1,4 +1,4 @@
-"""Servers that come back: the agent's part. Which deaths can be survived, and what the ranks go on from."""
+"""Servers that are started again: the agent's part. Which deaths allow it, and what the ranks go on from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from experiments.verdict import Running
 
 
 @dataclass(slots=True)
-class Comebacks:
-    """How often servers of one job may come back, and how often they have.
+class Restarts:
+    """How often servers of one job may be started again, and how often they were.
 
     `rollback`: all ranks go on from the newest checkpoint that every server has; else only the server that died goes
     back, to its own newest.
@@ -30,7 +30,12 @@ class Comebacks:
     done: list[dict[str, Any]] = field(default_factory=list)  # a restart each, for the summary
 
     def possible(self, running: Running, failed: Sequence[int], workers: range) -> bool:
-        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing."""
+        """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing.
+
+        Not if a worker has died that the job does without: the next incarnation would wait for it.
+        """
+        if running.departed:
+            return False
         died = [rank for rank in failed if running.complaint(rank) is None and running.ranks[rank].exitcode != LOST]
         return len(failed) == len(died) <= self.left and not set(failed) & set(workers)
 
@@ -44,18 +49,24 @@ class Comebacks:
         for rank in servers:
             whole[rank], damaged = whole_versions(self.checkpoints / str(rank), job, rank)
             damages += damaged
-        resumed, step = self._resumption(list(whole.values()))
-        Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step, tuple(failed)).write()
+        done = min(running.board.read(worker).steps_done for worker in range(servers.start))
+        resumed, step = self._resumption(list(whole.values()), done)
+        Incarnation(number, home_of(running.home, number), secrets.randbits(64), resumed, step).write()
         self.left -= len(failed)
         for rank in failed:
             since = step if step is not None else whole[rank][-1]
             entry = {"rank": rank, "step": died[rank].step, "stage": died[rank].stage, "at": at, "resumed_from": since}
             self.done.append({**entry, "incarnation": number, "damaged": damages})
 
-    def _resumption(self, whole: Sequence[Sequence[int]]) -> tuple[bool, int | None]:
-        """Whether there is something to resume, and the step to roll back to; None: nobody else goes back."""
+    def _resumption(self, whole: Sequence[Sequence[int]], done: int) -> tuple[bool, int | None]:
+        """Whether there is something to resume, and the step to roll back to; None: nobody else goes back.
+
+        Servers save a step when its answers are on their way, so maybe before the last worker has `done` and recorded
+        it: then the step is one too late. Only with backups may workers be so late that there is none before.
+        """
         if self.rollback:
             common = set.intersection(*map(set, whole))
+            common = {step for step in common if step <= done} or common
             return (True, max(common)) if common else (False, 0)
         return (True, None) if all(whole) else (False, 0)
 

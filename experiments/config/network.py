@@ -1,0 +1,69 @@
+"""How ranks exchange messages: transport, hosts, deadline, and in what pieces the gradient goes."""
+
+from __future__ import annotations
+
+from common.errors import ConfigError
+from common.job import AUTO, BUCKET, TRANSPORTS, WHOLE
+from common.pipeline.buckets import ELEMENT
+from common.strategy import Traits
+from experiments.config.options import RunOptions
+from experiments.config.values import at_least_one, known, one_of, positive
+from experiments.environment import cores
+
+OVERLAPS = ("auto", "on", "off")
+
+
+def transport_named(name: str) -> str:
+    """The transport behind `name`, `auto` included. ConfigError if there is none, or this machine cannot do it."""
+    from common.transport.arena import reason_against
+
+    known("transport", name, (AUTO, *TRANSPORTS))
+    reason = reason_against()
+    if name == "shm" and reason:
+        raise ConfigError(f"--transport shm cannot be used here: {reason}; use ipc, or auto")
+    if name == AUTO:
+        return "ipc" if reason else "shm"
+    return name
+
+
+def network(options: RunOptions) -> str:
+    """The transport; hosts, interface and deadline go with it."""
+    transport = transport_named(options.transport)
+    positive("deadline", options.deadline)
+    at_least_one("hosts", options.hosts)
+    if options.hosts > options.workers:
+        raise ConfigError(f"--hosts {options.hosts} for {options.workers} workers: each needs one at least")
+    if options.hosts > 1 and transport == "ipc":
+        raise ConfigError("--hosts needs --transport shm, to have tcp between hosts, or tcp for all")
+    if transport == "tcp" or options.hosts > 1:
+        from common.transport.address import tcp_address
+
+        tcp_address(options.interface)
+    return transport
+
+
+def host_count(options: RunOptions, traits: Traits) -> int:
+    """Over how many hosts the ranks are shared out: one process is on one."""
+    if options.hosts > 1 and traits.own_transport is not None:
+        raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
+    return 1 if traits.one_process else options.hosts
+
+
+def check_buckets(options: RunOptions) -> None:
+    """What can be said before the number of servers is known."""
+    one_of("overlap", options.overlap, OVERLAPS)
+    if options.bucket is not None and options.bucket < ELEMENT:
+        raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
+
+
+def buckets(options: RunOptions, servers: int) -> tuple[str, int]:
+    """Whether to overlap, and the size of a bucket in bytes.
+
+    Overlap takes a core beside each worker's. Without one, the communication thread takes time from backward, and
+    buckets cost more than they hide: then the whole gradient is one, after backward.
+    """
+    overlap = options.overlap
+    if overlap == "auto":
+        overlap = "on" if cores() >= 2 * options.workers + servers else "off"
+    whole = overlap == "off" and options.overlap == "auto"
+    return overlap, (WHOLE if whole else BUCKET) if options.bucket is None else options.bucket

@@ -1,0 +1,65 @@
+"""What can be asked of a run, and how its values are written on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.job import AUTO, DEDICATED
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What can be asked of a run. None: chosen from the rest."""
+
+    strategy: str = "ring"
+    strategy_options: dict[str, Any] = field(default_factory=dict)
+    workers: int = 4
+    servers: int | None = None
+    placement: str = DEDICATED
+    threads: int = 1
+    steps: int = 200
+    batch: int | None = None
+    seed: int = 0
+    data: str = "digits"
+    model: str = "mlp"
+    hidden: tuple[int, ...] = (64,)
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    schedule: str = "constant"
+    warmup: int = 0
+    decay: float = 0.1
+    decay_every: int | None = None
+    transport: str = AUTO
+    interface: str = "127.0.0.1"
+    hosts: int = 1
+    deadline: float = 60.0
+    bucket: int | None = None
+    overlap: str = "auto"
+    slow_worker: str | Sequence[str] = ""
+    jitter: str = ""
+    train_seconds: float = 0.0
+    on_worker_death: str = "abort"
+    checkpoint_every: int = 0
+    restarts: int = 0
+
+
+def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
+    """`256,128` (or a list, or one number) as layer sizes. ValueError if it is something else."""
+    text = str(given).strip("[](), ")
+    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {given!r}")
+    return tuple(int(part) for part in text.split(","))
+
+
+def byte_size(given: str | int) -> int:
+    """`4MiB` (or `64KiB`, `1MB`, `4096`) in bytes. ValueError if it is something else."""
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(given).strip().lower())
+    if match is None or match[2] not in UNITS:
+        raise ValueError(f"a size is a whole number and a unit, like 4MiB or 64KiB; not {given!r}")
+    return int(match[1]) * UNITS[match[2]]

@@ -1,0 +1,71 @@
+"""The plan of a run: everything checked, everything filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from common.data import canonical, describe
+from common.job import Job
+from common.strategy import SyncStrategy, Traits
+from experiments.config.faults import check_restarts, check_worker_deaths, stragglers
+from experiments.config.network import buckets, check_buckets, host_count, network
+from experiments.config.options import RunOptions
+from experiments.config.ranks import check_workers, server_count
+from experiments.config.training import batch, check_training, update_rule
+from experiments.config.values import plain
+from experiments.registry import create
+from experiments.sparse import fitting, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job that can run, what its strategy promises, and how many worker processes it takes.
+
+    Dedicated servers take a process each beside them.
+    """
+
+    job: Job
+    traits: Traits
+    processes: int
+
+
+def plan(options: RunOptions) -> Plan:
+    """Check everything and fill in what was left open. Raises ConfigError, one line."""
+    info = describe(options.data)
+    check_workers(options)
+    check_training(options)
+    check_buckets(options)
+    transport = network(options)
+    strategy = _strategy(options)
+    traits = strategy.traits
+    fitting(options.model, options.data, info)
+    servers = server_count(options, traits)
+    check_worker_deaths(options, traits)
+    check_restarts(options, traits)
+    rule = update_rule(options)
+    overlap, bucket = buckets(options, servers)
+    resolved: dict[str, Any] = {
+        "servers": servers,
+        "batch": batch(options),
+        "data": canonical(options.data),
+        "optimizer": rule,
+        "transport": transport,
+        "hosts": host_count(options, traits),
+        "overlap": overlap,
+        "bucket": bucket,
+        "slow_worker": stragglers(options),
+        "sparse": resolve(options.strategy, strategy, options.model, rule),
+    }
+    names = {field.name for field in dataclasses.fields(Job)} & {field.name for field in dataclasses.fields(RunOptions)}
+    asked = {name: getattr(options, name) for name in names}
+    return Plan(Job(**{**asked, **resolved}), traits, 1 if traits.one_process else options.workers)
+
+
+def _strategy(options: RunOptions) -> SyncStrategy:
+    for name, value in options.strategy_options.items():
+        plain(f"strategy.{name}", value)
+    strategy = create(options.strategy, options.strategy_options)
+    strategy.check(options.workers)
+    return strategy

@@ -1,0 +1,56 @@
+"""Result folders and what is written into them, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from common.errors import ConfigError
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder `<UTC time>-<name>-<short id>` that was not there before."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def writable_folder(path: str | os.PathLike[str] | None) -> Path:
+    """The folder for results, made if it is not there. ConfigError if nothing can be written into it."""
+    if not path:
+        raise ConfigError("--results is empty: give a folder")
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"syncbench")
+            probe.flush()
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    return folder
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    """The error that says why results cannot be written to `folder`, in one line."""
+    reason = (error.strerror or str(error)).lower()
+    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON atomically."""
+    part = path.with_suffix(".part")
+    try:
+        with open(part, "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
