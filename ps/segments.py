@@ -14,7 +14,9 @@ from common.strategy import Bucket, Vector
 from ps.sharding import Sharding, even
 
 ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
-AHEAD = 1 << 19  # float32 that a worker pushes to each server before it takes the first answer: two large segments
+# float32 that a worker pushes to each server before it takes the first answer. Not below one segment: workers that
+# begin with different servers would wait for each other.
+AHEAD = 2 * ELEMENTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,22 @@ def test_a_worker_is_never_far_ahead_of_the_answers(servers, most, monkeypatch):
     assert outcome.results[:2] == [most, most]
 
 
+@every_one
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers, servers, seed):
+    if strategy is PsBackup and workers == 1:
+        return
+    network = Network(latency=1e-3, jitter=0.02, seed=seed)
+    far = run(workers, servers, 40, gradient=rough_gradient)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segments, "ELEMENTS", 5)
+        patched.setattr(strategies, "AHEAD", 5)
+        near = run(workers, servers, 40, gradient=rough_gradient, network=network, make=strategy)
+    if strategy is PsBsp:
+        assert near.tobytes() == far.tobytes()
+    assert np.array_equal(near[:, -1], np.broadcast_to(near[0, -1], near[:, -1].shape))
+
+
 # --- its options ---
 
 
