@@ -136,6 +136,7 @@ class Context:
         self.recv_into = endpoint.recv_into
         self.recv_add = endpoint.recv_add
         self.recv_add_all = endpoint.recv_add_all
+        self.recv_sum = endpoint.recv_sum
         self.now = endpoint.now
         self.sleep = endpoint.sleep
         self.alloc = endpoint.alloc

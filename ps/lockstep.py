@@ -23,7 +23,7 @@ def lockstep(
     The gradients are added up straight out of the senders' memory, one after the other; nothing else is stored. The
     parameters are lent: they change only when all workers have pushed again, so have read them.
     """
-    first, *rest = ctx.workers
+    rest = ctx.workers[1:]
     total = np.empty(max(each.most for each in segments), np.float32)
     work = [(each, shard, total[: each.most]) for each, shard in zip(segments, shards, strict=True)]
     while (step := _next_step(ctx, segments[0], work[0][2])) != FINISH:
@@ -33,8 +33,8 @@ def lockstep(
                 _step_by_rows(ctx, shard, step, mean)
                 continue
             if index:
-                ctx.recv_into(first, mean)  # that of the first segment has come already
-            if rest:
+                ctx.recv_sum(ctx.workers, mean)
+            else:  # the first worker's has come already
                 ctx.recv_add_all(rest, mean)
             try:
                 ready = shard.push_all(step, mean)

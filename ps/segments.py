@@ -14,6 +14,9 @@ from common.strategy import Bucket, Vector
 from ps.sharding import Sharding, even
 
 ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
+# float32 that a worker pushes to each server before it takes the first answer. Not below one segment: workers that
+# begin with different servers would wait for each other.
+AHEAD = 2 * ELEMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,13 @@ def owned(buckets: Sequence[Bucket], sharding: Sharding, server: int, servers: i
     return segments
 
 
-def route(bucket: Bucket, sharding: Sharding) -> list[tuple[int, slice]]:
-    """Where a worker pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
+def route(bucket: Bucket, sharding: Sharding, worker: int = 0) -> list[tuple[int, slice]]:
+    """Where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
 
-    So all of them have something to do soon; each gets its own segments in their order.
+    So all of them have something to do soon; each gets its own segments in their order. Every worker begins with
+    another server, so that they do not all crowd round one.
     """
     parts = [cut(pieces) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
     longest = max(len(each) for each in parts)
-    return [(server, each[turn]) for turn in range(longest) for server, each in enumerate(parts) if turn < len(each)]
+    servers = [(worker + i) % len(parts) for i in range(len(parts))]
+    return [(server, parts[server][turn]) for turn in range(longest) for server in servers if turn < len(parts[server])]

@@ -12,7 +12,7 @@ embedding table only the rows that a gradient touches are pushed and pulled, whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
-from ps.segments import cut, route
+from ps.segments import AHEAD, cut, route
 from ps.server import serve
 from ps.sharding import Even, Sharding, check_name, sharding
 
@@ -99,14 +99,29 @@ class ParameterServer(SyncStrategy):
                 ctx.send(server, EMPTY)
         self._pull_all(ctx)
 
-    def _push(self, ctx: Context, bucket: Bucket) -> list[tuple[int, slice]]:
-        """Lend the gradient to the servers; returns (server, part of the bucket) in the order in which they answer."""
-        key = bucket.start, bucket.params.size
-        if (way := self._routes.get(key)) is None:
-            way = [(ctx.servers[number], part) for number, part in route(bucket, self._sharding)]
-            self._routes[key] = way
+    def _push(self, ctx: Context, bucket: Bucket) -> Iterator[tuple[int, slice]]:
+        """Lend the gradient to the servers; yields (server, part of the bucket) of each answer that is to be taken now.
+
+        With more than `AHEAD` elements a server on their way the oldest answers come first: what is sent long before
+        its turn has left the cache by then.
+        """
+        way = self._way(ctx, bucket)
+        answers, ahead, limit = iter(way), 0, AHEAD * len(ctx.servers)
         for server, part in way:
             ctx.lend(server, bucket.grad[part])
+            ahead += part.stop - part.start
+            while ahead > limit:
+                answer = next(answers)
+                yield answer
+                ahead -= answer[1].stop - answer[1].start
+        yield from answers
+
+    def _way(self, ctx: Context, bucket: Bucket) -> list[tuple[int, slice]]:
+        """(server, part of the bucket) in the order in which this worker pushes, and is answered."""
+        key = bucket.start, bucket.params.size
+        if (way := self._routes.get(key)) is None:
+            way = [(ctx.servers[number], part) for number, part in route(bucket, self._sharding, ctx.rank)]
+            self._routes[key] = way
         return way
 
     def _pull_all(self, ctx: Context) -> None:

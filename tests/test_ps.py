@@ -1,5 +1,7 @@
 """The parameter server as a strategy: pushes, pulls, its last words, and what it does when somebody errs."""
 
+from itertools import accumulate
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
 from common.transport.virtual import Kill, Network, simulate
 from ps import segments
+from ps import strategy as strategies
 from ps.consistency import ASP, BSP, SSP, Backup
 from ps.history import replay
 from ps.shard import Refused
@@ -119,6 +122,47 @@ def test_of_a_thousand_orders_of_arrival_there_is_one_result():
         network = Network(latency=1e-3, jitter=0.02, seed=seed)
         results.add(run(3, 1, 5, steps=2, gradient=rough_gradient, network=network).tobytes())
     assert len(results) == 1
+
+
+@pytest.mark.parametrize(("servers", "most"), [(1, 15), (2, 25)])
+def test_a_worker_is_never_far_ahead_of_the_answers(servers, most, monkeypatch):
+    """By one segment of 5 more than 10 elements a server."""
+    monkeypatch.setattr(segments, "ELEMENTS", 5)
+    monkeypatch.setattr(strategies, "AHEAD", 10)
+
+    def program(ctx):
+        strategy, under_way = PsBsp(), []
+        if ctx.rank in ctx.servers:
+            return serve(ctx, strategy, 100)
+        params = np.arange(100, dtype=np.float32)
+        strategy.setup(ctx, params)
+        lend, recv_into = ctx.lend, ctx.recv_into
+        ctx.lend = lambda to, array: [under_way.append(array.size), lend(to, array)]
+        ctx.recv_into = lambda from_, out: [under_way.append(-out.size), recv_into(from_, out)]
+        ctx.place.step = 0
+        strategy.synchronize(ctx, Bucket(np.zeros(100, np.float32), params))
+        ctx.place.step = FINISH
+        strategy.finish(ctx)
+        return max(accumulate(under_way))
+
+    outcome = simulate(program, 2 + servers, servers=servers, optimizer=SGD)
+    assert outcome.results[:2] == [most, most]
+
+
+@every_one
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers, servers, seed):
+    if strategy is PsBackup and workers == 1:
+        return
+    network = Network(latency=1e-3, jitter=0.02, seed=seed)
+    far = run(workers, servers, 40, gradient=rough_gradient)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segments, "ELEMENTS", 5)
+        patched.setattr(strategies, "AHEAD", 5)
+        near = run(workers, servers, 40, gradient=rough_gradient, network=network, make=strategy)
+    if strategy is PsBsp:
+        assert near.tobytes() == far.tobytes()
+    assert np.array_equal(near[:, -1], np.broadcast_to(near[0, -1], near[:, -1].shape))
 
 
 # --- its options ---

@@ -65,6 +65,12 @@ def test_servers_take_turns():
     assert [server for server, _ in route(bucket, Even(2))] == [0, 1] * 3
 
 
+def test_every_worker_begins_with_another_server():
+    bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
+    ways = [[server for server, _ in route(bucket, Even(3), worker)] for worker in range(4)]
+    assert ways == [[0, 1, 2] * 2, [1, 2, 0] * 2, [2, 0, 1] * 2, [0, 1, 2] * 2]
+
+
 def test_a_server_that_owns_nothing_of_a_bucket_hears_of_it_all_the_same():
     bucket = Bucket(np.zeros(1, np.float32), np.zeros(1, np.float32))
     assert [(server, part.stop - part.start) for server, part in route(bucket, Even(3))] == [(0, 0), (1, 0), (2, 1)]

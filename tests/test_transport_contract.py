@@ -191,15 +191,34 @@ def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send
     assert (on(transport, program, 4)[0] == 1).all()
 
 
+@every_send
+@pytest.mark.parametrize(("order", "expected"), [((1, 3, 2), 1), ((1, 2, 3), 0), ((2,), 1)])
+def test_a_sum_is_of_the_messages_alone_in_the_order_asked_for(transport, send, order, expected):
+    big = np.full(SEGMENT // 4 + 1, 1e8, np.float32)  # 1e8 + 1 is 1e8 in float32
+
+    def program(ctx):
+        if ctx.rank in order:
+            getattr(ctx, send)(0, {1: big, 2: big * 0 + np.float32(1), 3: -big}[ctx.rank])
+            ctx.settle()
+        elif ctx.rank == 0:
+            out = np.full_like(big, np.nan)
+            ctx.recv_sum(order, out)
+            return out
+        return None
+
+    assert (on(transport, program, 4)[0] == expected).all()
+
+
+@pytest.mark.parametrize("call", ["recv_add_all", "recv_sum"])
 @pytest.mark.parametrize("size", [1000, 100_000])
-def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size):
+def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, call):
     """Rank 1 goes on, and lets rank 2 go on, only once rank 0 has read what it lent."""
 
     def program(ctx):
         x = ctx.alloc(size, np.float32)
         x[:] = ctx.rank
         if ctx.rank == 0:
-            ctx.recv_add_all((1, 2), x)
+            getattr(ctx, call)((1, 2), x)
         elif ctx.rank == 1:
             ctx.lend(0, x)
             ctx.settle()

@@ -43,6 +43,9 @@ class Among(Endpoint):
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
         self.inner.recv_add_all([self._rank(number) for number in from_], into)
 
+    def recv_sum(self, from_: Iterable[int], out: Array) -> None:
+        self.inner.recv_sum([self._rank(number) for number in from_], out)
+
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         message = self.inner.recv_any(tuple(self._rank(number) for number in from_), out)
         return replace(message, sender=self.ranks.index(message.sender))

@@ -73,6 +73,12 @@ class Endpoint(ABC):
         for sender in from_:
             self.recv_add(sender, into)
 
+    def recv_sum(self, from_: Iterable[int], out: Array) -> None:
+        """Receive the next message from each of `from_`, one at least; `out` is their sum, in that order. Blocks."""
+        first, *rest = from_
+        self.recv_into(first, out)
+        self.recv_add_all(rest, out)
+
     @abstractmethod
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         """Receive the next message from any of `from_`, for any step, into the start of `out`. Blocks."""

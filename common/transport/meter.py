@@ -48,6 +48,7 @@ class Metered(Endpoint):
     recv_into = _inner("recv_into")
     recv_add = _inner("recv_add")
     recv_add_all = _inner("recv_add_all")
+    recv_sum = _inner("recv_sum")
     recv_any = _inner("recv_any")
     alloc = _inner("alloc")
     now = _inner("now")

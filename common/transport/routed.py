@@ -58,6 +58,13 @@ class Routed(Endpoint):
         else:
             super().recv_add_all(senders, into)
 
+    def recv_sum(self, from_: Iterable[int], out: Array) -> None:
+        senders = list(from_)
+        if all(sender in self.close_by for sender in senders):
+            self.near.recv_sum(senders, out)
+        else:
+            super().recv_sum(senders, out)
+
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         near = tuple(rank for rank in from_ if rank in self.close_by)
         far = tuple(rank for rank in from_ if rank not in self.close_by)

@@ -167,24 +167,37 @@ class ShmEndpoint(ProcessEndpoint):
         self._took(from_)
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
-        """As the contract says; each block of the sum is finished while it is in the cache."""
-        elements = flat(into)
+        self._sum([flat(into)], from_, into)
+
+    def recv_sum(self, from_: Iterable[int], out: Array) -> None:
+        self._sum([], from_, out)
+
+    def _sum(self, terms: list[Array], from_: Iterable[int], out: Array) -> None:
+        """Receive a message from each of `from_`; `out` is the sum of `terms` and these, in that order. Blocks."""
+        elements = flat(out)
         end = time.monotonic() + self.deadline
         here: dict[int, Array] = {}  # messages by sender, in order, not yet added
         for sender in from_:
             if here and (sender in here or not self.has(sender)):
-                self._add(elements, here)  # before it waits: somebody may wait for these to be read
-                here = {}
-            here[sender] = self._message(sender, into, end)
-        self._add(elements, here)
+                self._add(elements, terms, here)  # before it waits: somebody may wait for these to be read
+                terms, here = [elements], {}
+            here[sender] = self._message(sender, out, end)
+        self._add(elements, terms, here)
 
-    def _add(self, elements: Array, messages: dict[int, Array]) -> None:
-        """Add the messages and let their senders know."""
+    def _add(self, elements: Array, terms: list[Array], messages: dict[int, Array]) -> None:
+        """Leave the sum of `terms` and `messages` in `elements`, and let the senders know.
+
+        Each block of it is finished while it is in the cache.
+        """
+        first, *rest = *terms, *messages.values()
         block = BLOCK // elements.itemsize
         for start in range(0, elements.size, block):
-            target = elements[start : start + block]
-            for message in messages.values():
-                np.add(target, message[start : start + block], target)
+            part = slice(start, start + block)
+            target, total = elements[part], first[part]
+            for term in rest:
+                total = np.add(total, term[part], target)
+            if not rest:
+                target[:] = total
         for sender in messages:
             self._took(sender)
 
