@@ -61,7 +61,7 @@ define race
 @for repeat in $$(seq $(REPEATS)); do for strategy in $(RACE); do \
   $(BIN)/syncbench run --strategy $$strategy --steps 60 --train-seconds 0.02 $(2) --results $(1) >/dev/null || exit; \
 done; done
-@$(BIN)/syncbench plot $(1) --loss 0.1
+@$(BIN)/syncbench plot $(1) --loss 0.2
 endef
 
 straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two charts (a minute and a half)
