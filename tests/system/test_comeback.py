@@ -108,7 +108,7 @@ from ps.strategy import {base}
 
 class Late({base}):
     def _push(self, ctx, bucket):
-        way = super()._push(ctx, bucket)
+        way = list(super()._push(ctx, bucket))  # of so few parameters all answers are due after the push
         if ctx.rank == 1 and ctx.place.step == {step} and not Path("died").exists():
             Path("slept").touch()
             ctx.sleep(5.0)
