@@ -115,6 +115,7 @@ def test_a_run_prints_its_summary_and_leaves_a_complete_folder(run, strategy, wo
     roles = [("worker", rank) for rank in range(streams)] + [("server", workers + k) for k in range(servers)]
     files = {"summary.json", "config.yaml", "env.json", "params.npy"}
     files |= {f"ranks/{rank}-{role}.jsonl" for role, rank in roles}
+    files |= {f"ranks/{rank}-{role}.events.jsonl" for role, rank in roles if role == "server"}
     assert {str(path.relative_to(found.path)) for path in found.path.rglob("*") if path.is_file()} == files
     assert found.summary == summary
     assert max(found.path.rglob("*"), key=lambda path: path.stat().st_mtime_ns).name == "summary.json"
