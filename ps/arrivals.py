@@ -37,9 +37,8 @@ class Arrivals:
         self._ctx, self._segments, self._shards = ctx, segments, shards
         self._next = dict.fromkeys(ctx.workers, 0)  # the segment that each pushes next
         self._asked: list[dict[int, int]] = [{} for _ in segments]  # for each: who waits, and the step it pushed
-        self._kept: dict[
-            int, tuple[int, int, Gradient]
-        ] = {}  # by worker: segment, step, gradient of a push that is early
+        # By worker: segment, step and gradient of a push that is early.
+        self._kept: dict[int, tuple[int, int, Gradient]] = {}
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
         self._heard = dict.fromkeys(ctx.workers, ctx.now())

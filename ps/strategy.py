@@ -155,10 +155,8 @@ class PsBsp(ParameterServer):
 class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
 
-    traits = Traits(
-        update="server",
-        servers=True,
-        sparse=True,
+    traits = replace(
+        PsBsp.traits,
         consistency="ssp(3)",
         replicas_equal=False,
         on_worker_death="optional",
@@ -177,15 +175,7 @@ class PsSsp(ParameterServer):
 class PsAsync(ParameterServer):
     """Parameter server, asynchronous: every push is applied and answered at once, damped by its staleness or not."""
 
-    traits = Traits(
-        update="server",
-        servers=True,
-        sparse=True,
-        consistency="asp",
-        replicas_equal=False,
-        on_worker_death="optional",
-        on_server_death="continue",
-    )
+    traits = replace(PsSsp.traits, consistency="asp")
 
     def __init__(
         self, damping: Literal["none", "inverse"] = "none", sharding: str = "even", sparse: Sparse = "auto"
@@ -199,14 +189,7 @@ class PsAsync(ParameterServer):
 class PsBackup(ParameterServer):
     """Parameter server with backup workers: a step closes without the gradients of the slowest `backups`."""
 
-    traits = Traits(
-        update="server",
-        servers=True,
-        sparse=True,
-        consistency="backup(1)",
-        replicas_equal=False,
-        on_server_death="rollback",
-    )
+    traits = replace(PsBsp.traits, consistency="backup(1)", replicas_equal=False)
 
     def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto") -> None:
         super().__init__(sharding, sparse)
