@@ -13,11 +13,13 @@ from argparse import ArgumentError
 from typing import Any
 
 import yaml
+from jsonargparse import ArgumentParser
 
 from common.errors import CheckFailed, ConfigError, suggest
-from experiments.arguments import option_names, parser_of_all
 from experiments.verbs import VERBS
+from experiments.verbs.options import plain_parser
 
+DESCRIPTION = "Parameter server or all-reduce? Run every answer on the same code, and compare."
 KINDS = {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false", "dict": "a mapping"}
 
 
@@ -27,7 +29,7 @@ def run(argv: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         options, argv = _strategy_options(argv)
-        parser = parser_of_all()
+        parser = _parser_of_all()
         try:
             chosen = parser.parse_args(argv)
         except (ArgumentError, ValueError) as error:  # ValueError: a configuration file that is no text
@@ -40,7 +42,7 @@ def run(argv: list[str]) -> int:
             raise ConfigError(f"--strategy.{next(iter(options))} belongs to the verb run")
         if chosen.subcommand == "run":
             arguments.strategy_options = {**(arguments.strategy_options or {}), **options}
-        code = VERBS[chosen.subcommand](arguments)
+        code = VERBS[chosen.subcommand].run(arguments)
         _flush()
         return code
     except ConfigError as error:
@@ -54,6 +56,21 @@ def run(argv: list[str]) -> int:
         return 1  # whoever read standard output has seen enough
     except OSError as error:
         return _say(error, 1)
+
+
+def _parser_of_all() -> ArgumentParser:
+    """All verbs with all their options."""
+    parser = ArgumentParser(prog="syncbench", description=DESCRIPTION, exit_on_error=False, allow_abbrev=False)
+    verbs = parser.add_subcommands(required=False)
+    for name, verb in VERBS.items():
+        verbs.add_subcommand(name, verb.parser(), help=verb.HELP)
+    return parser
+
+
+def _option_names(argv: list[str]) -> list[str]:
+    """The options of the verb that `argv` has, for error lines; those of all verbs if it has none."""
+    parser = next((VERBS[word].parser() for word in argv if word in VERBS), plain_parser(""))
+    return [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -110,9 +127,9 @@ def _readable(message: str, argv: list[str]) -> str:
     message = re.sub(r"\s+", " ", message).strip()
     if match := re.match(r"unrecognized arguments: (-\S+)", message, re.IGNORECASE):
         wrong = match[1].split("=")[0]
-        return f"unknown option {wrong}: {suggest(wrong, option_names(argv))}"
+        return f"unknown option {wrong}: {suggest(wrong, _option_names(argv))}"
     if match := re.search(r"does not accept (?:option|nested key) '([^']*)'", message):
-        return f"unknown option {match[1]}: {suggest(f'--{match[1]}', option_names(argv))}"
+        return f"unknown option {match[1]}: {suggest(f'--{match[1]}', _option_names(argv))}"
     if match := re.search(r"invalid choice: '([^']*)'", message):
         return f"unknown verb {match[1]!r}: {suggest(match[1], VERBS)}"
     if match := re.match(r"(?:Parser key|argument) \"?(?:\w+\.)?-*([\w-]+)\"?: (.*)", message):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from runs import write_run
 
-from experiments import verbs
 from experiments.cli import run
 from experiments.registry import BUILTIN
-from experiments.verbs import VERBS
+from experiments.verbs import VERBS, demo
+from experiments.verbs import run as run_verb
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,7 +49,8 @@ def refused(answer, monkeypatch):
     def start(plans, results):
         raise AssertionError("something was started")
 
-    monkeypatch.setattr(verbs, "_execute", start)
+    for verb in (run_verb, demo):
+        monkeypatch.setattr(verb, "execute_all", start)
 
     def run_it(*words):
         code, out, err = answer(*words)
@@ -209,7 +210,7 @@ def test_options_of_a_strategy_are_read_as_yaml_and_win_over_the_configuration_f
         "overlap: off\nbucket: 64KiB"
     )
     planned = []
-    monkeypatch.setattr(verbs, "_execute", lambda plans, results: planned.extend(plans) or exit_early())
+    monkeypatch.setattr(run_verb, "execute_all", lambda plans, results: planned.extend(plans) or exit_early())
 
     class Enough(Exception):
         pass

@@ -18,7 +18,8 @@ from experiments import bench_run, registry
 from experiments.cli import run
 from experiments.registry import BUILTIN
 from experiments.results import load_run
-from experiments.verbs import DEMO, replicas_as_promised
+from experiments.verbs.demo import DEMO
+from experiments.verbs.training import replicas_as_promised
 
 NOTHING = "nothing to show: no run came to its end"
 
@@ -51,7 +52,7 @@ def benched(monkeypatch, tmp_path):
         if world.unplottable is not None:
             raise world.unplottable
 
-    monkeypatch.setattr("experiments.bench_verb._run", run_it)
+    monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
     monkeypatch.setattr("experiments.bench_plots.plot_bench", plot)
     world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
     return world
@@ -87,7 +88,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
     def run_it(options, spec, results):
         return bench_run.run_bench(options, spec, Agent(), results, lambda *_: None)
 
-    monkeypatch.setattr("experiments.bench_verb._run", run_it)
+    monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
     monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
     code, _, err = answer(*benched.words)
     (file,) = tmp_path.glob("*/bench.json")

@@ -7,19 +7,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed
+from common.job import TRANSPORTS
 from experiments.bench import BenchOptions, Spec, plan_bench, schedule
 from experiments.folders import writable_folder
 from experiments.sentences import plural, turns
-from experiments.verbs import dump, say, say_traceback
+from experiments.verbs.options import placement_option, plain_parser
+from experiments.verbs.speech import dump, say, say_traceback
 
 if TYPE_CHECKING:
     from experiments.bench_run import Bench, BenchFailed
 
+HELP = "strategies' exchanges alone, beside each other: time and bandwidth"
+BENCH = BenchOptions()
 
-def bench(arguments: Namespace) -> int:
+
+def parser() -> ArgumentParser:
+    parser = plain_parser(
+        "Time the exchange alone, without training: results verified first, contestants in turns, beside the limits of "
+        "this machine. Exit code 3 if a result is wrong."
+    )
+    parser.add_argument("--strategies", type=str, default=BENCH.strategies, help="names of `list`, or module:Class")
+    parser.add_argument("--sizes", type=str, default=BENCH.sizes, help="of the vector of float32: bytes, KiB, MB …")
+    parser.add_argument("--workers", type=int, default=BENCH.workers, help="worker processes, at least 2")
+    parser.add_argument("--servers", type=int | None, default=None, help="servers; null: 1 if any has them")
+    placement_option(parser)
+    parser.add_argument("--transport", type=str, default=BENCH.transport, help=f"any of {', '.join(TRANSPORTS)}")
+    parser.add_argument("--repeats", type=int, default=BENCH.repeats, help="samples of each, in turns with the others")
+    parser.add_argument("--baseline", type=str | None, default=None, help="strategy to divide by; null: gloo, or first")
+    parser.add_argument("--interface", type=str, default=BENCH.interface, help="of tcp: loopback only")
+    parser.add_argument("--deadline", type=float, default=BENCH.deadline, help="seconds a blocking call may take")
+    parser.add_argument("--threads", type=int, default=BENCH.threads, help="threads of each rank")
+    parser.add_argument("--results", type=str, default="results", help="folder for results")
+    return parser
+
+
+def run(arguments: Namespace) -> int:
     """Result folder, and tables or JSON; returns the exit code. Raises CheckFailed if a result is wrong."""
     names = {field.name for field in dataclasses.fields(BenchOptions)}
     options = BenchOptions(**{name: value for name, value in vars(arguments).items() if name in names})
@@ -30,7 +55,7 @@ def bench(arguments: Namespace) -> int:
 
     say(_announcement(spec))
     try:
-        done = _run(options, spec, results)
+        done = measure(options, spec, results)
     except BenchFailed as failure:
         if arguments.json:
             dump(failure.document)
@@ -54,7 +79,7 @@ def _announcement(spec: Spec) -> str:
     return f"{names}: {spec.workers} workers, {sizes}, {turns(spec.repeats)}, verified first"
 
 
-def _run(options: BenchOptions, spec: Spec, results: Path) -> Bench:
+def measure(options: BenchOptions, spec: Spec, results: Path) -> Bench:
     from experiments.agent import Agent
     from experiments.bench_progress import bench_progress
     from experiments.bench_run import run_bench

@@ -1,0 +1,68 @@
+"""The verb `demo`: the main strategies on the same work."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser, Namespace
+
+from common.errors import ConfigError
+from common.job import DEDICATED
+from experiments.config import plan
+from experiments.folders import writable_folder
+from experiments.registry import strategy_class
+from experiments.verbs.options import plain_parser, training_options
+from experiments.verbs.showing import check, compared, limits, show, verdicts
+from experiments.verbs.speech import dump, say
+from experiments.verbs.training import execute_all, replicas_as_promised, run_options, say_failed
+
+HELP = "all strategies on real data: table, check, plots"
+DEMO = ("single", "ps-bsp", "star", "ring", "tree", "noop")
+
+
+def parser() -> ArgumentParser:
+    parser = plain_parser("Train with every strategy, check that they computed the same thing, show a table and plots.")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of each")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is run, in turns with the others")
+    training_options(parser)
+    return parser
+
+
+def run(arguments: Namespace) -> int:
+    """All strategies on the same work, in turns; table, check, limits, plots. Raises CheckFailed."""
+    plans = []
+    if arguments.repeats < 1:
+        raise ConfigError(f"--repeats is {arguments.repeats}: give a whole number from 1")
+    for name in DEMO:
+        where = {} if strategy_class(name).traits.servers else {"servers": None, "placement": DEDICATED}
+        plans.append(plan(run_options(arguments, strategy=name, **where)))
+    results = writable_folder(arguments.results)
+    from experiments.execute import RunFailed
+    from experiments.folders import new_folder
+    from experiments.repeats import medians, same_bits, spread_line
+    from experiments.sentences import plural, turns
+
+    folder = new_folder(results, f"demo-w{arguments.workers}")
+    say(
+        f"{', '.join(DEMO)}: {plural(arguments.workers, 'worker')}, {plural(arguments.steps, 'step')} of "
+        f"{plural(plans[0].job.batch, 'sample')}, {turns(arguments.repeats)}"
+    )
+    try:
+        everything = execute_all(plans * arguments.repeats, folder)
+    except RunFailed as failure:
+        if arguments.json:
+            dump(dict(failure.run.summary))
+        return say_failed(failure)
+    from experiments.plots import plot_runs
+
+    replicas_as_promised(everything)
+    same_bits(everything)
+    runs, rates = medians(everything)
+    verdict = verdicts(runs)
+    plot_runs(runs, folder / "plots", limits(runs), rates)
+    if arguments.json:
+        dump({"schema": 1, "results_dir": str(folder), "samples_per_second": rates, **compared(runs, verdict)})
+    else:
+        show(runs)
+        print(f"repeats: {spread_line(rates)}")
+        print(f"results: {folder}")
+        print(f"plots:   {folder / 'plots'}")
+    return check(verdict)

@@ -1,0 +1,78 @@
+"""The verb `run`: one strategy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from experiments.config import plan
+from experiments.folders import writable_folder
+from experiments.sparse import in_words
+from experiments.verbs.options import DEFAULTS, plain_parser, training_options
+from experiments.verbs.showing import show
+from experiments.verbs.speech import dump, say
+from experiments.verbs.training import execute_all, replicas_as_promised, run_options, say_failed
+
+HELP = "one strategy"
+
+
+def parser() -> ArgumentParser:
+    parser = plain_parser(
+        "Train with one strategy and write a result folder. Its own options: --strategy.<option> VALUE."
+    )
+    parser.add_argument("--config", action="config", help="YAML file with these options")
+    parser.add_argument("--strategy", type=str, default=DEFAULTS.strategy, help="a name of `list`, or module:Class")
+    parser.add_argument("--strategy_options", type=dict | None, default=None, help="in a YAML file: its own options")
+    parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
+    training_options(parser)
+    _restarts(parser.add_argument_group("servers that come back"))
+    return parser
+
+
+def _restarts(group: Any) -> None:
+    group.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=DEFAULTS.checkpoint_every,
+        help="steps after which each server saves its state; 0: never",
+    )
+    group.add_argument(
+        "--restarts", type=int, default=DEFAULTS.restarts, help="how often a server that died is started again"
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """One strategy: result folder, and a table or JSON."""
+    item = plan(run_options(arguments))
+    results = writable_folder(arguments.results)
+    from experiments.balance import imbalance
+    from experiments.execute import RunFailed
+
+    try:
+        (done,) = execute_all([item], results)
+    except RunFailed as failure:
+        if arguments.json:
+            dump(dict(failure.run.summary))
+        return say_failed(failure)
+    if arguments.json:
+        dump(dict(done.summary))
+    else:
+        show([done])
+        if words := done.summary["strategy_notes"].get("in_words"):
+            print(f"{done.strategy} {words}")
+        if restarts := done.summary["restarts"]:
+            from experiments.restarts import restarts_line
+
+            print(f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}")
+        if deaths := done.summary["deaths"]:
+            from experiments.deaths import deaths_line
+
+            print(f"deaths: {deaths_line(deaths, done.summary['workers'])}")
+        if words := in_words(done.summary, item.traits.sparse):
+            print(words)
+        print(f"results: {done.path}")
+    if warning := imbalance(done.summary):
+        say(f"warning: {warning}")
+    replicas_as_promised([done])
+    return 0
