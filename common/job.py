@@ -41,6 +41,8 @@ class OptimizerSpec:
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
+    `partition` and `preprocess` are in the words of `common.pipeline.partitioners` and `.transforms`.
+
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
     synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the
     gradient of the model's table is its touched rows. `slow_worker`, `jitter` and `train_seconds` lengthen stage 4, in
@@ -56,6 +58,8 @@ class Job:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str = "normalise"
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
     interface: str = "127.0.0.1"

@@ -180,6 +180,7 @@ class _Rank:
             **self.books.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
+            "data_sha256": worker.dataset.sha256(),
             "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
         }
 

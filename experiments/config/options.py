@@ -28,6 +28,8 @@ class RunOptions:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str | None = None
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
