@@ -28,10 +28,10 @@ def write(run: Run) -> Path:
     from torch.utils.tensorboard.writer import SummaryWriter
 
     folder = run.path / "tensorboard"
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
         for step, seconds, values in scalars(run):
             for tag, value in values.items():
-                writer.add_scalar(tag, value, step, walltime=seconds)  # type: ignore[no-untyped-call]
+                writer.add_scalar(tag, value, step, walltime=seconds)
     return folder
 
 
@@ -41,13 +41,13 @@ def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
     for rows in run.worker_rows:
         for row in rows:
             by_step.setdefault(int(row["step"]), []).append(row)
-    batch, before = run.number("batch") or 0.0, None
-    for step, rows in sorted(by_step.items()):
-        began, ended = min(row["began"] for row in rows), max(row["ended"] for row in rows)
-        took = ended - (began if before is None else before)
-        before = ended
-        values = {f"seconds/{stage}": _mean([row["seconds"].get(stage) or 0.0 for row in rows]) for stage in STAGES}
-        losses = [row["loss"] for row in rows if row["loss"] is not None and not row.get("skipped")]
+    batch = run.number("batch") or 0.0
+    before = min((row["began"] for those in by_step.values() for row in those), default=0.0)
+    for step, those in sorted(by_step.items()):
+        ended = max(row["ended"] for row in those)
+        took, before = ended - before, ended
+        values = {f"seconds/{stage}": _mean([row["seconds"].get(stage) or 0.0 for row in those]) for stage in STAGES}
+        losses = [row["loss"] for row in those if row["loss"] is not None and not row.get("skipped")]
         if losses and math.isfinite(loss := _mean(losses)):
             values["loss"] = loss
         if took > 0:

@@ -25,7 +25,7 @@ class Augment(ABC):
 
     @abstractmethod
     def draw(self, random: np.random.Generator, samples: int, shape: Sequence[int]) -> Draws:
-        """What is to happen to each of `samples` images of `shape`, (channels, height, width), in an epoch: (samples, …)."""
+        """What is to happen in an epoch to each of `samples` of `shape`, (channels, height, width): (samples, …)."""
 
     @abstractmethod
     def apply(self, images: torch.Tensor, drawn: Draws) -> torch.Tensor:
