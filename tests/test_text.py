@@ -1,5 +1,7 @@
 """Text: a sample is a window of bytes, its labels are the bytes that follow, generated or out of a file."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_generated_text_is_the_same_every_time_and_made_of_a_few_words():
     words = text.decode().replace(".", "").split()[:-1]  # the last may be cut
     assert 30 < len(set(words)) <= module.WORDS
     followers = {}
-    for word, after in zip(words, words[1:], strict=False):
+    for word, after in itertools.pairwise(words):
         followers.setdefault(word, set()).add(after)
     assert np.mean([len(each) for each in followers.values()]) < 6  # there is something to learn
 

@@ -53,7 +53,7 @@ def _loaded(target: str) -> Dataset:
     find_beside_the_user()
     made = called(what, attribute(what, target, callables))
     parts: tuple[Array, ...]
-    if isinstance(made, tuple | list) and len(made) == 2:
+    if isinstance(made, tuple) and len(made) == 2:
         parts = (*_arrays(what, made[0]), *_arrays(what, made[1]))
         if parts[0].shape[1:] != parts[2].shape[1:]:
             raise ConfigError(
