@@ -1,5 +1,8 @@
 """OpenML's data sets are downloaded once and read as arrays from there on; offline, one line says so."""
 
+import hashlib
+import io
+import json
 import socket
 import warnings
 from email.message import Message
@@ -17,6 +20,67 @@ from common.errors import ConfigError
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (50, 784)).astype(float)
 NAMES = np.array(["cat", "dog", "bird", "dog", "cat"] * 10, dtype=object)
+
+
+ARFF = "@relation tiny\n@attribute a numeric\n@attribute b numeric\n@attribute class {no,yes}\n@data\n" + "".join(
+    f"{row},{row / 2},{'no' if row < 7 else 'yes'}\n" for row in range(20)
+)
+
+
+def column(index, name, kind, target):
+    flags = {"is_target": target, "is_ignore": "false", "is_row_identifier": "false"}
+    return {"index": str(index), "name": name, "data_type": kind, **flags}
+
+
+def website(request):
+    """What openml.org answers about a data set of that name, of which there are two versions."""
+    columns = [column(number, name, "numeric", "false") for number, name in enumerate("ab")]
+    columns.append(column(2, "class", "nominal", "true"))
+    versions = [{"did": number, "name": "tiny", "version": number, "status": "active"} for number in (1, 2)]
+    described = {"id": "1", "name": "tiny", "version": "1", "description": "", "format": "ARFF", "file_id": "9"}
+    described |= {"default_target_attribute": "class", "url": "https://api.openml.org/data/v1/download/9"}
+    described |= {"md5_checksum": hashlib.md5(ARFF.encode()).hexdigest(), "status": "active"}
+    answers = {
+        "/data/list/": {"data": {"dataset": versions}},
+        "/data/features/": {"data_features": {"feature": columns}},
+        "/data/qualities/": {"data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "20"}]}},
+        "/json/data/1": {"data_set_description": described},
+    }
+    found = [json.dumps(answer) for path, answer in answers.items() if path in request.full_url]
+    return Answer((found[0] if found else ARFF).encode())
+
+
+class Answer(io.BytesIO):
+    """A response without headers."""
+
+    info = dict
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A data folder with nothing in it."""
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_scikit_learn_is_asked_as_it_wants_to_be(home, monkeypatch):
+    """Its own code runs, but for the network."""
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", website)
+    info, data = describe("openml:tiny"), load("openml:tiny")
+    assert (info.train_samples, info.test_samples, info.shape, info.classes) == (16, 4, (2,), 2)
+    assert torch.equal(data.train_x[:, 0], 2 * data.train_x[:, 1])
+    assert torch.equal(data.train_y, (data.train_x[:, 0] >= 7).long())
+
+
+def test_without_a_network_it_gives_up(home, monkeypatch):
+    def unreachable(request):
+        raise URLError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", unreachable)
+    complaint = r"^--data openml:tiny is not on this machine, and openml\.org cannot be reached: Temporary failure in"
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        describe("openml:tiny")
+    assert "\n" not in str(refused.value)
 
 
 @pytest.fixture
@@ -59,7 +123,7 @@ def test_it_is_asked_for_once_and_without_pandas(openml):
     describe("openml:mnist_784")
     load("openml:mnist_784")
     (asked,) = openml.asked
-    assert asked == {"name": "mnist_784", "as_frame": False, "parser": "liac-arff", "n_retries": 0}
+    assert asked == {"name": "mnist_784", "as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
     assert [path.name for path in openml.home.glob("syncbench/*")] == ["openml-mnist_784.npz"]
     assert socket.getdefaulttimeout() is None
 

@@ -30,7 +30,7 @@ from common.errors import ConfigError
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-SILENCE = 60.0  # seconds that openml.org may say nothing
+SILENCE = 30.0  # seconds that openml.org may say nothing
 MOST_CLASSES = 1000
 IMAGES = {  # by name: OpenML's samples are flat
     "mnist_784": (1, 28, 28),
@@ -85,11 +85,11 @@ class OpenMl:
         from sklearn.datasets import fetch_openml
 
         which: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdecimal() else {"name": self.name}
-        # liac-arff is slow, but pandas would be one more dependency. No retries: the user is there to try again.
-        how: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 0}
+        # liac-arff is slow, but pandas would be one more dependency. One retry, and some delay, is the least that it allows.
+        how: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
         try:
             with _patience(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that there are newer versions
+                warnings.simplefilter("ignore")  # of newer versions, and of the retry
                 bunch = fetch_openml(**which, **how)
         except HTTPError as error:
             raise ConfigError(f"--data {self}: openml.org answers {error.code} {error.reason}") from None
