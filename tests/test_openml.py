@@ -28,7 +28,7 @@ ARFF = "@relation tiny\n@attribute a numeric\n@attribute b numeric\n@attribute c
 
 
 def column(index, name, kind, target):
-    flags = {"is_target": target, "is_ignore": "false", "is_row_identifier": "false"}
+    flags = {"is_target": target, "is_ignore": "false", "is_row_identifier": "false", "number_of_missing_values": "0"}
     return {"index": str(index), "name": name, "data_type": kind, **flags}
 
 

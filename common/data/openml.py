@@ -85,11 +85,11 @@ class OpenMl:
         from sklearn.datasets import fetch_openml
 
         which: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdecimal() else {"name": self.name}
-        # liac-arff is slow, but pandas would be one more dependency. One retry, and some delay, is the least that it allows.
+        # liac-arff is slow, but pandas would be one more dependency. One retry after some delay is the least allowed.
         how: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
         try:
             with _patience(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of newer versions, and of the retry
+                warnings.simplefilter("ignore")  # that there are newer versions; the retry
                 bunch = fetch_openml(**which, **how)
         except HTTPError as error:
             raise ConfigError(f"--data {self}: openml.org answers {error.code} {error.reason}") from None
