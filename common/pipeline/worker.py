@@ -107,6 +107,7 @@ class Worker:
         wrapped = self.strategy.wrap(ctx, self.model, train)
         self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
+        ctx.endpoint.trim()  # of worker 0's parameters, which are not read again
         self.clock.take()
         ready()
         samples = self._samples()
