@@ -31,6 +31,7 @@ ASKED = (  # of a job
     "optimizer",
     "sparse",
     "transport",
+    "link",
     "hosts",
     "bucket",
     "overlap",
@@ -57,6 +58,7 @@ def summary(
         "processes": len(crews(plan.processes, plan.job.servers, plan.job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),
         **_reported(plan, ended),
+        "costs": _costs(ended),
         "parameters": _parameters(folder),
         **traffic,
         "servers_detail": servers_detail(plan, ended.reports, traffic),
@@ -106,6 +108,11 @@ def _finished(plan: Plan, ended: Ended) -> list[dict[str, Any]]:
     """The reports of the workers, but for departed ones; none unless all of them came to their end."""
     good = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     return good if len(good) == plan.processes - len(_departed(ended)) else []
+
+
+def _costs(ended: Ended) -> dict[str, Any] | None:
+    """In virtual time: the seconds that computing was made to take; None where they were what they were."""
+    return next((report["costs"] for report in ended.reports if report is not None and "costs" in report), None)
 
 
 def _departed(ended: Ended) -> set[int]:

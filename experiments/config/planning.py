@@ -15,6 +15,7 @@ from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
 from experiments.config.training import batch, check_training, update_rule
 from experiments.config.values import plain
+from experiments.config.virtual import check_virtual, link
 from experiments.registry import create
 from experiments.sparse import fitting, resolve
 
@@ -37,9 +38,10 @@ def plan(options: RunOptions) -> Plan:
     check_workers(options)
     check_training(options)
     check_buckets(options)
-    transport = network(options)
+    transport, links = network(options), link(options)
     strategy = _strategy(options)
     traits = strategy.traits
+    check_virtual(options, traits)
     fitting(options.model, options.data, info)
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
@@ -52,6 +54,7 @@ def plan(options: RunOptions) -> Plan:
         "data": canonical(options.data),
         "optimizer": rule,
         "transport": transport,
+        "link": links,
         "hosts": host_count(options, traits),
         "overlap": overlap,
         "bucket": bucket,
