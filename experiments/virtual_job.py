@@ -51,6 +51,7 @@ class VirtualJob:
         self.asked = Job.from_dict(order["job"])
         torch.set_num_threads(self.asked.threads)
         self.culprit: PeerFailed | None = None
+        self._over = threading.Event()
 
     def run(self) -> bool:
         """Live all lives; returns whether they ended well. Blocks."""
@@ -76,6 +77,8 @@ class VirtualJob:
             )
         except Deadlock as error:
             self._fails(error, place)
+        finally:
+            self._over.set()
         return self.culprit is None
 
     def _machines(self, workers: int) -> list[list[int]]:
@@ -87,7 +90,7 @@ class VirtualJob:
 
     def _live(self, ctx: Context) -> None:
         if ctx.rank == 0:
-            Watchdog(cast("VirtualEndpoint", _bare(ctx)).hub, self.home).start()
+            Watchdog(cast("VirtualEndpoint", _bare(ctx)).hub, self.home, self._over).start()
         try:
             tell(self.home, ctx.rank, {**VirtualRank(self, ctx).run(), "costs": self.costs.record()})
         except Exception as error:
@@ -149,17 +152,16 @@ class Watchdog:
     Then nobody else can run either, so nobody in virtual time would ever notice.
     """
 
-    def __init__(self, hub: Hub, home: Path) -> None:
-        self._hub, self._home = hub, home
+    def __init__(self, hub: Hub, home: Path, over: threading.Event) -> None:
+        self._hub, self._home, self._over = hub, home, over
 
     def start(self) -> None:
-        """Look after it from now on, in a thread that ends with the process."""
+        """Look after it from now on, in a thread, until it is `over`."""
         threading.Thread(target=self._look, name="watchdog", daemon=True).start()
 
     def _look(self) -> None:
         seen, since = -1, time.monotonic()
-        while True:
-            time.sleep(LOOK)
+        while not self._over.wait(LOOK):
             if self._hub.count != seen:
                 seen, since = self._hub.count, time.monotonic()
             elif time.monotonic() > since + self._hub.deadline:
