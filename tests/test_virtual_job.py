@@ -43,9 +43,9 @@ def test_the_rows_of_a_table_travel_alone(tmp_path, strategy):
 
 def test_a_bsp_step_takes_what_the_formula_of_the_link_says(tmp_path):
     ran = run(tmp_path, strategy="ps-bsp", workers=2)
-    seconds = [row["seconds"]["synchronize"] for row in ran.rows("0-worker")][1:]  # begin together no more
+    seconds = [row["seconds"]["synchronize"] for row in ran.rows("0-worker")][1:]
     wire = 4 * PARAMETERS / BANDWIDTH
-    # Both pushes come in at the server's port, then both answers leave by it; worker 0 gets the first.
+    # Worker 1 is always one answer behind; worker 0 waits for its push, and then gets the first answer.
     assert seconds == pytest.approx([2 * LATENCY + 2 * wire + wire] * 3, rel=1e-3)
     assert [row["seconds"]["train"] for row in ran.rows("1-worker")] == pytest.approx([0.01] * 4)
 
@@ -76,6 +76,14 @@ def test_the_same_seed_gives_the_same_bits_seconds_and_order_of_pushes(tmp_path)
     assert first.reports[0]["params_sha256"] == again.reports[0]["params_sha256"]
     pushes = [[event.get("worker") for event in ran.rows("5-server.events")] for ran in (first, other)]
     assert pushes[0] != pushes[1]
+
+
+def test_hosts_share_a_link_among_their_workers(tmp_path):
+    """Two of four workers on each of two hosts: half of the ring's messages stay inside one."""
+    apart, together = (run(tmp_path / str(n), strategy="ring", workers=4, hosts=n) for n in (1, 2))
+    each = [ran.totals(4).stage_seconds["synchronize"] for ran in (apart, together)]
+    assert each[1] < each[0]
+    assert apart.reports[0]["params_sha256"] == together.reports[0]["params_sha256"]
 
 
 def test_where_seconds_are_measured_the_bits_of_a_synchronous_strategy_do_not_drift(tmp_path):
