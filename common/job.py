@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TRANSPORTS = ("shm", "ipc", "tcp")
+VIRTUAL = "virtual"  # all ranks in one process, in virtual time
 AUTO = "auto"  # the fastest of them that this machine can do
 DEDICATED, COLOCATED = PLACEMENTS = ("dedicated", "colocated")  # servers: in processes of their own, or in the workers'
 # Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
@@ -62,6 +63,7 @@ class Job:
     preprocess: str = "normalise"
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
+    link: str | None = None  # in virtual time: what connects the machines, as common.transport.link reads it
     interface: str = "127.0.0.1"
     placement: str = DEDICATED
     hosts: int = 1  # that the ranks are shared out over, though all are here: between them it is tcp

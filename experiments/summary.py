@@ -33,6 +33,7 @@ ASKED = (  # of a job
     "optimizer",
     "sparse",
     "transport",
+    "link",
     "hosts",
     "bucket",
     "overlap",
@@ -59,6 +60,7 @@ def summary(
         "processes": len(crews(plan.processes, plan.job.servers, plan.job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),
         **_reported(plan, ended),
+        "costs": _costs(ended),
         "parameters": _parameters(folder),
         **traffic,
         "servers_detail": servers_detail(plan, ended.reports, traffic),
@@ -114,6 +116,11 @@ def _finished(plan: Plan, ended: Ended) -> list[dict[str, Any]]:
 def _agreed(values: Sequence[str | None]) -> str | None:
     """What all of them say; None if they do not say the same, or nothing."""
     return values[0] if len(set(values)) == 1 else None
+
+
+def _costs(ended: Ended) -> dict[str, Any] | None:
+    """In virtual time: the seconds that computing was made to take; None where they were what they were."""
+    return next((report["costs"] for report in ended.reports if report is not None and "costs" in report), None)
 
 
 def _departed(ended: Ended) -> set[int]:

@@ -73,11 +73,19 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 class Worker:
     """One worker: what it owns, and the loop over it, from step `start` on. `clock` times its stages."""
 
-    def __init__(self, job: Job, ctx: Context, strategy: SyncStrategy, clock: StageClock, start: int = 0) -> None:
-        """Load the data, split it, build the model. Raises what these raise."""
+    def __init__(
+        self,
+        job: Job,
+        ctx: Context,
+        strategy: SyncStrategy,
+        clock: StageClock,
+        start: int = 0,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Load the data, unless `dataset` is it, split it, build the model. Raises what these raise."""
         self.start = start
         self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
-        self.dataset: Dataset = load(job.data)
+        self.dataset: Dataset = load(job.data) if dataset is None else dataset
         with clock("preprocess"):
             pipeline = fit(describe(job.data), self.dataset.train_x, job.preprocess)
         self.transform: Transform = pipeline.test

@@ -38,6 +38,7 @@ class RunOptions:
     decay: float = 0.1
     decay_every: int | None = None
     transport: str = AUTO
+    link: str | None = None
     interface: str = "127.0.0.1"
     hosts: int = 1
     deadline: float = 60.0

@@ -16,6 +16,7 @@ from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
 from experiments.config.training import batch, check_training, update_rule
 from experiments.config.values import plain
+from experiments.config.virtual import check_virtual, link
 from experiments.registry import create
 from experiments.sparse import resolve
 
@@ -38,10 +39,11 @@ def plan(options: RunOptions) -> Plan:
     check_workers(options)
     check_training(options)
     check_buckets(options)
-    transport = network(options)
+    transport, links = network(options), link(options)
     strategy = _strategy(options)
     traits = strategy.traits
     check_model(options.model, options.data, info)
+    check_virtual(options, traits)
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
     check_restarts(options, traits)
@@ -55,6 +57,7 @@ def plan(options: RunOptions) -> Plan:
         "preprocess": preprocess(options, info),
         "optimizer": rule,
         "transport": transport,
+        "link": links,
         "hosts": host_count(options, traits),
         "overlap": overlap,
         "bucket": bucket,

@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from common.data import DATASETS, ELSEWHERE
-from common.job import TRANSPORTS
+from common.job import TRANSPORTS, VIRTUAL
 from common.models import MODELS
 from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.schedule import SCHEDULES
@@ -114,7 +114,10 @@ def _ways(group: Any) -> None:
         "--transport",
         type=str,
         default=DEFAULTS.transport,
-        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
+        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had); {VIRTUAL}: in virtual time",
+    )
+    group.add_argument(
+        "--link", type=str | None, default=None, help="of virtual time, BANDWIDTH,LATENCY for each machine: 1gbit,50us"
     )
     group.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
     group.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")
