@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullFormatter
 
 from experiments.bench import size_name
@@ -110,7 +111,7 @@ def _beside_series(axes: Axes, rows: Sequence[Beside]) -> None:
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = min(COLUMNS, count)
     lines = math.ceil(count / columns)
-    figure = Figure(figsize=(max(9.0, 5.4 * columns), 1.3 + 4.4 * lines), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(max(9.0, 5.4 * columns), 1.3 + 4.4 * lines), facecolor="white")
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes in panels[count:]:
@@ -119,8 +120,10 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _title(figure: Figure, title: str, below: str) -> None:
-    figure.suptitle(f"{title}\n", x=0.02, ha="left", fontsize=16, fontweight="bold", color=INK)
-    figure.text(0.02, 1 - 0.62 / figure.get_figheight(), below, fontsize=10, color=FAINT, va="center")
+    height = figure.get_figheight()
+    figure.text(0.02, 1 - 0.3 / height, title, fontsize=16, fontweight="bold", color=INK, va="center")
+    figure.text(0.02, 1 - 0.62 / height, below, fontsize=10, color=FAINT, va="center")
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height)))
 
 
 def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
@@ -134,7 +137,7 @@ def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
     axes.set_xlabel("bytes of the vector")
     axes.set_ylabel("time of one exchange")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
 
 
 def _write(figure: Figure, rows: Sequence[Mapping[str, object]], folder: Path, name: str) -> list[Path]:
