@@ -27,6 +27,7 @@ def parser() -> ArgumentParser:
     parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
     training_options(parser)
     _restarts(parser.add_argument_group("servers that come back"))
+    parser.add_argument("--trace", action="store_true", help="write trace.json, what each rank did when: see `trace`")
     return parser
 
 
@@ -72,6 +73,8 @@ def run(arguments: Namespace) -> int:
         if words := in_words(done.summary, item.traits.sparse):
             print(words)
         print(f"results: {done.path}")
+        if item.job.trace:
+            print(f"trace: syncbench trace {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")
     replicas_as_promised([done])
