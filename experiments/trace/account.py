@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,26 +36,40 @@ class Account:
         """Whom the others waited for."""
         if self.messages is not None:
             return f"whom the others waited for cannot be told: {self.messages}"
-        if not self.charged:
+        if (most := self.most) is None:
             return "whom the others waited for cannot be told: no step is in the trace"
-        (name, stage), seconds = next(iter(self.charged.items()))
-        mine = sum(each for (whose, _), each in self.charged.items() if whose == name)
-        line = f"{name}, stage {stage}: {self.share(seconds):.0%} of the steps' time"
+        name, stage, total, seconds = most
+        line = f"{name}: {self.share(total):.0%} of the steps' time, {self.share(seconds):.0%} in {stage}"
         if len(self.waited) == 1:
-            return f"most of the time went to {line}"
-        if self.share(mine) < STANDS_OUT / len(self.waited):
+            return f"nobody waits for anybody; {line}"
+        if self.share(total) < STANDS_OUT / len(self.waited):
             return f"nobody in particular was waited for; most often {line}"
         return f"the others waited for {line}"
 
+    @property
+    def most(self) -> tuple[str, str, float, float] | None:
+        """Who has most of the path, and its stage with most of that: both names, then the seconds of both."""
+        if self.messages is not None or not self.charged:
+            return None
+        totals: dict[str, float] = defaultdict(float)
+        for (name, _), seconds in self.charged.items():
+            totals[name] += seconds
+        first = max(totals, key=totals.__getitem__)
+        stage = next(stage for name, stage in self.charged if name == first)
+        return first, stage, totals[first], self.charged[first, stage]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
+        most = self.most
         return {
+            "waited_for": {"rank": most[0], "stage": most[1], "share": self.share(most[2])} if most else None,
             "sentence": self.sentence(),
             "steps": self.steps,
             "seconds": self.seconds,
             "critical_path": [
                 {"rank": name, "stage": stage, "seconds": seconds, "share": self.share(seconds)}
                 for (name, stage), seconds in self.charged.items()
+                if self.messages is None
             ],
             "waited": {name: {"seconds": each, "share": self.share(each)} for name, each in self.waited.items()},
             "note": self.messages,

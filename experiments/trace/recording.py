@@ -12,7 +12,7 @@ import numpy as np
 
 from common.context import Place
 from common.stages import StageClock
-from common.tape import STAGE_KINDS, Tape, clock_record
+from common.tape import STAGE_KINDS, Records, Tape, clock_record
 from common.transport.base import Endpoint
 from common.transport.traced import Traced
 from experiments.life import writing
@@ -74,6 +74,10 @@ class Taped:
     def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
         return TapedClock(now, enter, self.place, self.stages)
 
+    def records(self) -> Records:
+        """What has been noted so far; the first record names the clock."""
+        return np.concatenate([clock_record(self._clock), self.stages.records(), self.messages.records()])
+
     def __enter__(self) -> Recording:
         return self
 
@@ -89,10 +93,9 @@ class Taped:
 
     def _write(self) -> None:
         part = self.path.with_suffix(".part")
-        records = [clock_record(self._clock), self.stages.records(), self.messages.records()]
         try:
             with open(part, "wb") as file:
-                np.save(file, np.concatenate(records), allow_pickle=False)
+                np.save(file, self.records(), allow_pickle=False)
             part.rename(self.path)
         finally:
             part.unlink(missing_ok=True)

@@ -105,7 +105,8 @@ def _partners(messages: Records, rank: Ints) -> Ints:
 
 
 def _shifted(tape: RankTape, seconds: float) -> RankTape:
-    return replace(tape, **{name: _later(getattr(tape, name), seconds) for name in ("stages", "messages", "cuts")})
+    stages, messages, cuts = (_later(records, seconds) for records in (tape.stages, tape.messages, tape.cuts))
+    return replace(tape, stages=stages, messages=messages, cuts=cuts)
 
 
 def _later(records: Records, seconds: float) -> Records:
