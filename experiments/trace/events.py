@@ -30,12 +30,17 @@ def trace_events(timeline: Timeline) -> list[Event]:
     drawn = _Drawing(timeline)
     events = [event for number in range(len(timeline.tapes)) for event in drawn.rank(number)]
     events += drawn.in_flight()
-    events.sort(key=lambda event: event["ts"])  # stable: an arrow stays behind the slice that it starts from
+    events.sort(key=_order)
     for event in events:
         event["ts"] /= 1000
         if "dur" in event:
             event["dur"] /= 1000
     return [*(event for tape in timeline.tapes for event in _names(tape)), *events]
+
+
+def _order(event: Event) -> tuple[int, bool, int]:
+    """By time; what begins with others comes before those that it contains, an arrow behind where it starts."""
+    return event["ts"], event["ph"] != "X", -event.get("dur", 0)
 
 
 def _pid(tape: RankTape) -> int:
@@ -101,7 +106,8 @@ class _Drawing:
         clock = -1
         for record, began, ended in zip(records, self._ns(records["began"]), self._ns(records["ended"]), strict=True):
             name, step = STAGES[record["kind"] - STAGE], int(record["step"])
-            yield _slice(tape, STAGE_TRACK, name, "stage", int(began), int(ended), {"step": _step(step)})
+            if ended > began:
+                yield _slice(tape, STAGE_TRACK, name, "stage", int(began), int(ended), {"step": _step(step)})
             if step > clock:
                 clock = step
                 yield _counter(tape, "clock", int(began if tape.role == "worker" else ended), "step", step)

@@ -197,7 +197,7 @@ def _shortest_flights(timeline: Timeline) -> dict[tuple[int, int, int], float]:
     messages, owner, partner = timeline.messages, timeline.owner, timeline.partner
     flights: dict[tuple[int, int, int], float] = {}
     with np.errstate(invalid="ignore"):
-        waited = np.flatnonzero((messages["kind"] == RECEIVE) & (timeline.sent > messages["began"]))
+        waited = np.flatnonzero((messages["kind"] == RECEIVE) & (timeline.sent >= messages["began"]))
     for index in waited.tolist():
         key = int(owner[partner[index]]), int(owner[index]), int(messages["nbytes"][index])
         seconds = float(messages["ended"][index] - timeline.sent[index])
