@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, run
+from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, run, trace
 
 
 class Verb(Protocol):
@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "plot": plot,
     "calibrate": calibrate,
     "predict": predict,
+    "trace": trace,
     "list": names,
     "env": env,
 }
