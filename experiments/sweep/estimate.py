@@ -1,0 +1,147 @@
+"""How long a sweep will take: before it starts from one worker's step on this machine, then from what it has done.
+
+An estimate, for planning a coffee: it knows how many ranks share the cores, and little about exchanges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from common.job import Job
+from common.pipeline.straggle import jitter, slow_workers
+from common.placement import crews
+from common.strategy import Link
+from experiments.config import Plan
+from experiments.environment import cores
+from experiments.registry import create
+from experiments.sweep.grid import Cell
+from experiments.sweep.order import Turn
+
+# Orders of magnitude on one host, where ranks take turns on the cores.
+LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
+START, START_OF_RANK = 0.6, 0.25  # seconds, from the order to the first step, and until all have ended
+STEPS = 4  # of one worker, to see how long one takes; the first is not counted
+Measure = Callable[[Job], tuple[float, int]]  # seconds of one worker's step, and the bytes of its gradient
+
+
+def seconds_by_cell(cells: Sequence[Cell], measure: Measure | None = None) -> dict[str, float]:
+    """Roughly the seconds that one run of each cell takes, by its id. Trains a few steps of each distinct model.
+
+    Raises ConfigError where the data cannot be had.
+    """
+    seen: dict[str, tuple[float, int]] = {}
+    found = {}
+    for cell in cells:
+        alone = _alone(cell.plan)
+        key = json.dumps(alone.to_dict())
+        if key not in seen:
+            seen[key] = (measure or one_step)(alone)
+        found[cell.id] = _seconds(cell.plan, *seen[key])
+    return found
+
+
+def _alone(plan: Plan) -> Job:
+    """What one process of the job trains, by itself and without delays."""
+    job = plan.job
+    return dataclasses.replace(
+        job,
+        strategy="single",
+        strategy_options={},
+        workers=1,
+        servers=0,
+        placement="dedicated",
+        hosts=1,
+        batch=job.batch // plan.processes,
+        steps=STEPS,
+        optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),
+        slow_worker="",
+        jitter="",
+        train_seconds=0.0,
+        on_worker_death="abort",
+        checkpoint_every=0,
+        restarts=0,
+    )
+
+
+def one_step(alone: Job) -> tuple[float, int]:
+    """Seconds of a step of this job, in this process, and the bytes of its gradient. Blocks for a few steps."""
+    import torch
+
+    from allreduce.single import Single
+    from common.context import Context
+    from common.pipeline.update import FlatOptimizer
+    from common.pipeline.worker import Worker
+    from common.recorder import StepRecord
+    from common.stages import StageClock
+    from common.transport.virtual import simulate
+
+    records: list[StepRecord] = []
+    size = 0
+
+    def program(ctx: Context) -> None:
+        nonlocal size
+        worker = Worker(alone, ctx, Single(), StageClock(time.perf_counter))
+        size = worker.model.size
+        worker.run(records.append)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(alone.threads)
+    try:
+        simulate(program, 1, optimizer=lambda params: FlatOptimizer(alone.optimizer, params))
+    finally:
+        torch.set_num_threads(threads)
+    return min(sum(record.seconds.values()) for record in records[1:]), 4 * size
+
+
+def _seconds(plan: Plan, step: float, nbytes: int) -> float:
+    """One run: its start, and its steps, each as long as training on the cores that there are, and the exchange."""
+    job = plan.job
+    if job.transport == "virtual":  # one process, one rank after the other
+        return START + START_OF_RANK + job.steps * job.workers * step
+    processes = len(crews(plan.processes, job.servers, job.placement))
+    busy = step * max(1.0, plan.processes * job.threads / cores())
+    drawn = jitter(job.jitter)
+    late = sum(drawn.values) / len(drawn.values) if drawn else 0.0
+    trained = max(busy, job.train_seconds * max(slow_workers(job.slow_worker).values(), default=1.0)) + late
+    exchanged = 0.0 if plan.processes == 1 else _exchange(job, nbytes) * max(1.0, processes / cores())
+    return START + START_OF_RANK * processes + job.steps * (trained + exchanged)
+
+
+def _exchange(job: Job, nbytes: int) -> float:
+    """Seconds of one synchronisation by the strategy's own formula; without one, those of a plain all-reduce."""
+    found = create(job.strategy, job.strategy_options).seconds(job.workers, job.servers, nbytes, LINK)
+    return 2 * (job.workers - 1) * LINK.alpha + 2 * nbytes * LINK.beta if found is None else found
+
+
+class Forecast:
+    """How long the rest will take. It begins with `estimates`, by cell, and learns from every run that ends."""
+
+    def __init__(self, estimates: Mapping[str, float]) -> None:
+        self._estimates = estimates
+        self._took: dict[str, list[float]] = {}
+
+    def learn(self, cell: str, seconds: float) -> None:
+        """A run of this cell took so long."""
+        self._took.setdefault(cell, []).append(seconds)
+
+    def left(self, turns: Sequence[Turn]) -> float:
+        """Seconds for all of these turns."""
+        took = sum(map(sum, self._took.values()))
+        thought = sum(self._estimates[cell] * len(each) for cell, each in self._took.items())
+        pace = took / thought if thought else 1.0
+        return sum(self._one(cell.id, pace) for cell, _ in turns)
+
+    def _one(self, cell: str, pace: float) -> float:
+        mine = self._took.get(cell)
+        return sum(mine) / len(mine) if mine else self._estimates[cell] * pace
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `8 min`, `1 h 20 min`: no more digits than a forecast has."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
