@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from common.job import Job
+from common.job import BUCKET, Job
 from common.pipeline.straggle import jitter, slow_workers
 from common.placement import crews
 from common.strategy import Link
@@ -54,6 +54,9 @@ def _alone(plan: Plan) -> Job:
         servers=0,
         placement="dedicated",
         hosts=1,
+        transport="ipc",
+        overlap="off",
+        bucket=BUCKET,
         batch=job.batch // plan.processes,
         steps=STEPS,
         optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),

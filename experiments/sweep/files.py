@@ -14,7 +14,7 @@ READY = Path(__file__).parent.parent / "sweeps"
 Raw = dict[str, Any]  # keys to texts, lists and mappings of texts
 
 
-class _Texts(yaml.BaseLoader):
+class _Texts(yaml.BaseLoader):  # type: ignore[misc]
     """Every scalar as its text: `3:4` stays `3:4`, and `off` stays `off`. What it means is the setting's business."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:

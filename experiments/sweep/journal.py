@@ -66,11 +66,6 @@ class Journal:
         os.fsync(self._file)
         self.lines[line.cell, line.repeat] = line
 
-    @property
-    def failed(self) -> list[Line]:
-        """The cells that failed, in the order in which they did."""
-        return [line for line in self.lines.values() if line.status != "ok"]
-
     def set_aside(self) -> list[Path]:
         """Move run folders that no line names (of cells that were not finished) into `aside/`; returns where to."""
         known = {line.folder for line in self.lines.values()}

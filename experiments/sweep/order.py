@@ -6,11 +6,11 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 
-from experiments.sweep.grid import Cell
+from experiments.sweep.grid import FAULTS, Cell
 from experiments.sweep.spec import SERVERS_ONLY
 
 # Settings that contestants of one contest may differ in; what differs in another is in another contest.
-OWN_WAYS = (*SERVERS_ONLY, "transport", "bucket", "overlap", "interface", "checkpoint_every", "restarts")
+OWN_WAYS = (*SERVERS_ONLY, *FAULTS, "transport", "bucket", "overlap", "interface")
 Turn = tuple[Cell, int]  # a cell and which of its repeats, from 1
 
 

@@ -17,12 +17,12 @@ from experiments.sweep.spec import CEILING, Sweep, text
 NEXT = ("compare", "plot", "report")
 
 
-def headline(sweep: Sweep, grid: Grid, seconds: float) -> str:
+def headline(sweep: Sweep, grid: Grid, seconds: Mapping[str, float]) -> str:
     """`scaling: 18 cells, 5 times in turns: 90 runs, about 8 min`."""
     runs = len(grid.cells) * sweep.repeats
     return (
         f"{sweep.name}: {plural(len(grid.cells), 'cell')}, {turns(sweep.repeats)}: {plural(runs, 'run')}, "
-        f"about {duration(seconds)}"
+        f"about {duration(sum(seconds.values()) * sweep.repeats)}"
     )
 
 
@@ -92,9 +92,10 @@ def document(
     }
 
 
-def failures(grid: Grid, failed: Sequence[Line]) -> list[str]:
+def failures(grid: Grid, lines: Sequence[Line]) -> list[str]:
     """A line for each run that failed."""
     about = {cell.id: cell.about for cell in grid.cells}
+    failed = [line for line in lines if line.status != "ok"]
     return [f"failed: {about[line.cell]}, repeat {line.repeat}: {line.error} ({line.folder})" for line in failed]
 
 

@@ -11,12 +11,14 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from common.errors import ConfigError, suggest
+from experiments.config import RunOptions
 from experiments.sweep.spec import SHARED
 from experiments.verbs.run import parser as run_parser
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
 # Options whose values have commas of their own: a flag has one value, and is repeated for more.
 ONE_EACH = frozenset({"hidden", "data", "slow_worker", "jitter", "link", "preprocess", "model", "interface"})
+USUAL = RunOptions()
 
 _runs = functools.cache(run_parser)
 
@@ -34,7 +36,12 @@ def own_parser() -> ArgumentParser:
 
 
 def setting(key: str, given: Any, where: str) -> Any:
-    """One value of a setting that a run has, from text (or a list of texts, which stands for one with commas)."""
+    """One value of a setting that a run has, from text (or a list of texts, which stands for one with commas).
+
+    `null`: to be chosen from the rest, where a run may leave that open.
+    """
+    if given == "null" and getattr(USUAL, key) is None:
+        return None
     return _typed(_runs(), key, ",".join(given) if _texts(given) else given, where)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from experiments.verbs.speech import dump, say
 
 if TYPE_CHECKING:
     from experiments.sweep.grid import Grid
+    from experiments.sweep.journal import Journal
     from experiments.sweep.spec import Sweep
 
 HELP = "a grid of runs, from a file or flags, each several times in turns"
@@ -119,53 +121,61 @@ def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     if sweep.question:
         console.print(sweep.question)
     console.print(grid_table(grid, seconds, sweep.repeats))
-    for line in [*remarks(sweep, grid), headline(sweep, grid, sum(seconds.values()) * sweep.repeats)]:
+    for line in [*remarks(sweep, grid), headline(sweep, grid, seconds)]:
         print(line)
     return 0
 
 
 def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     """Run what is to be run; 1 if a run failed. Blocks."""
-    from experiments.sweep.conduct import Executor, conduct
-    from experiments.sweep.estimate import Forecast, seconds_by_cell
-    from experiments.sweep.folder import begin, changes, check_cells
+    from experiments.sweep.estimate import seconds_by_cell
+    from experiments.sweep.folder import begin
     from experiments.sweep.journal import Journal
-    from experiments.sweep.order import turns
-    from experiments.sweep.show import document, failures, headline, next_steps, remarks
+    from experiments.sweep.show import document, failures, next_steps
 
-    seconds = seconds_by_cell(grid.cells)
-    if arguments.resume is None:
-        folder = begin(writable_folder(arguments.results), sweep)
-    else:
-        folder = writable_folder(arguments.resume)
+    results = writable_folder(arguments.results if arguments.resume is None else arguments.resume)
+    seconds = seconds_by_cell(grid.cells)  # first: what is wrong with the data is known before there is a folder
+    folder = begin(results, sweep) if arguments.resume is None else results
     with Journal(folder) as journal:
-        check_cells(journal.lines, grid, folder)
         if arguments.resume is not None:
-            _say_resumed(journal, changes(folder, sweep))
-        for line in [headline(sweep, grid, sum(seconds.values()) * sweep.repeats), *remarks(sweep, grid)]:
-            say(line)
-        try:
-            with Executor(folder) as execute:
-                conduct(turns(grid.cells, sweep.repeats), journal, execute, Forecast(seconds), say)
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"go on with: syncbench sweep --resume {folder}")
-            raise
-        except ConfigError as error:
-            raise ConfigError(f"{error}; then go on with: syncbench sweep --resume {folder}") from None
+            _say_resumed(journal, grid, sweep)
+        _conduct(sweep, grid, journal, seconds)
         lines = list(journal.lines.values())
     if arguments.json:
         dump(document(sweep, grid, seconds, lines, folder))
     else:
         print("\n".join(next_steps(folder)))
-    failed = [line for line in lines if line.status != "ok"]
-    for text in failures(grid, failed):
+    failed = failures(grid, lines)
+    for text in failed:
         say(f"syncbench: {text}")
     return 1 if failed else 0
 
 
-def _say_resumed(journal: Any, changed: str) -> None:
+def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float]) -> None:
+    from experiments.sweep.conduct import Executor, conduct
+    from experiments.sweep.estimate import Forecast
+    from experiments.sweep.order import turns
+    from experiments.sweep.show import headline, remarks
+
+    for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
+        say(line)
+    again = f"go on with: syncbench sweep --resume {journal.folder}"
+    try:
+        with Executor(journal.folder) as execute:
+            conduct(turns(grid.cells, sweep.repeats), journal, execute, Forecast(seconds), say)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(again)
+        raise
+    except ConfigError as error:
+        raise ConfigError(f"{error}; then {again}") from None
+
+
+def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:
+    from experiments.sweep.folder import changes, check_cells
+
+    check_cells(journal.lines, grid, journal.folder)
     for folder in journal.set_aside():
         say(f"set aside: {folder.name}, which was not finished, is now in {folder.parent}")
-    if changed:
+    if changed := changes(journal.folder, sweep):
         say(f"warning: this sweep began on another machine or with other versions: {changed}")
-    say(f"{len(journal.lines)} done before")
+    say(f"done before: {len(journal.lines)} of {len(grid.cells) * sweep.repeats} runs")
