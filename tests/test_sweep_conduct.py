@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import re
+from types import SimpleNamespace
 
 import pytest
 from sweeps import Pretend, grid
@@ -138,7 +140,7 @@ def test_an_estimate_knows_steps_delays_and_the_slowest_worker(monkeypatch):
     monkeypatch.setattr("experiments.sweep.estimate.cores", lambda: 64)
     slow = "train_seconds: 0.1\nslow_worker: ['', '3:4']\nsteps: [100, 200]"
     cells = grid(f"strategies: noop\nyardstick: false\nworkers: 4\n{slow}").cells
-    seconds = seconds_by_cell(cells, lambda job: (0.001, 0))
+    seconds = seconds_by_cell(cells, lambda jobs: [(0.001, 0)] * len(jobs))
     told = {(cell.settings["slow_worker"], cell.settings["steps"]): seconds[cell.id] for cell in cells}
     exchanged = _exchange(cells[0].plan.job, 0)
     assert told["", 200] - told["", 100] == pytest.approx(100 * (0.1 + exchanged))
@@ -150,15 +152,36 @@ def test_ranks_that_share_a_core_take_turns(monkeypatch):
     took = {}
     for count in (1, 4):
         monkeypatch.setattr("experiments.sweep.estimate.cores", lambda count=count: count)
-        took[count] = list(seconds_by_cell(cells, lambda job: (0.01, 0)).values())
+        took[count] = list(seconds_by_cell(cells, lambda jobs: [(0.01, 0)] * len(jobs)).values())
     assert took[1][0] == took[4][0]
     assert took[1][1] > took[4][1] + 1000 * 0.01 * 2.9
 
 
 def test_each_model_is_measured_once():
     asked = []
-    seconds_by_cell(grid("strategies: [ring, tree]\nworkers: [1, 2]").cells, lambda job: asked.append(job) or (0.0, 0))
-    assert [job.batch for job in asked] == [32, 64]  # a worker's share, and what `single` takes for two
+
+    def measure(jobs):
+        asked.extend(job.batch for job in jobs)
+        return [(0.0, 0)] * len(jobs)
+
+    seconds_by_cell(grid("strategies: [ring, tree]\nworkers: [1, 2]").cells, measure)
+    assert asked == [32, 64]  # a worker's share, and what `single` takes for two
+
+
+@pytest.mark.parametrize(
+    ("ended", "complaint"),
+    [
+        ((1, "", "Traceback …\nMemoryError: too large\n"), "a first step could not be trained: MemoryError: too large"),
+        ((-9, "", ""), "a first step could not be trained: exit code -9"),
+        ((0, '{"error": "no such data"}', ""), "no such data"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_known_before_anything_starts(monkeypatch, ended, complaint):
+    code, out, err = ended
+    done = SimpleNamespace(returncode=code, stdout=out, stderr=err)
+    monkeypatch.setattr("experiments.sweep.pace.subprocess.run", lambda *given, **more: done)
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        seconds_by_cell(CELLS)
 
 
 def test_what_is_measured_is_a_worker_by_itself():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from common.job import BUCKET, Job
@@ -17,30 +16,26 @@ from common.strategy import Link
 from experiments.config import Plan
 from experiments.environment import cores
 from experiments.registry import create
+from experiments.sweep import pace
 from experiments.sweep.grid import Cell
 from experiments.sweep.order import Turn
 
 # Orders of magnitude on one host, where ranks take turns on the cores.
 LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
 START, START_OF_RANK = 0.6, 0.25  # seconds, from the order to the first step, and until all have ended
-STEPS = 4  # of one worker, to see how long one takes; the first is not counted
-Measure = Callable[[Job], tuple[float, int]]  # seconds of one worker's step, and the bytes of its gradient
+Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a step, and bytes of its gradient
 
 
-def seconds_by_cell(cells: Sequence[Cell], measure: Measure | None = None) -> dict[str, float]:
-    """Roughly the seconds that one run of each cell takes, by its id. Trains a few steps of each distinct model.
+def seconds_by_cell(cells: Sequence[Cell], measure: Measure = pace.measure) -> dict[str, float]:
+    """Roughly the seconds that one run of each cell takes, by its id. Blocks: each distinct model trains a few steps.
 
     Raises ConfigError where the data cannot be had.
     """
-    seen: dict[str, tuple[float, int]] = {}
-    found = {}
-    for cell in cells:
-        alone = _alone(cell.plan)
-        key = json.dumps(alone.to_dict())
-        if key not in seen:
-            seen[key] = (measure or one_step)(alone)
-        found[cell.id] = _seconds(cell.plan, *seen[key])
-    return found
+    alone = {cell.id: _alone(cell.plan) for cell in cells}
+    keys = {name: json.dumps(job.to_dict()) for name, job in alone.items()}
+    distinct = {keys[name]: job for name, job in alone.items()}
+    steps = dict(zip(distinct, measure(list(distinct.values())), strict=True))
+    return {cell.id: _seconds(cell.plan, *steps[keys[cell.id]]) for cell in cells}
 
 
 def _alone(plan: Plan) -> Job:
@@ -58,7 +53,7 @@ def _alone(plan: Plan) -> Job:
         overlap="off",
         bucket=BUCKET,
         batch=job.batch // plan.processes,
-        steps=STEPS,
+        steps=pace.STEPS,
         optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),
         slow_worker="",
         jitter="",
@@ -67,36 +62,6 @@ def _alone(plan: Plan) -> Job:
         checkpoint_every=0,
         restarts=0,
     )
-
-
-def one_step(alone: Job) -> tuple[float, int]:
-    """Seconds of a step of this job, in this process, and the bytes of its gradient. Blocks for a few steps."""
-    import torch
-
-    from allreduce.single import Single
-    from common.context import Context
-    from common.pipeline.update import FlatOptimizer
-    from common.pipeline.worker import Worker
-    from common.recorder import StepRecord
-    from common.stages import StageClock
-    from common.transport.virtual import simulate
-
-    records: list[StepRecord] = []
-    size = 0
-
-    def program(ctx: Context) -> None:
-        nonlocal size
-        worker = Worker(alone, ctx, Single(), StageClock(time.perf_counter))
-        size = worker.model.size
-        worker.run(records.append)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(alone.threads)
-    try:
-        simulate(program, 1, optimizer=lambda params: FlatOptimizer(alone.optimizer, params))
-    finally:
-        torch.set_num_threads(threads)
-    return min(sum(record.seconds.values()) for record in records[1:]), 4 * size
 
 
 def _seconds(plan: Plan, step: float, nbytes: int) -> float:

@@ -1,12 +1,17 @@
 """A sweep from the command line: killed half-way it goes on where it was; a run that fails takes no other with it."""
 
+import dataclasses
 import json
 import os
 import signal
+import tempfile
 
 import pytest
 
+from common.errors import ConfigError
+from common.job import Job
 from experiments.results import find_runs, half_written
+from experiments.sweep.pace import STEPS, measure
 from system.leftovers import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -36,6 +41,7 @@ def test_a_sweep_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(box):
 
     until(in_its_second_run, box.stderr)
     folder = box.result()
+    agent.send_signal(signal.SIGSTOP)  # so that it cannot end before the other has come
     second = box.run("sweep", "--resume", folder)
     assert second.code == 2
     assert "another process is at this sweep" in second.complaint
@@ -63,3 +69,13 @@ def test_a_run_that_fails_is_told_and_the_others_run(box):
     assert "planted" in done.complaint
     assert sorted(line["status"] for line in lines(box.result())) == ["failed", "ok", "ok"]
     assert f"syncbench compare {box.result().relative_to(box.folder)}" in done.out
+
+
+def test_a_step_is_measured_in_a_process_that_leaves_nothing_behind(box, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(box.tmp))
+    small, large = (Job("single", 1, 0, batch=batch, steps=STEPS, hidden=(8,)) for batch in (8, 16))
+    (seconds, nbytes), (_, same) = measure([small, large])
+    assert seconds > 0
+    assert nbytes == same == 4 * (64 * 8 + 8 + 8 * 10 + 10)
+    with pytest.raises(ConfigError, match="unknown data set"):
+        measure([dataclasses.replace(small, data="dogits")])
