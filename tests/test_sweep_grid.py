@@ -142,3 +142,8 @@ def test_the_order_is_the_same_every_time():
     text = "strategies: [ring, tree, ps-bsp, star]\nworkers: [1, 2]"
     first, second = ([(c.id, r) for c, r in turns(make_grid(sweep(text)).cells, 2)] for _ in range(2))
     assert first == second
+
+
+def test_more_repeats_go_on_where_fewer_ended():
+    cells = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells
+    assert turns(cells, 5)[: 2 * len(cells)] == turns(cells, 2)

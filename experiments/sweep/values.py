@@ -35,6 +35,13 @@ def own_parser() -> ArgumentParser:
     return parser
 
 
+@functools.cache
+def _switch(key: str) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument(f"--{key}", type=bool)
+    return parser
+
+
 def setting(key: str, given: Any, where: str) -> Any:
     """One value of a setting that a run has, from text (or a list of texts, which stands for one with commas).
 
@@ -42,6 +49,8 @@ def setting(key: str, given: Any, where: str) -> Any:
     """
     if given == "null" and getattr(USUAL, key) is None:
         return None
+    if isinstance(getattr(USUAL, key), bool):  # on the command line of `run` a flag without a value
+        return _typed(_switch(key), key, given, where)
     return _typed(_runs(), key, ",".join(given) if _texts(given) else given, where)
 
 

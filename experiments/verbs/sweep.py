@@ -51,10 +51,13 @@ def parser() -> ArgumentParser:
 
 
 def _settings(group: Any) -> None:
-    """Whatever `run` can be asked for, any number of times."""
+    """Whatever `run` can be asked for, any number of times; a switch also with true or false."""
     for action in run_verb.parser()._actions:
         if action.dest not in NOT_SWEPT:
-            group.add_argument(*action.option_strings, type=str, action="append", default=None, help=action.help)
+            alone = {"nargs": "?", "const": "true"} if action.nargs == 0 else {}
+            group.add_argument(
+                *action.option_strings, type=str, action="append", default=None, help=action.help, **alone
+            )
 
 
 def run(arguments: Namespace) -> int:
