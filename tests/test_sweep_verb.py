@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from experiments.cli import run
+from experiments.sweep.estimate import START_OF_SWEEP
 from experiments.verbs import sweep as verb
 
 
@@ -103,7 +104,9 @@ def test_a_dry_run_shows_the_grid_and_starts_nothing(answer, monkeypatch, tmp_pa
     assert len(told["cells"]) == 8
     assert len(told["left_out"]) == 2
     assert told["results_dir"] is None
-    assert told["estimated_seconds"] == pytest.approx(sum(c["estimated_seconds"] for c in told["cells"]) * 5, abs=0.5)
+    assert told["estimated_seconds"] == pytest.approx(
+        START_OF_SWEEP + 5 * sum(cell["estimated_seconds"] for cell in told["cells"]), abs=0.5
+    )
 
 
 def test_flags_with_commas_of_their_own_are_repeated(answer):

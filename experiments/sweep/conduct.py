@@ -60,15 +60,17 @@ def conduct(
 class Executor:
     """Runs cells for real, in new folders inside `folder`. A context manager: it keeps an agent from cell to cell.
 
+    The agent is started at once, for ranks with so many `threads`, so that no cell pays for it.
     Another agent is started where the next cell's ranks have another number of threads, and after a run that failed,
     since that may have been the agent's fork server.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._folder, self._threads = folder, threads
         self._agent: Agent | None = None
 
     def __enter__(self) -> Executor:
+        self._fitting(self._threads)
         return self
 
     def __exit__(

@@ -22,7 +22,8 @@ from experiments.sweep.order import Turn
 
 # Orders of magnitude on one host, where ranks take turns on the cores.
 LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
-START, START_OF_RANK = 0.6, 0.25  # seconds, from the order to the first step, and until all have ended
+START, START_OF_RANK = 0.15, 0.05  # seconds, from the order to the first step, and until all have ended
+START_OF_SWEEP, START_OF_MPIRUN = 4.0, 2.0
 Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a step, and bytes of its gradient
 
 
@@ -75,13 +76,19 @@ def _seconds(plan: Plan, step: float, nbytes: int) -> float:
     late = sum(drawn.values) / len(drawn.values) if drawn else 0.0
     trained = max(busy, job.train_seconds * max(slow_workers(job.slow_worker).values(), default=1.0)) + late
     exchanged = 0.0 if plan.processes == 1 else _exchange(job, nbytes) * max(1.0, processes / cores())
-    return START + START_OF_RANK * processes + job.steps * (trained + exchanged)
+    start = START + START_OF_RANK * processes + (START_OF_MPIRUN if plan.traits.launcher == "mpi" else 0.0)
+    return start + job.steps * (trained + exchanged)
 
 
 def _exchange(job: Job, nbytes: int) -> float:
     """Seconds of one synchronisation by the strategy's own formula; without one, those of a plain all-reduce."""
     found = create(job.strategy, job.strategy_options).seconds(job.workers, job.servers, nbytes, LINK)
     return 2 * (job.workers - 1) * LINK.alpha + 2 * nbytes * LINK.beta if found is None else found
+
+
+def whole(seconds: Mapping[str, float], repeats: int) -> float:
+    """Seconds of a sweep whose cells take `seconds` each time."""
+    return START_OF_SWEEP + sum(seconds.values()) * repeats
 
 
 class Forecast:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from experiments.sentences import plural, turns
-from experiments.sweep.estimate import duration
+from experiments.sweep.estimate import duration, whole
 from experiments.sweep.grid import Grid
 from experiments.sweep.journal import Line
 from experiments.sweep.spec import CEILING, Sweep, text
@@ -22,7 +22,7 @@ def headline(sweep: Sweep, grid: Grid, seconds: Mapping[str, float]) -> str:
     runs = len(grid.cells) * sweep.repeats
     return (
         f"{sweep.name}: {plural(len(grid.cells), 'cell')}, {turns(sweep.repeats)}: {plural(runs, 'run')}, "
-        f"about {duration(sum(seconds.values()) * sweep.repeats)}"
+        f"about {duration(whole(seconds, sweep.repeats))}"
     )
 
 
@@ -73,7 +73,7 @@ def document(
         "question": sweep.question,
         "results_dir": None if folder is None else str(folder),
         "repeats": sweep.repeats,
-        "estimated_seconds": round(sum(seconds.values()) * sweep.repeats, 1),
+        "estimated_seconds": round(whole(seconds, sweep.repeats), 1),
         "cells": [
             {
                 "cell": cell.id,

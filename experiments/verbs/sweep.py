@@ -162,10 +162,11 @@ def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, f
 
     for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
         say(line)
+    order = turns(grid.cells, sweep.repeats)
     again = f"go on with: syncbench sweep --resume {journal.folder}"
     try:
-        with Executor(journal.folder) as execute:
-            conduct(turns(grid.cells, sweep.repeats), journal, execute, Forecast(seconds), say)
+        with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
+            conduct(order, journal, execute, Forecast(seconds), say)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(again)
         raise
