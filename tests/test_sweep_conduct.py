@@ -10,6 +10,7 @@ import pytest
 from sweeps import Pretend, grid
 
 from common.errors import ConfigError
+from experiments.sweep.calibration import pairs
 from experiments.sweep.conduct import conduct
 from experiments.sweep.estimate import Forecast, _alone, _exchange, duration, seconds_by_cell
 from experiments.sweep.journal import NAME, Journal, Line
@@ -190,6 +191,12 @@ def test_what_is_measured_is_a_worker_by_itself():
     ).cells
     job = _alone(cell.plan)
     assert (job.workers, job.servers, job.batch, job.train_seconds, job.jitter) == (1, 0, 32, 0.0, "")
+
+
+def test_what_is_calibrated_is_what_carries_messages():
+    found = grid("strategies: [ring, gloo]\nworkers: [1, 2, 4]\ntransport: [ipc, tcp]").cells
+    assert pairs(found) == [("ipc", 2), ("tcp", 2), ("ipc", 4), ("tcp", 4)]
+    assert pairs(grid("strategies: gloo\nworkers: [2, 4]").cells) == []
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import json
 import signal
 import subprocess
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
+from common.errors import ConfigError
 from experiments.cli import run
 from experiments.sweep.estimate import START_OF_SWEEP
 from experiments.verbs import sweep as verb
@@ -140,3 +142,30 @@ def test_every_setting_of_a_run_is_a_flag_of_a_sweep(answer):
     code, out, _ = answer("sweep", "--strategies", "ps-bsp", "--print_config")
     assert code == 0
     assert all(f"\n{key}: " in out for key in run_keys())
+
+
+def test_at_the_end_it_says_where_it_is_what_comes_next_and_why_nothing_can_be_compared(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    code, out, err = answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert code == 0
+    assert out.splitlines() == [
+        f"results: r/{folder.name}",
+        "next:",
+        *(f"  syncbench {name} r/{folder.name}" for name in ("compare", "plot", "report")),
+    ]
+    assert err == f"no comparison: no complete run in r/{folder.name}\n"
+    assert json.loads(answer("sweep", "--resume", folder, "--json")[1])["failed"] == []
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt(), 130), (ConfigError("no room"), 2)])
+def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path, interrupt, code):
+    def stop(*given):
+        raise interrupt
+
+    monkeypatch.setattr("experiments.sweep.conduct.conduct", stop)
+    monkeypatch.setattr("experiments.sweep.conduct.Executor", lambda *given: nullcontext())
+    ended, out, err = answer("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert (ended, out) == (code, "")
+    assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")

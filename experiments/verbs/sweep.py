@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from common.errors import ConfigError
+from common.errors import CheckFailed, ConfigError
 from experiments.folders import writable_folder
 from experiments.verbs import run as run_verb
 from experiments.verbs.options import plain_parser
@@ -147,6 +147,7 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     if arguments.json:
         dump(document(sweep, grid, seconds, lines, folder))
     else:
+        _compare(folder)
         print("\n".join(next_steps(folder)))
     failed = failures(grid, lines)
     for text in failed:
@@ -154,7 +155,18 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     return 1 if failed else 0
 
 
+def _compare(folder: Path) -> None:
+    """What `syncbench compare` says of it; a line, if that is that it cannot be compared."""
+    from experiments.verbs import compare
+
+    try:
+        compare.run(compare.parser().parse_args([str(folder)]))
+    except (CheckFailed, ConfigError) as refusal:
+        say(f"no comparison: {refusal}")
+
+
 def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float]) -> None:
+    from experiments.sweep.calibration import calibrate
     from experiments.sweep.conduct import Executor, conduct
     from experiments.sweep.estimate import Forecast
     from experiments.sweep.order import turns
@@ -165,6 +177,8 @@ def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, f
     order = turns(grid.cells, sweep.repeats)
     again = f"go on with: syncbench sweep --resume {journal.folder}"
     try:
+        if sweep.calibrate:
+            calibrate(journal.folder, grid.cells, say)
         with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
             conduct(order, journal, execute, Forecast(seconds), say)
     except KeyboardInterrupt as interrupt:
