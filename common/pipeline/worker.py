@@ -104,6 +104,7 @@ class Worker:
         wrapped = self.strategy.wrap(ctx, self.model, train)
         self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
+        ctx.endpoint.trim()  # of worker 0's parameters, which are not read again
         self.clock.take()
         ready()
         samples = Samples(self.dataset.train_x, self.dataset.train_y, self.transform, self.clock)
