@@ -16,7 +16,9 @@ from system.leftovers import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-SWEEP = "strategies: [ring]\nyardstick: false\nworkers: 2\ntrain_seconds: 0.03\nsteps: 40\nrepeats: 2\n"
+SWEEP = (
+    "strategies: [ring]\nyardstick: false\nworkers: 2\ntrain_seconds: 0.03\nsteps: 40\nrepeats: 2\ncalibrate: false\n"
+)
 BROKEN = """
 from allreduce.ring import Ring
 
@@ -62,7 +64,20 @@ def test_a_sweep_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(box):
 
 def test_a_run_that_fails_is_told_and_the_others_run(box):
     box.module("broken", BROKEN)
-    words = ("--workers", 2, "--steps", 5, "--repeats", 1, "--yardstick", "false", "--results", "results")
+    words = (
+        "--workers",
+        2,
+        "--steps",
+        5,
+        "--repeats",
+        1,
+        "--yardstick",
+        "false",
+        "--calibrate",
+        "false",
+        "--results",
+        "results",
+    )
     done = box.run("sweep", "--strategies", "broken:Broken,ring", *words)
     assert done.code == 1
     assert "failed: broken:Broken, repeat 1: worker rank" in done.complaint
