@@ -169,3 +169,18 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
     assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")
+
+
+def test_going_on_elsewhere_is_a_warning_and_says_what_has_changed(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert "warning" not in answer("sweep", "--resume", folder)[2]
+    env = json.loads((folder / "env.json").read_text())
+    env["versions"]["torch"] = "0.1"
+    (folder / "env.json").write_text(json.dumps(env))
+    assert "with other versions: torch was 0.1, is " in answer("sweep", "--resume", folder)[2]
+
+    (folder / "env.json").unlink()  # killed before it was written
+    assert "warning" not in answer("sweep", "--resume", folder)[2]
+    assert json.loads((folder / "env.json").read_text())["versions"]["torch"] != "0.1"
