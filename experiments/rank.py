@@ -24,6 +24,7 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.placement import crew_of
 from common.process import Process
+from common.stages import StageClock
 from common.strategy import SyncStrategy, Vector
 from common.tape import this_clock
 from common.transport.base import Endpoint
