@@ -172,7 +172,7 @@ def test_a_run_that_computed_something_else_fails_the_check(tmp_path, answer):
 def test_runs_on_different_samples_are_refused_with_the_reason(tmp_path, answer, words):
     folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
     code, out, err = answer("compare", *folders, *words)
-    reason = "cannot compare: single and ring trained on different samples: seed 0 and 1"
+    reason = "cannot compare: ring seed 1 trained on different samples than single: seed 0 and 1"
     assert (code, err) == (3, f"syncbench: {reason}\n")
     refusal = {"schema": 1, "comparable": False, "reason": reason}
     assert (json.loads(out) if "--json" in words else out) == (refusal if "--json" in words else "")

@@ -12,7 +12,7 @@ from experiments.verbs.speech import say
 
 def comparable(paths: Sequence[str]) -> list[Run]:
     """The finished runs in `paths`, if they did the same work; the others are named and left out."""
-    from experiments.equivalence import same_work
+    from experiments.comparison import compare_runs
     from experiments.results import find_runs
 
     runs = []
@@ -23,7 +23,8 @@ def comparable(paths: Sequence[str]) -> list[Run]:
             say(f"left out: {run.path} ({run.status} after {run.summary.get('steps_done')} steps)")
     if not runs:
         raise CheckFailed("nothing to show: no run came to its end")
-    same_work(runs)
+    if why := compare_runs(runs).refusal:
+        raise CheckFailed(f"cannot compare: {why}")
     return runs
 
 
