@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 0  # the same samples give the same interval
-# A ratio this close to 1 is called no difference, however little the repeats scatter: what is no part of either
-# strategy, such as where memory happens to lie, changes speed by this much between otherwise equal programs
-# (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
-RESOLUTION = 0.01
+# On top of what repeats show: what is part of neither program, such as where memory happens to lie, changes speed by
+# this much between equal ones, and stays the same over repeats made in a row (Mytkowicz et al., "Producing wrong data
+# without doing anything obviously wrong!", ASPLOS 2009).
+RESOLUTION = 0.02
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def ratio_interval(samples: Sequence[float], base: Sequence[float]) -> Interval:
     (Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69(4), 2015): it cannot
     leave the range of the samples, and three of one kind all lie above three others of that kind one time in twenty,
     or all below. The second interval is Welch's t of the logarithms, which knows how little a few samples say of their
-    spread. Then widened to RESOLUTION on both sides.
+    spread. Then RESOLUTION is added on both sides.
     """
     middle = median(samples) / median(base)
     if min(len(samples), len(base)) < 2:
@@ -80,7 +80,7 @@ def ratio_interval(samples: Sequence[float], base: Sequence[float]) -> Interval:
     first, second = np.asarray(samples), np.asarray(base)
     low, high = _percentiles((first, second), lambda a, b, axis: np.median(a, axis=axis) / np.median(b, axis=axis))
     least, most = _welch(np.log(first), np.log(second))
-    return Interval(min(low, least, middle * (1 - RESOLUTION)), middle, max(high, most, middle * (1 + RESOLUTION)))
+    return Interval(min(low, least) * (1 - RESOLUTION), middle, max(high, most) * (1 + RESOLUTION))
 
 
 def _percentiles(samples: tuple[NDArray[np.float64], ...], statistic: Any) -> tuple[float, float]:
