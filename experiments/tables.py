@@ -188,13 +188,14 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
     for run, label, verdict in zip(runs, names, verdicts, strict=True):
         if error := run.summary.get("error"):
-            lines.append(f"{label} {run.status}: {_error_line(error)}")
+            lines.append(f"{label} {run.status}: {error_line(error)}")
         elif verdict.reason:
             lines.append(f"{label}: {verdict.reason}")
     return lines
 
 
-def _error_line(error: Mapping[str, Any]) -> str:
+def error_line(error: Mapping[str, Any]) -> str:
+    """What a summary says went wrong, and where, in one line."""
     step, cause = error.get("step"), " ".join(str(error.get("cause")).split())
     place = [f"{error['role']} rank {error.get('rank')}"] if error.get("role") else []
     place += [f"stage {error['stage']}"] if error.get("stage") else []

@@ -23,7 +23,7 @@ def circumstances(entries: Sequence[Entry]) -> list[str]:
         lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(unknown)}")
     lines += _apart("machine", known, lambda run: {key: run.env.get(key) for key in _MACHINE})
     lines += _apart("versions", known, _versions)
-    lines += _apart("threads", known, lambda run: {"threads per rank": run.env.get("threads_per_rank")})
+    lines += _apart("threads", known, lambda run: {"per rank": run.env.get("threads_per_rank")})
     talking = [(label, run) for label, run in runs if run.strategy not in ("single", "noop")]
     return lines + _apart("transport", talking, lambda run: {"transport": _transport(run)})
 
@@ -50,7 +50,7 @@ def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Map
         if len(owners) > 1:
             each = "; ".join(f"{value}: {', '.join(labels)}" for value, labels in owners.items())
             lines.append(f"{key} {each}" if key != what else each)
-    return [f"{what} differs, {line}" if what != "versions" else f"versions differ, {line}" for line in lines]
+    return [f"{what} differ{'' if what.endswith('s') else 's'}, {line}" for line in lines]
 
 
 def scatter(rates: Sequence[float], middle: float) -> float:

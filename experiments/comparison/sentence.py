@@ -17,8 +17,8 @@ def verdict_sentence(comparison: Comparison) -> str:
         return "Nothing to compare: no run came to its end"
     if len(comparison.contests) == 1:
         return _capital(contest_clause(comparison.contests[0]))
-    clauses = [f"{setting_words(one, comparison.axes)}: {contest_clause(one)}" for one in comparison.contests]
-    return _capital("; ".join(clauses))
+    clauses = [f"{setting_words(one, comparison.axes)}: {_brief_clause(one)}" for one in comparison.contests]
+    return "; ".join(clauses)
 
 
 def _capital(text: str) -> str:
@@ -42,44 +42,74 @@ def _value(key: str, value: Any) -> str:
 
 
 def contest_clause(contest: Contest) -> str:
-    """The verdict on one contest, as a clause."""
-    base = contest.reference
-    fit = [entry for entry in contest.entries if entry.refused is None and entry.rates]
-    others = [entry for entry in fit if entry is not base and (entry.contends or len(fit) == 2)]
-    refused = _refused([entry for entry in contest.entries if entry.refused])
+    """The whole verdict on one contest, as a clause."""
+    base, others = _compared(contest)
     if base is None or not others:
-        return f"nothing to compare with {fit[0].label if fit else 'what is here'}{refused}"
-    told = {what: [one for one in others if one.finding == what] for what in ("faster", "slower", "no difference")}
-    unclear = [entry for entry in others if entry.finding is None]
-    if len(unclear) == len(others):
-        figures = ", ".join(f"{entry.label} {human_count(entry.rate.middle)}" for entry in [base, *others])
-        return f"no verdict from one repeat each ({figures} samples/s){refused}"
-    parts = [f"{_ratio(one)}" for one in sorted(told["faster"], key=_by_ratio)]
-    parts += [f"{_ratio(one)}" for one in sorted(told["slower"], key=_by_ratio)]
-    if same := told["no difference"]:
-        parts.append(f"no difference to {' and '.join(map(_absolute, same))}")
-    if unclear:
-        parts.append(f"no verdict on {', '.join(map(_absolute, unclear))}, run once")
-    return f"against {base.label} ({human_count(base.rate.middle)} samples/s) {', '.join(parts)}{refused}"
+        return _nothing(contest)
+    if all(entry.finding is None for entry in others):
+        return _unclear(contest)
+    changed = [_ratio(one) for one in others if one.finding in ("faster", "slower")]
+    parts = [", ".join(changed)] if changed else []
+    if same := [one for one in others if one.finding == "no difference"]:
+        parts.append(f"no difference to {_listed(same)}")
+    if unclear := [one for one in others if one.finding is None]:
+        parts.append(f"no verdict on {_listed(unclear)}, run once")
+    return f"against {_absolute(base)} {', '.join(parts)}{_refused(contest)}"
 
 
-def _by_ratio(entry: Entry) -> float:
-    return -entry.ratio.middle if entry.ratio else 0.0
+def _brief_clause(contest: Contest) -> str:
+    """Of a contest among several: who is ahead of the baseline."""
+    base, others = _compared(contest)
+    if base is None or not others:
+        return _nothing(contest)
+    if all(entry.finding is None for entry in others):
+        return _unclear(contest)
+    if ahead := [one for one in others if one.finding == "faster"]:
+        more = f", {len(ahead) - 1} more faster than it" if len(ahead) > 1 else ""
+        return f"{_ratio(ahead[0])} against {_absolute(base)}{more}{_refused(contest)}"
+    same = [one for one in others if one.finding == "no difference"]
+    words = f", no difference to {_listed(same)}" if same else ""
+    return f"nothing beats {_absolute(base)}{words}{_refused(contest)}"
+
+
+def _compared(contest: Contest) -> tuple[Entry | None, list[Entry]]:
+    """The baseline, and whom the verdict is about, the fastest first: not the ceiling, unless nobody else is there."""
+    fit = [one for one in contest.entries if one.refused is None and one.rates]
+    base = contest.reference
+    others = [one for one in fit if one is not base and (one.contends or len(fit) == 2)]
+    return base, sorted(others, key=lambda one: -one.rate.middle)
+
+
+def _nothing(contest: Contest) -> str:
+    fit = [one for one in contest.entries if one.refused is None]
+    figures = ", ".join(map(_absolute, fit))
+    return f"nothing to compare{' with' if figures else ''} {figures}".rstrip() + _refused(contest)
+
+
+def _unclear(contest: Contest) -> str:
+    base, others = _compared(contest)
+    known = [base, *others] if base else others
+    return f"no verdict, as it takes repeats of both: {_listed(known)}{_refused(contest)}"
 
 
 def _ratio(entry: Entry) -> str:
     assert entry.ratio is not None
-    low, high = entry.ratio.low, entry.ratio.high
-    return f"{entry.label} is {entry.finding}, {entry.ratio.middle:.2f}× ({low:.2f}–{high:.2f}) at {_rate(entry)}"
+    low, middle, high = (f"{value:.2f}" for value in (entry.ratio.low, entry.ratio.middle, entry.ratio.high))
+    return f"{entry.label} is {entry.finding}, {middle}× ({low}–{high}) at {_rate(entry)}"
 
 
 def _rate(entry: Entry) -> str:
-    return human_count(entry.rate.middle)
+    return f"{human_count(entry.rate.middle)} samples/s" if entry.rates else "no throughput"
 
 
 def _absolute(entry: Entry) -> str:
     return f"{entry.label} ({_rate(entry)})"
 
 
-def _refused(entries: Sequence[Entry]) -> str:
-    return f"; not comparable: {', '.join(entry.label for entry in entries)}" if entries else ""
+def _listed(entries: Sequence[Entry]) -> str:
+    return ", ".join(map(_absolute, entries))
+
+
+def _refused(contest: Contest) -> str:
+    names = [entry.label for entry in contest.entries if entry.refused]
+    return f"; not comparable: {', '.join(names)}" if names else ""
