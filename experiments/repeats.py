@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from common.errors import CheckFailed
 from experiments.labels import labels
-from experiments.results import Run, human_count
+from experiments.results import Run
 
 Rates = Mapping[str, Sequence[float]]  # samples/s of each repeat, by label
 
@@ -38,15 +38,6 @@ def same_bits(runs: Sequence[Run]) -> None:
         hashes = run.summary["params_sha256"]
         if first.setdefault(run.strategy, hashes) != hashes:
             raise CheckFailed(f"{run.strategy}: the same command gave other bits the second time, in {run.path}")
-
-
-def spread_line(rates: Rates) -> str:
-    """One line: lowest to highest samples/s of each strategy."""
-    spans = (f"{name} {human_count(min(all_))}–{human_count(max(all_))}" for name, all_ in rates.items())
-    count = max(map(len, rates.values()))
-    return (
-        f"samples/s, lowest to highest of {count} interleaved repeats: {', '.join(spans)}. Overlap means no difference."
-    )
 
 
 def clear_winner(rates: Rates, best: str) -> bool:

@@ -28,6 +28,7 @@ ASKED = (  # of a job
     "seed",
     "data",
     "model",
+    "hidden",
     "partition",
     "preprocess",
     "optimizer",

@@ -4,7 +4,7 @@ import pytest
 from runs import write_run
 
 from common.errors import CheckFailed
-from experiments.repeats import clear_winner, medians, same_bits, spread_line
+from experiments.repeats import clear_winner, medians, same_bits
 from experiments.results import load_run
 
 
@@ -47,8 +47,3 @@ def test_repeats_with_other_bits_are_refused(run):
     same_bits([run("ring", 1.0, params_sha256=["a"]), run("ring", 2.0, params_sha256=["a"])])
     with pytest.raises(CheckFailed, match=r"ring: .*other bits"):
         same_bits([run("ring", 1.0, params_sha256=["a"]), run("ring", 2.0, params_sha256=["b"])])
-
-
-def test_the_spread_is_told_in_one_line():
-    line = spread_line({"ring": [10_000.0, 20_000.0, 30_000.0], "star": [5.0, 6.0, 7.0]})
-    assert "of 3 interleaved repeats: ring 10.0k–30.0k, star 5–7." in line
