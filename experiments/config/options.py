@@ -29,6 +29,8 @@ class RunOptions:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str | None = None
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
@@ -37,6 +39,7 @@ class RunOptions:
     decay: float = 0.1
     decay_every: int | None = None
     transport: str = AUTO
+    link: str | None = None
     interface: str = "127.0.0.1"
     hosts: int = 1
     deadline: float = 60.0
@@ -48,6 +51,7 @@ class RunOptions:
     on_worker_death: str = "abort"
     checkpoint_every: int = 0
     restarts: int = 0
+    trace: bool = False
 
 
 def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
