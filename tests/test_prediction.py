@@ -228,21 +228,16 @@ def test_another_transport_than_was_measured_is_refused():
 
 @pytest.mark.parametrize(
     ("text", "alpha", "beta"),
-    [
-        ("1gbit,50us", 50e-6, 8e-9),
-        ("100us, 10Gbit/s", 1e-4, 8e-10),
-        ("25mbit", 0.0, 3.2e-7),
-        ("1gbit,0.5ms", 5e-4, 8e-9),
-    ],
+    [("1gbit,50us", 50e-6, 8e-9), ("25mbit,0.5ms", 5e-4, 3.2e-7), ("1gbit,50us,5us", 55e-6, 8e-9)],
 )
-def test_a_link_is_read(text, alpha, beta):
+def test_a_link_in_words_becomes_the_terms_of_the_formulas(text, alpha, beta):
     link = parse_link(text)
     assert (link.alpha, link.beta, link.gamma) == pytest.approx((alpha, beta, 0.0))
 
 
-@pytest.mark.parametrize("text", ["", "fast", "50us", "1gbit,2gbit", "0gbit", "1gbit,50", "1gbit,50us,50us", "-1gbit"])
+@pytest.mark.parametrize("text", ["", "fast", "50us", "0gbit,50us", "1gbit,50"])
 def test_what_is_no_link_is_refused(text):
-    with pytest.raises(ConfigError, match=r"--link is .*: give a bandwidth"):
+    with pytest.raises(ConfigError, match=r"--link: .*"):
         parse_link(text)
 
 
