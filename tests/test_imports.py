@@ -110,7 +110,7 @@ def test_a_module_imports_only_what_it_may(path):
             "experiments.plots2",
             "import matplotlib.pyplot as plt",
             "matplotlib is imported in experiments.plots, experiments.bench_plots, experiments.straggler_plots, "
-            "experiments.slide only",
+            "experiments.slide, experiments.prediction.charts only",
         ),
         ("allreduce.ring", "def f():\n    import torch", "in allreduce, torch is imported in allreduce.engines only"),
         ("allreduce.ring", "from mpi4py import MPI", "mpi4py is imported in allreduce.engines only"),
