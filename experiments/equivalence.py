@@ -53,6 +53,8 @@ def same_work(runs: Sequence[Run]) -> None:
             raise CheckFailed(f"cannot compare: {pair} trained on different data: {why}")
         if why := _differences(runs[0], run, ("model", "parameters")):
             raise CheckFailed(f"cannot compare: {pair} trained different models: {why}")
+        if why := _differences(runs[0], run, ("link",)):
+            raise CheckFailed(f"cannot compare: seconds of {pair}, virtual time has those of its link: {why}")
 
 
 def _differences(first: Run, second: Run, keys: Sequence[str]) -> str:

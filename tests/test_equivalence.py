@@ -55,6 +55,14 @@ def test_different_models_are_refused_although_the_samples_agree(run):
         same_work([run("ring"), run("star", model="cnn")])
 
 
+@pytest.mark.parametrize("link", [None, "1gbit,50us"])
+def test_seconds_of_virtual_time_are_compared_with_those_of_the_same_link_alone(run, link):
+    virtual = {"transport": "virtual", "link": "10mbit,1ms"}
+    same_work([run("ring", **virtual), run("star", **virtual)])
+    with pytest.raises(CheckFailed, match="virtual time has those of its link: link 10mbit,1ms and"):
+        same_work([run("tree", **virtual), run("direct", **{**virtual, "link": link})])
+
+
 def test_different_data_are_refused_although_the_samples_have_the_same_numbers(run):
     with pytest.raises(CheckFailed, match=r"different data: data clicks and clicks:skew=2\.0"):
         same_work([run("ring", data="clicks"), run("star", data="clicks:skew=2.0")])
