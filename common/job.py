@@ -42,6 +42,8 @@ class OptimizerSpec:
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
+    `partition` and `preprocess` are in the words of `common.pipeline.partitioners` and `.transforms`.
+
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
     synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the
     gradient of the model's table is its touched rows. `slow_worker`, `jitter` and `train_seconds` lengthen stage 4, in
@@ -57,6 +59,8 @@ class Job:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str = "normalise"
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
     link: str | None = None  # in virtual time: what connects the machines, as common.transport.link reads it
@@ -75,6 +79,7 @@ class Job:
     strategy_options: dict[str, Any] = field(default_factory=dict)
     checkpoint_every: int = 0  # steps after which a server saves its state; 0: never
     restarts: int = 0  # how often servers that died are started again
+    trace: bool = False  # whether each rank notes what it does when
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

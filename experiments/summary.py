@@ -28,6 +28,8 @@ ASKED = (  # of a job
     "seed",
     "data",
     "model",
+    "partition",
+    "preprocess",
     "optimizer",
     "sparse",
     "transport",
@@ -39,6 +41,7 @@ ASKED = (  # of a job
     "jitter",
     "train_seconds",
     "checkpoint_every",
+    "trace",
 )
 PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")  # of the traits
 
@@ -99,6 +102,7 @@ def _reported(plan: Plan, ended: Ended) -> dict[str, Any]:
     judge = next((report for report in workers if report["test_accuracy"] is not None), {})
     return {
         "test_accuracy": judge.get("test_accuracy"),
+        "data_sha256": _agreed([worker.get("data_sha256") for worker in workers]),
         "strategy_notes": judge.get("strategy_notes", {}),
         "params_sha256": _each([worker["params_sha256"] for worker in workers], plan),
     }
@@ -108,6 +112,11 @@ def _finished(plan: Plan, ended: Ended) -> list[dict[str, Any]]:
     """The reports of the workers, but for departed ones; none unless all of them came to their end."""
     good = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     return good if len(good) == plan.processes - len(_departed(ended)) else []
+
+
+def _agreed(values: Sequence[str | None]) -> str | None:
+    """What all of them say; None if they do not say the same, or nothing."""
+    return values[0] if len(set(values)) == 1 else None
 
 
 def _costs(ended: Ended) -> dict[str, Any] | None:

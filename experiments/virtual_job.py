@@ -33,6 +33,7 @@ from experiments.incarnation import Incarnation, Past
 from experiments.life import begin, failure, overdue, tell
 from experiments.rank import Rank
 from experiments.registry import create
+from experiments.trace.recording import Untraced
 
 LOOK = 0.5  # seconds between two looks whether something happens
 
@@ -118,7 +119,7 @@ class VirtualRank(Rank):
         self._whole, self._bare = whole, _bare(ctx)
         place = cast("PostedPlace", ctx.place)
         incarnation = Incarnation(0, whole.home, 0)
-        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past())
+        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past(), Untraced())
 
     def _endpoint(self) -> Endpoint:
         return self._bare
