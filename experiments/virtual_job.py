@@ -115,12 +115,11 @@ class VirtualJob:
 class VirtualRank(Rank):
     """One rank, on the network of its job, with what the job's ranks have in common."""
 
-    def __init__(self, all: VirtualJob, ctx: Context) -> None:
-        self._all, self._bare = all, _bare(ctx)
+    def __init__(self, whole: VirtualJob, ctx: Context) -> None:
+        self._whole, self._bare = whole, _bare(ctx)
         place = cast("PostedPlace", ctx.place)
-        super().__init__(
-            all.job, all.order, all.home, all.board, place, Incarnation(0, all.home, 0), Past(), Untraced()
-        )
+        incarnation = Incarnation(0, whole.home, 0)
+        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past(), Untraced())
 
     def _endpoint(self) -> Endpoint:
         return self._bare
@@ -131,17 +130,17 @@ class VirtualRank(Rank):
     def _clock(self) -> StageClock:
         if self.place.role == "server":
             return StageClock(self.meter.now, self._enter)
-        return CostlyClock(self.meter.now, self._enter, self.meter.sleep, self._all.costs.stages)
+        return CostlyClock(self.meter.now, self._enter, self.meter.sleep, self._whole.costs.stages)
 
     def _enter(self, stage: str) -> None:
-        self._all.watch()  # who waits for nobody would train to the end
+        self._whole.watch()  # who waits for nobody would train to the end
         self.place.enter(stage)
 
     def _optimizer(self, params: Vector) -> FlatOptimizer:
-        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._all.costs)
+        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._whole.costs)
 
     def _worker(self) -> Worker:
-        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._all.dataset)
+        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._whole.dataset)
 
 
 def _bare(ctx: Context) -> Endpoint:
