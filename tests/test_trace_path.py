@@ -126,13 +126,13 @@ def test_among_equals_nobody_in_particular_is_named():
     assert found.sentence().startswith("nobody in particular was waited for; most often worker ")
 
 
-def test_of_a_long_run_both_ends_are_followed():
+def test_of_a_long_run_its_end_is_followed():
     work = job("ring", workers=3, steps=40, train_seconds=0.001, slow_worker="1:3")
     found = timeline(virtual_tapes(work, NETWORK, limit=100))
     path = critical_path(found, warmup=1)
-    assert 4 < path.steps < 30
+    assert 4 < path.steps < 20
     assert sum(path.charged.values()) == pytest.approx(path.seconds)
-    assert path.seconds < sum(ended - began for began, ended in found.windows)
+    assert path.seconds < found.window[1] - found.window[0]
     assert path.charged[1, "train"] > 0.8 * path.seconds
 
 

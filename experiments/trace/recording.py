@@ -109,10 +109,12 @@ class TapedClock(StageClock):
         self._place, self._note = place, tape.note
 
     def _charge(self) -> None:
-        stage, began = self._stack[-1] if self._stack else "", self._since
-        super()._charge()
-        if stage:
-            self._note(STAGE_KINDS[stage], -1, 0, self._place.step, 0, 0, began, self._since)
+        began, now = self._since, self.now()
+        if self._stack:
+            stage = self._stack[-1]
+            self.seconds[stage] += now - began
+            self._note((STAGE_KINDS[stage], -1, 0, self._place.step, 0, 0, began, now))
+        self._since = now
 
 
 def tape_file(results: Path, place: Place) -> Path:

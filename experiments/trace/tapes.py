@@ -20,7 +20,7 @@ _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 class RankTape:
     """One rank's records, each kind in the order in which they were noted, with times on its own `clock`.
 
-    `cuts` are the records CUT, each where others are missing.
+    `cuts` are the records CUT, if earlier ones are missing.
     """
 
     rank: int
