@@ -4,6 +4,7 @@ import pytest
 from jobs import job
 from traces import Hand, virtual_tapes
 
+from common.tape import ALSO
 from common.transport.virtual import Network
 from experiments.trace.account import account
 from experiments.trace.path import critical_path
@@ -49,7 +50,7 @@ def test_of_several_messages_that_are_added_up_the_one_sent_last_is_waited_for()
     one, two = Hand(1).stage("train", 0, 5).send(0, 5, 5), Hand(2).stage("train", 0, 3).send(0, 3, 3)
     server = Hand(0, "server").receive(1, 0, 6)
     server.receive(2, 0, 6)
-    server.rows[-1] = (3, *server.rows[-1][1:])  # ALSO: in the same call
+    server.rows[-1] = (ALSO, *server.rows[-1][1:])  # in the same call
     server.send(1, 6, 6)
     one.receive(0, 5, 6).stage("update", 6, 7)
     path = path_of(server, one, two)
@@ -134,6 +135,15 @@ def test_of_a_long_run_its_end_is_followed():
     assert sum(path.charged.values()) == pytest.approx(path.seconds)
     assert path.seconds < found.window[1] - found.window[0]
     assert path.charged[1, "train"] > 0.8 * path.seconds
+
+
+def test_a_call_that_a_full_tape_has_cut_in_two_is_left_out():
+    server = Hand(1, "server").receive(0, 0, 6)
+    server.rows[-1] = (ALSO, *server.rows[-1][1:])
+    found = timeline([Hand(0).stage("train", 0, 7).send(1, 3, 3).tape, server.tape])
+    assert len(found.tapes[1].messages) == 0
+    assert found.partner.tolist() == [-1]
+    assert charged(critical_path(found)) == {(0, "train"): 7}
 
 
 def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():

@@ -87,10 +87,9 @@ class Traced(Endpoint):
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         began = self._now()
         message = self.inner.recv_any(from_, out)
-        sender, step, bucket, size = message.sender, message.step, message.bucket, message.size
-        self._note(
-            (RECEIVE, sender, bucket, step, next(self._received[sender]), size * out.itemsize, began, self._now())
-        )
+        sender, nbytes = message.sender, message.size * out.itemsize
+        seq = next(self._received[sender])
+        self._note((RECEIVE, sender, message.bucket, message.step, seq, nbytes, began, self._now()))
         return message
 
     alloc = inner_method("alloc")
