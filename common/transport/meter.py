@@ -45,6 +45,7 @@ class Metered(Endpoint):
         self.messages_to[to] += 1
 
     settle = inner_method("settle")
+    trim = inner_method("trim")
     recv_into = inner_method("recv_into")
     recv_add = inner_method("recv_add")
     recv_add_all = inner_method("recv_add_all")
