@@ -1,13 +1,17 @@
 """The critical path names who was waited for, in traces where that is known."""
 
 import pytest
+import virtual_jobs
 from jobs import job
-from traces import Hand, virtual_tapes
+from traces import Hand, check_schema, virtual_tapes
 
-from common.tape import ALSO
+from common.stages import STAGES
+from common.tape import ALSO, STAGE, VIRTUAL
 from common.transport.virtual import Network
 from experiments.trace.account import account
+from experiments.trace.events import trace_events
 from experiments.trace.path import critical_path
+from experiments.trace.tapes import read_tapes
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=20e-6, bandwidth=125e6, overhead=1e-6)
@@ -156,3 +160,15 @@ def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
 def test_a_trace_without_steps_has_no_path():
     path = path_of(Hand(0).send(1, 0, 1), Hand(1))
     assert (path.charged, path.seconds, path.steps) == ({}, 0, 0)
+
+
+def test_a_run_in_virtual_time_is_traced_with_what_its_stages_cost(tmp_path):
+    ran = virtual_jobs.run(tmp_path, strategy="ring", workers=4, steps=6, slow_worker="2:5", trace=True)
+    assert ran.ok
+    tapes = read_tapes(ran.folder)
+    assert {tape.clock for tape in tapes} == {VIRTUAL}
+    check_schema({"traceEvents": trace_events(timeline(tapes))}, [f"worker {rank}" for rank in range(4)])
+    name, stage, *_ = account(timeline(tapes), SUMMARY).most
+    assert (name, stage) == ("worker 2", "train")
+    stages = {STAGES[kind - STAGE] for kind in tapes[0].stages["kind"].tolist()}
+    assert {"load", "train", "synchronize", "update"} <= stages
