@@ -53,7 +53,7 @@ def benched(monkeypatch, tmp_path):
             raise world.unplottable
 
     monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
-    monkeypatch.setattr("experiments.bench_plots.plot_bench", plot)
+    monkeypatch.setattr("experiments.charts.bench.plot_bench", plot)
     world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
     return world
 

@@ -51,13 +51,14 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
-    from experiments.plots import plot_runs
+    from experiments.charts import plot_comparison
+    from experiments.comparison import compare_runs
 
     replicas_as_promised(everything)
     same_bits(everything)
     runs, rates = medians(everything)
     verdict = verdicts(runs)
-    plot_runs(runs, folder / "plots", limits(runs), rates)
+    plot_comparison(compare_runs(everything), folder / "plots", limits(runs))
     if arguments.json:
         dump({"schema": 1, "results_dir": str(folder), "samples_per_second": rates, **compared(runs, verdict)})
     else:
