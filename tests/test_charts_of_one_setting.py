@@ -132,7 +132,8 @@ def test_own_work_and_whole_steps_of_a_straggler_are_told_apart(tmp_path):
             | {"seconds": {**SECONDS, "synchronize": 0.01 - own}}
             for step in range(20)
         ]
-        write_rows(folder, rank, rows)
+        late = {**rows[-1], "began": 0.0, "ended": 0.0, "seconds": dict.fromkeys(SECONDS, 0.0), "skipped": True}
+        write_rows(folder, rank, [*rows, *[late] * 30])
     found = Seen("step_times", [load_run(folder)])
     assert found.title == "Worker 2 is the straggler: 8.00 ms of own work, 4.0× the others (ring)"
     rows = {row["worker"]: row for row in found.rows}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from experiments.charts.slide import name_ends
-from experiments.charts.style import INK, Marker
+from experiments.charts.style import INK, Marker, size
 from experiments.results import human_bytes
 
 
@@ -64,7 +64,16 @@ def _curve(axes: Axes, curve: Curve) -> None:
         axes.plot([point.size] * len(point.values), point.values, "o", **look)
     middles = [point.middle for point in curve.points]
     axes.plot(sizes, middles, linestyle=curve.dashes, color=curve.colour, linewidth=1.8, zorder=4)
-    axes.plot(sizes, middles, linestyle="", color=curve.colour, marker=curve.marker, ms=8, mec="white", zorder=4.5)
+    axes.plot(
+        sizes,
+        middles,
+        linestyle="",
+        color=curve.colour,
+        marker=curve.marker,
+        ms=size(curve.marker),
+        mec="white",
+        zorder=4.5,
+    )
     known = [(point.size, point.predicted) for point in curve.points if point.predicted]
     if known:
         axes.plot(*zip(*known, strict=True), "--", color=curve.colour, linewidth=1.1, alpha=0.75, zorder=2)

@@ -112,7 +112,12 @@ def _line(axes: Axes, s: Series, index: int, count: int) -> None:
         axes.plot(x, y, color=s.colour, label=wrapped(s.name), linewidth=8, alpha=0.2, zorder=1.5)
         return
     every = max(1, len(y) // 8)
-    marks: dict[str, Any] = {"marker": s.marker, "markevery": (index * every // count, every), "ms": 7, "mec": "white"}
+    marks: dict[str, Any] = {
+        "marker": s.marker,
+        "markevery": (index * every // count, every),
+        "ms": s.size,
+        "mec": "white",
+    }
     alone = " (each on its own samples)" if s.entry.strategy == "noop" else ""
     name = s.label + alone if alone else s.name
     axes.plot(x, y, linestyle=s.dashes, color=s.colour, label=wrapped(name), zorder=2.5, **marks)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.charts.picture import Rows, Sheet
 from experiments.charts.slide import frame
-from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, style
+from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, size, style
 from experiments.comparison import Comparison, Contest, Entry
 from experiments.labels import SETTINGS
 from experiments.results import Run
@@ -79,6 +79,11 @@ class Series:
     @property
     def marker(self) -> Marker:
         return style(self.entry.strategy)[1]
+
+    @property
+    def size(self) -> float:
+        """Of its marker, in points."""
+        return size(self.marker)
 
     @property
     def dashes(self) -> Any:

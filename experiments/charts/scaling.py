@@ -125,7 +125,7 @@ def _draw(axes: Axes, line: Line, value: Callable[[Series, int, float], float]) 
     medians = [value(s, workers, s.entry.rate.middle) for workers, s in line]
     axes.plot(counts, medians, linestyle=last.dashes, color=last.colour, linewidth=1.8, zorder=3)
     for workers, median, (_, s) in zip(counts, medians, line, strict=True):
-        axes.plot([workers], [median], marker=s.marker, color=s.colour, ms=8, mec="white", mew=0.7, zorder=4)
+        axes.plot([workers], [median], marker=s.marker, color=s.colour, ms=s.size, mec="white", mew=0.7, zorder=4)
     return counts[-1], medians[-1], last.name, last.ink
 
 

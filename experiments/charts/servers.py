@@ -81,7 +81,7 @@ def _draw(axes: Axes, name: str, line: Line) -> End:
     axes.plot(counts, medians, "--" if inside else "-", color=first.colour, linewidth=1.8, zorder=3)
     for count, s in line:
         look: dict[str, Any] = {"mfc": "white", "mec": s.colour, "mew": 1.6} if inside else {"mec": "white", "mew": 0.7}
-        axes.plot([count], [s.entry.rate.middle], marker=s.marker, color=s.colour, ms=8, zorder=4, **look)
+        axes.plot([count], [s.entry.rate.middle], marker=s.marker, color=s.colour, ms=s.size, zorder=4, **look)
     refused = ", not comparable" if line[-1][1].refused else ""
     return counts[-1], medians[-1], name + refused, line[-1][1].ink
 

@@ -68,12 +68,12 @@ def _bottom(text: Text) -> float:
 
 def halved(text: str) -> list[str]:
     """A text in two lines of about the same length."""
-    return wrap(text, max(len(text) // 2 + 8, 1)) or [""]
+    return wrap(text, max(len(text) // 2 + 8, 1), break_on_hyphens=False) or [""]
 
 
 def wrapped(label: str, width: int = 24) -> str:
     """A label in lines of `width` letters, three at most: of a longer one the middle is left out, ends tell more."""
-    lines = wrap(label, width)
+    lines = wrap(label, width, break_on_hyphens=False)
     return "\n".join([*lines[:2], "…" + label[1 - width :]] if len(lines) > 3 else lines)
 
 

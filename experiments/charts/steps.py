@@ -51,7 +51,7 @@ def _boxes(entry: Entry) -> Boxes | None:
         skip = int(run.number("warmup_steps") or 0)
         for (role, rank), rows in run.rows.items():
             if role == "worker":
-                steps.setdefault(rank, []).extend(map(_seconds, rows[skip:]))
+                steps.setdefault(rank, []).extend(_seconds(row) for row in rows[skip:] if not row.get("skipped"))
     return {rank: _cuts(pairs) for rank, pairs in steps.items() if pairs} or None
 
 
@@ -82,11 +82,11 @@ def _panel(axes: Axes, s: Series) -> None:
 def _box(axes: Axes, x: float, wide: float, cuts: list[float], colour: str, strength: float) -> None:
     low, first, middle, third, high = cuts
     stats = [{"whislo": low, "q1": first, "med": middle, "q3": third, "whishi": high, "fliers": []}]
-    thin = {"color": INK, "linewidth": 0.8}
-    drawn = axes.bxp(
-        stats, [x], widths=wide * 0.9, patch_artist=True, showfliers=False, showcaps=False, manage_ticks=False,
-        whiskerprops=thin, medianprops={"color": INK, "linewidth": 1.6}, boxprops={"edgecolor": INK, "linewidth": 0.8},
-    )  # fmt: skip
+    thin = {"color": colour, "linewidth": 1.0}
+    look: dict[str, Any] = {"whiskerprops": thin, "medianprops": {"color": INK, "linewidth": 1.2}}
+    look["boxprops"] = {"edgecolor": colour, "linewidth": 0.8}
+    hidden = {"showfliers": False, "showcaps": False, "manage_ticks": False}
+    drawn = axes.bxp(stats, [x], widths=wide * 0.9, patch_artist=True, **hidden, **look)
     for box in drawn["boxes"]:
         box.set_facecolor((colour, strength))
 

@@ -48,6 +48,11 @@ RC: Any = {
 } | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), FAINT)
 
 
+def size(marker: Marker) -> float:
+    """Points of a marker on a line: all look about as large."""
+    return {"*": 12.0, ".": 12.0, "X": 8.5}.get(marker, 7.5) if isinstance(marker, str) else 10.0
+
+
 def style(strategy: str) -> tuple[str, Marker]:
     """(colour, marker) of a strategy: the same in every chart, whatever else is shown."""
     return STYLES.get(strategy) or _OTHERS[zlib.crc32(strategy.encode()) % len(_OTHERS)]

@@ -98,7 +98,11 @@ def _title(shown: list[Series], goal: float) -> str:
         return f"No strategy reached a loss of {goal:.3g}"
     first, last = there[0], there[-1]
     line = f"{first.label} is at a loss of {goal:.3g} after {first.data.middle:.3g} s"
-    if len(there) > 1 and max(first.data.reached) >= min(there[1].data.reached) and len(first.data.reached) > 1:
+    if (
+        len(there) > 1
+        and max(first.data.reached) >= min(min(s.data.reached) for s in there[1:])
+        and len(first.data.reached) > 1
+    ):
         line = f"A loss of {goal:.3g} after {first.data.middle:.3g} s ({first.label}), but repeats overlap"
     elif last is not first:
         line += f", {last.label} after {last.data.middle:.3g} s"
