@@ -62,7 +62,7 @@ class Seen:
         comparison = runs if isinstance(runs, Comparison) else compare_runs(runs)
         sheet = draw(name, Material(comparison, **more))
         artists = sheet.figure.findobj(lambda artist: hasattr(artist, "get_text"))
-        self.title, self.rows, self.note = sheet.title, sheet.rows, sheet.note
+        self.title, self.rows, self.note, self.figure = sheet.title, sheet.rows, sheet.note, sheet.figure
         self.texts = [" ".join(artist.get_text().split()) for artist in artists if artist.get_visible()]
         self.said = " ".join(self.texts)
 

@@ -1,6 +1,7 @@
 """The charts of sweeps: along workers, servers and sizes, with ideal and prediction, and beside a straggler."""
 
 import pytest
+import runs
 from charts import Seen, grid, planted, refuse
 from runs import write_run
 
@@ -67,6 +68,14 @@ def test_many_workers_are_shown_on_logarithmic_axes(tmp_path):
     seen = Seen("scaling", found_runs)
     assert {"1", "8", "64"} <= set(seen.texts)
     assert "ideal" in seen.texts
+
+
+def test_many_ranks_are_shown_as_bands_in_a_small_drawing(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "WORKERS", 64)
+    seen = Seen("step_times", planted(tmp_path, ("noop", "ring"), workers=64))
+    assert "Of many workers: bands and lines" in seen.said
+    assert len(seen.rows) == 2 * 64
+    assert not seen.figure.axes[0].patches  # no boxes
 
 
 def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):

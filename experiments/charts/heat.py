@@ -92,7 +92,9 @@ def _panel(axes: Axes, s: Series, scale: Normalize, colours: Colormap) -> None:
     squares = [[(x - 0.5, y - 0.5), (x + 0.5, y - 0.5), (x + 0.5, y + 0.5), (x - 0.5, y + 0.5)] for y, x in cells]
     shades = colours(scale(np.array(list(cells.values()))))
     shades[:, 3] = 0.35 if s.refused else 1.0
-    axes.add_collection(PolyCollection(squares, facecolors=shades, edgecolors="white", linewidths=0.6))
+    axes.add_collection(
+        PolyCollection(squares, facecolors=shades, edgecolors="white", linewidths=0.6 if len(names) <= 12 else 0.2)
+    )
     every = max(1, -(-len(names) // 8))
     ticks = range(0, len(names), every)
     axes.set_xticks(ticks, [names[tick] for tick in ticks], fontsize=7.5, rotation=90 if len(names) > 12 else 0)

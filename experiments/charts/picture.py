@@ -76,7 +76,7 @@ def compact(svg: str, name: str) -> str:
 
     Coordinates are to a hundredth of a point; a letter is placed by `x`, which says the same as its transform.
     """
-    prefix = f"c{zlib.crc32(name.encode()):x}-"
+    prefix = f"c{zlib.crc32(name.encode()) & 0xFFFF:x}-"
     short: dict[str, str] = {}
     svg = _PATHS.sub(lambda path: _GAPS.sub(r"\1", _DECIMALS.sub(r"\1", path[0])), svg)
     svg = _PLACES.sub(lambda place: _DECIMALS.sub(r"\1", place[0]), svg)

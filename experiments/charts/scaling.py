@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.charts.material import Absent, Material, Series, fact
 from experiments.charts.picture import Sheet
@@ -162,10 +163,11 @@ def _workers(axes: Axes, counts: Sequence[int]) -> None:
 
 def _heights(axes: Axes, its: _Scaling, top: float) -> None:
     if axes.get_xscale() == "log":
-        axes.set_yscale("log", base=2)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         low = min(min(rate for rate in series.data if rate) for series in its.shown)
         axes.set_ylim(low / 1.3, 1.5 * top)
-        axes.minorticks_off()
+        axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(0, min(1.05 * max(its.alone * its.counts[-1], top), 1.6 * top))
 

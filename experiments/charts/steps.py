@@ -15,6 +15,7 @@ from experiments.comparison import Entry
 from experiments.results import Row, human_ms
 
 PANELS, ACROSS = 8, 4
+MANY, WIDE = 16, 0.36  # ranks that have boxes at most, and how wide a box is
 CUTS = (5, 25, 50, 75, 95)  # per cent, at the ends of whiskers and boxes and in the middle
 Boxes = dict[
     int, tuple[list[float], list[float]]
@@ -38,6 +39,7 @@ def step_times(material: Material) -> Sheet:
         "Pale: whole steps; full: the worker's own work, all stages but synchronize.",
         "Box: quartiles; whiskers: 5% to 95% of the steps of all repeats, without warm-up.",
     ]
+    notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(s.data) > MANY for s in shown)
     notes += [f"No room for {', '.join(s.label for s in every if s not in shown)}."] if len(shown) < len(every) else []
     return material.sheet(
         figure, _title(shown), shown, _rows(shown), missing=missing, notes=[*notes, *material.only(contest)]
@@ -67,16 +69,27 @@ def _cuts(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
 
 def _panel(axes: Axes, s: Series) -> None:
     ranks = sorted(s.data)
-    wide = 0.36
-    for place, rank in enumerate(ranks):
-        for side, cuts, strength in ((-1, s.data[rank][0], 0.35), (1, s.data[rank][1], 1.0)):
-            _box(axes, place + side * wide / 2, wide, [1e3 * cut for cut in cuts], s.colour, strength)
+    if len(ranks) > MANY:
+        _bands(axes, s)
+    else:
+        for place, rank in enumerate(ranks):
+            for side, cuts, strength in ((-1, s.data[rank][0], 0.35), (1, s.data[rank][1], 1.0)):
+                _box(axes, place + side * WIDE / 2, WIDE, [1e3 * cut for cut in cuts], s.colour, strength)
     every = max(1, len(ranks) // 8)
     axes.set_xticks(range(0, len(ranks), every), [str(rank) for rank in ranks[::every]])
     axes.set_xlim(-0.6, max(len(ranks), 2) - 0.4)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("worker", fontsize=9.5, labelpad=1)
     axes.set_title(wrapped(s.name, 22), fontsize=9.5, loc="left", color=INK)
+
+
+def _bands(axes: Axes, s: Series) -> None:
+    """Of many ranks: the quartiles as bands, and the medians as lines."""
+    cuts = 1e3 * np.array([s.data[rank] for rank in sorted(s.data)])  # (ranks, whole or own, cuts)
+    for kind, strength, dashes in ((0, 0.35, "--"), (1, 1.0, "-")):
+        _, first, middle, third, _ = cuts[:, kind].T
+        axes.fill_between(range(len(cuts)), first, third, color=s.colour, alpha=0.4 * strength, linewidth=0)
+        axes.plot(range(len(cuts)), middle, linestyle=dashes, color=s.colour, linewidth=1.4)
 
 
 def _box(axes: Axes, x: float, wide: float, cuts: list[float], colour: str, strength: float) -> None:
