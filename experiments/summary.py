@@ -29,6 +29,7 @@ ASKED = (  # of a job
     "seed",
     "data",
     "model",
+    "hidden",
     "optimizer",
     "sparse",
     "transport",

@@ -242,7 +242,7 @@ def _middle(text):
 
 
 def test_predictions_of_nothing_are_none():
-    assert predictions(compare_runs([])) == Predictions()
+    assert predictions(compare_runs([]), {}) == Predictions()
 
 
 def test_reading_and_tables_do_not_import_matplotlib():

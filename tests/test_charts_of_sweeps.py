@@ -3,7 +3,7 @@
 import pytest
 import runs
 from charts import Seen, grid, planted, refuse
-from runs import write_run
+from runs import PARAMETERS, write_run
 
 from experiments.charts import Absent, Predictions, predictions
 from experiments.charts.straggler import has_straggler
@@ -80,7 +80,7 @@ def test_many_ranks_are_shown_as_bands_in_a_small_drawing(tmp_path, monkeypatch)
 
 def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):
     comparison = compare_runs(scaled(tmp_path))
-    told = predictions(comparison, rate=lambda entry, contest: 7.0 if entry.strategy == "ring" else None)
+    told = predictions(comparison, {(place, "ring"): 7.0 for place in range(3)})
     assert told.rates == {("ring", workers): 7.0 for workers in (1, 2, 4)}
     found_runs = comparison
     seen = Seen("scaling", found_runs, predictions=told)
@@ -88,6 +88,15 @@ def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):
     assert {row["predicted"] for row in rows if row["label"] == "ring"} == {7.0}
     assert {row["predicted"] for row in rows if row["label"] != "ring"} == {None}
     assert "Dashed: predicted." in seen.said
+
+
+def test_a_predicted_exchange_is_what_a_predicted_step_has_more_than_one_of_noop(tmp_path):
+    comparison = compare_runs(planted(tmp_path, ("noop", "ring"), samples_per_second=1000.0, batch=100))
+    told = predictions(comparison, {(0, "ring"): 500.0})
+    assert told.seconds == pytest.approx({("ring", 4 * PARAMETERS): 100 / 500 - 100 / 1000})
+    assert predictions(comparison, {(0, "ring"): 2000.0}).seconds == {}  # faster than without any
+    alone = compare_runs(planted(tmp_path, ("ring",)))
+    assert predictions(alone, {(0, "ring"): 500.0}).seconds == {}
 
 
 def test_what_is_not_comparable_is_no_winner_of_a_sweep_either(tmp_path):

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from experiments.charts.material import Predictions, fact
 from experiments.charts.size import parameter_bytes
-from experiments.comparison import Comparison, Contest, Entry
-
-Predict = Callable[[Entry, Contest], float | None]
+from experiments.comparison import Comparison, Contest
 
 
-def unknown(entry: Entry, contest: Contest) -> None:
-    """The prediction of who knows nothing."""
+def predictions(comparison: Comparison, rates: Mapping[tuple[int, str], float]) -> Predictions:
+    """From the predicted samples/s, by the contest's place and the entry's label.
 
-
-def predictions(comparison: Comparison, rate: Predict = unknown, seconds: Predict = unknown) -> Predictions:
-    """Of every entry: `rate` gives its samples/s, `seconds` those of one exchange; None where they are not known."""
-    rates: dict[tuple[str, int], float] = {}
+    A predicted step is a step of `noop` and an exchange, so the exchange is what is left without that; where there is
+    no `noop`, it is not known.
+    """
+    by_workers: dict[tuple[str, int], float] = {}
     exchanges: dict[tuple[str, int], float] = {}
-    for contest in comparison.contests:
-        nbytes = parameter_bytes(contest)
-        for entry in contest.entries:
-            if (found := rate(entry, contest)) is not None:
-                rates[entry.label, int(fact(contest, "workers"))] = found
-            if nbytes is not None and (found := seconds(entry, contest)) is not None:
-                exchanges[entry.label, nbytes] = found
-    return Predictions(rates, exchanges)
+    for (place, label), rate in rates.items():
+        contest = comparison.contests[place]
+        by_workers[label, int(fact(contest, "workers"))] = rate
+        if (nbytes := parameter_bytes(contest)) is not None and (seconds := _exchange(contest, rate)) is not None:
+            exchanges[label, nbytes] = seconds
+    return Predictions(by_workers, exchanges)
+
+
+def _exchange(contest: Contest, rate: float) -> float | None:
+    """Seconds of synchronisation in a step of a job that does so many samples/s."""
+    top = next((entry for entry in contest.entries if entry.strategy == "noop" and entry.refused is None), None)
+    batch = fact(contest, "batch")
+    if top is None or not top.rate.middle or not batch or not rate:
+        return None
+    seconds = float(batch) / rate - float(batch) / top.rate.middle
+    return seconds if seconds > 0 else None

@@ -98,7 +98,7 @@ def _box(axes: Axes, x: float, wide: float, cuts: list[float], colour: str, stre
     thin = {"color": colour, "linewidth": 1.0}
     look: dict[str, Any] = {"whiskerprops": thin, "medianprops": {"color": INK, "linewidth": 1.2}}
     look["boxprops"] = {"edgecolor": colour, "linewidth": 0.8}
-    hidden = {"showfliers": False, "showcaps": False, "manage_ticks": False}
+    hidden: dict[str, Any] = {"showfliers": False, "showcaps": False, "manage_ticks": False}
     drawn = axes.bxp(stats, [x], widths=wide * 0.9, patch_artist=True, **hidden, **look)
     for box in drawn["boxes"]:
         box.set_facecolor((colour, strength))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -10,46 +11,52 @@ from common.errors import CheckFailed
 from experiments.folders import writable_folder
 from experiments.verbs.compare import loss_goal
 from experiments.verbs.options import LOSS, plain_parser
-from experiments.verbs.showing import limits
 from experiments.verbs.speech import dump, say
+
+if TYPE_CHECKING:
+    from experiments.charts import Plotted
 
 HELP = "charts of runs: PNG, SVG, and their numbers as CSV"
 
 
 def parser() -> ArgumentParser:
-    parser = plain_parser(
-        "Draw every chart that the runs have data for, and say why not the others; see docs/charts.md."
-    )
-    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them, such as a sweep's")
+    parser = plain_parser("Draw every chart that the runs have data for; say why not the others. See docs/charts.md.")
+    parser.add_argument("runs", nargs="+", type=str, help="result folders, folders of them, sweeps, or patterns")
     parser.add_argument("--out", type=str | None, default=None, help="folder for them: plots/ in the first one")
     parser.add_argument("--loss", type=LOSS, default=None, help="measure time to it; null: one that most reached")
     return parser
 
 
 def run(arguments: Namespace) -> int:
-    """Pictures of existing runs: into the first folder given, or wherever --out says. Raises CheckFailed."""
+    """Pictures of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
     goal = loss_goal(arguments.loss)
-    from experiments.comparison import compare_runs
-    from experiments.results import find_runs
+    from experiments.comparison.paths import compare_paths
 
-    comparison = compare_runs(find_runs(arguments.runs))
-    runs = [run for contest in comparison.contests for entry in contest.entries for run in entry.runs]
-    if not runs:
+    comparison = compare_paths(arguments.runs)
+    if not comparison.contests:
         raise CheckFailed("nothing to show: no run came to its end")
-    out = Path(arguments.out or Path(arguments.runs[0]) / "plots")
-    writable_folder(out)
-    from experiments.charts import plot_all
+    first = Path(arguments.runs[0])
+    home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
+    out = writable_folder(arguments.out or home / "plots")
+    from experiments.charts import plot_all, predictions
+    from experiments.comparison.predicted import predictions as predicted_rates
+    from experiments.comparison.shown import limits
 
-    plotted = plot_all(comparison, out, limits(runs), loss=goal)
+    told = predictions(comparison, predicted_rates(comparison))
+    plotted = plot_all(comparison, out, limits(comparison), told, goal)
     if arguments.json:
-        pictures = [
-            {"name": each.name, "title": each.title, "files": list(map(str, each.files)), "note": each.note}
-            for each in plotted.pictures
-        ]
-        files = [file for each in pictures for file in each["files"]]
-        dump({"schema": 1, "plots": files, "charts": pictures, "not_drawn": dict(plotted.absent)})
+        _dump(plotted)
         return 0
     for name, why in plotted.absent.items():
         say(f"not drawn: {name}: {why}")
     print("\n".join(str(file) for each in plotted.pictures for file in each.files))
     return 0
+
+
+def _dump(plotted: Plotted) -> None:
+    charts = [
+        {"name": each.name, "title": each.title, "files": list(map(str, each.files)), "note": each.note}
+        for each in plotted.pictures
+    ]
+    files = [file for chart in charts for file in chart["files"]]
+    dump({"schema": 1, "plots": files, "charts": charts, "not_drawn": dict(plotted.absent)})
