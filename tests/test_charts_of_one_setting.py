@@ -65,7 +65,7 @@ def test_overlapping_repeats_have_no_winner(tmp_path):
     runs = grid(
         tmp_path, "seed", (0,), ("ring", "star"), 3, lambda name, _, k: 1000.0 + 100 * k + 50 * (name == "ring")
     )
-    assert Seen("throughput", runs).title == "No clear winner: ring leads, but repeats overlap"
+    assert Seen("throughput", runs).title == "No clear winner: ring leads, but intervals overlap"
 
 
 def test_the_stages_are_those_of_the_records_and_hidden_ones_are_hatched(tmp_path, runs):

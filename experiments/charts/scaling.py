@@ -200,7 +200,7 @@ def _title(its: _Scaling) -> str:
     share = f", {s.entry.share:.0%} of the ceiling" if s.entry.share else ""
     line = f"{s.label} reaches {human_count(rate.middle)} samples/s with {most} workers{share}"
     if others and len(s.data) > 1 and rate.low <= max(x.entry.rate.high for x in others):
-        return f"No clear winner with {most} workers: {s.label} leads, but repeats overlap"
+        return f"No clear winner with {most} workers: {s.label} leads, but intervals overlap"
     return line if not others else f"{line}, more than any other"
 
 

@@ -58,7 +58,7 @@ def _bars(axes: Axes, series: list[Series]) -> None:
 
 def _ceiling(axes: Axes, line: Series) -> None:
     rate = line.entry.rate
-    axes.axvspan(rate.low, rate.high, color=line.colour, alpha=0.18, linewidth=0, zorder=0)
+    axes.axvspan(min(line.data), max(line.data), color=line.colour, alpha=0.18, linewidth=0, zorder=0)
     axes.axvline(rate.middle, color=line.colour, linestyle="--", zorder=0)
     text = f"{line.label}, no synchronisation: the ceiling, {human_count(rate.middle)}"
     low, high = axes.get_xlim()
@@ -72,7 +72,7 @@ def _title(shown: list[Series], line: Series | None) -> str:
         return "Throughput, without a strategy to compare"
     best, others = contenders[0], contenders[1:]
     if others and len(best.data) > 1 and best.entry.rate.low <= max(s.entry.rate.high for s in others):
-        return f"No clear winner: {best.label} leads, but repeats overlap"
+        return f"No clear winner: {best.label} leads, but intervals overlap"
     return fastest({s.label: s.entry.rate.middle for s in contenders}, line.entry.rate.middle if line else None)
 
 
