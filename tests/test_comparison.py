@@ -1,6 +1,9 @@
 """Repeats, contests and their verdicts: a claim only where repeats bear it, and figures beside every ratio."""
 
 import json
+import math
+import random
+from pathlib import Path
 
 import pytest
 from runs import write_run
@@ -186,7 +189,10 @@ def test_a_run_too_short_for_a_throughput_is_an_entry_without_figures(runs):
     comparison = compare_runs([*runs("ring", [100.0]), *runs("star", [None])])
     star = entries(comparison)["star"]
     assert (star.rates, star.rate, star.ratio) == ((), Interval(0.0, 0.0, 0.0), None)
-    assert "star was too short to have a throughput in 1 of 1 runs" in comparison.contests[0].warnings
+    assert (
+        "star has no throughput in 1 of 1 runs: too short, or never all workers at work at once"
+        in comparison.contests[0].warnings
+    )
 
 
 def test_repeats_that_scatter_are_warned_of(runs):
@@ -249,7 +255,7 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
     sentence = compare_runs(every).sentence()
     assert sentence.startswith("Against ps-bsp (1.00k samples/s) ring is faster, 2.00× (1.9")
     assert ") at 2.00k samples/s, tree is slower, 0.50× (0.4" in sentence
-    assert "no difference to star (1.00k samples/s)" in sentence or "no difference to star (1.01k" in sentence
+    assert "no difference for star (1.00k samples/s)" in sentence or "no difference for star (1.01k" in sentence
     assert sentence.endswith("; not comparable: direct")
     assert "noop" not in sentence
 
@@ -260,7 +266,7 @@ def test_the_verdict_of_a_sweep_says_for_each_contest_who_is_ahead(runs):
         *contest_of(runs, 4, ps_bsp=100, ring=300, star=200),
     ]
     two, four = compare_runs(every).sentence().split("; ")
-    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), no difference to ring (100 samples/s)"
+    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), no difference for ring (100 samples/s)"
     assert four.startswith("4 workers: ring is faster, 3.00× (2.")
     assert four.endswith(") at 300 samples/s against ps-bsp (100 samples/s), 1 more faster than it")
 
@@ -288,3 +294,31 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
     (tmp_path / "cells.jsonl").write_text("nonsense\n")
     with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1: not the record of a cell"):
         compare_paths([str(tmp_path)])
+
+
+def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):
+    for folder, rate in (("before", 100.0), ("after", 150.0)):
+        for repeat, factor in enumerate(CLOSE):
+            write_run(tmp_path / folder, "ring", name=f"{repeat}-ring", samples_per_second=rate * factor)
+    write_run(tmp_path / "after", "star", name="star", samples_per_second=50.0)
+    both = [str(tmp_path / folder) for folder in ("before", "after")]
+    found = entries(compare_paths(both))
+    assert [len(entry.runs) for entry in found.values()] == [3, 3, 1]
+    assert list(found) == ["ring (before)", "ring (after)", "star"]
+    assert found["ring (after)"].finding == "faster"
+    assert entries(compare_paths(both, "ring (after)"))["ring (before)"].finding == "slower"
+    one_by_one = [str(path) for folder in both for path in Path(folder).iterdir()]
+    assert len(entries(compare_paths(one_by_one))["ring"].runs) == 6
+
+
+def test_two_sets_of_runs_of_one_strategy_are_no_difference_nine_times_in_ten(tmp_path):
+    source, findings = random.Random(11), []
+    for attempt in range(10):
+        folders = [tmp_path / f"{attempt}{side}" for side in "ab"]
+        for folder in folders:
+            for repeat in range(5):
+                rate = 1000 * math.exp(source.gauss(0, 0.05))
+                write_run(folder, "ring", steps=1, name=f"{repeat}", samples_per_second=rate)
+        _, second = entries(compare_paths([str(folder) for folder in folders])).values()
+        findings.append(second.finding)
+    assert findings.count("no difference") >= 9

@@ -62,7 +62,9 @@ def notes(rates: Sequence[float], middle: float, runs: Sequence[Run], share: flo
     """What must be known about an entry's figures; each is the rest of a sentence about it."""
     found = []
     if missing := len(runs) - len(rates):
-        found.append(f"was too short to have a throughput in {missing} of {len(runs)} runs")
+        found.append(
+            f"has no throughput in {missing} of {len(runs)} runs: too short, or never all workers at work at once"
+        )
     if (part := scatter(rates, middle)) > SCATTER:
         found.append(f"scatters: its {len(rates)} repeats lie {part:.0%} apart")
     if share is not None and share > NOISE:

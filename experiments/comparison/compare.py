@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from common.errors import ConfigError, suggest
 from experiments.comparison.circumstances import circumstances, notes
@@ -16,15 +19,18 @@ from experiments.results import Run
 from experiments.statistics import Interval, median_interval, ratio_interval
 
 
-def compare_runs(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
+def compare_runs(
+    runs: Sequence[Run], baseline: str | None = None, origins: Mapping[Path, str] = MappingProxyType({})
+) -> Comparison:
     """The contests among `runs`, judged.
 
     Those that did not come to their end are listed as failed. `baseline` is a label or a strategy; None: of those that
-    contend the first that is in the most contests. Raises ConfigError if no contest has it. Reads the parameters that
-    the runs ended with.
+    contend the first that is in the most contests. `origins` says by path which runs are from where: those from
+    different places do not repeat each other, though the same was asked of them. Reads the parameters that the runs
+    ended with. Raises ConfigError if no contest has the baseline.
     """
     ended = [run for run in runs if run.status == "ok"]
-    found = fields(ended)
+    found = fields(ended, origins)
     names = _labels(found)
     judged = [_entries(field, labels) for field, labels in zip(found, names, strict=True)]
     chosen = _chosen(judged, baseline)
@@ -41,7 +47,14 @@ def _labels(found: Sequence[Field]) -> list[list[str]]:
     groups = [group for field in found for group in field.groups]
     told = dict(zip(map(id, groups), descriptions([group.runs[0] for group in groups], SETTING), strict=True))
     return [
-        numbered([told[id(group)] + (_apart(group.runs[0], field) if group.stranger else "") for group in field.groups])
+        numbered(
+            [
+                told[id(group)]
+                + (_apart(group.runs[0], field) if group.stranger else "")
+                + (f" ({group.origin})" if group.origin else "")
+                for group in field.groups
+            ]
+        )
         for field in found
     ]
 
@@ -62,16 +75,15 @@ def _entries(field: Field, labels: Sequence[str]) -> list[Entry]:
     for group, label, passed in zip(field.groups, labels, gate(field, labels), strict=True):
         rates = tuple(found for run in group.runs if (found := run.number("samples_per_second")))
         rate = median_interval(rates) if rates else Interval(0.0, 0.0, 0.0)
-        entries.append(
-            Entry(label, group.strategy, tuple(group.runs), rates, rate, refused=passed.refused, check=passed.check)
-        )
+        judged: dict[str, Any] = {"refused": passed.refused, "check": passed.check, "origin": group.origin}
+        entries.append(Entry(label, group.strategy, tuple(group.runs), rates, rate, **judged))
     return [_annotated(entry, entries) for entry in entries]
 
 
 def _annotated(entry: Entry, entries: Sequence[Entry]) -> Entry:
     """`entry` with its share of the ceiling and its notes. One process alone is bounded by no ceiling."""
     tops = [one for one in entries if one.strategy == "noop" and one.refused is None and one.rates]
-    top = next((one for one in tops if _transport(one) == _transport(entry)), tops[0] if tops else None)
+    top = max(tops, key=lambda one: (one.origin == entry.origin, _transport(one) == _transport(entry)), default=None)
     share = None
     if top and entry.rates and entry.refused is None and entry.strategy != "single":
         share = entry.rate.middle / top.rate.middle

@@ -21,6 +21,7 @@ class Entry:
     `rates` are those of the repeats, without such that were too short to have one; if none has, `rate` is 0. `ratio` is
     to the contest's baseline, `share` that of the ceiling (`noop`); both None where there is none, and where `refused`
     says why this entry cannot be compared with the others. `check` says whether it computed what the yardstick did.
+    `origin` is where its runs come from, where the same was asked for elsewhere, too.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Entry:
     refused: str | None = None
     notes: tuple[str, ...] = ()
     check: Verdict = field(default_factory=lambda: Verdict("unknown"))
+    origin: str = ""
 
     @property
     def run(self) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from experiments.results import Run
@@ -36,10 +37,14 @@ _ALL = tuple(dict.fromkeys((*ASKED, "placement", *SETTING)))
 
 @dataclass
 class Group:
-    """Runs that repeat each other. A stranger is here because no contest of its own has anyone to meet."""
+    """Runs that repeat each other. A stranger is here because no contest of its own has anyone to meet.
+
+    `origin` is empty unless runs from elsewhere were asked for the very same.
+    """
 
     runs: list[Run]
     stranger: bool = False
+    origin: str = ""
 
     @property
     def strategy(self) -> str:
@@ -64,22 +69,25 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [key for key in SETTING if a[key] != b[key]]
 
 
-def fields(runs: Iterable[Run]) -> list[Field]:
-    """The contests among `runs`, in order of first appearance.
+def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
+    """The contests among `runs`, in order of first appearance; runs of different `origins` never repeat each other.
 
     Someone who has a contest to himself, and is no point of a curve either, is put as a stranger where he differs
     least: he was meant to be compared, and the gate then says why he cannot be.
     """
     found: dict[str, Field] = {}
-    groups: dict[str, Group] = {}
+    groups: dict[str, dict[str, Group]] = {}  # by what was asked for, by origin
     for run in runs:
         home = found.setdefault(_key(run, SETTING), Field(setting_of(run)))
-        key = _key(run, _ALL)
-        if key in groups:
-            groups[key].runs.append(run)
+        origin, alike = origins.get(run.path, ""), groups.setdefault(_key(run, _ALL), {})
+        if origin in alike:
+            alike[origin].runs.append(run)
         else:
-            groups[key] = Group([run])
-            home.groups.append(groups[key])
+            alike[origin] = Group([run])
+            home.groups.append(alike[origin])
+    for alike in groups.values():
+        for origin, group in alike.items():
+            group.origin = origin if len(alike) > 1 else ""
     kept = [one for one in found.values() if len(one.groups) > 1]
     for lonely in [one for one in found.values() if len(one.groups) == 1]:
         nearest = min(kept, key=lambda one: len(differing(one.setting, lonely.setting)), default=None)

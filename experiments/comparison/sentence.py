@@ -51,7 +51,7 @@ def contest_clause(contest: Contest) -> str:
     changed = [_ratio(one) for one in others if one.finding in ("faster", "slower")]
     parts = [", ".join(changed)] if changed else []
     if same := [one for one in others if one.finding == "no difference"]:
-        parts.append(f"no difference to {_listed(same)}")
+        parts.append(f"no difference for {_listed(same)}")
     if unclear := [one for one in others if one.finding is None]:
         parts.append(f"no verdict on {_listed(unclear)}, run once")
     return f"against {_absolute(base)} {', '.join(parts)}{_refused(contest)}"
@@ -68,7 +68,7 @@ def _brief_clause(contest: Contest) -> str:
         more = f", {len(ahead) - 1} more faster than it" if len(ahead) > 1 else ""
         return f"{_ratio(ahead[0])} against {_absolute(base)}{more}{_refused(contest)}"
     same = [one for one in others if one.finding == "no difference"]
-    words = f", no difference to {_listed(same)}" if same else ""
+    words = f", no difference for {_listed(same)}" if same else ""
     return f"nothing beats {_absolute(base)}{words}{_refused(contest)}"
 
 
