@@ -26,6 +26,7 @@ from common.placement import crew_of
 from common.process import Process
 from common.stages import StageClock
 from common.strategy import SyncStrategy, Vector
+from common.tape import this_clock
 from common.transport.base import Endpoint
 from common.transport.connect import connect
 from common.transport.meter import Metered
@@ -34,6 +35,7 @@ from experiments.books import Books
 from experiments.incarnation import POLL, Incarnation, Past, live_through
 from experiments.life import LINGER, live, overdue, tell, writing
 from experiments.registry import create
+from experiments.trace.recording import Recording, Taped, Untraced, tape_file
 from experiments.updates import ServerOptimizer, Updates
 
 
@@ -45,11 +47,20 @@ def main(folder: str, rank: int) -> None:
 def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
     job = Job.from_dict(order["job"])
 
-    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
-        return _Rank(job, order, home, board, place, incarnation, past).run()
+    recording = _recording(job, order, place)
 
-    report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
+    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
+        return Rank(job, order, home, board, place, incarnation, past, recording).run()
+
+    with recording:
+        report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
     return report
+
+
+def _recording(job: Job, order: dict[str, Any], place: PostedPlace) -> Recording:
+    if not job.trace:
+        return Untraced()
+    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, this_clock())
 
 
 class _News:
@@ -77,7 +88,7 @@ class _News:
             raise Departed
 
 
-class _Rank:
+class Rank:
     """The parts of one rank, put together, for one incarnation of the job."""
 
     def __init__(
@@ -89,16 +100,17 @@ class _Rank:
         place: PostedPlace,
         incarnation: Incarnation,
         past: Past,
+        recording: Recording,
     ) -> None:
         torch.set_num_threads(job.threads)
         self.job, self.order, self.home, self.board, self.place = job, order, home, board, place
-        self.incarnation, self.past = incarnation, past
+        self.incarnation, self.past, self.recording = incarnation, past, recording
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         self.news = _News(board, incarnation.number)
-        self.meter = Metered(self._endpoint())
+        self.meter = Metered(recording.endpoint(self._endpoint()))
         self.books = Books(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
-        self.clock = StageClock(self.meter.now, place.enter)
+        self.clock = self._clock()
         self.updates = Updates(self.meter, self.clock, self.books.observe)
         self.ctx = self._context()
         self.ctx.skip_to(incarnation.step or 0)
@@ -126,22 +138,35 @@ class _Rank:
     def _context(self) -> Context:
         job, workers = self.job, self.order["processes"]
         hosts = hosts_of(workers, job.servers, job.hosts, job.placement)
-        guard = overdue(self.home, self.place)
         return Context(
             self.meter,
             workers=workers,
             servers=job.servers,
             optimizer=self._server_optimizer,
             hosts=[[rank for rank in host if rank < workers] for host in hosts],
-            process=Process(self.home, workers + job.servers, self.place, job.deadline, guard),
+            process=self._process(),
             record=self.books.note,
             departed=self.news.departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if self.incarnation.resumed else None,
         )
 
+    def _clock(self) -> StageClock:
+        return self.recording.clock(self.meter.now, self.place.enter)
+
+    def _process(self) -> Process | None:
+        """What engines need that move the bytes themselves."""
+        ranks = self.order["processes"] + self.job.servers
+        return Process(self.home, ranks, self.place, self.job.deadline, overdue(self.home, self.place))
+
     def _server_optimizer(self, params: Vector) -> ServerOptimizer:
-        return self.updates.expect(FlatOptimizer(self.job.optimizer, params))
+        return self.updates.expect(self._optimizer(params))
+
+    def _optimizer(self, params: Vector) -> FlatOptimizer:
+        return FlatOptimizer(self.job.optimizer, params)
+
+    def _worker(self) -> Worker:
+        return Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -172,7 +197,7 @@ class _Rank:
             time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
-        worker = Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
+        worker = self._worker()
         trained = worker.run(self.books.observe, self.meter.reset)
         if trained.test_accuracy is not None:
             self._save(trained.params)
@@ -180,6 +205,7 @@ class _Rank:
             **self.books.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
+            "data_sha256": worker.dataset.sha256(),
             "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
         }
 

@@ -4,15 +4,14 @@ import csv
 import io
 import json
 import signal
-import types
 
 import pytest
 from rich.console import Console
 from runs import fail, write_run
 
+from experiments import prediction
 from experiments.cli import run as command
 from experiments.comparison import compare_runs
-from experiments.comparison import predicted as hook
 from experiments.comparison.flat import comma_separated, document
 from experiments.comparison.predicted import predictions
 from experiments.comparison.shown import markdown_comparison, print_comparison
@@ -135,16 +134,13 @@ def test_what_was_predicted_stands_beside_what_was_measured(pair):
 
 def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_path, monkeypatch):
     comparison = compare_runs([load_run(folder) for folder in pair()])
-    module = types.SimpleNamespace(
-        read_calibration=lambda file: file, predicted_rate=lambda entry, contest, read: 50.0 if read else None
-    )
     asked = []
-    monkeypatch.setattr(hook.importlib.util, "find_spec", lambda name: name)
-    monkeypatch.setattr(hook.importlib, "import_module", lambda name: asked.append(name) or module)
-    assert predictions(comparison) == {}
-    assert asked == []
+    monkeypatch.setattr(prediction, "read_calibration", lambda file: file)
+    monkeypatch.setattr(prediction, "predicted_rate", lambda entry, contest, read: asked.append(read) or 50.0)
+    assert (predictions(comparison), asked) == ({}, [])
     (tmp_path / "calibration.json").write_text("{}")
-    assert predictions(comparison) == {(0, "single"): 50.0, (0, "ring"): 50.0}
+    assert predictions(comparison) == {(0, "ring"): 50.0}  # the yardstick and the ceiling are not predicted
+    assert asked == [tmp_path / "calibration.json"]
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",), ("--csv",)])

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.comparison.contest import Comparison, Entry
+
+if TYPE_CHECKING:
+    from experiments.prediction import Calibration
 
 Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
 CALIBRATION = "calibration.json"
 
 
 def predictions(comparison: Comparison) -> Predictions:
-    """The predicted samples/s of each entry that there is a calibration for: in its run's folder, or the sweep's."""
+    """The predicted samples/s of each entry that contends, where there are figures for it.
+
+    Those of a calibration in its run's folder or the sweep's; in virtual time the link says all. Raises ConfigError if
+    a calibration cannot be read.
+    """
     found: dict[tuple[int, str], float] = {}
-    read: dict[Path, object] = {}
+    read: dict[Path | None, Calibration | None] = {None: None}
     for place, contest in enumerate(comparison.contests):
         for entry in contest.entries:
-            if (file := calibration_of(entry)) is None:
+            file = calibration_of(entry)
+            if entry.refused or not entry.contends or (file is None and not contest.setting.get("link")):
                 continue
-            if importlib.util.find_spec("experiments.prediction") is None:
-                return {}
-            prediction = importlib.import_module("experiments.prediction")
-            if file not in read:
-                read[file] = prediction.read_calibration(file)
-            if rate := prediction.predicted_rate(entry, contest, read[file]):
-                found[place, entry.label] = float(rate)
+            from experiments.prediction import predicted_rate, read_calibration
+
+            if file not in read and file is not None:
+                read[file] = read_calibration(file)
+            if rate := predicted_rate(entry, contest, read[file]):
+                found[place, entry.label] = rate
     return found
 
 
