@@ -51,17 +51,15 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
+    from experiments.charts import plot_comparison
     from experiments.comparison import compare_runs
     from experiments.comparison.flat import document
     from experiments.comparison.shown import limits, print_comparison
-    from experiments.plots import plot_runs
 
     replicas_as_promised(everything)
     same_bits(everything)
     comparison = compare_runs(everything)
-    entries = comparison.contests[0].entries
-    rates = {entry.label: entry.rates for entry in entries}
-    plot_runs([entry.run for entry in entries], folder / "plots", limits(comparison), rates)
+    plot_comparison(comparison, folder / "plots", limits(comparison))
     if arguments.json:
         dump({"schema": 1, "results_dir": str(folder), "limits": limits(comparison), **document(comparison, {})})
     else:

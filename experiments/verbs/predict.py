@@ -85,7 +85,7 @@ def _against(arguments: Namespace) -> int:
         print(f"\n{error_line(rows)}")
         for source in dict.fromkeys(row.source for row in rows):
             print(f"measured: {source}")
-    from experiments.prediction.charts import plot_beside
+    from experiments.charts.prediction import plot_beside
 
     return _keep(arguments, calibration, values, notes, lambda folder: plot_beside(rows, error_line(rows), folder))
 
@@ -121,7 +121,7 @@ def _ahead(arguments: Namespace) -> int:
         "crossovers": {str(count): [each.to_dict() for each in found[count]] for count in workers},
         "sentences": said,
     }
-    from experiments.prediction.charts import plot_ahead
+    from experiments.charts.prediction import plot_ahead
 
     return _keep(arguments, calibration, values, notes, lambda folder: plot_ahead(cells, found, figures, folder))
 

@@ -5,30 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from common.errors import CheckFailed
 from experiments.results import Run
-from experiments.verbs.speech import say
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def comparable(paths: Sequence[str]) -> list[Run]:
-    """The finished runs in `paths`, if they did the same work; the others are named and left out."""
-    from experiments.comparison import compare_runs
-    from experiments.results import find_runs
-
-    runs = []
-    for run in find_runs(paths):
-        if run.status == "ok":
-            runs.append(run)
-        else:
-            say(f"left out: {run.path} ({run.status} after {run.summary.get('steps_done')} steps)")
-    if not runs:
-        raise CheckFailed("nothing to show: no run came to its end")
-    if why := compare_runs(runs).refusal:
-        raise CheckFailed(f"cannot compare: {why}")
-    return runs
 
 
 def limits(runs: Sequence[Run]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,13 +15,14 @@ from matplotlib.ticker import NullFormatter
 
 from experiments.bench import size_name
 from experiments.bench_table import human_seconds
+from experiments.charts.picture import draw_files, write_csv
+from experiments.charts.style import FAINT, INK, RC, style
 from experiments.prediction.against import Beside
 from experiments.prediction.crossovers import Reign, curves
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import Cell
 from experiments.results import human_bytes
 from experiments.sentences import plural
-from experiments.style import FAINT, FORMATS, INK, RC, style
 
 POINTS = 60  # of a curve
 COLUMNS = 3  # panels side by side
@@ -142,12 +142,6 @@ def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
 
 def _write(figure: Figure, rows: Sequence[Mapping[str, object]], folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{name}.csv"]
-    with open(files[0], "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    for suffix, metadata in FORMATS.items():
-        files.append(folder / f"{name}.{suffix}")
-        figure.savefig(files[-1], dpi=160, metadata=metadata)
-    return files
+    table = folder / f"{name}.csv"
+    write_csv(rows, table)
+    return [table, *draw_files(name, figure, name, folder)]
