@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiments.verbs import bench, compare, demo, env, names, plot, run
+from experiments.verbs import bench, compare, demo, env, names, plot, report, run
 
 
 class Verb(Protocol):
@@ -29,6 +29,7 @@ VERBS: dict[str, Verb] = {
     "bench": bench,
     "compare": compare,
     "plot": plot,
+    "report": report,
     "list": names,
     "env": env,
 }
