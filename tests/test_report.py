@@ -5,6 +5,7 @@ import signal
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from runs import fail, write_run
@@ -15,7 +16,7 @@ from experiments.config import RunOptions, plan
 from experiments.execute import _config
 from experiments.report.content import report_on
 from experiments.report.page import MOST, render
-from experiments.report.pictures import Plate, fitting, plate
+from experiments.report.pictures import Plate, Plates, fitting, plate
 from experiments.results import load_run
 
 VOID = {"meta", "link", "img", "br"}
@@ -27,7 +28,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.ids, self.targets, self.tags, self.unnamed, self.outside = [], [], [], [], [], []
-        self.text = {}  # of the innermost tag that has it
+        self.text = {}  # by the tags that it is in
         self.feed(text)
         self.close()
         assert self.open == []
@@ -52,8 +53,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open:
-            self.text.setdefault(self.open[-1], []).append(data)
+        for tag in set(self.open):
+            self.text.setdefault(tag, []).append(data)
 
     def said(self, tag):
         return " ".join(" ".join(self.text.get(tag, [])).split())
@@ -62,7 +63,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def no_charts(monkeypatch):
     """Charts take seconds to draw; tests that are about something else do without."""
-    monkeypatch.setattr("experiments.report.content.plates", lambda comparison: ([], "none drawn"))
+    monkeypatch.setattr("experiments.report.content.plates", lambda comparison: Plates((), "none drawn"))
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_a_run_that_failed_has_a_report_too(tmp_path, answer, summary, headline)
     assert (code, out) == (0, f"{headline}\nreport: {folder / 'report.html'}\n")
     page = Page((folder / "report.html").read_text())
     assert page.said("h1") == headline
-    assert "nothing to draw" in page.said("p")
+    assert page.said("h2") == "What failed Repeat it Environment"
 
 
 def test_several_that_failed_are_counted(tmp_path, no_charts):
@@ -189,13 +190,20 @@ def test_machines_that_differ_are_shown_and_warned_of(tmp_path, no_charts):
 
 
 def test_charts_that_cannot_be_drawn_do_not_take_the_page_away(tmp_path, monkeypatch):
-    def plot_comparison(*_):
+    def plot_all(*_):
         raise ZeroDivisionError("a bug\nin a chart")
 
-    monkeypatch.setattr(charts, "plot_comparison", plot_comparison)
+    monkeypatch.setattr(charts, "plot_all", plot_all)
     report = report_on([write_run(tmp_path, "ring")])
-    assert report.no_charts == "The charts could not be drawn: ZeroDivisionError: a bug in a chart"
-    assert report.no_charts in Page(render(report)).said("p")
+    assert report.charts == Plates((), "The charts could not be drawn: ZeroDivisionError: a bug in a chart")
+    assert report.charts.absent in Page(render(report)).said("p")
+
+
+def test_charts_that_there_is_nothing_for_are_named(tmp_path, monkeypatch):
+    absent = {"time_to_loss": "no run recorded a loss", "servers": "all have one"}
+    monkeypatch.setattr(charts, "plot_all", lambda *_: SimpleNamespace(pictures=[], absent=absent))
+    page = Page(render(report_on([write_run(tmp_path, "ring")])))
+    assert "Not drawn: time to loss (no run recorded a loss); servers (all have one)." in page.said("p")
 
 
 def test_charts_that_do_not_fit_are_left_out_the_largest_first_and_it_is_said():
@@ -237,6 +245,7 @@ def test_the_answer_as_json(tmp_path, answer, no_charts):
         (["nowhere"], "no such run folder: nowhere"),
         (["{}", "--out", "{}"], "is a folder: give a file"),
         (["{}", "--out", "/no/such/place/a.html"], "there is no folder /no/such/place"),
+        (["{}*"], "is a pattern, not the one place for a report: say --out FILE"),
         (["{}", "{}"], "2 folders have no one place for a report: say --out FILE"),
         (["{}", "--baseline", "rign"], "did you mean ring?"),
     ],

@@ -46,7 +46,7 @@ def test_a_failure_says_how_far_everybody_had_come(tmp_path):
     (folder / "ranks" / "2-worker.jsonl").unlink()
     (found,) = failures([load_run(folder)])
     assert found.what == "ring"
-    assert found.progress == "3 of 20 steps were done by every worker"
+    assert found.progress == "3 of 20 steps were done by every worker."
     assert "memory" in found.hint
     assert [(each.rank, each.steps) for each in found.ranks] == [(0, 4), (1, 3), (2, 0), (3, 5)]
     assert found.ranks[2].seconds is None

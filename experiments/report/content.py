@@ -13,7 +13,7 @@ from experiments.report.commands import Command, commands
 from experiments.report.environment import Fact, environment_of, facts
 from experiments.report.failures import Failure, failures, read_cells
 from experiments.report.limits import Limit, largest_run, limits, shares
-from experiments.report.pictures import Plate, plates
+from experiments.report.pictures import Plates, plates
 from experiments.report.tables import Table, contest_tables, setting_words, share_table
 from experiments.report.warnings import warnings
 from experiments.results import Run, find_runs, half_written, human_count
@@ -27,7 +27,7 @@ _STAMP = re.compile(r"(\d{8}T\d{6})Z-")
 
 @dataclass(frozen=True)
 class Report:
-    """What is said, part by part; `no_charts` says why there are none, where there are none."""
+    """What is said, part by part; texts may be empty."""
 
     title: str
     headline: str
@@ -36,9 +36,8 @@ class Report:
     when: str
     warnings: tuple[str, ...]
     tables: tuple[Table, ...]
-    plates: tuple[Plate, ...]
-    no_charts: str
-    limited: str  # which of several contests the limits are about; empty if there is one
+    charts: Plates
+    limited: str  # which of several contests the limits are about
     limits: tuple[Limit, ...]
     shares: Table | None
     failures: tuple[Failure, ...]
@@ -60,7 +59,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     parents = {str(run.path.parent) for run in runs}
     parent = parents.pop() if len(parents) == 1 else ""
     rows = shares(largest.entries) if largest else []
-    drawn, no_charts = plates(comparison) if largest else ([], "No run came to its end, so there is nothing to draw.")
+    charts = plates(comparison) if largest else Plates(())
     return Report(
         title=_title(paths, runs),
         headline=_headline(comparison, failed),
@@ -69,8 +68,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
         when=_when(runs),
         warnings=tuple(warnings(comparison, runs, half_written(paths))),
         tables=tuple(contest_tables(comparison)),
-        plates=tuple(drawn),
-        no_charts=no_charts,
+        charts=charts,
         limited=setting_words(largest, comparison.axes) if largest and len(comparison.contests) > 1 else "",
         limits=tuple(limits(largest, rows)) if largest else (),
         shares=share_table(rows) if rows else None,

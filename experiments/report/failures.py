@@ -62,7 +62,7 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
 def _failure(run: Run, label: str) -> Failure:
     summary = run.summary
     done, asked = summary.get("steps_done"), summary.get("steps")
-    progress = f"{done} of {asked} steps were done by every worker" if done is not None else ""
+    progress = f"{done} of {asked} steps were done by every worker." if done is not None else ""
     return Failure(label, in_words(summary), hint(summary), progress, str(run.path), tuple(_whereabouts(run)))
 
 

@@ -31,16 +31,27 @@ class Plate:
     note: str
 
 
-def plates(comparison: Comparison) -> tuple[list[Plate], str]:
-    """All charts of `comparison`, drawn now, and why there are none (empty where there are)."""
-    from experiments.charts import plot_comparison
+@dataclass(frozen=True)
+class Plates:
+    """All charts, and in a sentence or two which are not there, and why."""
+
+    drawn: tuple[Plate, ...]
+    absent: str = ""
+
+
+def plates(comparison: Comparison) -> Plates:
+    """All charts of `comparison` that there is something for, drawn now."""
+    from experiments.charts import plot_all
 
     with tempfile.TemporaryDirectory(prefix="syncbench-report-") as folder:
         try:
-            drawn = [plate(picture) for picture in plot_comparison(comparison, Path(folder))]
+            plotted = plot_all(comparison, Path(folder))
+            drawn = [plate(picture) for picture in plotted.pictures]
         except Exception as error:  # the numbers are worth reading without their pictures
-            return [], f"The charts could not be drawn: {type(error).__name__}: {' '.join(str(error).split())}"
-    return fitting(drawn), ""
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return Plates((), f"The charts could not be drawn: {why}")
+    reasons = "; ".join(f"{name.replace('_', ' ')} ({why})" for name, why in plotted.absent.items())
+    return Plates(tuple(fitting(drawn)), f"Not drawn: {reasons}." if reasons else "")
 
 
 def plate(picture: Picture) -> Plate:

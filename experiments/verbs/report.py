@@ -34,7 +34,11 @@ def run(arguments: Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
     if arguments.json:
-        shown = {"headline": report.headline, "warnings": report.warnings, "charts": [p.name for p in report.plates]}
+        shown = {
+            "headline": report.headline,
+            "warnings": report.warnings,
+            "charts": [p.name for p in report.charts.drawn],
+        }
         dump({"schema": 1, "report": str(file), "bytes": size, **shown})
         return 0
     for warning in report.warnings:
@@ -47,6 +51,8 @@ def _file(runs: Sequence[str], out: str | None) -> Path:
     """Where the page goes. ConfigError, before anything is drawn, if that is no place for a file."""
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} folders have no one place for a report: say --out FILE")
+    if out is None and set("*?[") & set(runs[0]) and not Path(runs[0]).is_dir():
+        raise ConfigError(f"{runs[0]} is a pattern, not the one place for a report: say --out FILE")
     file = Path(out) if out is not None else Path(runs[0]) / "report.html"
     if file.is_dir():
         raise ConfigError(f"--out {file} is a folder: give a file, like {file / 'report.html'}")
