@@ -268,7 +268,7 @@ def test_the_template_travels_with_the_package():
         for pattern in tools["package-data"]["experiments.report"]
         for path in (root / "experiments/report").glob(pattern)
     }
-    assert set((root / "experiments/report/page").iterdir()) <= there
+    assert set((root / "experiments/report/template").iterdir()) <= there
 
 
 def test_deaths_that_a_run_survived_are_told(tmp_path, no_charts):

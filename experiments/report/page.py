@@ -15,7 +15,7 @@ MOST = 2_000_000  # bytes of a page
 def render(report: Report) -> str:
     """The page. All text is escaped; the charts alone are markup, made by us (see `pictures`)."""
     environment = Environment(
-        loader=PackageLoader("experiments.report", "page"),
+        loader=PackageLoader("experiments.report", "template"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
