@@ -11,8 +11,7 @@ where links differ, say so with `--strategy hierarchical`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
 from common.context import Array, Context
+from common.links import shifts
 from common.strategy import Link, Vector
 
 FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is picked
@@ -40,8 +40,6 @@ FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is pick
     "double-tree": DoubleTree,
     "hierarchical": Hierarchical,
 }
-SAMPLES = 5
-LARGE = 4 << 20  # bytes: a bucket; less would stay in a cache, and say that bytes cost next to nothing
 ROUNDING = 1e-6  # predictions that differ by less are equal
 
 
@@ -120,39 +118,3 @@ def measure(ctx: Context) -> Link:
     broadcast(ctx, figures)
     ctx.settle()
     return Link(*map(float, figures))
-
-
-def shifts(ctx: Context, tiny_rounds: int = 8, large_rounds: int = 1) -> tuple[float, float, float]:
-    """This worker's view of α, β and γ, which all workers call together; none is below zero. Blocks."""
-    x, into = np.zeros(1, np.float32), np.zeros(1, np.float32)
-    first = shift(ctx, x, into, ctx.recv_into, tiny_rounds)
-    x, into = ctx.alloc(LARGE // 4, np.float32), ctx.alloc(LARGE // 4, np.float32)
-    moved = shift(ctx, x, into, ctx.recv_into, large_rounds)
-    added = shift(ctx, x, into, ctx.recv_add, large_rounds)
-    return first, max(0.0, moved - first) / LARGE, max(0.0, added - moved, addition(ctx, x, into)) / LARGE
-
-
-def addition(ctx: Context, x: Array, into: Array) -> float:
-    """Median seconds that it takes to add x to `into`, while the other workers do the same. In virtual time, none."""
-    seconds = []
-    for _ in range(SAMPLES):
-        began = ctx.now()
-        np.add(into, x, into)
-        seconds.append(ctx.now() - began)
-    return median(seconds)
-
-
-def shift(ctx: Context, x: Array, into: Array, receive: Callable[[int, Array], None], rounds: int) -> float:
-    """Seconds that one step of a ring takes: everyone lends x to its right and receives `into` from its left.
-
-    A median over `SAMPLES` of `rounds` steps each, after one sample to warm up. Both are zeros, and stay so.
-    """
-    n, seconds = ctx.size, []
-    for _ in range(SAMPLES + 1):
-        began = ctx.now()
-        for _ in range(rounds):
-            ctx.lend((ctx.rank + 1) % n, x)
-            receive((ctx.rank - 1) % n, into)
-        seconds.append((ctx.now() - began) / rounds)
-    ctx.settle()
-    return median(seconds[1:])

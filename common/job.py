@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TRANSPORTS = ("shm", "ipc", "tcp")
+VIRTUAL = "virtual"  # all ranks in one process, in virtual time
 AUTO = "auto"  # the fastest of them that this machine can do
 DEDICATED, COLOCATED = PLACEMENTS = ("dedicated", "colocated")  # servers: in processes of their own, or in the workers'
 # Bytes. DDP's 25 MiB would leave most models here one bucket, with nothing to hide; 4 MiB take milliseconds to
@@ -41,6 +42,8 @@ class OptimizerSpec:
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
+    `partition` and `preprocess` are in the words of `common.pipeline.partitioners` and `.transforms`.
+
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
     synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the
     gradient of the model's table is its touched rows. `slow_worker`, `jitter` and `train_seconds` lengthen stage 4, in
@@ -56,8 +59,11 @@ class Job:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str = "normalise"
     optimizer: OptimizerSpec = OptimizerSpec()
     transport: str = "ipc"
+    link: str | None = None  # in virtual time: what connects the machines, as common.transport.link reads it
     interface: str = "127.0.0.1"
     placement: str = DEDICATED
     hosts: int = 1  # that the ranks are shared out over, though all are here: between them it is tcp

@@ -126,7 +126,8 @@ class Agent:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
-        is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts.
+        is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts;
+        with "together" one process is all ranks.
         Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
         times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
         `restarts` says how often servers that die are started again, and from what; None: never. `on_worker_death` is
@@ -168,10 +169,10 @@ class Agent:
     def _start_ranks(self, running: Running, job: Orders, workers: int, entry: str, launcher: Launcher) -> None:
         """Start the processes of a job, the workers' first; all its other ranks live in these."""
         with signals_deferred():
-            own = len(crews(workers, job.servers, job.placement))
+            own = 1 if launcher == "together" else len(crews(workers, job.servers, job.placement))
             for process in self._launch(launcher, entry, running.home, workers, own):
                 running.ranks.append(process)
-            running.ranks += [running.ranks[rank % workers] for rank in range(own, workers + job.servers)]
+            running.ranks += [running.ranks[rank % own] for rank in range(own, workers + job.servers)]
 
     def _start_again(self, running: Running, entry: str, ranks: Sequence[int]) -> None:
         """Replace the processes of dedicated servers that have ended by new ones."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.errors import ConfigError
-from common.job import COLOCATED, DEDICATED, TRANSPORTS
+from common.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.options import byte_size
 from experiments.environment import physical_memory
@@ -124,6 +124,8 @@ def describe(block: Block, spec: Spec) -> str:
 def plan_bench(options: BenchOptions) -> Spec:
     """Check everything and fill in what was left open. Raises ConfigError, one line."""
     strategies, transports = _list("strategies", options.strategies), _list("transport", options.transport)
+    if VIRTUAL in transports:
+        raise ConfigError("--transport virtual: a benchmark measures, and virtual time is predicted")
     if options.workers < 2:
         raise ConfigError(f"--workers is {options.workers}: a benchmark of synchronisation needs at least 2")
     if options.repeats < 1:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from allreduce.auto import shifts
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
+from common.links import shifts
 from common.placement import crew_of
 from common.process import Process
 from common.stages import STAGES

@@ -14,7 +14,8 @@ from typing import Any
 from common.board import Board
 from common.errors import DeadlineExceeded, PeerFailed
 
-PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other
+# Seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame.
+PATIENCE = 0.5
 LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends, whatever they do
 
 

@@ -12,9 +12,9 @@ import yaml
 
 from common.board import Status as RankStatus
 from common.errors import RunError
-from common.job import Job
+from common.job import VIRTUAL, Job
 from common.stages import STAGES
-from experiments.agent import Agent
+from experiments.agent import ENTRY, Agent
 from experiments.config import Plan
 from experiments.environment import environment
 from experiments.folders import new_folder, unwritable, write_json
@@ -25,6 +25,7 @@ from experiments.summary import summary
 from experiments.surroundings import signals_deferred
 from experiments.watch import Ended
 
+VIRTUAL_ENTRY = "experiments.virtual_job"  # the module whose `main` is all ranks of a job
 Show = Callable[[Status], None]
 
 
@@ -52,17 +53,19 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
     ended = Ended([])
     status = "failed"
+    virtual = job.transport == VIRTUAL
     restarts = Restarts(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(_config(job))
-        write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": None})
+        write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": job.link})
         ended = agent.run(
             job,
             plan.processes,
             folder,
             lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(restarts.done))),
-            launcher=plan.traits.launcher,
+            entry=VIRTUAL_ENTRY if virtual else ENTRY,
+            launcher="together" if virtual else plan.traits.launcher,
             restarts=restarts,
             on_worker_death=job.on_worker_death,
         )

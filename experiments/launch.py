@@ -21,7 +21,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Literal, Protocol
 
-Launcher = Literal["fork", "mpi"]
+Launcher = Literal["fork", "mpi", "together"]  # together: all ranks of a job in one process
 LOST = 255  # exit code of a rank whose launcher is gone: multiprocessing's choice
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_PREFIX = "syncbench-mpi-"

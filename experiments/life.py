@@ -34,12 +34,7 @@ def live(folder: str, rank: int, life: Life) -> None:
     So do the servers that are placed with it, in threads of this process. Exits with 1 after a failure, which the
     first of them to fail has reported.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
-    os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
-    home = Path(folder)
-    die_with_the_agent(home)
-    order = json.loads((home / "job.json").read_text())
-    board = Board(home / "board", order["processes"] + order["servers"])
+    order, home, board = begin(folder)
     crew = Crew(board, crew_of(rank, order["processes"], order["servers"], order["placement"]))
 
     def one(rank: int) -> None:
@@ -47,10 +42,20 @@ def live(folder: str, rank: int, life: Life) -> None:
         try:
             tell(home, rank, life(order, home, board, place))
         except BaseException as error:
-            report = _failure(error, place)
+            report = failure(error, place)
             crew.fails(report["error"], lambda: tell(home, rank, report))
 
     sys.exit(0 if crew.run(one) else 1)
+
+
+def begin(folder: str) -> tuple[dict[str, Any], Path, Board]:
+    """Be a process of the job described in `folder`/job.json: its order, its folder and its board."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
+    os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
+    home = Path(folder)
+    die_with_the_agent(home)
+    order = json.loads((home / "job.json").read_text())
+    return order, home, Board(home / "board", order["processes"] + order["servers"])
 
 
 def tell(home: Path, rank: int, report: dict[str, Any]) -> None:
@@ -61,7 +66,8 @@ def tell(home: Path, rank: int, report: dict[str, Any]) -> None:
     part.rename(home / f"report-{rank}.json")
 
 
-def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
+def failure(error: BaseException, place: Place) -> dict[str, Any]:
+    """The report of a rank that ends with `error`, raised at `place`."""
     if isinstance(error, RunError):
         return {"error": error.record(), "traceback": None}
     lines = str(error).strip().splitlines() or [""]
@@ -69,11 +75,11 @@ def _failure(error: BaseException, place: PostedPlace) -> dict[str, Any]:
     return {"error": {**failed.record(), "type": type(error).__name__}, "traceback": traceback.format_exc()}
 
 
-def overdue(home: Path, place: PostedPlace) -> Callable[[DeadlineExceeded], NoReturn]:
+def overdue(home: Path, place: Place) -> Callable[[DeadlineExceeded], NoReturn]:
     """What ends this rank, once it has said why, when a call of an engine has lasted too long."""
 
     def end(error: DeadlineExceeded) -> NoReturn:
-        tell(home, place.rank, _failure(error, place))
+        tell(home, place.rank, failure(error, place))
         os._exit(1)
 
     return end

@@ -46,7 +46,7 @@ def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) 
     job = Job.from_dict(order["job"])
 
     def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
-        return _Rank(job, order, home, board, place, incarnation, past).run()
+        return Rank(job, order, home, board, place, incarnation, past).run()
 
     report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
     return report
@@ -77,7 +77,7 @@ class _News:
             raise Departed
 
 
-class _Rank:
+class Rank:
     """The parts of one rank, put together, for one incarnation of the job."""
 
     def __init__(
@@ -98,7 +98,7 @@ class _Rank:
         self.meter = Metered(self._endpoint())
         self.books = Books(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
-        self.clock = StageClock(self.meter.now, place.enter)
+        self.clock = self._clock()
         self.updates = Updates(self.meter, self.clock, self.books.observe)
         self.ctx = self._context()
         self.ctx.skip_to(incarnation.step or 0)
@@ -126,22 +126,35 @@ class _Rank:
     def _context(self) -> Context:
         job, workers = self.job, self.order["processes"]
         hosts = hosts_of(workers, job.servers, job.hosts, job.placement)
-        guard = overdue(self.home, self.place)
         return Context(
             self.meter,
             workers=workers,
             servers=job.servers,
             optimizer=self._server_optimizer,
             hosts=[[rank for rank in host if rank < workers] for host in hosts],
-            process=Process(self.home, workers + job.servers, self.place, job.deadline, guard),
+            process=self._process(),
             record=self.books.note,
             departed=self.news.departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if self.incarnation.resumed else None,
         )
 
+    def _clock(self) -> StageClock:
+        return StageClock(self.meter.now, self.place.enter)
+
+    def _process(self) -> Process | None:
+        """What engines need that move the bytes themselves."""
+        ranks = self.order["processes"] + self.job.servers
+        return Process(self.home, ranks, self.place, self.job.deadline, overdue(self.home, self.place))
+
     def _server_optimizer(self, params: Vector) -> ServerOptimizer:
-        return self.updates.expect(FlatOptimizer(self.job.optimizer, params))
+        return self.updates.expect(self._optimizer(params))
+
+    def _optimizer(self, params: Vector) -> FlatOptimizer:
+        return FlatOptimizer(self.job.optimizer, params)
+
+    def _worker(self) -> Worker:
+        return Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
 
     def run(self) -> dict[str, Any]:
         """Live this rank's life and close its sockets, at once if it ends badly."""
@@ -172,14 +185,14 @@ class _Rank:
             time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
-        worker = Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
-        trained = worker.run(self.books.observe, self.meter.reset)
+        trained = self._worker().run(self.books.observe, self.meter.reset)
         if trained.test_accuracy is not None:
             self._save(trained.params)
         return {
             **self.books.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
+            "data_sha256": worker.dataset.sha256(),
             "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
         }
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib
 import inspect
-import os
-import re
 import sys
 import typing
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
 from common.errors import ConfigError, suggest
+from common.named import TARGET, attribute, find_beside_the_user
 from common.strategy import SyncStrategy, Traits
 
 GROUP = "syncbench.strategies"
@@ -52,40 +50,24 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
     if target is None:
         raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} (your own is given as module:Class)")
-    parts = re.fullmatch(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?", target)
-    if parts is None:
+    if TARGET.fullmatch(target) is None:
         raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
-    module, attribute = parts.groups()
-    if name not in BUILTIN and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a module beside the user, as with python -m
-    if module.endswith(".py"):
-        raise ConfigError(f"strategy {name!r}: write {module.removesuffix('.py')}:{attribute}, without .py")
-    loaded = _import(name, module)
-    try:
-        found: Any = functools.reduce(getattr, attribute.split("."), loaded)
-    except AttributeError:
-        names = [key for key, value in vars(loaded).items() if _is_strategy(value)]
-        hint = suggest(attribute, names) if names else "it defines no strategy"
-        raise ConfigError(f"strategy {name!r}: module {module} has no {attribute}; {hint}") from None
+    if name not in BUILTIN:
+        find_beside_the_user()
+    found = attribute(f"strategy {name!r}", target, _strategies)
+    given = target.rpartition(":")[2].partition("[")[0].strip()
     if not _is_strategy(found):
-        raise ConfigError(f"strategy {name!r}: {attribute} is no subclass of common.strategy.SyncStrategy")
+        raise ConfigError(f"strategy {name!r}: {given} is no subclass of common.strategy.SyncStrategy")
     if missing := sorted(found.__abstractmethods__):
-        raise ConfigError(f"strategy {name!r}: {attribute} does not define {', '.join(missing)}")
+        raise ConfigError(f"strategy {name!r}: {given} does not define {', '.join(missing)}")
     if not isinstance(found.traits, Traits):
-        raise ConfigError(f"strategy {name!r}: the traits of {attribute} are no common.strategy.Traits")
+        raise ConfigError(f"strategy {name!r}: the traits of {given} are no common.strategy.Traits")
     return typing.cast("type[SyncStrategy]", found)
 
 
-def _import(name: str, module: str) -> Any:
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
-            return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = error.name is not None and f"{module}.".startswith(f"{error.name}.")
-        why = "the module does not exist" if missing else str(error)
-        raise ConfigError(f"strategy {name!r}: {why}; give the name of a module in this folder or installed") from None
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"strategy {name!r}: importing it failed: {type(error).__name__}: {error}") from error
+def _strategies(module: ModuleType, wrong: str) -> str:
+    names = [key for key, value in vars(module).items() if _is_strategy(value)]
+    return suggest(wrong, names) if names else "it defines no strategy"
 
 
 def _is_strategy(value: object) -> bool:

@@ -24,12 +24,14 @@ def conditions(runs: Sequence[Run]) -> str:
 
     workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
     model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"
-    hosts = "" if each("hosts") in ("1", "?") else f", tcp between {each('hosts')} hosts that are all this machine"
+    link = f" on a link of {each('link')}" if each("link") != "?" else ""
+    real = f", tcp between {each('hosts')} hosts that are all this machine"
+    hosts = "" if each("hosts") in ("1", "?") else f", {each('hosts')} hosts" if link else real
     colocated = {run.summary["servers"]: None for run in runs if run.summary.get("placement") == COLOCATED}
     if colocated:
         workers += f" with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
     slow = f"; {words}" if (words := slowness(runs)) else ""
-    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{hosts}{slow}"
+    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{link}{hosts}{slow}"
 
 
 def slowness(runs: Sequence[Run]) -> str:

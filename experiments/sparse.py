@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from common.data.info import DataInfo
 from common.errors import ConfigError
 from common.job import OptimizerSpec
 from common.models import TABLES
@@ -13,14 +12,6 @@ from common.strategy import SyncStrategy
 
 CHOICES = ("auto", "on", "off")
 PLAIN = "--optimizer sgd --momentum 0"
-
-
-def fitting(model: str, data: str, info: DataInfo) -> None:
-    """ConfigError if the model looks ids up in a table and the data are no ids, or the other way round."""
-    if model in TABLES and not info.rows:
-        raise ConfigError(f"model {model!r} looks ids up in a table, {data} has values: use --data clicks")
-    if info.rows and model not in TABLES:
-        raise ConfigError(f"{data} has ids, which model {model!r} would take for values: use --model embedding")
 
 
 def resolve(name: str, strategy: SyncStrategy, model: str, optimizer: OptimizerSpec) -> bool:

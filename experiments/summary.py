@@ -28,9 +28,12 @@ ASKED = (  # of a job
     "seed",
     "data",
     "model",
+    "partition",
+    "preprocess",
     "optimizer",
     "sparse",
     "transport",
+    "link",
     "hosts",
     "bucket",
     "overlap",
@@ -57,6 +60,7 @@ def summary(
         "processes": len(crews(plan.processes, plan.job.servers, plan.job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),
         **_reported(plan, ended),
+        "costs": _costs(ended),
         "parameters": _parameters(folder),
         **traffic,
         "servers_detail": servers_detail(plan, ended.reports, traffic),
@@ -97,6 +101,7 @@ def _reported(plan: Plan, ended: Ended) -> dict[str, Any]:
     judge = next((report for report in workers if report["test_accuracy"] is not None), {})
     return {
         "test_accuracy": judge.get("test_accuracy"),
+        "data_sha256": _agreed([worker.get("data_sha256") for worker in workers]),
         "strategy_notes": judge.get("strategy_notes", {}),
         "params_sha256": _each([worker["params_sha256"] for worker in workers], plan),
     }
@@ -106,6 +111,16 @@ def _finished(plan: Plan, ended: Ended) -> list[dict[str, Any]]:
     """The reports of the workers, but for departed ones; none unless all of them came to their end."""
     good = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     return good if len(good) == plan.processes - len(_departed(ended)) else []
+
+
+def _agreed(values: Sequence[str | None]) -> str | None:
+    """What all of them say; None if they do not say the same, or nothing."""
+    return values[0] if len(set(values)) == 1 else None
+
+
+def _costs(ended: Ended) -> dict[str, Any] | None:
+    """In virtual time: the seconds that computing was made to take; None where they were what they were."""
+    return next((report["costs"] for report in ended.reports if report is not None and "costs" in report), None)
 
 
 def _departed(ended: Ended) -> set[int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from common.board import Status
 from common.errors import RunError
+from experiments.crew import PATIENCE
 from experiments.launch import RankProcess
 from experiments.surroundings import signals_deferred
 from experiments.verdict import Running, as_seen_by_others, first_error
@@ -19,7 +20,6 @@ from experiments.verdict import Running, as_seen_by_others, first_error
 TICK = 0.1  # seconds between two looks at the ranks
 FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
 GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
-PATIENCE = 0.5  # seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame
 
 Show = Callable[[Sequence[Status], float], None]  # the workers' status, and the seconds so far
 

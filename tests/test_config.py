@@ -94,6 +94,12 @@ def test_a_data_set_has_one_name_however_its_parameters_are_written():
     assert found == ["clicks:rows=3000,skew=1.5"] * 2 + ["clicks"]
 
 
+def test_partition_and_transforms_have_one_name_and_are_filled_in():
+    assert (job().partition, job().preprocess, job(**CLICKS).preprocess) == ("shuffled", "normalise", "none")
+    found = job(partition="dirichlet:0.50", preprocess="flip, normalise")
+    assert (found.partition, found.preprocess) == ("dirichlet:0.5", "flip,normalise")
+
+
 def test_rows_are_synchronised_where_strategy_and_optimizer_can():
     plain = {"momentum": 0.0, **CLICKS}
     assert job(strategy="sparse-all-gather", **plain).sparse
@@ -111,7 +117,25 @@ def test_a_job_travels_as_json_values():
         ({"strategy": "rnig"}, "unknown strategy 'rnig': did you mean ring?"),
         ({"model": "mpl"}, "unknown model 'mpl': did you mean mlp?"),
         ({"data": "digit"}, "unknown data set 'digit': did you mean digits?"),
-        ({"data": "xyz"}, "unknown data set 'xyz': known: clicks, digits"),
+        ({"data": "xyz"}, "unknown data set 'xyz': known: clicks, digits, npz, openml, synthetic, text"),
+        ({"data": "digit:rows=3"}, "unknown data set 'digit': did you mean digits?"),
+        ({"data": "openm:mnist_784"}, "--data openm:mnist_784: the module does not exist"),
+        ({"data": "npz:not-there.npz"}, "not-there.npz cannot be read: No such file"),
+        ({"data": "synthetic:features=0"}, "--data synthetic: features is 0: give a whole number from 1"),
+        ({"data": "synthetic:classes=1"}, "--data synthetic: classes is 1: give a whole number from 2"),
+        ({"data": "synthetic:noise=-1"}, "--data synthetic: noise is -1.0: give a number from 0"),
+        ({"data": "synthetic:samples=1000000,side=1000"}, "--data synthetic: samples is 1000000: give fewer"),
+        ({"data": "synthetic", "model": "cnn"}, "model 'cnn' is for images, and samples of synthetic are 20"),
+        ({"data": "synthetic", "model": "resnet"}, "model 'resnet' is for images, and samples of synthetic are 20"),
+        ({"data": "synthetic:side=1", "model": "cnn"}, "model 'cnn' halves images, and those of synthetic:side=1"),
+        ({"data": "text"}, "text has a label for each byte, model 'mlp' gives one: use --model transformer"),
+        ({"data": "text", "model": "embedding"}, "model 'embedding' gives one: use --model transformer"),
+        ({"model": "transformer"}, "predicts the next byte of a text, digits is none: use --data text"),
+        ({"model": "not_there_at_all:model"}, "--model not_there_at_all:model: the module does not exist"),
+        ({"partition": "sorted"}, "unknown partition 'sorted'"),
+        ({"data": "text", "model": "transformer", "partition": "dirichlet:1"}, "one for each byte"),
+        ({"preprocess": "normalize"}, "unknown transform 'normalize': did you mean normalise?"),
+        ({"preprocess": "flip", **CLICKS}, "clicks has ids, which nothing can be done to"),
         ({"data": "digits:rows=3"}, "digits has no parameters; leave :rows=3 out"),
         ({"data": "clicks:rows"}, "'rows' is not of the form key=value"),
         ({"data": "clicks:row=3"}, "--data clicks has no parameter 'row': did you mean rows?"),

@@ -26,7 +26,7 @@ class FakeAgent:
     def __init__(self, *rows, reports=None, error=None, traceback=None, raises=None):
         self.rows, self.reports, self.error, self.traceback, self.raises = rows, reports, error, traceback, raises
 
-    def run(self, job, processes, results, show, launcher="fork", restarts=None, on_worker_death="abort"):
+    def run(self, job, processes, results, show, entry="", launcher="fork", restarts=None, on_worker_death="abort"):
         assert not (results / "summary.json").exists()
         for worker, steps in enumerate(self.rows):
             logical = job.workers // processes

@@ -20,7 +20,13 @@ LAYERS = {
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends", "tests.test_routed"],
-    "matplotlib": ["experiments.plots", "experiments.bench_plots", "experiments.straggler_plots", "experiments.slide"],
+    "matplotlib": [
+        "experiments.plots",
+        "experiments.bench_plots",
+        "experiments.straggler_plots",
+        "experiments.slide",
+        "experiments.prediction.charts",
+    ],
     "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }

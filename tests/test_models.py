@@ -14,32 +14,35 @@ from hypothesis import strategies as st
 from torch import nn
 from transports import in_threads
 
-from common.models import MODELS, TABLES, build
+from common.models import MODELS, TABLES, TEXTS, build
 from common.models.flat import FlatModel
 
 SHAPE, CLASSES, ROWS = (1, 8, 8), 10, 40
+POSITIONS = 7  # of a text
 every_model = pytest.mark.parametrize("name", sorted(MODELS))
 
 
-def module_named(name, seed=0):
-    return build(name, SHAPE, CLASSES, (16,), seed, ROWS)
+def module_named(name, seed=0, hidden=(16,)):
+    return build(name, (POSITIONS,) if name in TEXTS else SHAPE, CLASSES, hidden, seed, ROWS)
 
 
 def flat(name="mlp", hidden=(16,), seed=0, **more):
-    return FlatModel(build(name, SHAPE, CLASSES, hidden, seed, ROWS), **more)
+    return FlatModel(module_named(name, seed, hidden), **more)
 
 
 def inputs(name="mlp", n=5):
     random = torch.Generator().manual_seed(1)
     if name in TABLES:
         return torch.randint(0, ROWS, (n, 3), generator=random)
+    if name in TEXTS:
+        return torch.randint(0, CLASSES, (n, POSITIONS), generator=random)
     return torch.rand(n, *SHAPE, generator=random)
 
 
 # --- models by name ---
 
 
-@every_model
+@pytest.mark.parametrize("name", sorted(set(MODELS) - TEXTS))
 @pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 10), ((3, 9, 7), 4)])
 def test_a_model_gives_one_logit_for_each_class(name, shape, classes):
     model = build(name, shape, classes, (16,), 0, ROWS)
@@ -77,6 +80,46 @@ def test_a_sample_is_the_sum_of_its_rows_whatever_their_order():
     model = build("embedding", (3,), 2, (8,), 0, ROWS)
     expected = model.top(model.table.weight[[7, 0, 7]].sum(0))
     assert torch.allclose(model(torch.tensor([[0, 7, 7]])), expected, atol=1e-6)
+
+
+def test_a_model_of_texts_gives_one_logit_for_each_class_at_each_position():
+    assert module_named("transformer")(inputs("transformer")).shape == (5, CLASSES, POSITIONS)
+
+
+def test_what_the_transformer_says_at_a_position_depends_on_no_later_one():
+    model, text = module_named("transformer"), inputs("transformer")
+    for position in range(POSITIONS):
+        changed = text.clone()
+        changed[:, position] = (text[:, position] + 1) % CLASSES
+        differs = (model(changed) != model(text)).any(1).any(0).tolist()
+        assert differs == [each >= position for each in range(POSITIONS)]
+
+
+def test_hidden_gives_the_transformers_width_and_its_layers():
+    width, inner = 8, (5, 6, 7)
+    attention = 3 * width * (width + 1) + width * (width + 1) + 2 * 2 * width
+    layers = sum(attention + each * (width + 1) + width * (each + 1) for each in inner)
+    rest = (CLASSES + POSITIONS) * width + 2 * width + CLASSES * (width + 1)
+    assert flat("transformer", (width, *inner)).size == layers + rest
+    assert flat("transformer", (width,)).size == flat("transformer", (width, 4 * width, 4 * width)).size
+
+
+@pytest.mark.parametrize(("hidden", "side"), [((8,), 8), ((8, 16), 4), ((8, 12, 16), 2)])
+def test_each_stage_of_the_resnet_but_the_first_halves_the_image(hidden, side):
+    model = module_named("resnet", hidden=hidden)
+    pooled = next(number for number, layer in enumerate(model) if isinstance(layer, nn.AdaptiveAvgPool2d))
+    assert model[:pooled](inputs("resnet")).shape == (5, hidden[-1], side, side)
+
+
+@every_model
+def test_a_model_has_nothing_that_a_strategy_would_not_synchronise(name):
+    assert list(module_named(name).buffers()) == []
+
+
+@every_model
+def test_what_becomes_of_a_sample_depends_on_no_other_in_the_batch(name):
+    model, samples = module_named(name), inputs(name)
+    assert torch.allclose(model(samples)[1:2], model(samples[1:2]), atol=1e-5)
 
 
 @every_model

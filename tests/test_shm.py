@@ -14,7 +14,7 @@ from common.context import Context, Place
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.transport import arena as arenas
 from common.transport import shm
-from common.transport.arena import Arena, address, peers_arena
+from common.transport.arena import Arena, address, forget, peers_arena
 from common.transport.mailbox import GROWTH, SLOTS
 
 ZEROS = np.zeros(8, np.float32)
@@ -38,6 +38,23 @@ def test_a_peer_sees_what_the_owner_writes_also_after_the_owner_has_closed_it():
     arena.close()
     arena.array(25, np.float32)[:] = 7
     assert (seen.view(np.float32)[:25] == 7).all()
+
+
+def test_what_is_forgotten_counts_no_more_and_is_still_there():
+    def shared():
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssShmem"))
+        return int(line.split()[1]) << 10
+
+    size = 16 << 20
+    arena = Arena(size)
+    arena.memory[:] = 7
+    seen = peers_arena(os.getpid(), arena.fd)
+    assert (seen == 7).all()
+    before = shared()
+    forget(seen)
+    assert before - shared() >= size // 2
+    assert seen[size - 1] == 7
+    arena.close()
 
 
 def test_an_arena_of_nobody_is_an_error():

@@ -11,9 +11,11 @@ import benches
 import pytest
 from runs import write_run
 
-from common.data import DATASETS
+from common.data import DATASETS, ELSEWHERE
 from common.errors import CheckFailed
 from common.models import MODELS
+from common.pipeline.partitioners import PARTITIONERS
+from common.pipeline.transforms import TRANSFORMS
 from experiments import bench_run, registry
 from experiments.cli import run
 from experiments.registry import BUILTIN
@@ -102,7 +104,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
 def test_list_names_everything_and_says_what_it_is(answer):
     code, out, err = answer("list")
     assert (code, err) == (0, "")
-    for name in [*BUILTIN, *MODELS, *DATASETS]:
+    for name in [*BUILTIN, *MODELS, *DATASETS, *ELSEWHERE, *PARTITIONERS, *TRANSFORMS]:
         assert re.search(rf"^  {name} +\S", out, re.MULTILINE)
     assert re.search(r"^  ps-ssp .*\n +options: --strategy.staleness, ", out, re.MULTILINE)
 
@@ -116,7 +118,8 @@ def test_list_as_json_says_what_each_strategy_promises(answer):
     assert found["strategies"]["ring"]["consistency"] == "bsp"
     assert found["strategies"]["ring"]["options"] == []
     assert found["strategies"]["double-tree"]["options"] == ["chunks"]
-    assert (set(found["models"]), set(found["data"])) == (set(MODELS), set(DATASETS))
+    assert (set(found["models"]), set(found["data"])) == (set(MODELS), {*DATASETS, *ELSEWHERE})
+    assert (set(found["partitioners"]), set(found["transforms"])) == (set(PARTITIONERS), set(TRANSFORMS))
 
 
 @pytest.mark.parametrize("words", [("list",), ("list", "--json")])

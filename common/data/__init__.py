@@ -1,23 +1,32 @@
 """Data sets by name. What must be known before anything starts stands here; loading imports the rest late.
 
-A data set with parameters is asked for as `name:key=value,…`: `clicks:rows=400000,skew=1.1`.
+A data set with parameters is asked for as `name:key=value,…`: `clicks:rows=400000,skew=1.1`; one that comes from
+elsewhere by what follows the colon: `npz:<path>`; the user's own as `module:callable`.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.data.clicks import Clicks
-from common.data.info import DataInfo, Parameters, read, written
+from common.data.info import DataInfo, Parameters, Source, read, written
+from common.data.npz import Npz
+from common.data.openml import OpenMl
+from common.data.own import Own
+from common.data.synthetic import Synthetic
+from common.data.text import Text
 from common.errors import ConfigError, suggest
+from common.named import TARGET
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-__all__ = ["DATASETS", "DataInfo", "canonical", "describe", "load"]
+__all__ = ["DATASETS", "ELSEWHERE", "DataInfo", "canonical", "describe", "load"]
 
-PARAMETERS: dict[str, type[Clicks]] = {"clicks": Clicks}
+PARAMETERS: dict[str, type[Clicks] | type[Synthetic]] = {"clicks": Clicks, "synthetic": Synthetic}
 DATASETS = {
     "digits": DataInfo(
         "common.data.digits",
@@ -28,37 +37,80 @@ DATASETS = {
         "1,797 handwritten digits, 8×8 grey (UCI; scikit-learn, offline)",
     ),
     **{name: kind().info() for name, kind in PARAMETERS.items()},
+    "text": Text().info(),
+}
+READ: Mapping[str, Callable[[str], Source]] = {"npz": Npz.read, "openml": OpenMl.read, "text": Text.read}
+ELSEWHERE = {
+    "npz:<path>": "arrays x, y (and x_test, y_test) of a NumPy archive",
+    "openml:<name>": "openml.org through scikit-learn, kept once downloaded: mnist_784, Fashion-MNIST, CIFAR_10 …",
+    "text:<path>": "next byte of a file of your own",
+    "module:callable": "gives any map-style torch Dataset, or a pair of them, to train on and to test",
 }
 
 
-def _chosen(data: str) -> tuple[str, Parameters | None]:
-    """The name of a data set, and its parameters if it has any. ConfigError, one line."""
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """A data set without a choice."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def info(self) -> DataInfo:
+        return DATASETS[self.name]
+
+    def load(self) -> Dataset:
+        dataset: Dataset = importlib.import_module(DATASETS[self.name].module).load()
+        return dataset
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A data set with parameters, and those."""
+
+    name: str
+    parameters: Parameters
+
+    def __str__(self) -> str:
+        return written(self.name, self.parameters)
+
+    def info(self) -> DataInfo:
+        return self.parameters.info()
+
+    def load(self) -> Dataset:
+        return self.parameters.load()
+
+
+def _source(data: str) -> Source:
+    """The data set that `data` names. ConfigError, one line."""
     name, colon, given = data.partition(":")
-    if name not in DATASETS:
-        raise ConfigError(f"unknown data set {name!r}: {suggest(name, DATASETS)}")
+    if name in READ:
+        return READ[name](given)
     if name in PARAMETERS:
-        return name, read(name, given, PARAMETERS[name])
-    if colon:
-        raise ConfigError(f"--data {data}: {name} has no parameters; leave {colon + given} out")
-    return name, None
+        return _Chosen(name, read(name, given, PARAMETERS[name]))
+    if name in DATASETS:
+        if colon:
+            raise ConfigError(f"--data {data}: {name} has no parameters; leave {colon + given} out")
+        return _Fixed(name)
+    if TARGET.fullmatch(data):
+        return Own(data)
+    raise ConfigError(f"unknown data set {name!r}: {suggest(name, {*DATASETS, *READ})}")
 
 
 def describe(data: str) -> DataInfo:
-    """What is known of the data set `data`, a name with or without parameters. ConfigError if there is none."""
-    name, parameters = _chosen(data)
-    return DATASETS[name] if parameters is None else parameters.info()
+    """What is known of the data set `data`. ConfigError if there is none, or it cannot be had.
+
+    At once, but for `openml` the first time, which blocks until it is downloaded, and the user's own, which is read.
+    """
+    return _source(data).info()
 
 
 def canonical(data: str) -> str:
-    """`data` in the one way to write it: without parameters that are as usual. ConfigError as `describe`."""
-    name, parameters = _chosen(data)
-    return name if parameters is None else written(name, parameters)
+    """`data` in the one way to write it: no parameters that are as usual, paths in full. ConfigError as `describe`."""
+    return str(_source(data))
 
 
 def load(data: str) -> Dataset:
-    """The data set `data`, with or without parameters, read or generated into memory. ConfigError as `describe`."""
-    name, parameters = _chosen(data)
-    if parameters is not None:
-        return parameters.load()
-    dataset: Dataset = importlib.import_module(DATASETS[name].module).load()
-    return dataset
+    """The data set `data`, read or generated into memory. ConfigError as `describe`."""
+    return _source(data).load()

@@ -18,6 +18,7 @@ class DataInfo:
     """A data set's module, its sizes, the shape of a sample and what it is.
 
     `rows`: its samples are ids, 0 … rows-1, to be looked up in a table of so many rows; 0: they are values.
+    `labels`: the shape of a sample's label, each element of it a class: () one class, (n,) one for each of n positions.
     """
 
     module: str
@@ -27,6 +28,17 @@ class DataInfo:
     classes: int
     about: str
     rows: int = 0
+    labels: tuple[int, ...] = ()
+
+
+class Source(Protocol):
+    """A data set that was asked for. Both methods raise ConfigError, one line, where it cannot be had."""
+
+    def info(self) -> DataInfo:
+        """What is known of it, as cheaply as that can be found out."""
+
+    def load(self) -> Dataset:
+        """It, in memory."""
 
 
 class Parameters(Protocol):

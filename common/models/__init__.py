@@ -1,23 +1,41 @@
-"""Models by name: each module has `build(shape, classes, hidden) -> torch.nn.Module`; one with a table, more."""
+"""Models by name: each module has `build(shape, classes, hidden) -> torch.nn.Module`; one with a table, more.
+
+A model of the user's own is asked for as `module:callable`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from common.models.own import made
 
 if TYPE_CHECKING:
     import torch
 
+    from common.data.info import DataInfo
+
 MODELS = {
     "mlp": ("common.models.mlp", "fully connected, ReLU; --hidden gives the layers' sizes and so the gradient's"),
     "cnn": ("common.models.cnn", "two 3×3 convolutions, max-pooling, one hidden layer (the first of --hidden)"),
+    "resnet": (
+        "common.models.resnet",
+        "residual, for images; --hidden gives the channels of each stage of two blocks, for example 16,32,64",
+    ),
+    "transformer": (
+        "common.models.transformer",
+        "causal, for text; --hidden gives its width, then the layers' hidden sizes (two of four times the width)",
+    ),
     "embedding": (
         "common.models.embedding",
         "a table of embeddings, for clicks; --hidden gives its columns, then the layers' sizes",
     ),
 }
 TABLES = frozenset({"embedding"})  # models that look ids up in a table, whose gradient touches few rows
+IMAGES = frozenset({"cnn", "resnet"})  # models for samples (channels, height, width)
+TEXTS = frozenset({"transformer"})  # models that give logits for each position of a sample
 _GENERATOR = threading.Lock()  # of random numbers: torch has one for all threads of a process
 
 
@@ -34,10 +52,23 @@ def build(
 
     For a model with a table: `rows` of it, and whether its gradient shall be `sparse`, the touched rows alone.
     """
+    table = {"rows": rows, "sparse": sparse} if name in TABLES else {}
+    return _drawn(seed, lambda: importlib.import_module(MODELS[name][0]).build(shape, classes, hidden, **table))
+
+
+def build_for(info: DataInfo, name: str, hidden: tuple[int, ...], seed: int, sparse: bool = False) -> torch.nn.Module:
+    """`build` for these data; or the user's own, `module:callable`, which is called with `info` and with real memory.
+
+    ConfigError, one line, for what goes wrong in the user's code.
+    """
+    if ":" in name:
+        return _drawn(seed, lambda: made(name, info))
+    return build(name, info.shape, info.classes, hidden, seed, info.rows, sparse)
+
+
+def _drawn(seed: int, make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
     import torch
 
-    table = {"rows": rows, "sparse": sparse} if name in TABLES else {}
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: torch.nn.Module = importlib.import_module(MODELS[name][0]).build(shape, classes, hidden, **table)
-    return model
+        return make()

@@ -6,7 +6,7 @@ samples. Their watches run while they work and load's does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,10 +21,20 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Samples(TorchDataset[Batch]):
-    """Raw samples and labels in memory; what is read of them is preprocessed."""
+    """Raw samples and labels in memory; what is read of them is preprocessed.
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, transform: Transform, clock: StageClock) -> None:
-        self.x, self.y, self.transform, self.clock = x, y, transform, clock
+    `augment`, if there is one, does that in place of `transform`: it is told the samples' indices, too.
+    """
+
+    def __init__(
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        transform: Transform,
+        clock: StageClock,
+        augment: Callable[[torch.Tensor, list[int]], torch.Tensor] | None = None,
+    ) -> None:
+        self.x, self.y, self.transform, self.clock, self.augment = x, y, transform, clock, augment
 
     def __len__(self) -> int:
         return len(self.y)
@@ -38,7 +48,7 @@ class Samples(TorchDataset[Batch]):
         which = torch.tensor(indices)
         raw, labels = self.x[which], self.y[which]
         with self.clock("preprocess"):
-            return self.transform(raw), labels
+            return self.transform(raw) if self.augment is None else self.augment(raw, indices), labels
 
 
 class TimedBatches(Sampler[list[int]]):

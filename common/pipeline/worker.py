@@ -15,7 +15,7 @@ from common.data import describe, load
 from common.data.dataset import Dataset
 from common.errors import FINISH, RunError
 from common.job import Job
-from common.models import build
+from common.models import build_for
 from common.models.flat import FlatModel, sparse_rows
 from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
@@ -44,7 +44,7 @@ class Trained:
 def flat_model(job: Job, ctx: Context) -> FlatModel:
     """The job's model with its first parameters, in memory that the transport moves fastest; `ctx` learns its cut."""
     info = describe(job.data)
-    built = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
+    built = build_for(info, job.model, job.hidden, job.seed, job.sparse)
     model = FlatModel(built, ctx.alloc)
     ctx.tensors = tuple(tensor.numel() for tensor in model.tensors)
     return model
@@ -62,7 +62,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
     """
     info = describe(job.data)
     with torch.device("meta"):  # sizes alone: the values come from worker 0
-        model = build(job.model, info.shape, info.classes, job.hidden, job.seed, info.rows, job.sparse)
+        model = build_for(info, job.model, job.hidden, job.seed, job.sparse)
     ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     rows = sparse_rows(model)
     table = sizes[0] if rows is not None else 0
@@ -73,15 +73,26 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 class Worker:
     """One worker: what it owns, and the loop over it, from step `start` on. `clock` times its stages."""
 
-    def __init__(self, job: Job, ctx: Context, strategy: SyncStrategy, clock: StageClock, start: int = 0) -> None:
-        """Load the data, split it, build the model. Raises what these raise."""
+    def __init__(
+        self,
+        job: Job,
+        ctx: Context,
+        strategy: SyncStrategy,
+        clock: StageClock,
+        start: int = 0,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Load the data, unless `dataset` is it, split it, build the model. Raises what these raise."""
         self.start = start
         self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
-        self.dataset: Dataset = load(job.data)
+        self.dataset: Dataset = load(job.data) if dataset is None else dataset
         with clock("preprocess"):
-            self.transform: Transform = fit(describe(job.data), self.dataset.train_x)
+            pipeline = fit(describe(job.data), self.dataset.train_x, job.preprocess)
+        self.transform: Transform = pipeline.test
+        self.random_transform = pipeline.train(job.seed, len(self.dataset.train_y))
         with clock("partition"):
-            parts = partition(len(self.dataset.train_y), job.workers, job.seed)
+            labels = self.dataset.train_y.numpy()
+            parts = partition(len(labels), job.workers, job.seed, job.partition, labels)
         self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed, start)
         self.model = flat_model(job, ctx)
@@ -104,9 +115,10 @@ class Worker:
         wrapped = self.strategy.wrap(ctx, self.model, train)
         self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
+        ctx.endpoint.trim()  # of worker 0's parameters, which are not read again
         self.clock.take()
         ready()
-        samples = Samples(self.dataset.train_x, self.dataset.train_y, self.transform, self.clock)
+        samples = self._samples()
         batches = iter(loader(samples, self.batches))
         where = pieces(self.job, self.model)
         with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
@@ -114,6 +126,11 @@ class Worker:
                 skipped = ctx.place.step < ctx.skipped_to
                 observe(self._skip(batches) if skipped else self._step(batches, buckets))
         return self._finish()
+
+    def _samples(self) -> Samples:
+        data, random, drawn = self.dataset, self.random_transform, self.batches
+        augment = None if random is None else lambda raw, indices: random(raw, indices, drawn.epoch)
+        return Samples(data.train_x, data.train_y, self.transform, self.clock, augment)
 
     def _step(self, batches: Iterator[Batch], buckets: Synchronizer) -> StepRecord:
         """One step through the six stages; returns its record."""

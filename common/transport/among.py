@@ -34,6 +34,9 @@ class Among(Endpoint):
     def settle(self) -> None:
         self.inner.settle()
 
+    def trim(self) -> None:
+        self.inner.trim()
+
     def recv_into(self, from_: int, out: Array) -> None:
         self.inner.recv_into(self._rank(from_), out)
 

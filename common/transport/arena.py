@@ -84,6 +84,11 @@ def peers_arena(pid: int, fd: int) -> Bytes:
         os.close(mine)
 
 
+def forget(memory: Bytes) -> None:
+    """Drop the pages of a mapped arena from this process; they stay where they are, and come back when touched."""
+    memory.base.obj.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr] # `_mapped` made it
+
+
 def _mapped(fd: int) -> Bytes:
     return np.frombuffer(mmap.mmap(fd, 0), np.uint8)
 

@@ -60,6 +60,9 @@ class Endpoint(ABC):
     def settle(self) -> None:
         """Block until everything lent has come back: then it may be changed."""
 
+    def trim(self) -> None:  # noqa: B027 - optional
+        """Forget what of the peers' memory this rank has looked at; what it reads again it gets again."""
+
     @abstractmethod
     def recv_into(self, from_: int, out: Array) -> None:
         """Receive the next message from `from_` into `out`, which it must fill exactly. Blocks."""

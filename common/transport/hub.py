@@ -46,6 +46,15 @@ class Pipe:
     sent: int = 0  # next sequence number
     taken: int = 0  # expected sequence number
     due: float = 0.0  # when the last message begins to arrive: a link keeps its order
+    local: bool = False  # inside one machine: costs nothing
+
+
+@dataclass(eq=False, slots=True)
+class Port:
+    """What connects a machine to the network; its ranks share it. Each way is busy until then."""
+
+    egress: float = 0.0
+    ingress: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -57,8 +66,8 @@ class RankState:
     pipes: dict[int, Pipe] = field(default_factory=dict)  # from each peer that has sent something
     out: dict[int, Pipe] = field(default_factory=dict)  # to each peer that it has sent something
     lent: list[Packet] = field(default_factory=list)
-    egress: float = 0.0  # busy until
-    ingress: float = 0.0
+    port: Port = field(default_factory=Port)  # its machine's
+    egress: float = 0.0  # when all that it has sent has left
     alive: bool = True
 
     def strand(self) -> Strand:
@@ -170,7 +179,8 @@ class Hub:
         pipe = self.ranks[src].out.get(dst)
         if pipe is None:
             self.check(src, (dst,))
-            pipe = self.ranks[src].out[dst] = self.ranks[dst].pipes[src] = Pipe(src, self.ranks[dst])
+            sender, receiver = self.ranks[src], self.ranks[dst]
+            pipe = sender.out[dst] = receiver.pipes[src] = Pipe(src, receiver, local=sender.port is receiver.port)
         return pipe
 
     def check(self, rank: int, peers: tuple[int, ...]) -> None:
@@ -183,14 +193,17 @@ class Hub:
 
     def post(self, sender: RankState, packet: Packet) -> None:
         """Put a message of `sender` on the network; returns at once."""
-        pipe, net = packet.pipe, self.network
-        start = max(self.now, sender.egress)
-        sender.egress = start + net.overhead + packet.data.nbytes / net.bandwidth
+        pipe, net, port = packet.pipe, self.network, sender.port
         packet.seq = pipe.sent
         pipe.sent += 1
-        arrival = start + net.latency
-        if net.jitter:
-            arrival += self.random.uniform(0.0, net.jitter)
+        if pipe.local:
+            start = arrival = self.now
+        else:
+            start = max(self.now, port.egress)
+            sender.egress = port.egress = start + net.overhead + packet.data.nbytes / net.bandwidth
+            arrival = start + net.latency
+            if net.jitter:
+                arrival += self.random.uniform(0.0, net.jitter)
         if self.drops or self.delays:
             src, dst = pipe.src, pipe.dst.place.rank
             if any(holds(fault, src, dst, start) for fault in self.drops):
@@ -237,8 +250,12 @@ class Hub:
         if not rank.alive:
             return None
         if packet.delivery < 0:  # it begins to arrive
-            service = self.network.overhead + packet.data.nbytes / self.network.bandwidth
-            rank.ingress = packet.delivery = max(self.now, rank.ingress) + service
+            if packet.pipe.local:
+                packet.delivery = self.now
+            else:
+                port = rank.port
+                service = self.network.overhead + packet.data.nbytes / self.network.bandwidth
+                port.ingress = packet.delivery = max(self.now, port.ingress) + service
             if packet.delivery > self.now:
                 heapq.heappush(self.events, (packet.delivery, packet.number, rank, packet))
                 return None

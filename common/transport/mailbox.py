@@ -25,7 +25,7 @@ import struct
 import threading
 from typing import NamedTuple
 
-from common.transport.arena import Arena, Bytes, peers_arena
+from common.transport.arena import Arena, Bytes, forget, peers_arena
 
 LINE = 64  # bytes of a cache line
 WORDS = LINE // 8
@@ -160,6 +160,11 @@ class Peer:
         if (found := self.arenas.get(number)) is None:
             found = self.arenas[number] = peers_arena(self.pid, fd)
         return found
+
+    def trim(self) -> None:
+        """Let the pages of its arenas not count as this process's own any longer, until they are read again."""
+        for memory in self.arenas.values():
+            forget(memory)
 
     def close(self) -> None:
         os.close(self.rope)

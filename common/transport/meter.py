@@ -45,6 +45,7 @@ class Metered(Endpoint):
         self.messages_to[to] += 1
 
     settle = _inner("settle")
+    trim = _inner("trim")
     recv_into = _inner("recv_into")
     recv_add = _inner("recv_add")
     recv_add_all = _inner("recv_add_all")

@@ -7,7 +7,8 @@ Per message of M bytes from rank a to rank b:
     is delivered  when b's ingress, busy for overhead + M/bandwidth seconds a message, has taken it in
 
 Both ends serialise, full duplex: one message alone takes latency + overhead + M/bandwidth, n messages to one rank
-(incast) share its ingress, in the order in which they begin to arrive.
+(incast) share its ingress, in the order in which they begin to arrive. Ranks of one machine share its link both ways;
+what they send each other takes no time.
 """
 
 from __future__ import annotations

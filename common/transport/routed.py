@@ -45,6 +45,10 @@ class Routed(Endpoint):
         self.near.settle()
         self.far.settle()
 
+    def trim(self) -> None:
+        self.near.trim()
+        self.far.trim()
+
     def recv_into(self, from_: int, out: Array) -> None:
         self._to(from_).recv_into(from_, out)
 

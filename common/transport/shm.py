@@ -154,6 +154,10 @@ class ShmEndpoint(ProcessEndpoint):
             if not out.is_settled():
                 self._wait(out.is_settled, _read_by(peer), (peer,), " to take what was sent to it", end)
 
+    def trim(self) -> None:
+        for peer in self._peers.values():
+            peer.trim()
+
     # Receiving.
 
     def recv_into(self, from_: int, out: Array) -> None:

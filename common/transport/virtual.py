@@ -22,7 +22,7 @@ from common.context import Array, Context, Optimizer, Place
 from common.errors import PeerFailed, ProtocolError, RunError, step_name
 from common.strategy import Vector
 from common.transport.base import Endpoint, Message, as_bytes, flat
-from common.transport.hub import Hub, Killed, Packet, Pipe, RankState, run
+from common.transport.hub import Hub, Killed, Packet, Pipe, Port, RankState, run
 from common.transport.meter import Metered
 from common.transport.network import Delay, Drop, Fault, Kill, Network
 from common.transport.strands import VirtualQueue, VirtualTask
@@ -195,16 +195,20 @@ def simulate(
     optimizer: Callable[[Vector], Optimizer] | None = None,
     check: bool = True,
     hosts: Sequence[Sequence[int]] | None = None,
+    machines: Iterable[Iterable[int]] = (),
+    place: Callable[[int, str], Place] = Place,
 ) -> Outcome:
     """Run `program(ctx)` on every rank in virtual time; the last `servers` ranks are servers, `hosts` is the context's.
 
     `deadline` is in virtual seconds. With `check`, the first error of any rank is raised; without, errors are in the
-    outcome. A Deadlock is always raised.
+    outcome. A Deadlock is always raised. `machines` are the ranks of each, who share its link; a rank that is in none
+    has a machine of its own. `place` makes the place of a rank in a role.
     """
     hub = Hub(network, tuple(faults), deadline)
     results: list[Any] = [None] * ranks
     meters: list[Metered] = []
     workers = ranks - servers
+    ports = {rank: port for machine in machines for port in [Port()] for rank in machine}
 
     def life(rank: RankState, ctx: Context) -> None:
         failed: PeerFailed | None = None
@@ -226,7 +230,8 @@ def simulate(
             hub.gone(rank, failed)
 
     for number in range(ranks):
-        rank = RankState(Place(number, "worker" if number < workers else "server"))
+        where = place(number, "worker" if number < workers else "server")
+        rank = RankState(where, port=ports.get(number) or Port())
         meters.append(Metered(VirtualEndpoint(hub, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
         hub.ranks.append(rank)

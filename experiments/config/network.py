@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import AUTO, BUCKET, TRANSPORTS, WHOLE
+from common.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.pipeline.buckets import ELEMENT
 from common.strategy import Traits
 from experiments.config.options import RunOptions
@@ -17,7 +17,7 @@ def transport_named(name: str) -> str:
     """The transport behind `name`, `auto` included. ConfigError if there is none, or this machine cannot do it."""
     from common.transport.arena import reason_against
 
-    known("transport", name, (AUTO, *TRANSPORTS))
+    known("transport", name, (AUTO, *TRANSPORTS, VIRTUAL))
     reason = reason_against()
     if name == "shm" and reason:
         raise ConfigError(f"--transport shm cannot be used here: {reason}; use ipc, or auto")
@@ -64,6 +64,6 @@ def buckets(options: RunOptions, servers: int) -> tuple[str, int]:
     """
     overlap = options.overlap
     if overlap == "auto":
-        overlap = "on" if cores() >= 2 * options.workers + servers else "off"
+        overlap = "on" if options.transport != VIRTUAL and cores() >= 2 * options.workers + servers else "off"
     whole = overlap == "off" and options.overlap == "auto"
     return overlap, (WHOLE if whole else BUCKET) if options.bucket is None else options.bucket

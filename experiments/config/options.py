@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.errors import ConfigError
 from common.job import AUTO, DEDICATED
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
@@ -28,6 +29,8 @@ class RunOptions:
     data: str = "digits"
     model: str = "mlp"
     hidden: tuple[int, ...] = (64,)
+    partition: str = "shuffled"
+    preprocess: str | None = None
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
@@ -36,6 +39,7 @@ class RunOptions:
     decay: float = 0.1
     decay_every: int | None = None
     transport: str = AUTO
+    link: str | None = None
     interface: str = "127.0.0.1"
     hosts: int = 1
     deadline: float = 60.0
@@ -63,3 +67,14 @@ def byte_size(given: str | int) -> int:
     if match is None or match[2] not in UNITS:
         raise ValueError(f"a size is a whole number and a unit, like 4MiB or 64KiB; not {given!r}")
     return int(match[1]) * UNITS[match[2]]
+
+
+def counts(option: str, given: str | int) -> tuple[int, ...]:
+    """`2,4,8` as whole numbers from 1, ascending, each once. ConfigError if it is something else."""
+    try:
+        found = sizes(given)
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise ConfigError(f"--{option} is {str(given)!r}: give whole numbers from 1, with commas between them")
+    return tuple(sorted(set(found)))

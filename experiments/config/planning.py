@@ -9,14 +9,16 @@ from typing import Any
 from common.data import canonical, describe
 from common.job import Job
 from common.strategy import SyncStrategy, Traits
+from experiments.config.data import check_model, partition, preprocess
 from experiments.config.faults import check_restarts, check_worker_deaths, stragglers
 from experiments.config.network import buckets, check_buckets, host_count, network
 from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
 from experiments.config.training import batch, check_training, update_rule
 from experiments.config.values import plain
+from experiments.config.virtual import check_virtual, link
 from experiments.registry import create
-from experiments.sparse import fitting, resolve
+from experiments.sparse import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ def plan(options: RunOptions) -> Plan:
     check_workers(options)
     check_training(options)
     check_buckets(options)
-    transport = network(options)
+    transport, links = network(options), link(options)
     strategy = _strategy(options)
     traits = strategy.traits
-    fitting(options.model, options.data, info)
+    check_model(options.model, options.data, info)
+    check_virtual(options, traits)
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
     check_restarts(options, traits)
@@ -48,10 +51,13 @@ def plan(options: RunOptions) -> Plan:
     overlap, bucket = buckets(options, servers)
     resolved: dict[str, Any] = {
         "servers": servers,
-        "batch": batch(options),
+        "batch": batch(options, info.train_samples),
         "data": canonical(options.data),
+        "partition": partition(options, info),
+        "preprocess": preprocess(options, info),
         "optimizer": rule,
         "transport": transport,
+        "link": links,
         "hosts": host_count(options, traits),
         "overlap": overlap,
         "bucket": bucket,

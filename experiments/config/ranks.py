@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import COLOCATED, PLACEMENTS
+from common.job import COLOCATED, PLACEMENTS, VIRTUAL
 from common.placement import crews
 from common.strategy import Traits
 from experiments.config.options import RunOptions
 from experiments.config.values import at_least_one, known
 
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
+MOST_VIRTUAL = 1024  # machines in virtual time
 MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 
 
@@ -30,7 +31,12 @@ def server_count(options: RunOptions, traits: Traits) -> int:
     servers = 0 if not traits.servers else 1 if options.servers is None else options.servers
     if traits.servers and servers < 1:
         raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
-    if (processes := len(crews(options.workers, servers, options.placement))) > MOST_PROCESSES:
+    processes = len(crews(options.workers, servers, options.placement))
+    if options.transport == VIRTUAL:
+        if max(processes, servers) > MOST_VIRTUAL:
+            raise ConfigError(f"{max(processes, servers)} machines in virtual time: at most {MOST_VIRTUAL}")
+        return servers
+    if processes > MOST_PROCESSES:
         raise ConfigError(f"{processes} processes on one machine: at most {MOST_PROCESSES}")
     if (ranks := options.workers + servers) > MOST_RANKS:
         raise ConfigError(f"{ranks} workers and servers on one machine: at most {MOST_RANKS}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from common.data import describe
 from common.errors import ConfigError
 from common.job import OptimizerSpec
 from common.models import MODELS
@@ -18,7 +17,8 @@ BATCH_PER_WORKER = 32
 
 def check_training(options: RunOptions) -> None:
     """Everything that does not depend on the strategy."""
-    known("model", options.model, MODELS)
+    if ":" not in options.model:
+        known("model", options.model, MODELS)
     known("optimizer", options.optimizer, OPTIMIZERS)
     at_least_one("steps", options.steps)
     positive("lr", options.lr)
@@ -58,9 +58,9 @@ def update_rule(options: RunOptions) -> OptimizerSpec:
     )
 
 
-def batch(options: RunOptions) -> int:
-    """Samples a step over all workers."""
-    workers, samples = options.workers, describe(options.data).train_samples
+def batch(options: RunOptions, samples: int) -> int:
+    """Samples a step over all workers, out of so many to train on."""
+    workers = options.workers
     if workers > samples:
         raise ConfigError(f"{workers} workers for the {samples} training samples of {options.data}: at most {samples}")
     size = min(BATCH_PER_WORKER, samples // workers) * workers if options.batch is None else options.batch

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiments.verbs import bench, compare, demo, env, names, plot, report, run
+from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, report, run
 
 
 class Verb(Protocol):
@@ -30,6 +30,8 @@ VERBS: dict[str, Verb] = {
     "compare": compare,
     "plot": plot,
     "report": report,
+    "calibrate": calibrate,
+    "predict": predict,
     "list": names,
     "env": env,
 }

@@ -12,7 +12,7 @@ from experiments.registry import strategy_class
 from experiments.verbs.options import plain_parser
 from experiments.verbs.speech import dump
 
-HELP = "strategies, models, data sets"
+HELP = "strategies, models, data sets, partitioners, transforms"
 
 
 def parser() -> ArgumentParser:
@@ -21,8 +21,10 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """What can be asked for by name."""
-    from common.data import DATASETS
+    from common.data import DATASETS, ELSEWHERE
     from common.models import MODELS
+    from common.pipeline.partitioners import PARTITIONERS
+    from common.pipeline.transforms import TRANSFORMS
     from experiments.registry import known, options_of
 
     about: dict[str, str] = {}
@@ -35,21 +37,17 @@ def run(arguments: Namespace) -> int:
         else:
             about[name] = (cls.__doc__ or "").strip().split("\n")[0]
             traits[name] = {**dataclasses.asdict(cls.traits), "options": options_of(cls)}
-    if arguments.json:
-        dump(
-            {
-                "schema": 1,
-                "strategies": {name: {"about": text, **traits.get(name, {})} for name, text in about.items()},
-                "models": {name: text for name, (_, text) in MODELS.items()},
-                "data": {name: info.about for name, info in DATASETS.items()},
-            }
-        )
-        return 0
-    sections = {
-        "strategies": about,
+    others = {
         "models": {name: text for name, (_, text) in MODELS.items()},
-        "data": {name: info.about for name, info in DATASETS.items()},
+        "data": {name: info.about for name, info in DATASETS.items()} | ELSEWHERE,
+        "partitioners": PARTITIONERS,
+        "transforms": TRANSFORMS,
     }
+    if arguments.json:
+        strategies = {name: {"about": text, **traits.get(name, {})} for name, text in about.items()}
+        dump({"schema": 1, "strategies": strategies, **others})
+        return 0
+    sections = {"strategies": about, **others}
     for title, entries in sections.items():
         print(f"{title}:")
         widest = max(map(len, entries))
@@ -57,5 +55,5 @@ def run(arguments: Namespace) -> int:
             print(f"  {name:<{widest}} {text}")
             if options := traits.get(name, {}).get("options"):
                 print(f"  {'':<{widest}} options: {', '.join(f'--strategy.{option}' for option in options)}")
-    print("Your own strategy: --strategy module:Class; see README.md.")
+    print("Your own strategy: --strategy module:Class; see README.md. Your own model: --model module:callable.")
     return 0

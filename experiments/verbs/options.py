@@ -7,10 +7,12 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from common.data import DATASETS
-from common.job import TRANSPORTS
+from common.data import DATASETS, ELSEWHERE
+from common.job import TRANSPORTS, VIRTUAL
 from common.models import MODELS
+from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.schedule import SCHEDULES
+from common.pipeline.transforms import TRANSFORMS
 from experiments.config import RunOptions
 from experiments.config.options import byte_size, sizes
 from experiments.config.training import OPTIMIZERS
@@ -79,11 +81,21 @@ def placement_option(group: Any) -> None:
 
 
 def _work(group: Any) -> None:
-    known = f"{', '.join(DATASETS)}; clicks:rows=N,skew=X …"
+    known = f"{', '.join(DATASETS)}; {', '.join(ELSEWHERE)}"
     group.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {known}")
-    group.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {', '.join(MODELS)}")
+    models = f"{', '.join(MODELS)} or module:callable"
+    group.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {models}")
     group.add_argument("--hidden", type=SIZES, default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
     group.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
+    group.add_argument(
+        "--partition", type=str, default=DEFAULTS.partition, help=f"of the samples: {', '.join(PARTITIONERS)}"
+    )
+    group.add_argument(
+        "--preprocess",
+        type=str | None,
+        default=None,
+        help=f"any of {', '.join(TRANSFORMS)}, with commas; null: normalise, but ids",
+    )
     group.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
 
 
@@ -102,7 +114,10 @@ def _ways(group: Any) -> None:
         "--transport",
         type=str,
         default=DEFAULTS.transport,
-        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had)",
+        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had); {VIRTUAL}: in virtual time",
+    )
+    group.add_argument(
+        "--link", type=str | None, default=None, help="of virtual time, BANDWIDTH,LATENCY for each machine: 1gbit,50us"
     )
     group.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
     group.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")

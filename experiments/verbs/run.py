@@ -6,6 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from experiments import tensorboard
 from experiments.config import plan
 from experiments.folders import writable_folder
 from experiments.sparse import in_words
@@ -27,6 +28,7 @@ def parser() -> ArgumentParser:
     parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="training steps")
     training_options(parser)
     _restarts(parser.add_argument_group("servers that come back"))
+    parser.add_argument("--tensorboard", action="store_true", help="events of the run for TensorBoard, too")
     return parser
 
 
@@ -45,6 +47,8 @@ def _restarts(group: Any) -> None:
 def run(arguments: Namespace) -> int:
     """One strategy: result folder, and a table or JSON."""
     item = plan(run_options(arguments))
+    if arguments.tensorboard:
+        tensorboard.check()
     results = writable_folder(arguments.results)
     from experiments.balance import imbalance
     from experiments.execute import RunFailed
@@ -55,6 +59,7 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
+    events = tensorboard.write(done) if arguments.tensorboard else None
     if arguments.json:
         dump(dict(done.summary))
     else:
@@ -72,7 +77,11 @@ def run(arguments: Namespace) -> int:
         if words := in_words(done.summary, item.traits.sparse):
             print(words)
         print(f"results: {done.path}")
+        if events:
+            print(f"tensorboard --logdir {events}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")
+    if done.summary["data_sha256"] is None:
+        say("warning: the workers have not all loaded the same data: see data_sha256")
     replicas_as_promised([done])
     return 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import CheckFailed
 from experiments.results import Run
 from experiments.verbs.speech import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def comparable(paths: Sequence[str]) -> list[Run]:
@@ -42,17 +45,21 @@ def limits(runs: Sequence[Run]) -> str:
     return limits_line(largest.summary, largest.env)
 
 
-def show(runs: Sequence[Run]) -> None:
-    """The table for people, on standard output."""
+def console() -> Console:
+    """Standard output, wide enough for a table where it is no terminal."""
     from rich.console import Console
 
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=120)
+
+
+def show(runs: Sequence[Run]) -> None:
+    """The table for people, on standard output."""
     from experiments.tables import runs_table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(runs_table(runs, verdicts(runs), width=console.width))
-    console.print(f"\nlimits: {limits(runs)}")
+    screen = console()
+    screen.print(runs_table(runs, verdicts(runs), width=screen.width))
+    screen.print(f"\nlimits: {limits(runs)}")
 
 
 def compared(runs: Sequence[Run], verdict: Sequence[Any]) -> dict[str, Any]:

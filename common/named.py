@@ -1,0 +1,69 @@
+"""What a user names as `package.module:attribute`: imported, or one line that says why not."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from common.errors import ConfigError, suggest
+
+TARGET = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?")
+
+
+def find_beside_the_user() -> None:
+    """From now on a module in the current folder can be imported, as with python -m."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def attribute(what: str, target: str, hint: Callable[[ModuleType, str], str]) -> Any:
+    """The attribute that `target`, of the form module:name, names.
+
+    `what` begins the error line, `hint(module, name)` says what the module has instead. Runs the module's code.
+    Raises ConfigError, one line.
+    """
+    parts = TARGET.fullmatch(target)
+    if parts is None:
+        raise ConfigError(f"{what}: {target!r} is not of the form module:name")
+    module, name = parts.groups()
+    if module.endswith(".py"):
+        raise ConfigError(f"{what}: write {module.removesuffix('.py')}:{name}, without .py")
+    loaded = _imported(what, module)
+    try:
+        return functools.reduce(getattr, name.split("."), loaded)
+    except AttributeError:
+        raise ConfigError(f"{what}: module {module} has no {name}; {hint(loaded, name)}") from None
+
+
+def _imported(what: str, module: str) -> Any:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name is not None and f"{module}.".startswith(f"{error.name}.")
+        why = "the module does not exist" if missing else str(error)
+        raise ConfigError(f"{what}: {why}; give the name of a module in this folder or installed") from None
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{what}: importing it failed: {type(error).__name__}: {error}") from error
+
+
+def callables(module: ModuleType, wrong: str) -> str:
+    """A hint for `attribute`: what else of the module can be called."""
+    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    return suggest(wrong, names) if names else "it has nothing to call"
+
+
+def called(what: str, made_by: Callable[..., Any], *arguments: Any) -> Any:
+    """What a user's callable gives; whatever it raises is a ConfigError, one line, and what it prints no result."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return made_by(*arguments)
+    except Exception as error:
+        raise ConfigError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,34 @@
+"""The transforms of stage 1 by name, and what can be asked of them: without torch, so before anything starts."""
+
+from __future__ import annotations
+
+from common.data.info import DataInfo
+from common.errors import ConfigError, suggest
+
+TRANSFORMS = {
+    "normalise": "mean 0 and deviation 1 over the training split (default, but for ids)",
+    "random-crop": "images padded by zeros, an eighth of their side, and cut back to size anywhere",
+    "flip": "every other image mirrored, left to right",
+    "none": "values as they are",
+}
+OF_IMAGES = frozenset({"random-crop", "flip"})
+
+
+def canonical(text: str | None, data: str, info: DataInfo) -> str:
+    """`random-crop,normalise` checked, in the one way to write it; None: as usual for these data. ConfigError."""
+    if text is None:
+        return "none" if info.rows else "normalise"
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in TRANSFORMS:
+            raise ConfigError(f"unknown transform {name!r}: {suggest(name, TRANSFORMS)}")
+        if names.count(name) > 1:
+            raise ConfigError(f"--preprocess {text}: {name} is given twice")
+        if name == "none" and len(names) > 1:
+            raise ConfigError(f"--preprocess {text}: none is for itself")
+        if info.rows and name != "none":
+            raise ConfigError(f"--preprocess {text}: {data} has ids, which nothing can be done to: leave it out")
+        if name in OF_IMAGES and len(info.shape) != 3:
+            shape = "×".join(map(str, info.shape))
+            raise ConfigError(f"--preprocess {text}: {name} is for images, and samples of {data} are {shape}")
+    return ",".join(names)

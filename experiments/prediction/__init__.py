@@ -1,0 +1,24 @@
+"""Prediction: what a message and a byte cost here is measured, and what an exchange then should take is computed."""
+
+from experiments.prediction.figures import Calibration, Curve, Figures, constant
+from experiments.prediction.files import newest_calibration, read_calibration, write_calibration
+from experiments.prediction.predict import (
+    Predicted,
+    predicted_exchange_seconds,
+    predicted_rate,
+    predicted_step_exchange,
+)
+
+__all__ = [
+    "Calibration",
+    "Curve",
+    "Figures",
+    "Predicted",
+    "constant",
+    "newest_calibration",
+    "predicted_exchange_seconds",
+    "predicted_rate",
+    "predicted_step_exchange",
+    "read_calibration",
+    "write_calibration",
+]

@@ -1,0 +1,196 @@
+"""Predictions beside what was measured: benchmarks, and runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from common.errors import ConfigError
+from common.job import DEDICATED
+from experiments.prediction.figures import Calibration
+from experiments.prediction.files import NAME
+from experiments.prediction.predict import (
+    figures_for,
+    predicted_exchange_seconds,
+    predicted_step_exchange,
+    simulation_cost,
+)
+from experiments.results import Run, find_runs
+
+BENCH_KEYS = ("strategy", "transport", "workers", "servers", "bytes", "seconds_median")
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One exchange as it was predicted and as it was measured, seconds. None: not known."""
+
+    strategy: str
+    transport: str
+    workers: int
+    servers: int
+    nbytes: int
+    formula: float | None
+    virtual: float | None
+    measured: float
+    source: str  # what was measured: an exchange, or what it adds to a step
+
+    @property
+    def residual(self) -> float | None:
+        """Predicted by formula over measured, less 1: above 0 the prediction is too long."""
+        return None if self.formula is None or self.measured <= 0 else self.formula / self.measured - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "strategy": self.strategy,
+            "transport": self.transport,
+            "workers": self.workers,
+            "servers": self.servers,
+            "bytes": self.nbytes,
+            "formula_seconds": self.formula,
+            "virtual_seconds": self.virtual,
+            "measured_seconds": self.measured,
+            "residual": self.residual,
+            "measured": self.source,
+        }
+
+
+def median_error(rows: Iterable[Beside]) -> float | None:
+    """The median of the residuals' sizes; None where nothing is predicted."""
+    sizes = [abs(row.residual) for row in rows if row.residual is not None]
+    return median(sizes) if sizes else None
+
+
+def calibration_beside(paths: Sequence[str | Path]) -> Path | None:
+    """The calibration that is kept with one of these results; None if none is."""
+    for path in map(Path, paths):
+        for folder in (path, path.parent):
+            if (folder / NAME).is_file():
+                return folder / NAME
+    return None
+
+
+def beside(paths: Sequence[str | Path], calibration: Calibration, budget: float) -> tuple[list[Beside], list[str]]:
+    """A row for each measurement in these results: bench.json or its folder, a run, a folder of runs; and notes.
+
+    Simulations get about `budget` seconds in all. Raises ConfigError for what is none, and where a transport was not
+    calibrated.
+    """
+    rows: list[Beside] = []
+    notes: list[str] = []
+    for path in map(Path, paths):
+        if (document := _bench(path)) is not None:
+            found, said, budget = _of_bench(document, calibration, budget)
+        else:
+            found, said = _of_runs(find_runs([path]), calibration)
+        rows += found
+        notes += said
+    if not rows:
+        raise ConfigError(f"nothing to hold predictions against in {', '.join(map(str, paths))}")
+    return rows, list(dict.fromkeys(notes))
+
+
+def _bench(path: Path) -> dict[str, Any] | None:
+    """The benchmark at `path`; None if something else is there."""
+    file = path / "bench.json" if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        return None
+    try:
+        document = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"no results at {file}: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid JSON: {error}") from None
+    rows = document.get("rows") if isinstance(document, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(BENCH_KEYS) <= row.keys() for row in rows):
+        raise ConfigError(f"{file} is no benchmark: bench.json, or what bench --json prints, is one")
+    return dict(document)
+
+
+def _of_bench(
+    document: Mapping[str, Any], calibration: Calibration, budget: float
+) -> tuple[list[Beside], list[str], float]:
+    """Its rows, the fastest to simulate first served; what there is to note; the budget that is left."""
+    rows, notes = [], []
+    for row in sorted(document["rows"], key=lambda row: (row["bytes"], row["workers"])):
+        who = row["strategy"], {}, row["workers"], row["servers"], row["bytes"]
+        placement = row.get("placement") or DEDICATED
+        if row.get("wire_bytes", 0) is None:  # an engine that sends past our transports
+            continue
+        figures, word = calibration.nearest(row["transport"], row["workers"])
+        notes += [word] if word else []
+        takes = simulation_cost(*who, placement)
+        mine = budget if takes <= budget else 0.0
+        budget -= takes if mine else 0.0
+        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=mine)
+        rows.append(
+            Beside(
+                row["strategy"],
+                row["transport"],
+                row["workers"],
+                row["servers"],
+                row["bytes"],
+                found.formula,
+                found.virtual,
+                row["seconds_median"],
+                "exchange",
+            )
+        )
+    return rows, notes, budget
+
+
+ALIKE = ("data", "model", "batch", "seed", "steps", "workers", "optimizer", "link", "hosts", "transport")
+
+
+def _of_runs(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Beside], list[str]]:
+    """A row for each strategy in each setting, over its repeats."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.status == "ok" and run.strategy not in ("noop", "single"):
+            asked = {key: run.summary.get(key) for key in (*ALIKE, "strategy", "strategy_options", "servers")}
+            groups.setdefault(json.dumps(asked, sort_keys=True), []).append(run)
+    rows, notes = [], []
+    for repeats in groups.values():
+        summary = repeats[0].summary
+        formula = predicted_step_exchange(summary, calibration)
+        if formula is None and figures_for(summary, calibration) is None:
+            transport, workers = summary.get("transport"), summary.get("workers")
+            notes.append(f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}")
+        steps = [step for run in repeats if (step := _step(run)) is not None]
+        ceiling = [step for run in runs if _is_ceiling(run, repeats[0]) and (step := _step(run)) is not None]
+        if not steps:
+            continue
+        measured, source = median(steps), "a step, less that of noop"
+        if ceiling:
+            measured -= median(ceiling)
+        else:
+            source = "a whole step: there is no noop to subtract"
+        rows.append(
+            Beside(
+                str(summary["strategy"]),
+                str(summary.get("transport")),
+                int(summary.get("workers") or 0),
+                int(summary.get("servers") or 0),
+                4 * int(summary.get("parameters") or 0),
+                formula,
+                None,
+                measured,
+                source,
+            )
+        )
+    return rows, notes
+
+
+def _step(run: Run) -> float | None:
+    """Seconds of a step of the whole job."""
+    rate, batch = run.number("samples_per_second"), run.number("batch")
+    return batch / rate if rate and batch else None
+
+
+def _is_ceiling(other: Run, run: Run) -> bool:
+    alike = all(other.summary.get(key) == run.summary.get(key) for key in ALIKE)
+    return other.strategy == "noop" and other.status == "ok" and alike

@@ -1,0 +1,140 @@
+"""What one exchange should take: by the strategy's formula, and by running the strategy in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import ConfigError, RunError
+from common.job import COLOCATED, DEDICATED
+from common.strategy import Link, SyncStrategy
+from experiments.prediction.figures import Calibration, Curve, Figures, constant
+from experiments.prediction.links import parse_link
+from experiments.prediction.simulation import cost, simulated_seconds
+from experiments.registry import create
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Seconds of one exchange; None: the strategy has no formula, or was not simulated."""
+
+    formula: float | None
+    virtual: float | None = None
+
+
+def predicted_exchange_seconds(
+    strategy: str,
+    options: Mapping[str, Any],
+    workers: int,
+    servers: int,
+    nbytes: int,
+    figures: Figures,
+    *,
+    placement: str = DEDICATED,
+    budget: float = 0.0,
+) -> Predicted:
+    """One exchange of `nbytes` bytes with these figures. Simulated only if that takes `budget` seconds at most.
+
+    Blocks for as long. Raises ConfigError for a strategy that there is not, or options that it does not have.
+    """
+    made = create(strategy, dict(options))
+    if made.traits.own_transport is not None:
+        return Predicted(None)
+    link = _curve(made, figures).link(nbytes)
+    formula = by_formula(made, workers, servers, nbytes, link, placement)
+    virtual = None
+    if budget > 0 and simulation_cost(strategy, options, workers, servers, nbytes, placement) <= budget:
+        try:
+            virtual = simulated_seconds(strategy, options, workers, servers, nbytes, link)
+        except RunError:
+            virtual = None  # a strategy of the user's may fail there; its formula, if any, still holds
+    return Predicted(formula, virtual)
+
+
+def simulation_cost(
+    strategy: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, placement: str = DEDICATED
+) -> float:
+    """Real seconds that a simulation takes, roughly; infinite where there is none."""
+    made = create(strategy, dict(options))
+    if made.traits.own_transport is not None or placement == COLOCATED:
+        return float("inf")
+    try:
+        return cost(strategy, options, workers, servers, nbytes)
+    except RunError:
+        return float("inf")
+
+
+def _curve(strategy: SyncStrategy, figures: Figures) -> Curve:
+    return figures.hub if strategy.traits.servers else figures.exchange
+
+
+def by_formula(
+    strategy: SyncStrategy, workers: int, servers: int, nbytes: int, link: Link, placement: str = DEDICATED
+) -> float | None:
+    """Seconds by the strategy's own formula; with colocated servers, by the bytes through the busiest process.
+
+    That one is a worker, which pushes to the S - 1 servers elsewhere, and a server, which n - 1 others push to, 1/S of
+    the vector each: with S = n, the bytes of a ring.
+    """
+    if placement == COLOCATED and strategy.traits.servers:
+        busy = (servers + workers - 2) / servers * nbytes
+        return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
+    return strategy.seconds(workers, servers, nbytes, link)
+
+
+def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration | None) -> float | None:
+    """Seconds that a run's exchanges add to a step, all buckets; None where that cannot be said.
+
+    `summary` is the run's. It cannot be said where exchanges hide behind backward, where a gradient goes by rows, or
+    where there are no figures.
+    """
+    parameters, bucket = summary.get("parameters"), summary.get("bucket")
+    if not parameters or summary.get("overlap") == "on" or summary.get("sparse") not in (None, False, "off"):
+        return None
+    figures = figures_for(summary, calibration)
+    if figures is None:
+        return None
+    nbytes = 4 * int(parameters)
+    most = min(int(bucket or nbytes), nbytes)
+    sizes = [most] * (nbytes // most) + ([nbytes % most] if nbytes % most else [])
+    options, servers = summary.get("strategy_options") or {}, int(summary.get("servers") or 0)
+    total = 0.0
+    for size in sizes:
+        placement = summary.get("placement") or DEDICATED
+        found = predicted_exchange_seconds(
+            summary["strategy"], options, int(summary["workers"]), servers, size, figures, placement=placement
+        )
+        if found.formula is None:
+            return None
+        total += found.formula
+    return total
+
+
+def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> Figures | None:
+    """Those of the link that the run was on in virtual time, else those that were measured; None without either."""
+    try:
+        if summary.get("link") and summary.get("transport") == "virtual":
+            return constant(parse_link(str(summary["link"])))
+        if calibration is None:
+            return None
+        return calibration.nearest(str(summary["transport"]), int(summary["workers"]))[0]
+    except ConfigError:
+        return None
+
+
+def predicted_rate(entry_or_run: Any, contest: Any, calibration: Calibration | None) -> float | None:
+    """Samples/s that a run should reach: its batch by the step of the contest's `noop` and the predicted exchange.
+
+    None where it is not known: no `noop` in the contest, no figures, no formula.
+    """
+    run = getattr(entry_or_run, "run", entry_or_run)
+    ceiling = next((entry.rate.middle for entry in contest.entries if entry.strategy == "noop"), None)
+    if not ceiling:
+        return None
+    try:
+        exchange = predicted_step_exchange(run.summary, calibration)
+    except ConfigError:  # a plug-in that is not here any more
+        return None
+    batch = float(run.summary["batch"])
+    return None if exchange is None else batch / (batch / ceiling + exchange)

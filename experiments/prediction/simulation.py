@@ -1,0 +1,105 @@
+"""A strategy's exchange in virtual time: the very code that runs on real transports, on a network of given figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common.context import Array, Context
+from common.errors import FINISH, SETUP
+from common.strategy import Bucket, Link, Rows, Vector
+from experiments.registry import create
+
+ITEM = 4  # bytes of a float32
+MOST_WORKERS = 1024
+MOST_BYTES = 2 << 30  # that the vectors of all ranks may have
+MESSAGE_SECONDS, BYTE_SECONDS = 15e-6, 12e-9  # that simulating takes: a message, and a byte of each worker's vector
+FOREVER = 1e12  # seconds of virtual time
+
+
+class Free:
+    """An update rule that takes no time and changes nothing."""
+
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        """Nothing."""
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Nothing."""
+
+    def state(self) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Nothing."""
+
+
+def simulated_seconds(
+    name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
+) -> float:
+    """Virtual seconds from when all workers begin one exchange of `nbytes` bytes until the last has its result.
+
+    The servers' update takes no time. Blocks for about `cost`. May raise RunError.
+    """
+    return _exchange(name, options, workers, servers, nbytes, link)[0]
+
+
+def cost(name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int) -> float:
+    """Real seconds that `simulated_seconds` will take, roughly; infinite for more than there is room for.
+
+    How many messages there will be is extrapolated from a few workers.
+    """
+    if workers > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
+        return math.inf
+    few = [min(workers, count) for count in (4, 8)]
+    small, large = (_exchange(name, options, count, servers, ITEM * count, Link())[1] for count in few)
+    messages = float(large)
+    if workers > few[1] and small:
+        messages *= (workers / few[1]) ** math.log2(max(large, small) / small)
+    return messages * MESSAGE_SECONDS + (workers + servers) * nbytes * BYTE_SECONDS
+
+
+def _exchange(
+    name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
+) -> tuple[float, int]:
+    """Its virtual seconds, and how many messages were sent, those of the set-up too."""
+    from common.transport.virtual import Network, simulate
+
+    ready: list[float] = []
+    size = nbytes // ITEM
+
+    def program(ctx: Context) -> float:
+        strategy = create(name, dict(options))
+        grad, params = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        bucket = Bucket(grad, params)
+        ctx.place.step = SETUP
+        if ctx.rank in ctx.servers:
+            strategy.serve(ctx, params, [bucket])
+            return 0.0
+        strategy.setup(ctx, params)
+        ready.append(ctx.now())
+        ctx.barrier()  # now everybody is in `ready`
+        began = max(ready) + 2 * link.alpha * workers.bit_length()
+        ctx.sleep(began - ctx.now())
+        ctx.place.step = 0
+        strategy.synchronize(ctx, bucket)
+        seconds = ctx.now() - began
+        ctx.place.step = FINISH
+        strategy.finish(ctx)
+        ctx.settle()
+        return seconds
+
+    bandwidth = 1 / link.beta if link.beta else math.inf
+    network = Network(latency=link.alpha, bandwidth=bandwidth, reduce=link.gamma)
+    outcome = simulate(
+        program,
+        workers + servers,
+        servers=servers,
+        network=network,
+        deadline=FOREVER,
+        optimizer=lambda params: Free(),
+    )
+    return max(outcome.results), sum(sum(meter.messages_to.values()) for meter in outcome.meters)

@@ -1,0 +1,176 @@
+"""A whole job in virtual time: one process, in which every rank is a greenlet that lives a rank's life."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from common.board import Board, PostedPlace
+from common.context import Context, Place
+from common.data import load
+from common.errors import DeadlineExceeded, Deadlock, PeerFailed
+from common.job import Job
+from common.pipeline.update import FlatOptimizer
+from common.pipeline.worker import Worker
+from common.placement import crews
+from common.process import Process
+from common.stages import StageClock
+from common.strategy import Vector
+from common.transport.base import Endpoint
+from common.transport.hub import Hub
+from common.transport.link import parse
+from common.transport.meter import Metered
+from common.transport.routed import hosts_of
+from common.transport.virtual import VirtualEndpoint, simulate
+from experiments.costs import CostlyClock, CostlyOptimizer, costs_of
+from experiments.incarnation import Incarnation, Past
+from experiments.life import begin, failure, overdue, tell
+from experiments.rank import Rank
+from experiments.registry import create
+
+LOOK = 0.5  # seconds between two looks whether something happens
+
+
+def main(folder: str, rank: int) -> None:
+    """Be all ranks of the training job described in `folder`/job.json; `rank` is the process's, 0."""
+    order, home, board = begin(folder)
+    sys.exit(0 if VirtualJob(order, home, board).run() else 1)
+
+
+class VirtualJob:
+    """One job. The first rank to fail says why and ends it; the others have no say."""
+
+    def __init__(self, order: dict[str, Any], home: Path, board: Board) -> None:
+        self.order, self.home, self.board = {**order, "epoch": 0.0}, home, board
+        self.asked = Job.from_dict(order["job"])
+        torch.set_num_threads(self.asked.threads)
+        self.culprit: PeerFailed | None = None
+        self._over = threading.Event()
+
+    def run(self) -> bool:
+        """Live all lives; returns whether they ended well. Blocks."""
+        job, workers = self.asked, self.order["processes"]
+        place = PostedPlace(self.board, 0, "worker")
+        try:
+            self.dataset = load(job.data)
+            self.costs = costs_of(job, create(job.strategy, job.strategy_options).traits, self.dataset)
+        except Exception as error:
+            self._fails(error, place)
+            return False
+        self.job = replace(job, train_seconds=self.costs.stages["train"])  # who straggles sleeps so long
+        try:
+            simulate(
+                self._live,
+                workers + job.servers,
+                servers=job.servers,
+                network=replace(parse(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
+                deadline=job.deadline,
+                check=False,
+                machines=self._machines(workers),
+                place=lambda rank, role: PostedPlace(self.board, rank, role),
+            )
+        except Deadlock as error:
+            self._fails(error, place)
+        finally:
+            self._over.set()
+        return self.culprit is None
+
+    def _machines(self, workers: int) -> list[list[int]]:
+        """The ranks of each: those of one process; with `--hosts`, of so many hosts."""
+        job = self.job
+        if job.hosts > 1:
+            return hosts_of(workers, job.servers, job.hosts, job.placement)
+        return crews(workers, job.servers, job.placement)
+
+    def _live(self, ctx: Context) -> None:
+        if ctx.rank == 0:
+            Watchdog(cast("VirtualEndpoint", _bare(ctx)).hub, self.home, self._over).start()
+        try:
+            tell(self.home, ctx.rank, {**VirtualRank(self, ctx).run(), "costs": self.costs.record()})
+        except Exception as error:
+            self._fails(error, ctx.place)
+            raise
+
+    def _fails(self, error: Exception, place: Place) -> None:
+        """Say so, if this is the first to fail."""
+        if self.culprit is None:
+            report = failure(error, place)
+            tell(self.home, report["error"]["rank"], report)
+            known = {key: report["error"][key] for key in ("rank", "role", "stage", "step")}
+            self.culprit = PeerFailed(report["error"]["cause"], **known)
+
+    def watch(self) -> None:
+        """PeerFailed if the job is over."""
+        if self.culprit is not None:
+            raise self.culprit
+
+
+class VirtualRank(Rank):
+    """One rank, on the network of its job, with what the job's ranks have in common."""
+
+    def __init__(self, all: VirtualJob, ctx: Context) -> None:
+        self._all, self._bare = all, _bare(ctx)
+        place = cast("PostedPlace", ctx.place)
+        super().__init__(all.job, all.order, all.home, all.board, place, Incarnation(0, all.home, 0), Past())
+
+    def _endpoint(self) -> Endpoint:
+        return self._bare
+
+    def _process(self) -> Process | None:
+        return None
+
+    def _clock(self) -> StageClock:
+        if self.place.role == "server":
+            return StageClock(self.meter.now, self._enter)
+        return CostlyClock(self.meter.now, self._enter, self.meter.sleep, self._all.costs.stages)
+
+    def _enter(self, stage: str) -> None:
+        self._all.watch()  # who waits for nobody would train to the end
+        self.place.enter(stage)
+
+    def _optimizer(self, params: Vector) -> FlatOptimizer:
+        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._all.costs)
+
+    def _worker(self) -> Worker:
+        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._all.dataset)
+
+
+def _bare(ctx: Context) -> Endpoint:
+    """The endpoint below the meter: the rank has a meter of its own."""
+    return cast("Metered", ctx.endpoint).inner
+
+
+class Watchdog:
+    """Ends the process when one rank has computed for longer than the deadline, in real seconds: it is stuck.
+
+    Then nobody else can run either, so nobody in virtual time would ever notice.
+    """
+
+    def __init__(self, hub: Hub, home: Path, over: threading.Event) -> None:
+        self._hub, self._home, self._over = hub, home, over
+
+    def start(self) -> None:
+        """Look after it from now on, in a thread, until it is `over`."""
+        threading.Thread(target=self._look, name="watchdog", daemon=True).start()
+
+    def _look(self) -> None:
+        seen, since = -1, time.monotonic()
+        while not self._over.wait(LOOK):
+            if self._hub.count != seen:
+                seen, since = self._hub.count, time.monotonic()
+            elif time.monotonic() > since + self._hub.deadline:
+                place = self._running()
+                cause = f"computed for {self._hub.deadline:g} s of real time, and no other rank could run"
+                overdue(self._home, place)(DeadlineExceeded(cause, **place.fields()))
+
+    def _running(self) -> Place:
+        """Of the rank whose greenlet runs now: the only one that is alive and not suspended anywhere."""
+        strands = [strand for rank in self._hub.ranks for strand in rank.strands]
+        running = (strand.rank.place for strand in strands if strand.run and strand.run.gr_frame is None)
+        return next(running, self._hub.ranks[0].place)

@@ -1,0 +1,139 @@
+"""A NumPy archive of the user's own is read as what it says, and every mistake in it is one line."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from common.data import canonical, describe, load
+from common.errors import ConfigError
+
+X = np.arange(10 * 3).reshape(10, 3).astype(np.float32)
+Y = np.arange(10) % 4
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves arrays and gives the name of the data set."""
+
+    def save(**arrays):
+        np.savez(tmp_path / "data.npz", **arrays)
+        return f"npz:{tmp_path / 'data.npz'}"
+
+    return save
+
+
+def test_test_samples_are_those_given(saved):
+    name = saved(x=X, y=Y, x_test=X[:2] + 0.5, y_test=np.array([5, 1]))
+    data, info = load(name), describe(name)
+    assert (info.train_samples, info.test_samples, info.shape, info.classes, info.rows) == (10, 2, (3,), 6, 0)
+    assert np.array_equal(data.train_x, X)
+    assert np.array_equal(data.test_x, X[:2] + 0.5)
+    assert (data.train_y.tolist(), data.test_y.tolist()) == (Y.tolist(), [5, 1])
+
+
+def test_without_them_a_fifth_is_held_out_always_the_same(saved):
+    name = saved(x=X, y=Y)
+    data, info = load(name), describe(name)
+    assert (info.train_samples, info.test_samples, info.classes) == (8, 2, 4)
+    rows = [int(row[0] // 3) for row in torch.cat((data.train_x, data.test_x))]
+    assert sorted(rows) == list(range(10))
+    assert rows[:8] == sorted(rows[:8])  # what is trained on stays in the order of the file
+    assert torch.cat((data.train_y, data.test_y)).tolist() == Y[rows].tolist()
+    assert torch.equal(load(name).test_x, data.test_x)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("u1", torch.uint8), ("?", torch.uint8), ("i8", torch.float32), (">f8", torch.float32), ("f2", torch.float32)],
+)
+def test_samples_become_bytes_or_float32_and_labels_int64(saved, given, kept):
+    data = load(saved(x=(X > 7).astype(given), y=Y.astype("u2")))
+    assert (data.train_x.dtype, data.train_y.dtype) == (kept, torch.int64)
+    assert set(data.train_x.flatten().tolist()) == {0, 1}
+
+
+def test_what_describes_it_reads_the_header_alone(saved, monkeypatch):
+    name = saved(x=X.reshape(10, 1, 3, 1), y=Y)
+    monkeypatch.setattr("common.data.npz.samples", None)
+    assert describe(name).shape == (1, 3, 1)
+
+
+def test_it_is_the_same_data_wherever_it_lies_and_other_data_if_a_bit_differs(tmp_path):
+    hashes = []
+    for number, (x, y) in enumerate([(X, Y), (X, Y), (X + 1, Y), (X, Y[::-1]), (X[:, :2], Y), (X.astype("u1"), Y)]):
+        np.savez(tmp_path / f"{number}.npz", x=x, y=y)
+        hashes.append(load(f"npz:{tmp_path / str(number)}.npz").sha256())
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 5
+
+
+def test_its_name_has_the_path_in_full(saved, tmp_path, monkeypatch):
+    name = saved(x=X, y=Y)
+    monkeypatch.chdir(tmp_path)
+    assert canonical("npz:data.npz") == canonical("npz:./data.npz") == name
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"x": X}, "has no array y"),
+        ({"y": Y}, "has no array x"),
+        ({"x": X, "y": Y[:9]}, r"y is of shape \(9,\): give one class a sample, shape \(10,\)"),
+        ({"x": X, "y": Y[:, None]}, r"y is of shape \(10, 1\)"),
+        ({"x": X, "y": Y / 2}, "y is of dtype float64"),
+        ({"x": X, "y": Y - 1}, "y has a class -1"),
+        ({"x": X, "y": Y + (1 << 20)}, "number the classes from 0"),
+        ({"x": X[:, 0], "y": Y}, r"x is of shape \(10,\)"),
+        ({"x": np.float32(3), "y": Y}, r"y is of shape \(10,\)"),
+        ({"x": X[:, :0], "y": Y}, r"x is of shape \(10, 0\)"),
+        ({"x": X[:1], "y": Y[:1]}, "x has 1 sample"),
+        ({"x": X.astype("c8"), "y": Y}, "x is of dtype complex64"),
+        ({"x": X.astype(str), "y": Y}, "x is of dtype <U"),
+        ({"x": X, "y": Y, "x_test": X}, "y_test"),
+        ({"x": X, "y": Y, "x_test": X[:, :2], "y_test": Y}, r"x_test has samples of shape \(2,\), x has \(3,\)"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y[:3]}, r"y_test is of shape \(3,\)"),
+    ],
+)
+def test_arrays_that_are_no_data_are_refused_in_one_line(saved, arrays, complaint):
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        describe(saved(**arrays))
+    assert str(refused.value).startswith("--data npz:")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_pickled_is_never_read(tmp_path):
+    np.savez(tmp_path / "x.npz", x=X, y=np.array([{}] * 10, dtype=object))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        describe(f"npz:{tmp_path}/x.npz")
+    np.savez(tmp_path / "x.npz", x=np.array([[{}]] * 10, dtype=object), y=Y)
+    with pytest.raises(ConfigError, match="x is of dtype object"):
+        describe(f"npz:{tmp_path}/x.npz")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(f"npz:{tmp_path}/x.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"", "that is no .npz file"), (b"\x93NUMPY junk", "that is no .npz file"), (None, "No such file")],
+)
+def test_a_file_that_is_none_is_named(tmp_path, content, complaint):
+    if content is not None:
+        (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ConfigError, match=f"x.npz.*{complaint}"):
+        describe(f"npz:{tmp_path}/x.npz")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        describe(f"npz:{tmp_path}")
+    with pytest.raises(ConfigError, match="give the path of a file"):
+        describe("npz:")
+
+
+def test_an_archive_that_was_cut_short_is_one_line(tmp_path):
+    file = tmp_path / "x.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUM")
+        archive.writestr("y.npy", b"\x93NUMPY\x01\x00")
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
+        describe(f"npz:{file}")
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,371 @@
+"""Figures found on a network whose α, β and γ are known, and predictions that follow from them."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from allreduce.ring import Ring
+from allreduce.tree import Tree
+from common.errors import ConfigError
+from common.links import pieces, shift
+from common.strategy import Link
+from common.transport.virtual import Network, simulate
+from experiments.prediction import (
+    Calibration,
+    Curve,
+    Figures,
+    Predicted,
+    constant,
+    newest_calibration,
+    predicted_exchange_seconds,
+    predicted_rate,
+    predicted_step_exchange,
+    read_calibration,
+    write_calibration,
+)
+from experiments.prediction.crossovers import reigns, sentence
+from experiments.prediction.figures import among_neighbours, through_a_hub
+from experiments.prediction.grid import by_formulas, simulated
+from experiments.prediction.links import parse_link
+from experiments.prediction.measure import figures_of
+from experiments.prediction.primitives import primitives
+
+LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)
+MIB = 1 << 20
+
+
+def network(link):
+    return Network(latency=link.alpha, bandwidth=1 / link.beta, reduce=link.gamma)
+
+
+def curve(sizes=(MIB, 16 * MIB), beta=(1e-9, 3e-9), gamma=(0.0, 1e-10), alpha=1e-5):
+    return Curve(alpha, sizes, beta, gamma)
+
+
+def figures(transport="shm", workers=4, **more):
+    return Figures(transport, workers, curve(**more), curve(**more))
+
+
+# --- calibration ---
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_calibration_finds_what_the_network_costs(n):
+    sizes = [1 << 16, 1 << 22]
+    outcome = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(LINK))
+    assert outcome.results[n] is None  # the hub only serves
+    found = figures_of("virtual", n, sizes, outcome.results[:n])
+    assert (found.transport, found.workers, found.exchange.sizes) == ("virtual", n, tuple(sizes))
+    for nbytes in sizes:
+        near = found.exchange.link(nbytes)
+        assert (near.alpha, near.beta, near.gamma) == pytest.approx((LINK.alpha, LINK.beta, LINK.gamma), rel=0.02)
+        hub = found.hub.link(nbytes)
+        assert (hub.alpha, hub.beta) == pytest.approx((LINK.alpha, LINK.beta), rel=0.03)
+
+
+def test_the_adding_at_a_hub_is_counted_once_for_each_worker_but_the_first():
+    sizes = [MIB]  # one segment: nothing to overlap with
+    n = 4
+    raw = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(LINK)).results[:n]
+    gamma = figures_of("virtual", n, sizes, raw).hub.link(MIB).gamma
+    # In virtual time a server receives the next message while it adds: only what it waits for is seen.
+    assert 0 < gamma <= (n - 1) / n * LINK.gamma * 1.01
+
+
+def test_a_worker_alone_has_a_hub_and_no_neighbours():
+    raw = simulate(lambda ctx: primitives(ctx, [MIB]), 2, servers=1, network=network(LINK)).results[:1]
+    assert set(raw[0]) == {"relay"}
+    found = figures_of("virtual", 1, [MIB], raw)
+    assert found.exchange.link(MIB) == Link()
+    assert found.hub.link(MIB).beta == pytest.approx(LINK.beta, rel=0.02)
+
+
+def test_what_is_passed_on_is_never_overwritten_before_it_was_read():
+    """The virtual network refuses a loan that was written to; with one piece less than n + 1 it is."""
+
+    def program(ctx, count):
+        x = [ctx.alloc(1, "f4") for _ in range(count)]
+
+        def receive(left, into):
+            ctx.recv_into(left, into)
+            into += 1 + ctx.rank  # so that every write shows
+
+        shift(ctx, x, x[1:] + x[:1], receive, 10, 1)
+
+    slow = Network(latency=1.0, jitter=3.0, seed=1)
+    for n in (2, 3, 4):
+        simulate(lambda ctx, n=n: program(ctx, n + 1), n, network=slow, deadline=1e6)
+
+
+def test_pieces_cover_a_vector_once():
+    for size in (1, 1000, MIB // 4, MIB // 4 + 1, 3 * MIB):
+        x = memoryview(bytearray(4 * size)).cast("f")
+        import numpy as np
+
+        found = pieces(np.asarray(x))
+        assert sum(piece.size for piece in found) == size
+        assert all(piece.nbytes <= MIB for piece in found)
+
+
+def test_curves_turn_seconds_into_the_terms_of_the_formulas():
+    n, nbytes = 3, 4 * MIB
+    piece = nbytes / (n + 1)
+    near = among_neighbours(n, [nbytes], 2.0, [2 + 5 * piece], [2 + 7 * piece])
+    assert near == Curve(2.0, (nbytes,), (5.0,), (2.0,))
+    hub = through_a_hub(n, [nbytes], 2.0, [2 + 1.25 * n * nbytes * 5], [2 + 1.25 * n * nbytes * 5 + 7 * n * nbytes])
+    assert hub == Curve(1.0, (nbytes,), (5.0,), (7.0,))
+
+
+def test_where_adding_costs_less_than_moving_an_all_reduce_pays_the_mean_of_both():
+    near = among_neighbours(1, [8], 0.0, [4 * 6.0], [4 * 2.0])
+    assert near == Curve(0.0, (8,), (4.0,), (0.0,))
+
+
+def test_a_step_that_takes_less_than_a_message_costs_nothing_a_byte():
+    assert among_neighbours(1, [8], 5.0, [1.0], [1.0]).beta == (0.0,)
+    assert through_a_hub(1, [8], 5.0, [1.0], [1.0]).beta == (0.0,)
+
+
+def test_between_sizes_figures_are_interpolated_and_beyond_them_flat():
+    found = [curve().link(nbytes).beta for nbytes in (1, MIB, 4 * MIB, 16 * MIB, 1 << 30)]
+    assert found == pytest.approx([1e-9, 1e-9, 2e-9, 3e-9, 3e-9])
+    assert curve().link(4 * MIB).gamma == pytest.approx(0.5e-10)
+
+
+# --- files ---
+
+
+def test_a_calibration_comes_back_as_it_was_written(tmp_path):
+    path = tmp_path / "calibration.json"
+    write_calibration(path, Calibration((figures(), figures("tcp", 2)), {"cores": 2}))
+    found = read_calibration(path)
+    assert found.figures == (figures(), figures("tcp", 2))
+    assert (found.environment, found.name) == ({"cores": 2}, str(path))
+    assert read_calibration(tmp_path) == found  # the folder will do
+    saved = json.loads(path.read_text())
+    assert saved["schema"] == 1
+    assert {"transport", "workers", "alpha", "beta", "gamma"} <= saved["figures"][0].keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "no calibration at .*: no such file"),
+        ("{", "is not valid JSON"),
+        ("[]", "has schema None; this version reads schema 1"),
+        ('{"schema": 2}', "has schema 2; this version reads schema 1"),
+        ('{"schema": 1}', "is no calibration: lacks 'figures'"),
+        ('{"schema": 1, "figures": []}', "is no calibration: there are no figures"),
+        ('{"schema": 1, "figures": [{"transport": "shm", "workers": 2}]}', "is no calibration: lacks 'exchange'"),
+        ('{"schema": 1, "figures": [3]}', "is no calibration"),
+    ],
+)
+def test_what_is_no_calibration_is_refused_in_one_line(tmp_path, text, complaint):
+    path = tmp_path / "calibration.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=complaint) as refusal:
+        read_calibration(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("change", [{"beta": [1.0]}, {"sizes": [2, 1]}, {"alpha": math.nan}, {"gamma": [-1.0, 0.0]}])
+def test_a_curve_that_cannot_be_is_refused(tmp_path, change):
+    values = figures().to_dict()
+    values["exchange"] |= change
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"schema": 1, "figures": [values]}))
+    with pytest.raises(ConfigError, match="is no calibration"):
+        read_calibration(path)
+
+
+def test_the_newest_calibration_is_found(tmp_path):
+    for stamp in ("20250101T000000Z", "20260101T000000Z", "20250601T000000Z"):
+        folder = tmp_path / f"{stamp}-calibration-abc"
+        folder.mkdir()
+        (folder / "calibration.json").write_text("{}")
+    assert newest_calibration(tmp_path).parent.name.startswith("2026")
+    with pytest.raises(ConfigError, match=r"no calibration in .*nowhere: run syncbench calibrate first"):
+        newest_calibration(tmp_path / "nowhere")
+
+
+def test_figures_of_the_nearest_number_of_workers_are_taken_with_a_word():
+    calibration = Calibration((figures(workers=2), figures(workers=4)), name="c.json")
+    assert calibration.nearest("shm", 4) == (figures(workers=4), None)
+    assert calibration.nearest(None, 2)[0].workers == 2
+    found, word = calibration.nearest("shm", 64)
+    assert found.workers == 4
+    assert word == "64 workers are predicted from figures measured with 4 over shm"
+
+
+def test_another_transport_than_was_measured_is_refused():
+    calibration = Calibration((figures("shm"), figures("ipc")), name="c.json")
+    with pytest.raises(ConfigError, match=r"c.json has shm, ipc, not tcp: run syncbench calibrate --transport tcp"):
+        calibration.nearest("tcp", 4)
+    with pytest.raises(ConfigError, match="c.json has shm and ipc: say which with --transport"):
+        calibration.nearest(None, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "alpha", "beta"),
+    [
+        ("1gbit,50us", 50e-6, 8e-9),
+        ("100us, 10Gbit/s", 1e-4, 8e-10),
+        ("25mbit", 0.0, 3.2e-7),
+        ("1gbit,0.5ms", 5e-4, 8e-9),
+    ],
+)
+def test_a_link_is_read(text, alpha, beta):
+    link = parse_link(text)
+    assert (link.alpha, link.beta, link.gamma) == pytest.approx((alpha, beta, 0.0))
+
+
+@pytest.mark.parametrize("text", ["", "fast", "50us", "1gbit,2gbit", "0gbit", "1gbit,50", "1gbit,50us,50us", "-1gbit"])
+def test_what_is_no_link_is_refused(text):
+    with pytest.raises(ConfigError, match="--link is .*: give a bandwidth"):
+        parse_link(text)
+
+
+# --- predictions ---
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 16])
+@pytest.mark.parametrize("strategy", ["ring", "tree"])
+def test_formula_and_virtual_time_agree(strategy, n):
+    found = predicted_exchange_seconds(strategy, {}, n, 0, 4 * 16 * 1000, constant(LINK), budget=60.0)
+    assert found.virtual == pytest.approx(found.formula, rel=1e-6)
+    assert found.formula == (Ring if strategy == "ring" else Tree)().seconds(n, 0, 64_000, LINK)
+
+
+@pytest.mark.parametrize("nbytes", [4096, MIB, 6 * MIB])
+def test_a_server_takes_in_virtual_time_about_what_the_formula_says(nbytes):
+    without_adding = constant(Link(LINK.alpha, LINK.beta))
+    found = predicted_exchange_seconds("ps-bsp", {}, 4, 1, nbytes, without_adding, budget=60.0)
+    assert found.virtual == pytest.approx(found.formula, rel=0.02)
+
+
+def test_a_strategy_with_servers_goes_by_the_figures_of_a_hub():
+    both = Figures("shm", 2, curve(alpha=1.0), curve(alpha=100.0))
+    assert predicted_exchange_seconds("ring", {}, 2, 0, 4, both).formula == pytest.approx(2.0)
+    assert predicted_exchange_seconds("ps-bsp", {}, 2, 1, 4, both).formula == pytest.approx(200.0)
+
+
+def test_options_of_the_strategy_count():
+    few = predicted_exchange_seconds("double-tree", {"chunks": 1}, 8, 0, MIB, constant(LINK))
+    many = predicted_exchange_seconds("double-tree", {"chunks": 32}, 8, 0, MIB, constant(LINK))
+    assert few.formula > many.formula
+
+
+def test_colocated_servers_one_a_worker_carry_the_bytes_of_a_ring():
+    link = Link(0.0, 1e-9)
+    placed = predicted_exchange_seconds("ps-bsp", {}, 8, 8, MIB, constant(link), placement="colocated", budget=9.0)
+    assert placed == Predicted(pytest.approx(Ring().seconds(8, 0, MIB, link)), None)
+
+
+@pytest.mark.parametrize(("workers", "nbytes"), [(2000, 4), (1000, 100 * MIB)], ids=["workers", "bytes"])
+def test_what_is_too_large_to_simulate_has_a_formula_alone(workers, nbytes):
+    found = predicted_exchange_seconds("ring", {}, workers, 0, nbytes, constant(LINK), budget=1e9)
+    assert found.virtual is None
+    assert found.formula > 0
+
+
+def test_an_engine_of_other_people_is_not_predicted():
+    assert predicted_exchange_seconds("gloo", {}, 4, 0, MIB, constant(LINK), budget=9.0) == Predicted(None)
+
+
+def test_who_exchanges_nothing_takes_no_time():
+    assert predicted_exchange_seconds("noop", {}, 4, 0, MIB, constant(LINK)).formula == 0.0
+
+
+def test_the_cheapest_are_simulated_within_the_budget():
+    two = {count: constant(LINK) for count in (2, 64)}
+    cells = by_formulas(["ring"], (2, 64), 1, (4096,), two)
+    done, without = simulated(cells, two, 0.1)
+    assert [cell.virtual is None for cell in done] == [False, True]
+    assert without == 1
+    assert simulated(cells, two, 0.0) == (cells, 2)
+
+
+# --- crossovers ---
+
+
+@pytest.mark.parametrize("n", [4, 16, 64])
+def test_the_crossover_is_where_algebra_says(n):
+    """2⌈log₂n⌉(α + Mβ) = 2(n-1)α + 2(n-1)/n·Mβ, without the adding."""
+    link, steps = Link(50e-6, 8e-9), math.log2(n)
+    at = link.alpha * (n - 1 - steps) / (link.beta * (steps - (n - 1) / n))
+    found = reigns(["ring", "tree"], n, 1, 4, 1 << 30, constant(link))
+    assert [reign.strategy for reign in found] == ["tree", "ring"]
+    assert found[0].high == found[1].low == pytest.approx(at, rel=0.01)
+    assert (found[0].low, found[1].high) == (4, 1 << 30)
+
+
+def test_who_wins_everywhere_reigns_alone_and_equals_go_to_the_first_named():
+    found = reigns(["ring", "tree"], 2, 1, 4, 1 << 30, constant(Link(0.0, 8e-9)))
+    assert [reign.strategy for reign in found] == ["ring"]
+    same = reigns(["noop", "single"], 2, 1, 4, 1 << 20, constant(LINK))
+    assert [reign.strategy for reign in same] == ["noop"]
+
+
+def test_a_sentence_says_who_is_fastest_from_where_on():
+    names, network = ["ring", "tree", "gloo"], constant(Link(50e-6, 8e-9))
+    said = sentence(names, 16, 1, reigns(names, 16, 1, 1024, 1 << 20, network), network)
+    assert said.startswith("16 workers, 1.0 KiB to 1.0 MiB: tree up to 22.0 KiB, then ring; at 1.0 MiB ring takes ")
+    assert sentence(["gloo"], 4, 1, reigns(["gloo"], 4, 1, 4, 8, network), network).endswith("has a formula")
+
+
+# --- runs ---
+
+SUMMARY = {
+    "strategy": "ring",
+    "strategy_options": {},
+    "workers": 4,
+    "servers": 0,
+    "placement": None,
+    "transport": "shm",
+    "parameters": 1 << 20,
+    "bucket": 1 << 40,
+    "overlap": "off",
+    "sparse": False,
+    "batch": 128,
+}
+FLAT = Calibration((Figures("shm", 4, Curve(1e-3, (4,), (1e-9,), (0.0,)), curve()),))
+
+
+def test_a_step_has_an_exchange_for_each_bucket():
+    share = 2 * 3 / 4 * (4 << 20) * 1e-9
+    assert predicted_step_exchange(SUMMARY, FLAT) == pytest.approx(6e-3 + share)
+    parts = {**SUMMARY, "bucket": 1 << 20}
+    assert predicted_step_exchange(parts, FLAT) == pytest.approx(4 * 6e-3 + share)
+    uneven = {**SUMMARY, "bucket": 3 << 20}
+    assert predicted_step_exchange(uneven, FLAT) == pytest.approx(2 * 6e-3 + share)
+
+
+@pytest.mark.parametrize(
+    "change", [{"overlap": "on"}, {"sparse": True}, {"parameters": None}, {"transport": "tcp"}, {"strategy": "gloo"}]
+)
+def test_what_cannot_be_said_of_a_run_is_not_said(change):
+    assert predicted_step_exchange({**SUMMARY, **change}, FLAT) is None
+    assert predicted_step_exchange(SUMMARY, None) is None
+
+
+def test_a_run_in_virtual_time_is_predicted_from_its_link():
+    virtual = {**SUMMARY, "transport": "virtual", "link": "1gbit,50us"}
+    assert predicted_step_exchange(virtual, None) == Ring().seconds(4, 0, 4 << 20, Link(50e-6, 8e-9))
+
+
+def test_a_rate_is_the_batch_by_the_ceilings_step_and_the_exchange():
+    def entry(strategy, rate):
+        return SimpleNamespace(
+            strategy=strategy, rate=SimpleNamespace(middle=rate), run=SimpleNamespace(summary=SUMMARY)
+        )
+
+    ring, noop = entry("ring", 1000.0), entry("noop", 128 / 0.01)
+    contest = SimpleNamespace(entries=(ring, noop))
+    expected = 128 / (0.01 + predicted_step_exchange(SUMMARY, FLAT))
+    assert predicted_rate(ring, contest, FLAT) == pytest.approx(expected)
+    assert predicted_rate(ring.run, contest, FLAT) == pytest.approx(expected)
+    assert predicted_rate(ring, SimpleNamespace(entries=(ring,)), FLAT) is None
+    assert predicted_rate(ring, contest, None) is None
