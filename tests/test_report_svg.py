@@ -16,18 +16,23 @@ PICTURE = """<?xml version="1.0" encoding="utf-8"?>
  <g id="figure_1">
   <path d="M 1.23456 -7.000004 L 0.001 12345" clip-path="url(#clip)"/>
   <use xlink:href="#glyph" x="1.0000"/>
-  <g id="a-slide-heading"><!-- A &amp; B --><g transform="translate(14.4 24) scale(0.15 -0.15)"/></g>
-  <g id="a-slide-conditions"><!-- 4 workers --><g transform="translate(14.4 50) scale(0.1 -0.1)"/></g>
-  <g id="a-slide-foot-0"><!-- loopback --><g transform="translate(14.4 400) scale(0.08 -0.08)"/></g>
-  <g id="a-slide-foot-1"><!-- so what --><g transform="translate(14.4 390) scale(0.08 -0.08)"/></g>
+  <g id="t0"><!-- 4 workers --><g transform="translate(9 200) scale(0.1 -0.1)"/></g>
+  <g id="t1"><!-- A "title" &amp; --><g transform="translate(14.4 24) scale(0.15 -0.15)"/>
+   <!-- &lt;more&gt; --><g transform="translate(14.4 42) scale(0.15 -0.15)"/></g>
+  <g id="t2"><!-- 4 workers --><g transform="translate(14.4 60) scale(0.1 -0.1)"/></g>
+  <g id="t3"><!-- foot. --><g transform="translate(14.4 400) scale(0.08 -0.08)"/></g>
+  <g id="t4"><!-- This is the --><g transform="translate(14.4 390) scale(0.08 -0.08)"/></g>
+  <g id="t5"><!-- not in the note --><g transform="translate(14.4 300) scale(0.08 -0.08)"/></g>
  </g>
  <defs><path id="glyph" d="M 1 2"/><clipPath id="clip"><rect width="1" height="2"/></clipPath></defs>
 </svg>"""
 
+TITLE, NOTE = 'A "title" & <more>', "This is the foot."
+
 
 @pytest.fixture
 def made():
-    return drawing(PICTURE, "p-", 'a "title" & <more>')
+    return drawing(PICTURE, "p-", TITLE, NOTE)
 
 
 def test_ids_that_are_used_get_the_prefix_and_the_others_go(made):
@@ -40,23 +45,25 @@ def test_ids_that_are_used_get_the_prefix_and_the_others_go(made):
 def test_it_is_an_image_with_a_name_and_without_a_size(made):
     root = ET.fromstring(made.markup)
     assert root.get("role") == "img"
-    assert root.get("aria-label") == 'a "title" & <more>'
+    assert root.get("aria-label") == TITLE
     assert root.get("width") is root.get("height") is None
 
 
-def test_words_that_the_page_says_are_cut_off(made):
+def test_words_that_the_page_says_are_cut_off_and_no_others(made):
     assert made.conditions == "4 workers"
     left, top, width, height = map(float, ET.fromstring(made.markup).get("viewBox").split())
     assert (left, width) == (0, 720)
-    assert 50 < top < 56
+    assert 60 < top < 66
     assert 370 < top + height < 390 - 8
-    assert "translate" not in made.markup
+    assert re.findall(r"translate[(]\S+ (\d+)", made.markup) == ["200", "300"]
     assert "<!--" not in made.markup
 
 
-def test_a_picture_without_such_words_is_whole():
-    whole = re.sub(r"slide-\w+", "other", PICTURE)
-    assert 'viewBox="0 0.00 720 405.00"' in drawing(whole, "", "").markup
+def test_a_picture_with_another_heading_is_whole():
+    made = drawing(PICTURE, "", "another title", NOTE)
+    assert 'viewBox="0 0.00 720 405.00"' in made.markup
+    assert made.markup.count("translate") == 7
+    assert made.conditions == ""
 
 
 def test_what_would_change_the_page_around_it_is_dropped(made):

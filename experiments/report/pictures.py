@@ -56,7 +56,7 @@ def plates(comparison: Comparison) -> Plates:
 
 def plate(picture: Picture) -> Plate:
     """A picture as a drawing, or as an image if a large drawing is smaller so."""
-    found = drawing(picture.svg.read_text(encoding="utf-8"), f"{picture.name}-", picture.title)
+    found = drawing(picture.svg.read_text(encoding="utf-8"), f"{picture.name}-", picture.title, picture.note)
     markup = found.markup
     if len(markup) > LARGE:
         data = base64.b64encode(picture.png.read_bytes()).decode()
