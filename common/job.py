@@ -79,6 +79,7 @@ class Job:
     strategy_options: dict[str, Any] = field(default_factory=dict)
     checkpoint_every: int = 0  # steps after which a server saves its state; 0: never
     restarts: int = 0  # how often servers that died are started again
+    trace: bool = False  # whether each rank notes what it does when
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -23,6 +23,7 @@ from experiments.restarts import Restarts
 from experiments.results import Run, load_run
 from experiments.summary import summary
 from experiments.surroundings import signals_deferred
+from experiments.trace.file import write_trace
 from experiments.watch import Ended
 
 VIRTUAL_ENTRY = "experiments.virtual_job"  # the module whose `main` is all ranks of a job
@@ -70,6 +71,8 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             on_worker_death=job.on_worker_death,
         )
         status = "ok" if ended.error is None else "failed"
+        if job.trace:
+            write_trace(folder)
         if status == "ok":
             shutil.rmtree(restarts.checkpoints, ignore_errors=True)
     except KeyboardInterrupt:

@@ -26,6 +26,7 @@ from common.placement import crew_of
 from common.process import Process
 from common.stages import StageClock
 from common.strategy import SyncStrategy, Vector
+from common.tape import this_clock
 from common.transport.base import Endpoint
 from common.transport.connect import connect
 from common.transport.meter import Metered
@@ -34,6 +35,7 @@ from experiments.books import Books
 from experiments.incarnation import POLL, Incarnation, Past, live_through
 from experiments.life import LINGER, live, overdue, tell, writing
 from experiments.registry import create
+from experiments.trace.recording import Recording, Taped, Untraced, tape_file
 from experiments.updates import ServerOptimizer, Updates
 
 
@@ -45,11 +47,20 @@ def main(folder: str, rank: int) -> None:
 def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
     job = Job.from_dict(order["job"])
 
-    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
-        return Rank(job, order, home, board, place, incarnation, past).run()
+    recording = _recording(job, order, place)
 
-    report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
+    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
+        return Rank(job, order, home, board, place, incarnation, past, recording).run()
+
+    with recording:
+        report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
     return report
+
+
+def _recording(job: Job, order: dict[str, Any], place: PostedPlace) -> Recording:
+    if not job.trace:
+        return Untraced()
+    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, this_clock())
 
 
 class _News:
@@ -89,13 +100,14 @@ class Rank:
         place: PostedPlace,
         incarnation: Incarnation,
         past: Past,
+        recording: Recording,
     ) -> None:
         torch.set_num_threads(job.threads)
         self.job, self.order, self.home, self.board, self.place = job, order, home, board, place
-        self.incarnation, self.past = incarnation, past
+        self.incarnation, self.past, self.recording = incarnation, past, recording
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         self.news = _News(board, incarnation.number)
-        self.meter = Metered(self._endpoint())
+        self.meter = Metered(recording.endpoint(self._endpoint()))
         self.books = Books(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
         self.clock = self._clock()
@@ -140,7 +152,7 @@ class Rank:
         )
 
     def _clock(self) -> StageClock:
-        return StageClock(self.meter.now, self.place.enter)
+        return self.recording.clock(self.meter.now, self.place.enter)
 
     def _process(self) -> Process | None:
         """What engines need that move the bytes themselves."""
@@ -185,7 +197,8 @@ class Rank:
             time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
-        trained = self._worker().run(self.books.observe, self.meter.reset)
+        worker = self._worker()
+        trained = worker.run(self.books.observe, self.meter.reset)
         if trained.test_accuracy is not None:
             self._save(trained.params)
         return {

@@ -41,6 +41,7 @@ ASKED = (  # of a job
     "jitter",
     "train_seconds",
     "checkpoint_every",
+    "trace",
 )
 PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")  # of the traits
 

@@ -33,6 +33,7 @@ from experiments.incarnation import Incarnation, Past
 from experiments.life import begin, failure, overdue, tell
 from experiments.rank import Rank
 from experiments.registry import create
+from experiments.trace.recording import Untraced
 
 LOOK = 0.5  # seconds between two looks whether something happens
 
@@ -117,7 +118,9 @@ class VirtualRank(Rank):
     def __init__(self, all: VirtualJob, ctx: Context) -> None:
         self._all, self._bare = all, _bare(ctx)
         place = cast("PostedPlace", ctx.place)
-        super().__init__(all.job, all.order, all.home, all.board, place, Incarnation(0, all.home, 0), Past())
+        super().__init__(
+            all.job, all.order, all.home, all.board, place, Incarnation(0, all.home, 0), Past(), Untraced()
+        )
 
     def _endpoint(self) -> Endpoint:
         return self._bare

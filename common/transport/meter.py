@@ -10,7 +10,7 @@ from common.context import Array
 from common.transport.base import Endpoint
 
 
-def _inner(name: str) -> Any:
+def inner_method(name: str) -> Any:
     """The inner endpoint's own method: looked up once by the context, so passing on costs nothing per call."""
     return property(attrgetter(f"inner.{name}"))
 
@@ -44,17 +44,17 @@ class Metered(Endpoint):
         self.bytes_to[to] += array.nbytes
         self.messages_to[to] += 1
 
-    settle = _inner("settle")
-    trim = _inner("trim")
-    recv_into = _inner("recv_into")
-    recv_add = _inner("recv_add")
-    recv_add_all = _inner("recv_add_all")
-    recv_sum = _inner("recv_sum")
-    recv_any = _inner("recv_any")
-    alloc = _inner("alloc")
-    now = _inner("now")
-    sleep = _inner("sleep")
-    spawn = _inner("spawn")
-    queue = _inner("queue")
-    abandon = _inner("abandon")
-    close = _inner("close")
+    settle = inner_method("settle")
+    trim = inner_method("trim")
+    recv_into = inner_method("recv_into")
+    recv_add = inner_method("recv_add")
+    recv_add_all = inner_method("recv_add_all")
+    recv_sum = inner_method("recv_sum")
+    recv_any = inner_method("recv_any")
+    alloc = inner_method("alloc")
+    now = inner_method("now")
+    sleep = inner_method("sleep")
+    spawn = inner_method("spawn")
+    queue = inner_method("queue")
+    abandon = inner_method("abandon")
+    close = inner_method("close")

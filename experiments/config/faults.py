@@ -50,6 +50,12 @@ def check_worker_deaths(options: RunOptions, traits: Traits) -> None:
         raise ConfigError("--on-worker-death continue: a colocated server dies with its worker; use dedicated ones")
 
 
+def check_trace(options: RunOptions) -> None:
+    """Whether the run can be traced, if it is to be."""
+    if options.trace and options.restarts:
+        raise ConfigError("--trace cannot follow a server that comes back: leave --restarts out")
+
+
 def check_restarts(options: RunOptions, traits: Traits) -> None:
     """Whether servers can be started again as it was asked for."""
     every, restarts = options.checkpoint_every, options.restarts

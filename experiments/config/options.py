@@ -51,6 +51,7 @@ class RunOptions:
     on_worker_death: str = "abort"
     checkpoint_every: int = 0
     restarts: int = 0
+    trace: bool = False
 
 
 def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:

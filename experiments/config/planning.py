@@ -10,7 +10,7 @@ from common.data import canonical, describe
 from common.job import Job
 from common.strategy import SyncStrategy, Traits
 from experiments.config.data import check_model, partition, preprocess
-from experiments.config.faults import check_restarts, check_worker_deaths, stragglers
+from experiments.config.faults import check_restarts, check_trace, check_worker_deaths, stragglers
 from experiments.config.network import buckets, check_buckets, host_count, network
 from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
@@ -47,6 +47,7 @@ def plan(options: RunOptions) -> Plan:
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
     check_restarts(options, traits)
+    check_trace(options)
     rule = update_rule(options)
     overlap, bucket = buckets(options, servers)
     resolved: dict[str, Any] = {

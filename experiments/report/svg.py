@@ -1,8 +1,8 @@
 """A picture that was drawn as an SVG file, made ready to stand in a page beside others.
 
 What the page says in letters of its own is taken out of the picture: heading, conditions and foot, which
-experiments.charts puts there. So they can be read on a phone, searched and copied. matplotlib draws letters as shapes, and
-leaves what they say in a comment beside them, which is what they are found by.
+experiments.charts puts there. So they can be read on a phone, searched and copied. matplotlib draws letters as shapes,
+and leaves what they say in a comment beside them, which is what they are found by.
 """
 
 from __future__ import annotations

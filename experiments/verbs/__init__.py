@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, report, run
+from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, report, run, sweep, trace
 
 
 class Verb(Protocol):
@@ -26,12 +26,14 @@ class Verb(Protocol):
 VERBS: dict[str, Verb] = {
     "demo": demo,
     "run": run,
+    "sweep": sweep,
     "bench": bench,
     "compare": compare,
     "plot": plot,
     "report": report,
     "calibrate": calibrate,
     "predict": predict,
+    "trace": trace,
     "list": names,
     "env": env,
 }

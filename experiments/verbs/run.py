@@ -29,6 +29,7 @@ def parser() -> ArgumentParser:
     training_options(parser)
     _restarts(parser.add_argument_group("servers that come back"))
     parser.add_argument("--tensorboard", action="store_true", help="events of the run for TensorBoard, too")
+    parser.add_argument("--trace", action="store_true", help="write trace.json, what each rank did when: see `trace`")
     return parser
 
 
@@ -79,6 +80,8 @@ def run(arguments: Namespace) -> int:
         print(f"results: {done.path}")
         if events:
             print(f"tensorboard --logdir {events}")
+        if item.job.trace:
+            print(f"trace: syncbench trace {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")
     if done.summary["data_sha256"] is None:

@@ -1,0 +1,97 @@
+"""Notes what passes through an endpoint, with the time that each call took: what a trace is made from.
+
+It stands between an endpoint and whoever calls it, in a run that is traced, and is not there in any other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import count
+
+from common.context import Array
+from common.tape import ALSO, RECEIVE, SEND, SETTLE, Tape
+from common.transport.base import Endpoint, Message
+from common.transport.meter import inner_method
+
+
+class Traced(Endpoint):
+    """An endpoint that passes everything on, and notes each message and each `settle` on a tape when it is over.
+
+    Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.
+    """
+
+    def __init__(self, inner: Endpoint, tape: Tape) -> None:
+        super().__init__(inner.place, inner.deadline)
+        self.inner = inner
+        self._note, self._now = tape.note, inner.now
+        self._sent: defaultdict[int, count[int]] = defaultdict(count)
+        self._received: defaultdict[int, count[int]] = defaultdict(count)
+
+    def send(self, to: int, array: Array) -> None:
+        began = self._now()
+        self.inner.send(to, array)
+        place = self.place
+        seq = next(self._sent[to])
+        self._note(SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now())
+
+    def lend(self, to: int, array: Array) -> None:
+        began = self._now()
+        self.inner.lend(to, array)
+        place = self.place
+        seq = next(self._sent[to])
+        self._note(SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now())
+
+    def settle(self) -> None:
+        began = self._now()
+        self.inner.settle()
+        place = self.place
+        self._note(SETTLE, -1, place.bucket, place.step, 0, 0, began, self._now())
+
+    def recv_into(self, from_: int, out: Array) -> None:
+        began = self._now()
+        self.inner.recv_into(from_, out)
+        place = self.place
+        seq = next(self._received[from_])
+        self._note(RECEIVE, from_, place.bucket, place.step, seq, out.nbytes, began, self._now())
+
+    def recv_add(self, from_: int, into: Array) -> None:
+        began = self._now()
+        self.inner.recv_add(from_, into)
+        place = self.place
+        seq = next(self._received[from_])
+        self._note(RECEIVE, from_, place.bucket, place.step, seq, into.nbytes, began, self._now())
+
+    def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
+        senders = list(from_)
+        began = self._now()
+        self.inner.recv_add_all(senders, into)
+        self._note_all(senders, into.nbytes, began)
+
+    def recv_sum(self, from_: Iterable[int], out: Array) -> None:
+        senders = list(from_)
+        began = self._now()
+        self.inner.recv_sum(senders, out)
+        self._note_all(senders, out.nbytes, began)
+
+    def _note_all(self, senders: Iterable[int], nbytes: int, began: float) -> None:
+        place, ended, kind = self.place, self._now(), RECEIVE
+        for sender in senders:
+            seq = next(self._received[sender])
+            self._note(kind, sender, place.bucket, place.step, seq, nbytes, began, ended)
+            kind = ALSO
+
+    def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
+        began = self._now()
+        message = self.inner.recv_any(from_, out)
+        sender, step, bucket, size = message.sender, message.step, message.bucket, message.size
+        self._note(RECEIVE, sender, bucket, step, next(self._received[sender]), size * out.itemsize, began, self._now())
+        return message
+
+    alloc = inner_method("alloc")
+    now = inner_method("now")
+    sleep = inner_method("sleep")
+    spawn = inner_method("spawn")
+    queue = inner_method("queue")
+    abandon = inner_method("abandon")
+    close = inner_method("close")

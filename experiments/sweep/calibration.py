@@ -1,0 +1,49 @@
+"""What a message and a byte cost, measured once before a sweep, so that results can stand beside predictions."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from common.errors import RunError
+from common.job import TRANSPORTS
+from experiments.folders import unwritable
+from experiments.sweep.grid import Cell
+from experiments.sweep.spec import CEILING
+
+NAME = "calibration.json"
+PACKAGE = "experiments.prediction"
+
+
+def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+    """Measure each transport with each number of workers that `cells` use it with; blocks, some seconds for each.
+
+    Leaves what was measured before as it is. Where it cannot be measured, a line says so: the runs are worth as much.
+    """
+    asked = pairs(cells)
+    if not asked or (folder / NAME).is_file() or importlib.util.find_spec(PACKAGE) is None:
+        return
+    measure, files = (importlib.import_module(f"{PACKAGE}.{name}") for name in ("measure", "files"))
+    job = cells[0].plan.job
+    more = {"interface": job.interface, "deadline": job.deadline, "threads": job.threads}
+    specs = [spec for transport, workers in asked for spec in measure.plan_calibration([transport], [workers], **more)]
+    try:
+        found = measure.calibrate_all(specs, lambda spec: say(f"calibrating {spec.transport}, {spec.workers} workers"))
+        files.write_calibration(folder / NAME, found)
+    except RunError as error:
+        say(f"warning: no predictions, as the transport could not be measured: {error}")
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def pairs(cells: Sequence[Cell]) -> list[tuple[str, int]]:
+    """Each transport with each number of workers that exchange something over it, in the order of the cells."""
+    found: dict[tuple[str, int], None] = {}
+    for cell in cells:
+        job, traits = cell.plan.job, cell.plan.traits
+        silent = traits.one_process or traits.own_transport is not None or cell.strategy == CEILING
+        if not silent and job.workers > 1 and job.transport in TRANSPORTS:
+            found[job.transport, job.workers] = None
+    return list(found)

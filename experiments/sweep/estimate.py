@@ -1,0 +1,122 @@
+"""How long a sweep will take: before it starts from one worker's step on this machine, then from what it has done.
+
+An estimate, for planning a coffee: it knows how many ranks share the cores, and little about exchanges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from common.job import BUCKET, Job
+from common.pipeline.straggle import jitter, slow_workers
+from common.placement import crews
+from common.strategy import Link
+from experiments.config import Plan
+from experiments.environment import cores
+from experiments.registry import create
+from experiments.sweep import pace
+from experiments.sweep.grid import Cell
+from experiments.sweep.order import Turn
+
+# Orders of magnitude on one host, where ranks take turns on the cores.
+LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
+START, START_OF_RANK = 0.15, 0.05  # seconds, from the order to the first step, and until all have ended
+START_OF_SWEEP, START_OF_MPIRUN = 4.0, 2.0
+Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a step, and bytes of its gradient
+
+
+def seconds_by_cell(cells: Sequence[Cell], measure: Measure = pace.measure) -> dict[str, float]:
+    """Roughly the seconds that one run of each cell takes, by its id. Blocks: each distinct model trains a few steps.
+
+    Raises ConfigError where the data cannot be had.
+    """
+    alone = {cell.id: _alone(cell.plan) for cell in cells}
+    keys = {name: json.dumps(job.to_dict()) for name, job in alone.items()}
+    distinct = {keys[name]: job for name, job in alone.items()}
+    steps = dict(zip(distinct, measure(list(distinct.values())), strict=True))
+    return {cell.id: _seconds(cell.plan, *steps[keys[cell.id]]) for cell in cells}
+
+
+def _alone(plan: Plan) -> Job:
+    """What one process of the job trains, by itself and without delays."""
+    job = plan.job
+    return dataclasses.replace(
+        job,
+        strategy="single",
+        strategy_options={},
+        workers=1,
+        servers=0,
+        placement="dedicated",
+        hosts=1,
+        transport="ipc",
+        overlap="off",
+        bucket=BUCKET,
+        batch=job.batch // plan.processes,
+        steps=pace.STEPS,
+        optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),
+        slow_worker="",
+        jitter="",
+        train_seconds=0.0,
+        on_worker_death="abort",
+        checkpoint_every=0,
+        restarts=0,
+    )
+
+
+def _seconds(plan: Plan, step: float, nbytes: int) -> float:
+    """One run: its start, and its steps, each as long as training on the cores that there are, and the exchange."""
+    job = plan.job
+    if job.transport == "virtual":  # one process, one rank after the other
+        return START + START_OF_RANK + job.steps * job.workers * step
+    processes = len(crews(plan.processes, job.servers, job.placement))
+    busy = step * max(1.0, plan.processes * job.threads / cores())
+    drawn = jitter(job.jitter)
+    late = sum(drawn.values) / len(drawn.values) if drawn else 0.0
+    trained = max(busy, job.train_seconds * max(slow_workers(job.slow_worker).values(), default=1.0)) + late
+    exchanged = 0.0 if plan.processes == 1 else _exchange(job, nbytes) * max(1.0, processes / cores())
+    start = START + START_OF_RANK * processes + (START_OF_MPIRUN if plan.traits.launcher == "mpi" else 0.0)
+    return start + job.steps * (trained + exchanged)
+
+
+def _exchange(job: Job, nbytes: int) -> float:
+    """Seconds of one synchronisation by the strategy's own formula; without one, those of a plain all-reduce."""
+    found = create(job.strategy, job.strategy_options).seconds(job.workers, job.servers, nbytes, LINK)
+    return 2 * (job.workers - 1) * LINK.alpha + 2 * nbytes * LINK.beta if found is None else found
+
+
+def whole(seconds: Mapping[str, float], repeats: int) -> float:
+    """Seconds of a sweep whose cells take `seconds` each time."""
+    return START_OF_SWEEP + sum(seconds.values()) * repeats
+
+
+class Forecast:
+    """How long the rest will take. It begins with `estimates`, by cell, and learns from every run that ends."""
+
+    def __init__(self, estimates: Mapping[str, float]) -> None:
+        self._estimates = estimates
+        self._took: dict[str, list[float]] = {}
+
+    def learn(self, cell: str, seconds: float) -> None:
+        """A run of this cell took so long."""
+        self._took.setdefault(cell, []).append(seconds)
+
+    def left(self, turns: Sequence[Turn]) -> float:
+        """Seconds for all of these turns."""
+        took = sum(map(sum, self._took.values()))
+        thought = sum(self._estimates[cell] * len(each) for cell, each in self._took.items())
+        pace = took / thought if thought else 1.0
+        return sum(self._one(cell.id, pace) for cell, _ in turns)
+
+    def _one(self, cell: str, pace: float) -> float:
+        mine = self._took.get(cell)
+        return sum(mine) / len(mine) if mine else self._estimates[cell] * pace
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `8 min`, `1 h 20 min`: no more digits than a forecast has."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

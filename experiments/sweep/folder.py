@@ -1,0 +1,67 @@
+"""A sweep's folder: `sweep.yaml` (resolved), `env.json`, `cells.jsonl`, and a run folder for each run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import ConfigError
+from experiments.environment import environment
+from experiments.folders import new_folder, unwritable, write_json
+from experiments.sweep.files import load
+from experiments.sweep.grid import Grid
+from experiments.sweep.reading import read
+from experiments.sweep.spec import Sweep
+
+SPEC, ENV = "sweep.yaml", "env.json"
+
+
+def begin(results: Path, sweep: Sweep) -> Path:
+    """A new folder under `results` for this sweep. Raises ConfigError where nothing can be written."""
+    try:
+        folder = new_folder(results, f"sweep-{sweep.name}")
+        part = folder / f"{SPEC}.part"
+        part.write_text(sweep.to_yaml(), encoding="utf-8")
+        part.rename(folder / SPEC)
+        write_json(folder / ENV, _environment(sweep))
+    except OSError as error:
+        raise unwritable(results, error) from None
+    return folder
+
+
+def reopen(folder: Path) -> Sweep:
+    """The sweep that was begun in `folder`. ConfigError if there is none."""
+    if not folder.is_dir():
+        raise ConfigError(f"--resume {folder}: there is no such folder")
+    if not (folder / SPEC).is_file():
+        raise ConfigError(f"--resume {folder}: this is no sweep's folder, it has no {SPEC}")
+    return read(load(folder / SPEC), {}, where=f"{folder / SPEC}: ")
+
+
+def changes(folder: Path, sweep: Sweep) -> str:
+    """In what the machine or the versions are no longer those that the sweep began with; empty if in nothing."""
+    try:
+        before = _flat(json.loads((folder / ENV).read_bytes()))
+    except (ValueError, OSError):  # killed before it was written
+        write_json(folder / ENV, _environment(sweep))
+        return ""
+    now = _flat(_environment(sweep))
+    return ", ".join(f"{key} was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key])
+
+
+def check_cells(done: Mapping[tuple[str, int], Any], grid: Grid, folder: Path) -> None:
+    """ConfigError if cells were done that this sweep does not have."""
+    known = {cell.id for cell in grid.cells}
+    if strangers := sorted({cell for cell, _ in done} - known):
+        raise ConfigError(f"{folder / SPEC} has no cell {strangers[0]}, which was run: it is not as it was")
+
+
+def _environment(sweep: Sweep) -> dict[str, Any]:
+    found = environment(sweep.settings["threads"][0])
+    return {**found, "transport": list(sweep.settings["transport"]), "link": None}
+
+
+def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in env.items() if key != "versions"}, **env.get("versions", {})}

@@ -1,0 +1,120 @@
+"""A rank's part of a trace: what is put around its endpoint and its stage clock, and the file that comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from common.context import Place
+from common.stages import StageClock
+from common.tape import STAGE_KINDS, Records, Tape, clock_record
+from common.transport.base import Endpoint
+from common.transport.traced import Traced
+from experiments.life import writing
+
+RECORDS = 1 << 17  # of messages that all ranks of a run keep together: some 50 MB of trace.json, which viewers can open
+LEAST = 1 << 10  # that a rank keeps in any case
+SUFFIX = ".trace.npy"
+
+
+class Recording(Protocol):
+    """What a rank is recorded with, if it is. A context manager around its life: what there is, is written then."""
+
+    def endpoint(self, inner: Endpoint) -> Endpoint:
+        """What is to be used in place of `inner`."""
+
+    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
+        """The stage clock: see there."""
+
+    def __enter__(self) -> Recording: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Untraced:
+    """Nothing is recorded, and nothing is in between."""
+
+    def endpoint(self, inner: Endpoint) -> Endpoint:
+        return inner
+
+    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
+        return StageClock(now, enter)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to write."""
+
+
+class Taped:
+    """Messages and stages on a tape each: with overlap they come from two threads.
+
+    `path` is the file; `ranks` share the room that there is; `clock` is `common.tape.this_clock` or VIRTUAL.
+    RunError where the file cannot be written, unless something else went wrong before.
+    """
+
+    def __init__(self, path: Path, place: Place, ranks: int, clock: int) -> None:
+        limit = max(LEAST, RECORDS // ranks)
+        self.path, self.place, self._clock = path, place, clock
+        self.messages, self.stages = Tape(limit), Tape(limit)
+
+    def endpoint(self, inner: Endpoint) -> Endpoint:
+        return Traced(inner, self.messages)
+
+    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
+        return TapedClock(now, enter, self.place, self.stages)
+
+    def records(self) -> Records:
+        """What has been noted so far; the first record names the clock."""
+        return np.concatenate([clock_record(self._clock), self.stages.records(), self.messages.records()])
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            with writing(self.place):
+                self._write()
+        else:
+            with contextlib.suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        part = self.path.with_suffix(".part")
+        try:
+            with open(part, "wb") as file:
+                np.save(file, self.records(), allow_pickle=False)
+            part.rename(self.path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+class TapedClock(StageClock):
+    """A stage clock that notes each stretch of a stage when it is over."""
+
+    def __init__(self, now: Callable[[], float], enter: Callable[[str], None], place: Place, tape: Tape) -> None:
+        super().__init__(now, enter)
+        self._place, self._note = place, tape.note
+
+    def _charge(self) -> None:
+        stage, began = self._stack[-1] if self._stack else "", self._since
+        super()._charge()
+        if stage:
+            self._note(STAGE_KINDS[stage], -1, 0, self._place.step, 0, 0, began, self._since)
+
+
+def tape_file(results: Path, place: Place) -> Path:
+    """Where a rank's records are in the folder of its run."""
+    return results / "ranks" / f"{place.rank}-{place.role}{SUFFIX}"

@@ -1,0 +1,61 @@
+"""The verb `trace`: whom the others waited for in a traced run, and where to look at the trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from experiments.verbs.options import plain_parser
+from experiments.verbs.speech import dump
+
+if TYPE_CHECKING:
+    from experiments.trace.timeline import Timeline
+
+HELP = "a traced run: whom the others waited for, and where to open its trace"
+
+
+def parser() -> ArgumentParser:
+    parser = plain_parser("Where to open the trace of a run made with run --trace, and its critical path.")
+    parser.add_argument("run", type=str, help="result folder of a run")
+    return parser
+
+
+def run(arguments: Namespace) -> int:
+    """The critical path as a table or JSON. Raises ConfigError if the run has no trace."""
+    from experiments.results import load_run
+    from experiments.trace.account import account, table
+    from experiments.trace.file import NAME, VIEWERS, cut_line
+
+    done = load_run(arguments.run)
+    timeline, path = _trace(done.path), done.path / NAME
+    found = account(timeline, done.summary)
+    if arguments.json:
+        dump({"schema": 1, "trace": str(path), "open_at": VIEWERS, "cut": cut_line(timeline), **found.to_json()})
+        return 0
+    if found.messages is None:
+        _print(table(found))
+    print(found.sentence())
+    if cut := cut_line(timeline):
+        print(f"long run: {cut}")
+    print(f"trace: {path}: open it at {VIEWERS}")
+    return 0
+
+
+def _trace(folder: Path) -> Timeline:
+    """What the ranks noted; trace.json is written if it is not there, as after an interrupted run."""
+    from experiments.trace.file import NAME, write_trace
+    from experiments.trace.tapes import read_tapes
+    from experiments.trace.timeline import timeline
+
+    return timeline(read_tapes(folder)) if (folder / NAME).is_file() else write_trace(folder)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(table)

@@ -1,0 +1,186 @@
+"""The verb `sweep` on the command line, as far as nothing is started."""
+
+import json
+import signal
+import subprocess
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import ConfigError
+from experiments.cli import run
+from experiments.sweep.estimate import START_OF_SWEEP
+from experiments.verbs import sweep as verb
+
+
+def pretend(words, *, input="", **more):
+    """In place of a process that measures a step of each job, and of git, which is asked for the commit."""
+    jobs = json.loads(input) if input else ()
+    return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps({"steps": [(0.01, 4 << 20) for _ in jobs]}))
+
+
+@pytest.fixture
+def answer(capsys, monkeypatch, tmp_path):
+    """Run a command line here: (exit code, standard output, standard error). Nothing can be started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", pretend)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run_it(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    yield run_it
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def refused(answer, monkeypatch, tmp_path):
+    def start(*given):
+        raise AssertionError("something was started")
+
+    monkeypatch.setattr(verb, "_conduct", start)
+
+    def run_it(*words):
+        code, out, err = answer(*words)
+        assert (code, out) == (2, "")
+        assert err.startswith("syncbench: ")
+        assert err.count("\n") == 1
+        assert not (tmp_path / "results").exists()
+        return err
+
+    return run_it
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("sweep", "give a sweep file, a ready sweep (scaling, "),
+        ("sweep scalng", "no such sweep file: scalng: did you mean scaling"),
+        ("sweep not/there.yaml", "no such sweep file: not/there.yaml"),
+        ("sweep scaling --wrkers 2", "unknown option --wrkers: did you mean --workers"),
+        ("sweep scaling --workers two", "--workers: 'two' is not a whole number"),
+        ("sweep scaling --repeats 0", "--repeats is 0"),
+        ("sweep scaling --strategies rnig", "unknown strategy 'rnig': did you mean ring?"),
+        ("sweep scaling --hidden 64,x", "--hidden: layer sizes are whole numbers"),
+        ("sweep --workers 2", "or --strategies ring,ps-bsp"),
+        ("sweep --strategies ring --servers 1,2", "none of the strategies has servers"),
+        ("sweep --resume nowhere", "--resume nowhere: there is no such folder"),
+        ("sweep --resume .", "this is no sweep's folder"),
+        ("sweep --resume . --workers 2", "leave workers out"),
+        ("sweep scaling --resume .", "leave scaling out"),
+        ("sweep --resume . --quick", "leave quick out"),
+        ("sweep scaling --strategy.every 3", "--strategy.every belongs to the verb run"),
+    ],
+)
+def test_bad_usage_is_one_line_that_helps(refused, words, complaint):
+    assert complaint in refused(*words.split())
+
+
+def test_the_folder_of_a_sweep_that_is_not_as_it_was_is_refused(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    assert answer("sweep", "--strategies", "ring", "--results", "r")[0] == 0
+    (folder,) = (tmp_path / "r").iterdir()
+    line = {"cell": "tree-w4-1", "repeat": 1, "status": "ok", "folder": "x", "error": None, "seconds": 1.0}
+    (folder / "cells.jsonl").write_text(json.dumps(line) + "\n")
+    code, _, err = answer("sweep", "--resume", folder)
+    assert code == 2
+    assert "has no cell tree-w4-1, which was run: it is not as it was" in err
+
+
+def test_a_dry_run_shows_the_grid_and_starts_nothing(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", None)
+    words = ("sweep", "--strategies", "ring,ps-backup", "--workers", "1,2", "--servers", "1,2", "--steps", "100")
+    code, out, _ = answer(*words, "--dry-run")
+    assert code == 0
+    assert "ps-backup" in out
+    assert "flags: 8 cells, 5 times in turns: 40 runs, about " in out
+    assert "servers: no axis for ring, single, noop" in out
+    assert "left out: ps-backup workers=1 servers=1 and 1 more: --strategy.backups is 1 of 1 workers" in out
+    assert list(tmp_path.iterdir()) == []
+
+    code, out, _ = answer(*words, "--dry-run", "--json")
+    told = json.loads(out)
+    assert len(told["cells"]) == 8
+    assert len(told["left_out"]) == 2
+    assert told["results_dir"] is None
+    assert told["estimated_seconds"] == pytest.approx(
+        START_OF_SWEEP + 5 * sum(cell["estimated_seconds"] for cell in told["cells"]), abs=0.5
+    )
+
+
+def test_flags_with_commas_of_their_own_are_repeated(answer):
+    code, out, _ = answer(
+        "sweep",
+        "--strategies",
+        "ring,tree",
+        "--strategies",
+        "star",
+        "--hidden",
+        "64",
+        "--hidden",
+        "256,128",
+        "--print_config",
+    )
+    assert code == 0
+    assert "strategies: [ring, tree, star]" in out
+    assert "hidden: ['64', '256,128']" in out
+
+
+def test_print_config_prints_a_file_that_says_the_same(answer, tmp_path):
+    code, out, _ = answer("sweep", "servers", "--quick", "--repeats", "3", "--print_config")
+    assert code == 0
+    (tmp_path / "mine.yaml").write_text(out)
+    assert answer("sweep", "mine.yaml", "--print_config") == (0, out, "")
+
+
+def test_every_setting_of_a_run_is_a_flag_of_a_sweep(answer):
+    from experiments.sweep.values import run_keys
+
+    code, out, _ = answer("sweep", "--strategies", "ps-bsp", "--print_config")
+    assert code == 0
+    assert all(f"\n{key}: " in out for key in run_keys())
+
+
+def test_at_the_end_it_says_where_it_is_what_comes_next_and_why_nothing_can_be_compared(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    code, out, err = answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert code == 0
+    assert out.splitlines() == [
+        f"results: r/{folder.name}",
+        "next:",
+        *(f"  syncbench {name} r/{folder.name}" for name in ("compare", "plot", "report")),
+    ]
+    assert err == f"no comparison: no complete run in r/{folder.name}\n"
+    assert json.loads(answer("sweep", "--resume", folder, "--json")[1])["failed"] == []
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt(), 130), (ConfigError("no room"), 2)])
+def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path, interrupt, code):
+    def stop(*given):
+        raise interrupt
+
+    monkeypatch.setattr("experiments.sweep.conduct.conduct", stop)
+    monkeypatch.setattr("experiments.sweep.conduct.Executor", lambda *given: nullcontext())
+    ended, out, err = answer("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert (ended, out) == (code, "")
+    assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")
+
+
+def test_going_on_elsewhere_is_a_warning_and_says_what_has_changed(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    assert "warning" not in answer("sweep", "--resume", folder)[2]
+    env = json.loads((folder / "env.json").read_text())
+    env["versions"]["torch"] = "0.1"
+    (folder / "env.json").write_text(json.dumps(env))
+    assert "with other versions: torch was 0.1, is " in answer("sweep", "--resume", folder)[2]
+
+    (folder / "env.json").unlink()  # killed before it was written
+    assert "warning" not in answer("sweep", "--resume", folder)[2]
+    assert json.loads((folder / "env.json").read_text())["versions"]["torch"] != "0.1"

@@ -1,0 +1,121 @@
+"""The tracing endpoint notes what passes through it, and changes nothing."""
+
+import numpy as np
+import pytest
+from test_meter import Spy
+
+from common.context import Context
+from common.stages import STAGES
+from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE, Tape
+from common.transport.base import Message
+from common.transport.traced import Traced
+from common.transport.virtual import Network, simulate
+from experiments.trace.recording import TapedClock, Untraced
+
+X = np.zeros(5, np.float32)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("send", 1, X),
+        ("lend", 1, X),
+        ("settle",),
+        ("recv_into", 1, X),
+        ("recv_add", 1, X),
+        ("recv_any", (1,), X),
+        ("sleep", 0.5),
+        ("spawn", print),
+        ("queue",),
+        ("abandon",),
+    ],
+    ids=lambda call: call[0],
+)
+def test_every_call_is_passed_on_as_it_is(call):
+    spy = Spy()
+    getattr(Traced(spy, Tape(9)), call[0])(*call[1:])
+    assert spy.calls == [call]
+    assert all(passed is given for passed, given in zip(spy.calls[0][1:], call[1:], strict=True))
+
+
+def test_answers_come_back_as_they_are():
+    traced = Traced(Spy(), Tape(9))
+    assert traced.recv_any((1,), X) == Message(1, 2, 3, 4)
+    assert traced.alloc((2, 3), np.int32) == ("memory", (2, 3), np.int32)
+    assert traced.now() == 42.0
+    assert (traced.place.rank, traced.deadline) == (3, 7.0)
+
+
+def test_sums_are_the_endpoints_own():
+    class Sums(Spy):
+        def recv_add_all(self, from_, into):
+            self.calls.append(("recv_add_all", list(from_)))
+
+        def recv_sum(self, from_, out):
+            self.calls.append(("recv_sum", list(from_)))
+
+    spy, tape = Sums(), Tape(9)
+    traced = Traced(spy, tape)
+    traced.recv_add_all(iter((1, 2)), X)
+    traced.recv_sum(iter((2, 1, 4)), X)
+    assert spy.calls == [("recv_add_all", [1, 2]), ("recv_sum", [2, 1, 4])]
+    records = tape.records()
+    assert records["kind"].tolist() == [RECEIVE, ALSO, RECEIVE, ALSO, ALSO]
+    assert records["peer"].tolist() == [1, 2, 2, 1, 4]
+    assert records["seq"].tolist() == [0, 0, 1, 1, 0]
+    assert set(records["nbytes"].tolist()) == {20}
+
+
+def test_what_was_not_sent_is_not_noted():
+    class Broken(Spy):
+        def send(self, to, array):
+            raise ValueError("no")
+
+    tape = Tape(9)
+    with pytest.raises(ValueError, match="no"):
+        Traced(Broken(), tape).send(1, X)
+    assert len(tape.records()) == 0
+
+
+def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
+    tapes = [Tape(99) for _ in range(2)]
+
+    def program(ctx):
+        traced = Context(Traced(ctx.endpoint, tapes[ctx.rank]), workers=2)
+        for ctx.place.step in range(2):
+            ctx.place.bucket = 7
+            if ctx.rank == 0:
+                traced.send(1, X)
+                traced.lend(1, X[:2])
+                traced.settle()
+            else:
+                traced.recv_into(0, X.copy())
+                traced.recv_any((0,), X.copy())
+
+    simulate(program, 2, network=Network(latency=1.0))
+    sent, received = (tape.records() for tape in tapes)
+    assert sent["kind"].tolist() == [SEND, SEND, SETTLE] * 2
+    assert received["kind"].tolist() == [RECEIVE] * 4
+    ours = sent[sent["kind"] == SEND]
+    for field, values in (("step", [0, 0, 1, 1]), ("seq", [0, 1, 2, 3]), ("nbytes", [20, 8] * 2), ("bucket", [7] * 4)):
+        assert ours[field].tolist() == received[field].tolist() == values
+    assert (received["ended"] - ours["began"]).tolist() == [1.0] * 4
+
+
+def test_a_clock_notes_each_stretch_of_a_stage():
+    moments, tape = iter(range(9)), Tape(9)
+    place = Spy().place
+    clock = TapedClock(lambda: next(moments), place.enter, place, tape)
+    with clock("load"), clock("preprocess"):
+        pass
+    records = tape.records()
+    assert [STAGES[kind - STAGE] for kind in records["kind"]] == ["load", "preprocess", "load"]
+    assert list(zip(records["began"].tolist(), records["ended"].tolist(), strict=True)) == [(0, 1), (1, 2), (2, 3)]
+    assert clock.take()["load"] == 2
+
+
+def test_what_is_not_traced_has_nothing_in_between():
+    spy = Spy()
+    with Untraced() as recording:
+        assert recording.endpoint(spy) is spy
+        assert type(recording.clock(spy.now, print)).__name__ == "StageClock"
