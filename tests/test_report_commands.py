@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+import subprocess
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ from experiments.config import RunOptions, plan
 from experiments.execute import _config
 from experiments.report.commands import commands, read_config, run_words
 from experiments.results import load_run
+from experiments.sweep.files import load
+from experiments.sweep.reading import read
 from experiments.verbs import run as run_verb
 from experiments.verbs.training import run_options
 
@@ -27,7 +30,9 @@ ASKED = [
     RunOptions(schedule="cosine", warmup=3, transport="tcp", interface="127.0.0.1", bucket=64 << 10),
     RunOptions(strategy="ring", hosts=2, transport="tcp", bucket=1 << 40),
     RunOptions(strategy="double-tree", strategy_options={"chunks": 3}),
-    RunOptions(strategy="allreduce.ring:Ring"),
+    RunOptions(strategy="allreduce.ring:Ring", trace=True),
+    RunOptions(transport="virtual", link="1gbit,50us", workers=64, steps=3),
+    RunOptions(partition="dirichlet:0.3", preprocess="normalise,flip"),
     RunOptions(strategy="ps-bsp", data="clicks:rows=1000,skew=1.2", model="embedding", momentum=0.0),
 ]
 
@@ -92,6 +97,18 @@ def test_a_sweep_is_repeated_as_a_sweep_with_its_file(tmp_path):
     assert end not in content
     assert "\n".join(content) + "\n" == file.read_text()
     assert last == "syncbench sweep again.yaml"
+
+
+def test_the_file_in_the_command_of_a_sweep_says_the_same_sweep(tmp_path):
+    asked = {"strategies": ["ring", {"name": "ps-ssp", "options": {"staleness": ["1", "7"]}}], "workers": ["1", "2"]}
+    sweep = read(asked, {}, name="it")
+    (tmp_path / "sweep.yaml").write_text(sweep.to_yaml())
+    (command,) = commands([], tmp_path / "sweep.yaml")
+    *before, last = command.text.splitlines()
+    subprocess.run(["sh", "-c", "\n".join(before)], cwd=tmp_path, check=True, timeout=20)
+    program, verb, file = shlex.split(last)
+    assert (program, verb) == ("syncbench", "sweep")
+    assert read(load(tmp_path / file), {}) == sweep
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def run_words(config: Mapping[str, Any], *more: str) -> list[str]:
             words += [f"--strategy.{key}={_yaml(its)}" for key, its in sorted((value or {}).items())]
         elif name == "strategy" or (_plain(value) != _plain(_default(option)) and not _follows(name, value, config)):
             text, flag = _text(name, value), "--" + name.replace("_", "-")
-            words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+            words += [flag] if value is True else [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return [*words, *more]
 
 
