@@ -61,7 +61,7 @@ def _setting(key: str, value: Any) -> str:
 
 
 def _contest_table(contest: Contest, caption: str) -> Table:
-    reference = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
+    reference = next((entry.strategy for entry in contest.entries if entry.check.kind == "reference"), "single")
     heads = (
         "strategy",
         "samples/s",
@@ -72,7 +72,7 @@ def _contest_table(contest: Contest, caption: str) -> Table:
         "per worker",
         "per process",
         "runs",
-        f"differs from {reference}",
+        f"differs from {reference.rpartition(':')[2]}",
     )
     rows = tuple(Row(entry.label, _cells(entry), _kind(entry, contest), _remark(entry)) for entry in contest.entries)
     notes = tuple(f"{entry.label} {note}." for entry in contest.entries for note in entry.notes)
