@@ -1,4 +1,4 @@
-"""Did these runs compute the same thing? From the sample ledgers, and from the parameters they ended with."""
+"""Did these runs compute the same thing? From the parameters that they ended with."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import CheckFailed
-from experiments.labels import labels
 from experiments.results import Run
 
 # Strategies add up in different orders, so the last bits of float32 differ and training magnifies that; a mistake
 # such as a sum for a mean, or a lost update, is orders of magnitude above.
 TOLERANCE = 1e-4
-
-_EXPLANATIONS = ("seed", "batch", "steps", "data", "workers", "steps_done", "deaths")
 
 
 @dataclass(frozen=True)
@@ -36,28 +33,6 @@ class Verdict:
     @property
     def same(self) -> bool | None:
         return {"same": True, "differs": False}.get(self.kind)
-
-
-def same_work(runs: Sequence[Run]) -> None:
-    """Raises CheckFailed, with one line that says what differs, unless all runs trained one model on one ledger."""
-    names = labels(runs)
-    for run, name in zip(runs, names, strict=True):
-        if not run.summary.get("ledger_sha256"):
-            raise CheckFailed(f"cannot compare: {name} ({run.status}) has no sample ledger")
-    for run, name in zip(runs[1:], names[1:], strict=True):
-        pair = f"{names[0]} and {name}"
-        if run.summary["ledger_sha256"] != runs[0].summary["ledger_sha256"]:
-            why = _differences(runs[0], run, _EXPLANATIONS) or "and nothing in the summaries explains it"
-            raise CheckFailed(f"cannot compare: {pair} trained on different samples: {why}")
-        if why := _differences(runs[0], run, ("data",)):
-            raise CheckFailed(f"cannot compare: {pair} trained on different data: {why}")
-        if why := _differences(runs[0], run, ("model", "parameters")):
-            raise CheckFailed(f"cannot compare: {pair} trained different models: {why}")
-
-
-def _differences(first: Run, second: Run, keys: Sequence[str]) -> str:
-    a, b = first.summary, second.summary
-    return ", ".join(f"{key} {a.get(key)} and {b.get(key)}" for key in keys if a.get(key) != b.get(key))
 
 
 def deviation(run: Run, reference: Run) -> float:
@@ -88,11 +63,12 @@ def _parameters(run: Run) -> NDArray[np.float64]:
 
 def verdicts(runs: Sequence[Run]) -> list[Verdict]:
     """One verdict a run, against `single` where it is among them, else against the first synchronous run."""
-    yardstick = _yardstick(runs)
-    return [Verdict("reference", 0.0) if run is yardstick else _verdict(run, yardstick) for run in runs]
+    standard = yardstick(runs)
+    return [Verdict("reference", 0.0) if run is standard else _verdict(run, standard) for run in runs]
 
 
-def _yardstick(runs: Sequence[Run]) -> Run | None:
+def yardstick(runs: Sequence[Run]) -> Run | None:
+    """`single` where it is among `runs`, else the first synchronous one; None if there is none that is fit for it."""
     fit = [run for run in runs if run.status == "ok" and _synchronous(run) and _as_equal_as_promised(run)]
     fit = [run for run in fit if (run.path / "params.npy").is_file()]
     return next((run for run in fit if run.strategy == "single"), fit[0] if fit else None)
@@ -106,15 +82,15 @@ def _as_equal_as_promised(run: Run) -> bool:
     return not run.summary.get("replicas_equal") or len(set(run.summary.get("params_sha256") or [])) <= 1
 
 
-def _verdict(run: Run, yardstick: Run | None) -> Verdict:
+def _verdict(run: Run, standard: Run | None) -> Verdict:
     value, reason = None, ""
     if run.status != "ok":
         reason = f"the run {'failed' if run.status == 'failed' else 'is ' + run.status}"
-    elif yardstick is None:
+    elif standard is None:
         reason = "no synchronous run to compare with"
     else:
         try:
-            value = deviation(run, yardstick)
+            value = deviation(run, standard)
         except CheckFailed as error:
             reason = str(error)
     if not _synchronous(run):

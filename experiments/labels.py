@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from experiments.results import Run
@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, Callable[[Any], str]] = {  # of a run that may differ whi
     "slow_worker": lambda value: f"slow {value}" if value else "none slow",
     "jitter": lambda value: f"jitter {value}" if value else "no jitter",
     "train_seconds": lambda value: f"train≥{1e3 * value:g}ms" if value else "train as is",
+    "checkpoint_every": lambda value: f"checkpoint every {value}" if value else "no checkpoints",
 }
 
 
@@ -36,6 +37,11 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
     That is what differs between runs of this strategy, and any setting that most of the runs have otherwise.
     """
+    return numbered(descriptions(runs))
+
+
+def descriptions(runs: Sequence[Run], but: Collection[str] = ()) -> list[str]:
+    """As `labels`, though two may be the same; the settings `but` are not told."""
     names = [run.strategy.rpartition(":")[2] + bound(run) for run in runs]
     usual = _usual(runs)
     described = []
@@ -43,13 +49,19 @@ def labels(runs: Sequence[Run]) -> list[str]:
         namesakes = [_details(other) for other, its in zip(runs, names, strict=True) if its == name]
         mine, told = _details(run), {} if _alone(run) else _settings(run)
         odd = {key for key, value in told.items() if value != usual.get(key)}
-        shown = (text for key, text in mine.items() if key in odd or len({d[key] for d in namesakes}) > 1)
-        described.append(" ".join(filter(None, [name, *shown])))
-    seen: Counter[str] = Counter()
-    for index, label in enumerate(described):
-        seen[label] += 1
-        described[index] = f"{label} #{seen[label]}" if seen[label] > 1 else label
+        telling = (key for key in mine if key in odd or len({d[key] for d in namesakes}) > 1)
+        described.append(" ".join(filter(None, [name, *(mine[key] for key in telling if key not in but)])))
     return described
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, made distinct: `ring`, `ring #2`."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
+    return distinct
 
 
 def bound(run: Run) -> str:

@@ -63,10 +63,10 @@ def common_loss(runs: Sequence[Run]) -> float | None:
     """
     final = [float(loss[-1]) if (loss := loss_by_time(run)[1]).size else None for run in runs]
     known = [loss for loss in final if loss is not None]
-    return _rounded_up(max(known)) if known and len(known) == len(runs) else None
+    return rounded_up(max(known)) if known and len(known) == len(runs) else None
 
 
-def _rounded_up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """To one significant digit: 0.0532 to 0.06."""
     if value <= 0:
         return value

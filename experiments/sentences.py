@@ -20,7 +20,8 @@ def conditions(runs: Sequence[Run]) -> str:
 
     def each(key: str) -> str:
         values = dict.fromkeys(run.summary.get(key) for run in runs if run.summary.get(key) is not None)
-        return " / ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or "?"
+        told = [f"{value:,}" if isinstance(value, int) else str(value) for value in values] or ["?"]
+        return " / ".join(told) if len(told) <= 3 else f"{told[0]} … {told[-1]}"
 
     workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
     model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"

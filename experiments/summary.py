@@ -11,6 +11,7 @@ import numpy as np
 
 from common.placement import crews
 from experiments.balance import servers_detail
+from experiments.between import between
 from experiments.config import Plan
 from experiments.pushes import Pushes, read_pushes
 from experiments.results import SCHEMA
@@ -28,6 +29,7 @@ ASKED = (  # of a job
     "seed",
     "data",
     "model",
+    "hidden",
     "partition",
     "preprocess",
     "optimizer",
@@ -190,7 +192,9 @@ def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
     received: list[int | None] = [None] * len(ranks)
     if len(good) == len(ranks):
         received = [sum(report["bytes_to"].get(str(to), 0) for report in good.values()) for to in ranks]
-    return {
+    per_rank = {
         name: {"per_worker": _each(values[: plan.processes], plan), "per_server": values[plan.processes :]}
         for name, values in (("bytes_sent", sent), ("messages_sent", messages), ("bytes_received", received))
     }
+    whole = {rank: report["bytes_to"] for rank, report in good.items()} if len(good) == len(ranks) else None
+    return {**per_rank, "bytes_between": None if whole is None else between(whole, plan.processes)}

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from common.errors import step_name
 from common.stages import STAGES
+from experiments.columns import DASH, Column, markdown_table, terminal_table
 from experiments.equivalence import Verdict
 from experiments.labels import labels
 from experiments.results import (
@@ -27,7 +26,6 @@ from experiments.results import (
 )
 from experiments.sentences import conditions
 
-_DASH = "–"
 _HIDDEN = "sync\nhidden"
 _SPARE = (
     "part %",
@@ -57,106 +55,88 @@ class _Entry:
     hidden: float  # seconds of synchronisation per step, beside `train`
 
 
-@dataclass(frozen=True)
-class _Column:
-    header: str  # of at most two lines
-    cell: Callable[[_Entry], str]  # never empty
+def runs_table(
+    runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str] | None = None, *, width: int = 120
+) -> Table:
+    """One row a run; the least important columns are left out until it fits into `width` columns of a terminal.
 
-    @property
-    def name(self) -> str:
-        return self.header.replace("\n", " ")
-
-
-def runs_table(runs: Sequence[Run], verdicts: Sequence[Verdict], *, width: int = 120) -> Table:
-    """One row a run; the least important columns are left out until it fits into `width` columns of a terminal."""
-    entries, columns = _entries(runs, verdicts), _columns(runs, verdicts)
-    for spare in _SPARE:
-        if sum(_cells_wide(column, entries) + 1 for column in columns) - 1 <= width:
-            break
-        columns = [column for column in columns if column.name != spare]
-    caption = Text("\n".join(_caption(runs, verdicts)))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, caption=caption, caption_justify="left")
-    for column in columns:
-        words = column in (columns[0], columns[-1])
-        table.add_column(Text(column.header), justify="left" if words else "right", no_wrap=not words)
-    for entry in entries:
-        colour = {"✓": "green", "✗": "red"}
-        cells = [Text(cell, style=colour.get(cell[0], "")) for cell in (column.cell(entry) for column in columns)]
-        table.add_row(*cells, style="" if entry.run.status == "ok" else "dim")
-    return table
+    `names` are what the runs are called, None: by `labels`.
+    """
+    names = names or labels(runs)
+    return terminal_table(
+        _columns(runs, verdicts, names),
+        _entries(runs, verdicts, names),
+        width=width,
+        spare=_SPARE,
+        dim=lambda entry: entry.run.status != "ok",
+        caption="\n".join(_caption(runs, verdicts, names)),
+    )
 
 
-def _cells_wide(column: _Column, entries: Sequence[_Entry]) -> int:
-    return max(map(len, [*column.header.split("\n"), *map(column.cell, entries)]))
-
-
-def markdown(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> str:
+def markdown(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str] | None = None) -> str:
     """The same table as GitHub markdown, with every column; ends with a newline."""
-    columns = _columns(runs, verdicts)
-    rows = [[column.name for column in columns]]
-    rows += [[":--", *["--:"] * (len(columns) - 2), ":--"]]
-    rows += [[column.cell(entry).replace("|", "\\|") for column in columns] for entry in _entries(runs, verdicts)]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    return f"{table}\n" + "".join(f"{line}\n\n" for line in _caption(runs, verdicts))[:-1]
+    names = names or labels(runs)
+    table = markdown_table(_columns(runs, verdicts, names), _entries(runs, verdicts, names))
+    return f"{table}\n" + "".join(f"{line}\n\n" for line in _caption(runs, verdicts, names))[:-1]
 
 
-def _entries(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Entry]:
+def _entries(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[_Entry]:
     return [
         _Entry(run, label, verdict, ceiling(run, runs), stage_seconds_per_step(run) or {}, hidden_seconds_per_step(run))
-        for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True)
+        for run, label, verdict in zip(runs, names, verdicts, strict=True)
     ]
 
 
-def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[_Column]:
-    references = (label for label, verdict in zip(labels(runs), verdicts, strict=True) if verdict.kind == "reference")
+def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[Column[_Entry]]:
+    references = (label for label, verdict in zip(names, verdicts, strict=True) if verdict.kind == "reference")
     return [
-        _Column("strategy", lambda e: e.label),
-        _Column("samples\n/s", lambda e: _number(e.run, "samples_per_second", human_count)),
-        *([_Column("vs\nnoop", _share_of_ceiling)] if any(ceiling(run, runs) for run in runs) else []),
-        _Column("ms/\nstep", _step_ms),
-        *(_Column(_SHORT[stage] + "\n%", _share_of(stage)) for stage in STAGES),
-        *([_Column(_HIDDEN, _share_hidden)] if any(map(hidden_seconds_per_step, runs)) else []),
-        _Column("worker\nsends", lambda e: _sent(e.run, "worker")),
-        _Column("server\nsends", lambda e: _sent(e.run, "server")),
-        *([_Column(_STALE, lambda e: _staleness(e.run))] if any(map(_stale, runs)) else []),
-        *([_Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
-        _Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
-        _Column("final\nloss", lambda e: _number(e.run, "final_loss", lambda value: f"{value:.3g}")),
-        _Column(f"same as\n{next(references, 'single')}", lambda e: _verdict(e.run, e.verdict)),
+        Column("strategy", lambda e: e.label, words=True),
+        Column("samples\n/s", lambda e: _number(e.run, "samples_per_second", human_count)),
+        *([Column("vs\nnoop", _share_of_ceiling)] if any(ceiling(run, runs) for run in runs) else []),
+        Column("ms/\nstep", _step_ms),
+        *(Column(_SHORT[stage] + "\n%", _share_of(stage)) for stage in STAGES),
+        *([Column(_HIDDEN, _share_hidden)] if any(map(hidden_seconds_per_step, runs)) else []),
+        Column("worker\nsends", lambda e: _sent(e.run, "worker")),
+        Column("server\nsends", lambda e: _sent(e.run, "server")),
+        *([Column(_STALE, lambda e: _staleness(e.run))] if any(map(_stale, runs)) else []),
+        *([Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
+        Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
+        Column("final\nloss", lambda e: _number(e.run, "final_loss", lambda value: f"{value:.3g}")),
+        Column(f"same as\n{next(references, 'single')}", lambda e: verdict_cell(e.run, e.verdict), words=True),
     ]
 
 
 def _number(run: Run, key: str, show: Callable[[float], str]) -> str:
     value = run.number(key)
-    return _DASH if value is None else show(value)
+    return DASH if value is None else show(value)
 
 
 def _share_of_ceiling(entry: _Entry) -> str:
-    return _number(entry.run, "samples_per_second", lambda rate: f"{rate / entry.top:.0%}" if entry.top else _DASH)
+    return _number(entry.run, "samples_per_second", lambda rate: f"{rate / entry.top:.0%}" if entry.top else DASH)
 
 
 def _step_ms(entry: _Entry) -> str:
     rate, batch = entry.run.number("samples_per_second"), entry.run.number("batch")
-    return human_ms(batch / rate) if rate and batch else _DASH
+    return human_ms(batch / rate) if rate and batch else DASH
 
 
 def _share_of(stage: str) -> Callable[[_Entry], str]:
     def cell(entry: _Entry) -> str:
         if stage == "synchronize" and entry.run.within_train:
-            return _DASH
+            return DASH
         total = math.fsum(entry.stages.values())
-        return f"{100 * entry.stages[stage] / total:.0f}" if total > 0 else _DASH
+        return f"{100 * entry.stages[stage] / total:.0f}" if total > 0 else DASH
 
     return cell
 
 
 def _share_hidden(entry: _Entry) -> str:
     whole = entry.hidden + entry.stages.get("synchronize", 0.0)
-    return f"{entry.hidden / whole:.0%}" if whole > 0 and not entry.run.within_train else _DASH
+    return f"{entry.hidden / whole:.0%}" if whole > 0 and not entry.run.within_train else DASH
 
 
 def _sent(run: Run, role: Role) -> str:
-    return human_bytes(max(sent)) if (sent := run.sent_per_step(role)) else _DASH
+    return human_bytes(max(sent)) if (sent := run.sent_per_step(role)) else DASH
 
 
 def _stale(run: Run) -> bool:
@@ -167,7 +147,7 @@ def _staleness(run: Run) -> str:
     """Mean and maximum over the applied pushes, in steps: `0.73–3`."""
     counts = {int(steps): count for steps, count in (run.summary.get("staleness_histogram") or {}).items()}
     if not counts:
-        return _DASH
+        return DASH
     mean = sum(steps * count for steps, count in counts.items()) / sum(counts.values())
     return f"{mean:.2g}–{max(counts)}" if max(counts) else "0"
 
@@ -178,21 +158,22 @@ def _drops(run: Run) -> bool:
 
 def _dropped(run: Run) -> str:
     pushes = run.summary.get("pushes")
-    return f"{100 * pushes['dropped'] / (pushes['applied'] + pushes['dropped']):.0f}" if pushes else _DASH
+    return f"{100 * pushes['dropped'] / (pushes['applied'] + pushes['dropped']):.0f}" if pushes else DASH
 
 
-def _verdict(run: Run, verdict: Verdict) -> str:
+def verdict_cell(run: Run, verdict: Verdict) -> str:
+    """`✓ 1e-7`, `✗ 2e-1`, `reference`, `– not promised`."""
     if run.status != "ok":
         return f"✗ {run.status}"
     mark = {"same": "✓", "differs": "✗"}.get(verdict.kind)
     if mark is None:
-        return verdict.kind if verdict.kind == "reference" else f"{_DASH} {verdict.kind}"
+        return verdict.kind if verdict.kind == "reference" else f"{DASH} {verdict.kind}"
     if verdict.deviation is None:
         return mark
     return f"{mark} {verdict.deviation:.0e}".replace("e+00", "").replace("e+0", "e").replace("e-0", "e-")
 
 
-def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
+def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[str]:
     lines = [
         f"{conditions(runs)}. {', '.join(_SHORT.values())}: share of a step's time in {', '.join(STAGES)}. "
         "sends: payload per step of the busiest rank. Throughput and shares without warm-up."
@@ -203,17 +184,18 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[str]:
         lines[0] += " stale: steps that a gradient was behind the newest one when it was applied."
     if any(map(_drops, runs)):
         lines[0] += " too late: share of the gradients pushed that were dropped."
-    if within := [label for run, label in zip(runs, labels(runs), strict=True) if run.within_train]:
+    if within := [label for run, label in zip(runs, names, strict=True) if run.within_train]:
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
-    for run, label, verdict in zip(runs, labels(runs), verdicts, strict=True):
+    for run, label, verdict in zip(runs, names, verdicts, strict=True):
         if error := run.summary.get("error"):
-            lines.append(f"{label} {run.status}: {_error_line(error)}")
+            lines.append(f"{label} {run.status}: {error_line(error)}")
         elif verdict.reason:
             lines.append(f"{label}: {verdict.reason}")
     return lines
 
 
-def _error_line(error: Mapping[str, Any]) -> str:
+def error_line(error: Mapping[str, Any]) -> str:
+    """What a summary says went wrong, and where, in one line."""
     step, cause = error.get("step"), " ".join(str(error.get("cause")).split())
     place = [f"{error['role']} rank {error.get('rank')}"] if error.get("role") else []
     place += [f"stage {error['stage']}"] if error.get("stage") else []

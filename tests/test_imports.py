@@ -20,13 +20,7 @@ LAYERS = {
 # Library -> the only modules, or packages, that may import it.
 HOMES = {
     "zmq": ["common.transport", "tests.test_zmq", "tests.test_zmq_ends", "tests.test_routed"],
-    "matplotlib": [
-        "experiments.plots",
-        "experiments.bench_plots",
-        "experiments.straggler_plots",
-        "experiments.slide",
-        "experiments.prediction.charts",
-    ],
+    "matplotlib": ["experiments.charts"],
     "mpi4py": ["allreduce.engines"],
     **{name: [] for name in ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")},
 }
@@ -107,10 +101,9 @@ def test_a_module_imports_only_what_it_may(path):
             "zmq is imported in common.transport, tests.test_zmq, tests.test_zmq_ends, tests.test_routed only",
         ),
         (
-            "experiments.plots2",
+            "experiments.charts2",
             "import matplotlib.pyplot as plt",
-            "matplotlib is imported in experiments.plots, experiments.bench_plots, experiments.straggler_plots, "
-            "experiments.slide only",
+            "matplotlib is imported in experiments.charts only",
         ),
         ("allreduce.ring", "def f():\n    import torch", "in allreduce, torch is imported in allreduce.engines only"),
         ("allreduce.ring", "from mpi4py import MPI", "mpi4py is imported in allreduce.engines only"),
@@ -135,8 +128,8 @@ def test_a_planted_import_is_found(module, source, found):
         ("allreduce.engines", "def f():\n    import torch.distributed, mpi4py"),
         ("common.pipeline.train", "import torch"),
         ("experiments.run", "from common.transport import zmq"),
-        ("experiments.plots", "from matplotlib import pyplot"),
-        ("experiments.plots.lines", "import matplotlib"),
+        ("experiments.charts", "from matplotlib import pyplot"),
+        ("experiments.charts.lines", "import matplotlib"),
         ("tests.test_ring", "import ps, allreduce, experiments"),
         ("common.context", "import psutil, zmqlike"),
     ],

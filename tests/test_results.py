@@ -155,6 +155,26 @@ def test_half_written_runs_in_a_folder_are_passed_over_and_listed(tmp_path):
         find_runs([half])
 
 
+def test_a_pattern_finds_runs_and_folders_of_runs(tmp_path):
+    write_run(tmp_path, "star", name="2-star")
+    write_run(tmp_path / "1-sweep", "ring", name="1-ring")
+    (tmp_path / "3-star.txt").write_text("no folder")
+    half = write_run(tmp_path, name="4-star")
+    (half / "summary.json").unlink()
+    assert [run.strategy for run in find_runs([f"{tmp_path}/*"])] == ["star", "ring"]
+    assert [run.strategy for run in find_runs([f"{tmp_path}/?-star"])] == ["star"]
+    assert half_written([f"{tmp_path}/*star*"]) == [half]
+    with pytest.raises(ConfigError, match=r"nothing matches .*/5-\*$"):
+        find_runs([f"{tmp_path}/5-*"])
+    with pytest.raises(ConfigError, match=r"no complete run matches .*/4-\* \(1 half-written\)$"):
+        find_runs([f"{tmp_path}/4-*"])
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_is_itself(tmp_path):
+    write_run(tmp_path / "all[1]", "ring")
+    assert [run.strategy for run in find_runs([tmp_path / "all[1]"])] == ["ring"]
+
+
 def test_a_benchmark_is_said_to_be_one_and_where_its_plots_are(tmp_path):
     folder = tmp_path / "bench"
     (folder / "ranks").mkdir(parents=True)

@@ -55,7 +55,7 @@ def benched(monkeypatch, tmp_path):
             raise world.unplottable
 
     monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
-    monkeypatch.setattr("experiments.bench_plots.plot_bench", plot)
+    monkeypatch.setattr("experiments.charts.bench.plot_bench", plot)
     world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
     return world
 
@@ -147,53 +147,21 @@ def test_demo_runs_strategies_that_exist():
     assert {"single", "noop"} <= set(DEMO)
 
 
-def test_runs_on_the_same_samples_are_compared(tmp_path, answer):
-    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring")]
-    code, out, err = answer("compare", *folders, "--json")
-    assert (code, err) == (0, "")
-    assert [one["verdict"] for one in json.loads(out)["runs"]] == ["reference", "same"]
-
-
-@pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",)])
-def test_a_folder_of_runs_stands_for_its_runs(tmp_path, answer, words):
-    folders = [write_run(tmp_path, "ring"), write_run(tmp_path, "single")]  # by name, which begins with the time
-    code, out, err = answer("compare", tmp_path, *words)
-    assert (code, err) == (0, "")
-    assert all(name in out for name in ("ring", "single"))
-    assert answer("compare", *folders, *words) == (code, out, err)
-
-
-def test_a_run_that_computed_something_else_fails_the_check(tmp_path, answer):
-    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", params=[3.0, 4.01])]
-    code, out, err = answer("compare", *folders, "--json")
-    assert (code, err) == (3, "")
-    assert [one["verdict"] for one in json.loads(out)["runs"]] == ["reference", "differs"]
-    assert answer("compare", *folders)[0] == 3
-
-
-@pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",)])
-def test_runs_on_different_samples_are_refused_with_the_reason(tmp_path, answer, words):
-    folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
-    code, out, err = answer("compare", *folders, *words)
-    reason = "cannot compare: single and ring trained on different samples: seed 0 and 1"
-    assert (code, err) == (3, f"syncbench: {reason}\n")
-    refusal = {"schema": 1, "comparable": False, "reason": reason}
-    assert (json.loads(out) if "--json" in words else out) == (refusal if "--json" in words else "")
-
-
-@pytest.mark.parametrize("verb", ["compare", "plot"])
-def test_runs_that_did_not_end_are_named_and_left_out(tmp_path, answer, verb):
+def test_runs_that_did_not_end_are_named_and_not_drawn(tmp_path, answer):
     ended, cut = write_run(tmp_path, "ring"), write_run(tmp_path, "star", status="partial", ledger_sha256=None)
-    code, _, err = answer(verb, ended, cut)
+    code, out, _ = answer("plot", ended, cut, "--json")
     assert code == 0
-    assert err == f"left out: {cut} (partial after 20 steps)\n"
-    assert answer(verb, cut)[::2] == (3, f"left out: {cut} (partial after 20 steps)\nsyncbench: {NOTHING}\n")
+    assert all("Not shown: star (partial)" in chart["note"] for chart in json.loads(out)["charts"])
+    assert answer("plot", cut)[::2] == (3, f"syncbench: {NOTHING}\n")
 
 
-def test_runs_on_different_samples_are_not_drawn_in_one_picture(tmp_path, answer):
+def test_runs_on_different_samples_are_drawn_as_such(tmp_path, answer):
     folders = [write_run(tmp_path, "single"), write_run(tmp_path, "ring", ledger_sha256="ef56", seed=1)]
-    assert answer("plot", *folders)[0] == 3
-    assert not list(tmp_path.rglob("*.png"))
+    code, out, _ = answer("plot", *folders, "--json")
+    assert code == 0
+    first = json.loads(out)["charts"][0]
+    assert first["name"] == "throughput"
+    assert "Not comparable, so in grey: ring" in first["note"]
 
 
 def test_a_strategy_that_breaks_its_promise_of_equal_replicas_is_found_out(tmp_path):
@@ -203,15 +171,18 @@ def test_a_strategy_that_breaks_its_promise_of_equal_replicas_is_found_out(tmp_p
         replicas_as_promised([fine, load_run(write_run(tmp_path, "star", params_sha256=["a", "b"]))])
 
 
-def test_plots_are_png_and_svg_in_the_runs_own_folder_or_where_asked(tmp_path, answer):
+def test_plots_are_three_files_each_in_the_runs_own_folder_or_where_asked(tmp_path, answer):
     folder = write_run(tmp_path, "ring")
     code, out, err = answer("plot", folder, "--json")
     assert (code, err) == (0, "")
     files = [Path(name) for name in json.loads(out)["plots"]]
-    assert {file.suffix for file in files} == {".png", ".svg"}
+    assert {file.suffix for file in files} == {".png", ".svg", ".csv"}
     assert {file.parent for file in files} == {folder / "plots"}
     assert all(file.stat().st_size > 0 for file in files)
 
-    code, out, err = answer("plot", folder, "--out", tmp_path / "elsewhere")
-    assert (code, err) == (0, "")
+    assert json.loads(out)["not_drawn"]["scaling"] == "all runs have the same number of workers"
+
+    code, out, err = answer("plot", f"{tmp_path}/*-ring-*", "--out", tmp_path / "elsewhere")
+    assert code == 0
+    assert "not drawn: scaling: all runs have the same number of workers\n" in err
     assert sorted(map(Path, out.split())) == sorted((tmp_path / "elsewhere").iterdir())

@@ -98,7 +98,7 @@ def _failed(failure: BenchFailed) -> int:
 def _plot(done: Bench) -> bool:
     """Draw the charts into the result folder. If that fails, a line says why: what was measured holds without them."""
     try:
-        from experiments.bench_plots import plot_bench
+        from experiments.charts.bench import plot_bench
 
         plot_bench(done.document, done.folder / "plots")
     except Exception as error:

@@ -1,56 +1,94 @@
-"""The verb `compare`: runs beside each other, and whether they computed the same thing."""
+"""The verb `compare`: runs beside each other, whether they may be compared, and what the verdict is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed, ConfigError
 from experiments.verbs.options import LOSS, plain_parser
-from experiments.verbs.showing import check, comparable, compared, show, verdicts
-from experiments.verbs.speech import dump
+from experiments.verbs.showing import console
+from experiments.verbs.speech import dump, say
 
 if TYPE_CHECKING:
-    from experiments.results import Run
+    from experiments.comparison import Comparison
 
-HELP = "a table of runs, and whether they computed the same thing"
+HELP = "the verdict on runs or a sweep, once it is clear that they computed the same thing"
 
 
 def parser() -> ArgumentParser:
-    parser = plain_parser("Compare runs that trained on the same samples. Exit code 3 if they cannot be compared.")
-    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
+    parser = plain_parser(
+        "Compare runs that did the same work; runs of the same settings are repeats. Exit code 3 if some cannot be "
+        "compared with the others."
+    )
+    parser.add_argument("runs", nargs="+", type=str, help="result folders, folders of them, sweeps, or patterns")
+    parser.add_argument("--baseline", type=str | None, default=None, help="whom ratios are to: a strategy, or a label")
+    parser.add_argument("--anyway", action="store_true", help="show what cannot be compared, too, and say so")
     parser.add_argument("--markdown", action="store_true", help="the table as markdown")
+    parser.add_argument("--csv", action="store_true", help="a line for each entry, with all figures")
     parser.add_argument("--loss", type=LOSS, default=None, help="tell the seconds to this loss; auto: one all reached")
     return parser
 
 
 def run(arguments: Namespace) -> int:
-    """Existing runs beside each other. Raises CheckFailed if they did not train on the same samples."""
+    """Existing runs beside each other. Raises CheckFailed if some of them cannot be compared with the others."""
     loss_goal(arguments.loss)
-    try:
-        runs = comparable(arguments.runs)
-    except CheckFailed as refusal:
-        if arguments.json:
-            dump({"schema": 1, "comparable": False, "reason": str(refusal)})
-        raise
-    verdict = verdicts(runs)
-    reached = times_to_loss(runs, arguments.loss)
-    if arguments.json:
-        dump({"schema": 1, **compared(runs, verdict), **({"seconds_to_loss": reached} if reached else {})})
-    elif arguments.markdown:
-        from experiments.tables import markdown
+    if len(forms := [name for name in ("json", "markdown", "csv") if arguments[name]]) > 1:
+        raise ConfigError(f"--{forms[0]} and --{forms[1]}: one form at a time")
+    from experiments.comparison.paths import compare_paths
 
-        print(markdown(runs, verdict), end="")
+    comparison = compare_paths(arguments.runs, arguments.baseline)
+    if not comparison.contests:
+        _say_failed(comparison)
+        raise CheckFailed("nothing to show: no run came to its end")
+    refusal = None if arguments.anyway else comparison.refusal or _apart(comparison)
+    if not refusal or arguments.json:
+        _show(comparison, arguments)
+    if refusal:
+        raise CheckFailed(f"cannot compare: {refusal}; --anyway shows them all the same")
+    return 0
+
+
+def _apart(comparison: Comparison) -> str | None:
+    """Why there is nothing to compare, where no two runs did the same work."""
+    from experiments.comparison.sentence import setting_words
+
+    if len(comparison.contests) < 2 or any(len(contest.entries) > 1 for contest in comparison.contests):
+        return None
+    one, other = (
+        f"{contest.entries[0].label} ({setting_words(contest, comparison.axes)})" for contest in comparison.contests[:2]
+    )
+    return f"no two of these did the same work: {one} and {other}"
+
+
+def _show(comparison: Comparison, arguments: Namespace) -> None:
+    from experiments.comparison.flat import comma_separated, document
+    from experiments.comparison.predicted import predictions
+    from experiments.comparison.shown import limits, markdown_comparison, print_comparison
+
+    predicted = predictions(comparison)
+    reached = times_to_loss(comparison, arguments.loss)
+    if arguments.json:
+        times = {"seconds_to_loss": reached} if reached else {}
+        dump({"schema": 1, "limits": limits(comparison), **document(comparison, predicted), **times})
+    elif arguments.csv:
+        _say_failed(comparison)
+        print(comma_separated(comparison, predicted), end="")
+    elif arguments.markdown:
+        print(markdown_comparison(comparison, predicted), end="")
     else:
-        show(runs)
-    if reached and not arguments.json:
+        print_comparison(comparison, predicted, console())
+    if reached and not (arguments.json or arguments.csv):
         from experiments.sentences import times_line
 
         print(f"\n{times_line(reached['loss'], reached['seconds'])}")
-    return check(verdict)
+
+
+def _say_failed(comparison: Comparison) -> None:
+    for run in comparison.failed:
+        say(f"left out: {run.path} ({run.status} after {run.summary.get('steps_done')} steps)")
 
 
 def loss_goal(given: str | None) -> float | None:
@@ -66,17 +104,19 @@ def loss_goal(given: str | None) -> float | None:
     return goal
 
 
-def times_to_loss(runs: Sequence[Run], given: str | None) -> dict[str, Any] | None:
-    """The loss that was asked for and, by label, the seconds that each run took to it; None if none was."""
+def times_to_loss(comparison: Comparison, given: str | None) -> dict[str, Any] | None:
+    """The loss that was asked for and, by label, the seconds that each run in the middle took to it; None if none was.
+
+    CheckFailed where there are several contests, which have no loss in common.
+    """
     if given is None:
         return None
-    from experiments.labels import labels
     from experiments.learning import common_loss, seconds_to_loss
 
-    goal = common_loss(runs) if given == "auto" else loss_goal(given)
+    if len(comparison.contests) > 1:
+        raise CheckFailed("--loss is for runs that did the same work: these are several contests")
+    entries = comparison.contests[0].entries
+    goal = common_loss([entry.run for entry in entries]) if given == "auto" else loss_goal(given)
     if goal is None:
         raise CheckFailed("there is no loss that all of these runs reached: some recorded none")
-    return {
-        "loss": goal,
-        "seconds": {label: seconds_to_loss(run, goal) for label, run in zip(labels(runs), runs, strict=True)},
-    }
+    return {"loss": goal, "seconds": {entry.label: seconds_to_loss(entry.run, goal) for entry in entries}}

@@ -10,7 +10,7 @@ from experiments.config import plan
 from experiments.folders import writable_folder
 from experiments.registry import strategy_class
 from experiments.verbs.options import plain_parser, training_options
-from experiments.verbs.showing import check, compared, limits, show, verdicts
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
 from experiments.verbs.training import execute_all, replicas_as_promised, run_options, say_failed
 
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
     results = writable_folder(arguments.results)
     from experiments.execute import RunFailed
     from experiments.folders import new_folder
-    from experiments.repeats import medians, same_bits, spread_line
+    from experiments.repeats import same_bits
     from experiments.sentences import plural, turns
 
     folder = new_folder(results, f"demo-w{arguments.workers}")
@@ -51,18 +51,19 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
-    from experiments.plots import plot_runs
+    from experiments.charts import plot_comparison
+    from experiments.comparison import compare_runs
+    from experiments.comparison.flat import document
+    from experiments.comparison.shown import limits, print_comparison
 
     replicas_as_promised(everything)
     same_bits(everything)
-    runs, rates = medians(everything)
-    verdict = verdicts(runs)
-    plot_runs(runs, folder / "plots", limits(runs), rates)
+    comparison = compare_runs(everything)
+    plot_comparison(comparison, folder / "plots", limits(comparison))
     if arguments.json:
-        dump({"schema": 1, "results_dir": str(folder), "samples_per_second": rates, **compared(runs, verdict)})
+        dump({"schema": 1, "results_dir": str(folder), "limits": limits(comparison), **document(comparison, {})})
     else:
-        show(runs)
-        print(f"repeats: {spread_line(rates)}")
+        print_comparison(comparison, {}, console())
         print(f"results: {folder}")
         print(f"plots:   {folder / 'plots'}")
-    return check(verdict)
+    return 3 if comparison.refusal else 0

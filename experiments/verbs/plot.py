@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from common.errors import CheckFailed
 from experiments.folders import writable_folder
 from experiments.verbs.compare import loss_goal
 from experiments.verbs.options import LOSS, plain_parser
-from experiments.verbs.showing import comparable, limits
-from experiments.verbs.speech import dump
+from experiments.verbs.speech import dump, say
 
-HELP = "charts of runs, PNG and SVG"
+if TYPE_CHECKING:
+    from experiments.charts import Plotted
+
+HELP = "charts of runs: PNG, SVG, and their numbers as CSV"
 
 
 def parser() -> ArgumentParser:
-    parser = plain_parser("Draw runs: throughput, stages, loss, traffic; staleness and stragglers where there are any.")
-    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
-    parser.add_argument("--out", type=str | None, default=None, help="folder for the pictures: the run's own plots/")
-    parser.add_argument("--loss", type=LOSS, default=None, help="mark the seconds to it; null: one that all reached")
+    parser = plain_parser("Draw every chart that the runs have data for; say why not the others. See docs/charts.md.")
+    parser.add_argument("runs", nargs="+", type=str, help="result folders, folders of them, sweeps, or patterns")
+    parser.add_argument("--out", type=str | None, default=None, help="folder for them: plots/ in the first one")
+    parser.add_argument("--loss", type=LOSS, default=None, help="measure time to it; null: one that most reached")
     return parser
 
 
 def run(arguments: Namespace) -> int:
-    """Pictures of existing runs: into the one run's folder, or wherever --out says. Raises CheckFailed, as compare."""
+    """Pictures of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
     goal = loss_goal(arguments.loss)
-    runs = comparable(arguments.runs)
-    out = arguments.out or Path(arguments.runs[0]) / "plots"
-    writable_folder(out)
-    from experiments.plots import plot_runs
-    from experiments.repeats import medians
-    from experiments.straggler_plots import plot_stragglers
+    from experiments.comparison.paths import compare_paths
 
-    middle, rates = medians(runs)
-    files = [*plot_runs(middle, out, limits(runs), rates), *plot_stragglers(runs, out, limits(runs), goal)]
-    pictures = [str(path) for path in files]
+    comparison = compare_paths(arguments.runs)
+    if not comparison.contests:
+        raise CheckFailed("nothing to show: no run came to its end")
+    first = Path(arguments.runs[0])
+    home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
+    out = writable_folder(arguments.out or home / "plots")
+    from experiments.charts import plot_all, predictions
+    from experiments.comparison.predicted import predictions as predicted_rates
+    from experiments.comparison.shown import limits
+
+    told = predictions(comparison, predicted_rates(comparison))
+    plotted = plot_all(comparison, out, limits(comparison), told, goal)
     if arguments.json:
-        dump({"schema": 1, "plots": pictures})
-    else:
-        print("\n".join(pictures))
+        _dump(plotted)
+        return 0
+    for name, why in plotted.absent.items():
+        say(f"not drawn: {name}: {why}")
+    print("\n".join(str(file) for each in plotted.pictures for file in each.files))
     return 0
+
+
+def _dump(plotted: Plotted) -> None:
+    charts = [
+        {"name": each.name, "title": each.title, "files": list(map(str, each.files)), "note": each.note}
+        for each in plotted.pictures
+    ]
+    files = [file for chart in charts for file in chart["files"]]
+    dump({"schema": 1, "plots": files, "charts": charts, "not_drawn": dict(plotted.absent)})

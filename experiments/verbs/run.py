@@ -64,7 +64,7 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         dump(dict(done.summary))
     else:
-        show([done])
+        show(done)
         if words := done.summary["strategy_notes"].get("in_words"):
             print(f"{done.strategy} {words}")
         if restarts := done.summary["restarts"]:

@@ -156,11 +156,11 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
 
 
 def _compare(folder: Path) -> None:
-    """What `syncbench compare` says of it; a line, if that is that it cannot be compared."""
+    """What `syncbench compare` says of it, with a stamp on what cannot be compared; a line, if that is everything."""
     from experiments.verbs import compare
 
     try:
-        compare.run(compare.parser().parse_args([str(folder)]))
+        compare.run(compare.parser().parse_args([str(folder), "--anyway"]))
     except (CheckFailed, ConfigError) as refusal:
         say(f"no comparison: {refusal}")
 

@@ -154,6 +154,10 @@ def test_a_wrong_strategy_is_found_out_by_compare_and_what_it_prints_stays_out_o
     done = run.box.run("compare", single.json()["results_dir"], wrong.json()["results_dir"], "--json")
     assert done.code == 3
     assert [one["verdict"] for one in done.json()["runs"]] == ["reference", "differs"]
+    stamp = done.json()["contests"][0]["entries"][1]["refused"]
+    assert stamp.startswith("did not compute what single did: its parameters differ from those of single by ")
+    shown = run.box.run("compare", single.json()["results_dir"], wrong.json()["results_dir"], "--anyway")
+    assert (shown.code, "not comparable" in shown.out) == (0, True)
 
 
 def test_runs_on_different_samples_are_refused_with_the_reason(run):

@@ -8,9 +8,10 @@ import benches
 import pytest
 from rich.console import Console
 
-from experiments.bench_plots import CHARTS, panels, plot_bench, spread
 from experiments.bench_table import bench_tables, human_seconds, notes
-from experiments.style import style
+from experiments.charts.bench import CHARTS, panels, plot_bench
+from experiments.charts.slide import spread
+from experiments.charts.style import style
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
 NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-STYLES = {  # strategy: (colour, marker); the colours are Okabe and Ito's, then Tol's muted ones
+Marker = Any  # of matplotlib: a letter, or (points, kind, degrees)
+STYLES: dict[str, tuple[str, Marker]] = {  # the colours are Okabe and Ito's, then Tol's muted ones
     "single": ("#000000", "."),
     "noop": ("#7A7A7A", "X"),
     "ps-bsp": ("#D55E00", "s"),
@@ -20,12 +21,15 @@ STYLES = {  # strategy: (colour, marker); the colours are Okabe and Ito's, then 
     "hierarchical": ("#117733", "P"),
     "local-sgd": ("#661100", "8"),
     "gloo": ("#332288", "H"),
-    "ddp": ("#AA4499", "D"),
+    "ddp": ("#AA4499", (4, 1, 45)),
     "nccl": ("#999933", ">"),
     "mpi": ("#6699CC", "d"),
 }
 _OTHERS = (("#CC6677", "o"), ("#5F4690", "D"), ("#1D6996", "s"), ("#94346E", "^"), ("#0F8554", "v"), ("#805500", "P"))
-INK, FAINT = "#222222", "#6B6B6B"
+INK, FAINT, REFUSED, ALARM = "#222222", "#6B6B6B", "#BDBDBD", "#B00020"
+SIZE = (8.0, 4.5)  # inches: text of 11 points can still be read where the chart takes half the width of a page
+DPI = 200
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # of those that share a colour
 RC: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#B5B5B5",
@@ -33,18 +37,22 @@ RC: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
-    "font.size": 11,
+    "font.size": 10.5,
     "grid.color": "#E6E6E6",
     "hatch.linewidth": 0.8,
     "legend.frameon": False,
-    "legend.fontsize": 10,
+    "legend.fontsize": 9.5,
     "svg.hashsalt": "syncbench",
     "text.color": INK,
     "text.parse_math": False,  # names and notes are shown as they are
 } | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), FAINT)
-FORMATS: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
-def style(strategy: str) -> tuple[str, str]:
+def size(marker: Marker) -> float:
+    """Points of a marker on a line: all look about as large."""
+    return {"*": 12.0, ".": 12.0, "X": 8.5}.get(marker, 7.5) if isinstance(marker, str) else 10.0
+
+
+def style(strategy: str) -> tuple[str, Marker]:
     """(colour, marker) of a strategy: the same in every chart, whatever else is shown."""
     return STYLES.get(strategy) or _OTHERS[zlib.crc32(strategy.encode()) % len(_OTHERS)]

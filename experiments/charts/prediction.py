@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,13 +15,14 @@ from matplotlib.ticker import NullFormatter
 
 from experiments.bench import size_name
 from experiments.bench_table import human_seconds
+from experiments.charts.picture import draw_files, write_csv
+from experiments.charts.style import FAINT, INK, RC, style
 from experiments.prediction.against import Beside
 from experiments.prediction.crossovers import Reign, curves
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import Cell
 from experiments.results import human_bytes
 from experiments.sentences import plural
-from experiments.style import FAINT, FORMATS, INK, RC, style
 
 POINTS = 60  # of a curve
 COLUMNS = 3  # panels side by side
@@ -86,11 +86,7 @@ def plot_beside(rows: Sequence[Beside], title: str, folder: Path) -> list[Path]:
             for name in dict.fromkeys(row.strategy for row in mine):
                 _beside_series(axes, sorted((row for row in mine if row.strategy == name), key=lambda row: row.nbytes))
             _scale(axes, sorted({row.nbytes for row in mine}), f"{key[0]}, {plural(key[1], 'worker')}")
-        _title(
-            figure,
-            "Predicted and measured: " + title.split(" of ", maxsplit=1)[0],
-            f"{title}; dots: measured; lines: formula",
-        )
+        _title(figure, "Predicted and measured", f"{title}; dots: measured; lines: formula; hollow: virtual time")
         return _write(figure, [row.to_dict() for row in rows], folder, "residuals")
 
 
@@ -123,7 +119,7 @@ def _title(figure: Figure, title: str, below: str) -> None:
     height = figure.get_figheight()
     figure.text(0.02, 1 - 0.3 / height, title, fontsize=16, fontweight="bold", color=INK, va="center")
     figure.text(0.02, 1 - 0.62 / height, below, fontsize=10, color=FAINT, va="center")
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height)))
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height), wspace=0.05))
 
 
 def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
@@ -142,12 +138,6 @@ def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
 
 def _write(figure: Figure, rows: Sequence[Mapping[str, object]], folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{name}.csv"]
-    with open(files[0], "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    for suffix, metadata in FORMATS.items():
-        files.append(folder / f"{name}.{suffix}")
-        figure.savefig(files[-1], dpi=160, metadata=metadata)
-    return files
+    table = folder / f"{name}.csv"
+    write_csv(rows, table)
+    return [table, *draw_files(name, figure, name, folder)]

@@ -1,0 +1,92 @@
+"""How stale updates were: by how many steps their gradients were behind the newest push."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from experiments.charts.material import Absent, Material, Series
+from experiments.charts.picture import Sheet
+from experiments.charts.slide import blank, panels, percent, wrapped
+from experiments.charts.style import INK
+from experiments.comparison import Contest, Entry
+from experiments.sentences import stale
+
+BARS = 10  # in a histogram, at most
+PANELS, ACROSS = 8, 4
+
+
+def staleness(material: Material) -> Sheet:
+    """A panel for each entry with stale updates, or for all where none has any. Absent without a history of pushes."""
+    try:
+        contest = material.largest(_has_history)
+    except Absent:
+        raise Absent("no run has a history of pushes: that is what asynchronous parameter servers leave") from None
+    every, _ = material.read(contest.entries, _counts, "pushes")
+    most = {s.label: max(s.data) for s in every}
+    never = [s.label for s in every if not most[s.label]]
+    stale_ones = [s for s in every if most[s.label]] or every
+    shown = stale_ones[:PANELS]
+    figure = blank()
+    many = panels(figure, len(shown), ACROSS, sharey=True)
+    bars = [_histogram(axes, s) for axes, s in zip(many, shown, strict=True)]
+    percent(many[0].yaxis, 1.12 * max(share for its in bars for _, _, share in its))
+    many[0].set_ylabel("share of updates")
+    repeats = max(len(s.entry.runs) for s in shown)
+    notes = [f"Updates of {repeats} repeats."] if repeats > 1 else []
+    notes += [f"No update was stale: {', '.join(never)}."] if len(stale_ones) < len(every) else []
+    notes += [f"No room for {', '.join(s.label for s in stale_ones[PANELS:])}."] if len(stale_ones) > PANELS else []
+    title = stale({s.label: most[s.label] for s in shown})
+    return material.sheet(figure, title, shown, _rows(shown, bars), notes=[*notes, *material.only(contest)])
+
+
+def _has_history(contest: Contest) -> bool:
+    return any(_counts(entry) for entry in contest.entries)
+
+
+def _counts(entry: Entry) -> Counter[int] | None:
+    """Updates by staleness, of all repeats."""
+    counts: Counter[int] = Counter()
+    for run in entry.runs:
+        counts.update({int(steps): count for steps, count in (run.summary.get("staleness_histogram") or {}).items()})
+    return counts if counts.total() else None
+
+
+def _histogram(axes: Axes, s: Series) -> list[tuple[int, int, float]]:
+    """Draw one and return its bars: (lowest, highest, share of the updates)."""
+    total, most = s.data.total(), max(s.data)
+    wide = -(-(most + 1) // BARS)  # steps that share a bar
+    bars = [
+        (low, min(low + wide - 1, most), sum(s.data.get(steps, 0) for steps in range(low, low + wide)) / total)
+        for low in range(0, most + 1, wide)
+    ]
+    axes.bar(range(len(bars)), [share for _, _, share in bars], 0.8, color=s.colour)
+    for x, (_, _, share) in enumerate(bars):
+        words = f"{share:.0%}" if share >= 0.01 else "<1%" if share else ""
+        axes.text(x, share, words, ha="center", va="bottom", fontsize=9 if len(bars) < 6 else 7, color=INK)
+    ranges = [str(low) if low == high else f"{low}–{high}" for low, high, _ in bars]
+    axes.set_xticks(range(len(bars)), ranges, fontsize=9.5 if wide == 1 else 7.5, rotation=0 if wide == 1 else 60)
+    axes.set_xlim(-0.6, max(len(bars), 3) - 0.4)
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("steps behind the newest push", fontsize=9, labelpad=1)
+    mean = sum(steps * count for steps, count in s.data.items()) / total
+    axes.set_title(f"{wrapped(s.name)}\nmean {mean:.2g}, at most {most}", fontsize=9.5, loc="left", color=INK)
+    return bars
+
+
+def _rows(shown: Sequence[Series], bars: Sequence[list[tuple[int, int, float]]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": s.label,
+            "strategy": s.entry.strategy,
+            "staleness_from": low,
+            "staleness_to": high,
+            "share_of_updates": share,
+            "not_comparable": s.entry.refused,
+        }
+        for s, its in zip(shown, bars, strict=True)
+        for low, high, share in its
+    ]

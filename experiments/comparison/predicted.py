@@ -1,0 +1,48 @@
+"""What the model of costs predicts for the entries of a comparison, where their runs have a calibration beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.comparison.contest import Comparison, Entry
+
+if TYPE_CHECKING:
+    from experiments.prediction import Calibration
+
+Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
+CALIBRATION = "calibration.json"
+
+
+def predictions(comparison: Comparison) -> Predictions:
+    """The predicted samples/s of each entry that contends, where there are figures for it.
+
+    Those of a calibration in its run's folder or the sweep's; in virtual time the link says all. Raises ConfigError if
+    a calibration cannot be read.
+    """
+    found: dict[tuple[int, str], float] = {}
+    read: dict[Path | None, Calibration | None] = {None: None}
+    for place, contest in enumerate(comparison.contests):
+        for entry in contest.entries:
+            file = calibration_of(entry)
+            if entry.refused or not entry.contends or (file is None and not contest.setting.get("link")):
+                continue
+            from experiments.prediction import predicted_rate, read_calibration
+
+            if file not in read and file is not None:
+                read[file] = read_calibration(file)
+            if rate := predicted_rate(entry, contest, read[file]):
+                found[place, entry.label] = rate
+    return found
+
+
+def calibration_of(entry: Entry) -> Path | None:
+    """The calibration that belongs to the run in the middle; None if there is none."""
+    run = entry.run.path
+    return next((file for folder in (run, run.parent) if (file := folder / CALIBRATION).is_file()), None)
+
+
+def residual(entry: Entry, predicted: float | None) -> float | None:
+    """How far what was measured is above (+) or below (-) what was predicted, as a part of that."""
+    return entry.rate.middle / predicted - 1 if predicted and entry.rates else None

@@ -1,0 +1,115 @@
+"""The verdict in one sentence: no ratio without its interval, and none without the absolute figures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from experiments.results import human_count
+
+if TYPE_CHECKING:
+    from experiments.comparison.contest import Comparison, Contest, Entry
+
+
+def verdict_sentence(comparison: Comparison) -> str:
+    """One sentence over all contests."""
+    if not comparison.contests:
+        return "Nothing to compare: no run came to its end"
+    if len(comparison.contests) == 1:
+        return _capital(contest_clause(comparison.contests[0]))
+    clauses = [f"{setting_words(one, comparison.axes)}: {_brief_clause(one)}" for one in comparison.contests]
+    return "; ".join(clauses)
+
+
+def _capital(text: str) -> str:
+    """Labels keep their letters; a sentence of ours begins with a large one."""
+    return text[:1].upper() + text[1:] if text.startswith(("no ", "nothing", "against")) else text
+
+
+def setting_words(contest: Contest, axes: Any) -> str:
+    """What tells a contest from the others: `4 workers`, `4 workers, link 1gbit`."""
+    return ", ".join(_value(key, contest.setting[key]) for key in axes)
+
+
+def _value(key: str, value: Any) -> str:
+    if key == "workers":
+        return "1 worker" if value == 1 else f"{value} workers"
+    if isinstance(value, list | tuple):
+        value = "-".join(map(str, value))
+    if isinstance(value, dict):
+        value = " ".join(f"{name}={part}" for name, part in value.items())
+    return f"no {key}" if value is None or value == "" else f"{key} {value}"
+
+
+def contest_clause(contest: Contest) -> str:
+    """The whole verdict on one contest, as a clause."""
+    base, others = _compared(contest)
+    if base is None or not others:
+        return _nothing(contest)
+    if all(entry.finding is None for entry in others):
+        return _unclear(contest)
+    changed = [_ratio(one) for one in others if one.finding in ("faster", "slower")]
+    parts = [", ".join(changed)] if changed else []
+    if same := [one for one in others if one.finding == "no difference"]:
+        parts.append(f"no difference for {_listed(same)}")
+    if unclear := [one for one in others if one.finding is None]:
+        parts.append(f"no verdict on {_listed(unclear)}, run once")
+    return f"against {_absolute(base)} {', '.join(parts)}{_refused(contest)}"
+
+
+def _brief_clause(contest: Contest) -> str:
+    """Of a contest among several: who is ahead of the baseline."""
+    base, others = _compared(contest)
+    if base is None or not others:
+        return _nothing(contest)
+    if all(entry.finding is None for entry in others):
+        return _unclear(contest)
+    if ahead := [one for one in others if one.finding == "faster"]:
+        more = f", {len(ahead) - 1} more faster than it" if len(ahead) > 1 else ""
+        return f"{_ratio(ahead[0])} against {_absolute(base)}{more}{_refused(contest)}"
+    same = [one for one in others if one.finding == "no difference"]
+    words = f", no difference for {_listed(same)}" if same else ""
+    return f"nothing beats {_absolute(base)}{words}{_refused(contest)}"
+
+
+def _compared(contest: Contest) -> tuple[Entry | None, list[Entry]]:
+    """The baseline, and whom the verdict is about, the fastest first: not the ceiling, unless nobody else is there."""
+    fit = [one for one in contest.entries if one.refused is None and one.rates]
+    base = contest.reference
+    others = [one for one in fit if one is not base and (one.contends or len(fit) == 2)]
+    return base, sorted(others, key=lambda one: -one.rate.middle)
+
+
+def _nothing(contest: Contest) -> str:
+    fit = [one for one in contest.entries if one.refused is None]
+    figures = ", ".join(map(_absolute, fit))
+    return f"nothing to compare{' with' if figures else ''} {figures}".rstrip() + _refused(contest)
+
+
+def _unclear(contest: Contest) -> str:
+    base, others = _compared(contest)
+    known = [base, *others] if base else others
+    return f"no verdict, as it takes repeats of both: {_listed(known)}{_refused(contest)}"
+
+
+def _ratio(entry: Entry) -> str:
+    assert entry.ratio is not None
+    low, middle, high = (f"{value:.2f}" for value in (entry.ratio.low, entry.ratio.middle, entry.ratio.high))
+    return f"{entry.label} is {entry.finding}, {middle}× ({low}–{high}) at {_rate(entry)}"
+
+
+def _rate(entry: Entry) -> str:
+    return f"{human_count(entry.rate.middle)} samples/s" if entry.rates else "no throughput"
+
+
+def _absolute(entry: Entry) -> str:
+    return f"{entry.label} ({_rate(entry)})"
+
+
+def _listed(entries: Sequence[Entry]) -> str:
+    return ", ".join(map(_absolute, entries))
+
+
+def _refused(contest: Contest) -> str:
+    names = [entry.label for entry in contest.entries if entry.refused]
+    return f"; not comparable: {', '.join(names)}" if names else ""

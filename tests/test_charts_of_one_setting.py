@@ -1,0 +1,198 @@
+"""The charts of one contest: the numbers in them, in their titles, and in the files beside them."""
+
+import math
+
+import pytest
+from charts import Seen, grid, planted
+from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
+
+from experiments.results import load_run
+
+MODEL, STEP = 4 * PARAMETERS, math.fsum(SECONDS.values())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return planted(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.parametrize(
+    ("chart", "title"),
+    [
+        ("throughput", "No clear difference: all 4 strategies are within 5%"),
+        ("stages", "Synchronisation takes 35% of a step"),
+        ("traffic", "The hub of ps-bsp sends 4.0× what other ranks do; ring has none"),
+        ("traffic_between", "4 ordered pairs of ranks talk in star, 8 in ps-bsp"),
+        ("staleness", "Gradients of ps-async were applied up to 3 steps late"),
+    ],
+)
+def test_titles_say_what_the_numbers_say(runs, chart, title):
+    seen = Seen(chart, runs)
+    assert seen.title == title
+    assert title in seen.said
+
+
+def test_the_ceiling_and_the_yardstick_are_marked_as_such(runs):
+    found = Seen("throughput", runs).texts
+    assert "noop, no synchronisation: the ceiling, 32.0k" in found
+    assert "noop (ceiling)" not in found  # a line and no bar
+    assert "single (yardstick)" in found
+
+
+def test_a_ceiling_alone_is_a_chart_too(tmp_path):
+    seen = Seen("throughput", planted(tmp_path, ("noop",)))
+    assert seen.title == "Throughput, without a strategy to compare"
+    assert "noop (ceiling)" in seen.texts
+
+
+def test_every_repeat_is_a_dot_and_in_the_file(tmp_path):
+    rates = {"ring": (900.0, 1000.0, 2000.0), "star": (100.0, 110.0, 120.0)}
+    runs = [
+        run
+        for name, all_ in rates.items()
+        for rate in all_
+        for run in planted(tmp_path, (name,), samples_per_second=rate)
+    ]
+    found = Seen("throughput", runs)
+    rows = {row["label"]: row for row in found.rows}
+    assert list(rows["ring"]["repeats"]) == [900.0, 1000.0, 2000.0]
+    assert rows["ring"]["samples_per_second"] == 1000.0
+    assert "median of 3 repeats, each a dot" in found.said
+    assert found.title == "ring was fastest: 1.00k samples/s, 9.1× star"
+
+
+def test_overlapping_repeats_have_no_winner(tmp_path):
+    runs = grid(
+        tmp_path, "seed", (0,), ("ring", "star"), 3, lambda name, _, k: 1000.0 + 100 * k + 50 * (name == "ring")
+    )
+    assert Seen("throughput", runs).title == "No clear winner: ring leads, but intervals overlap"
+
+
+def test_the_stages_are_those_of_the_records_and_hidden_ones_are_hatched(tmp_path, runs):
+    seen = Seen("stages", runs)
+    row = next(row for row in seen.rows if row["label"] == "ring")
+    assert {stage: float(row[f"{stage}_seconds"]) for stage in SECONDS} == pytest.approx(SECONDS)
+    assert row["step_seconds"] == pytest.approx(STEP)
+    assert "synchronize, hidden" not in seen.texts
+    hidden = Seen("stages", planted(tmp_path, ("ring",), seconds={"hidden": 0.001}))
+    assert "synchronize, hidden" in hidden.texts
+    assert float(hidden.rows[0]["hidden_synchronize_seconds"]) == pytest.approx(0.001)
+
+
+def test_a_synchronisation_within_train_is_neither_a_share_nor_in_the_title(tmp_path):
+    within = {"seconds": {"synchronize": 0.0}, "synchronizes_in": "train"}
+    runs = [load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, "ring"))]
+    found = Seen("stages", runs)
+    assert "2.60 ms, synchronize in train" in found.texts
+    assert found.title == "Synchronisation takes 35% of a step"  # ring's
+
+
+def test_losses_in_the_file_are_those_of_the_lines(runs):
+    rows = [row for row in Seen("loss_vs_samples", runs).rows if row["label"] == "ring"]
+    assert [row["samples"] for row in rows] == [128.0 * (step + 1) for step in range(20)]
+    assert rows[0]["loss"] == pytest.approx(2.4 + 0.015)
+    assert {row["drawn"] for row in rows} == {"bold"}
+
+
+def test_a_long_run_is_a_line_of_few_points(tmp_path):
+    found = Seen("loss_vs_samples", planted(tmp_path, ("ring",), steps=3000))
+    rows = found.rows
+    assert len(rows) <= 240
+    assert rows[-1]["samples"] == 3000 * 128
+
+
+def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
+    slow = write_run(tmp_path, "star", steps=2)
+    rows = [worker_row(0, 0, SECONDS) | {"began": 0.0, "ended": 50.0}, worker_row(1, 0, SECONDS) | {"ended": 51.5}]
+    for rank in range(WORKERS):
+        write_rows(slow, rank, rows)
+    runs = [load_run(slow)]
+    assert Seen("loss_vs_seconds", runs, loss=1.2).title == "A loss of 1.2 after 1.5 s (star)"
+    assert Seen("time_to_loss", runs, loss=1.2).rows[0]["seconds"] == pytest.approx(1.5)
+
+
+def test_who_never_reaches_the_loss_is_shown_so(tmp_path):
+    runs = planted(tmp_path, ("single", "ring"), steps=40) + planted(tmp_path, ("star",), steps=3)
+    for run in runs:  # one contest, whatever came of them
+        run.summary["steps"] = 40
+    found = Seen("time_to_loss", runs, loss=0.2)
+    assert "not reached: 0.81 after" in found.said
+    assert found.title.endswith("; 1 of 2 never")
+    rows = {row["label"]: row for row in found.rows}
+    assert (rows["star"]["seconds"], rows["star"]["repeats"]) == (None, ["never"])
+    assert rows["ring"]["seconds"] > 0
+
+
+def test_own_work_and_whole_steps_of_a_straggler_are_told_apart(tmp_path):
+    folder = write_run(tmp_path, "ring")
+    for rank in range(WORKERS):
+        own = 0.008 if rank == 2 else 0.002
+        rows = [
+            {**worker_row(step, rank, SECONDS), "began": step * 0.01, "ended": (step + 1) * 0.01}
+            | {"seconds": {**SECONDS, "synchronize": 0.01 - own}}
+            for step in range(20)
+        ]
+        late = {**rows[-1], "began": 0.0, "ended": 0.0, "seconds": dict.fromkeys(SECONDS, 0.0), "skipped": True}
+        write_rows(folder, rank, [*rows, *[late] * 30])
+    found = Seen("step_times", [load_run(folder)])
+    assert found.title == "Worker 2 is the straggler: 8.00 ms of own work, 4.0× the others (ring)"
+    rows = {row["worker"]: row for row in found.rows}
+    assert rows[2]["own_seconds_p50"] == pytest.approx(0.008)
+    assert rows[0]["own_seconds_p95"] == pytest.approx(0.002)
+    assert rows[0]["step_seconds_p50"] == pytest.approx(0.01)
+
+
+def test_servers_are_told_from_workers_and_sent_from_received(runs):
+    found = Seen("traffic", runs)
+    assert {"server", "worker", "server: 75.2 KiB, 4.0× the others"} <= set(found.texts)
+    rows = [row for row in found.rows if row["label"] == "ps-bsp"]
+    assert [(row["role"], row["sent_bytes_per_step"]) for row in rows] == [
+        ("server", MODEL * 4.0),
+        *[("worker", float(MODEL))] * 4,
+    ]
+    assert all(row["received_bytes_per_step"] == row["sent_bytes_per_step"] for row in rows)
+
+
+def test_of_many_workers_three_are_shown(tmp_path):
+    sent = {"per_worker": [20.0 * 25 * 2**20 * (1 + rank) for rank in range(64)], "per_server": []}
+    found = Seen("traffic", planted(tmp_path, ("ring",), bytes_sent=sent, bytes_received=None))
+    assert [row["process"] for row in found.rows] == ["busiest of 64", "median of 64", "least busy of 64"]
+    assert [row["received_bytes_per_step"] for row in found.rows] == [None, None, None]
+    assert "MiB of payload in a step" in found.said
+
+
+def test_the_heat_map_has_a_cell_for_each_pair_that_talks(runs):
+    seen = Seen("traffic_between", runs)
+    cells = {(row["from"], row["to"]): row["bytes_per_step"] for row in seen.rows_of("ps-bsp")}
+    assert cells == {
+        **{(f"w{rank}", "s0"): 40.0 for rank in range(4)},
+        **{("s0", f"w{rank}"): 80.0 for rank in range(4)},
+    }
+    assert "Nothing is sent by single, noop." in seen.said
+
+
+def test_groups_of_ranks_keep_their_roles(tmp_path):
+    many = {"0-3": {"4-7": 10, "8-9": 20}, "4-7": {}, "8-9": {"0-3": 20}}
+    run = load_run(write_run(tmp_path, "ps-bsp", bytes_between=many, servers=2, workers=8))
+    cells = {(row["from"], row["to"]) for row in Seen("traffic_between", [run]).rows}
+    assert cells == {("w0-3", "w4-7"), ("w0-3", "s0-1"), ("s0-1", "w0-3")}
+
+
+def test_repeats_and_options_of_one_strategy_are_told_apart(tmp_path):
+    runs = [load_run(write_run(tmp_path, "double-tree", name=f"{s}", strategy_options={"chunks": s})) for s in (1, 3)]
+    assert {"double-tree chunks=1", "double-tree chunks=3"} <= {
+        " ".join(text.split()) for text in Seen("throughput", runs).texts
+    }
+
+
+def test_where_workers_do_not_wait_the_loss_is_that_of_a_time_and_not_of_a_step(tmp_path):
+    folder = write_run(tmp_path, "ps-async", steps=0)
+    for rank, seconds in enumerate((1.0, 1.0, 1.0, 9.0)):
+        rows = [
+            worker_row(step, 0, SECONDS) | {"began": step * seconds, "ended": (step + 1) * seconds, "loss": 4.0 - step}
+            for step in range(4)
+        ]
+        write_rows(folder, rank, rows)
+    rows = Seen("loss_vs_seconds", [load_run(folder)]).rows
+    at_three = min(rows, key=lambda row: abs(row["seconds"] - 3.0))
+    assert float(at_three["loss"]) == pytest.approx((3 * 1.0 + 4.0) / 4)  # three are done, one is at its first step

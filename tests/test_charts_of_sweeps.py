@@ -1,0 +1,233 @@
+"""The charts of sweeps: along workers, servers and sizes, with ideal and prediction, and beside a straggler."""
+
+import pytest
+import runs
+from charts import Seen, grid, planted, refuse
+from runs import PARAMETERS, write_run
+
+from experiments.charts import Absent, Predictions, predictions
+from experiments.charts.straggler import has_straggler
+from experiments.comparison import compare_runs
+from experiments.results import load_run
+
+RATES = {"noop": 1000.0, "single": 1100.0, "ring": 800.0, "ps-bsp": 500.0}  # samples/s of one worker
+
+
+def by_workers(name, workers, repeat):
+    return RATES[name] * (1 if name == "single" else workers ** (1.0 if name == "noop" else 0.5)) + repeat
+
+
+def scaled(folder, counts=(1, 2, 4), **more):
+    return grid(folder, "workers", counts, tuple(RATES), 2, by_workers, processes=None, **more)
+
+
+def test_throughput_against_workers_has_the_ideal_and_every_repeat(tmp_path):
+    found_runs = compare_runs(scaled(tmp_path))
+    seen = Seen("scaling", found_runs)
+    rows = {(row["label"], row["workers"]): row for row in seen.rows}
+    assert len(rows) == len(RATES) * 3
+    assert [rows["ring", n]["ideal"] for n in (1, 2, 4)] == [1000.5 * n for n in (1, 2, 4)]
+    assert list(rows["ring", 4]["repeats"]) == [1600.0, 1601.0]
+    assert {"ideal", "ring", "noop (ceiling)", "single (yardstick)"} <= set(seen.texts)
+    assert seen.title.startswith("ring reaches 1.60k samples/s with 4 workers, 40% of the ceiling")
+
+
+def test_efficiency_is_a_share_of_a_lone_workers_throughput_by_worker_and_by_process(tmp_path):
+    runs = [
+        run
+        for workers in (1, 2)
+        for name in RATES
+        for run in planted(
+            tmp_path,
+            (name,),
+            workers=workers,
+            processes=workers + (name == "ps-bsp"),
+            samples_per_second=by_workers(name, workers, 0),
+        )
+    ]
+    found_runs = compare_runs(runs)
+    seen = Seen("efficiency", found_runs)
+    rows = {(row["label"], row["workers"]): row for row in seen.rows}
+    assert rows["ps-bsp", 2]["efficiency_per_worker"] == pytest.approx(500 * 2**0.5 / 2 / 1000)
+    assert rows["ps-bsp", 2]["efficiency_per_process"] == pytest.approx(500 * 2**0.5 / 3 / 1000)
+    assert "per process: servers count" in seen.texts
+    assert "single" not in {row["label"] for row in seen.rows}
+
+
+def test_a_batch_that_grows_with_the_workers_is_still_one_curve(tmp_path):
+    runs = [
+        run
+        for workers in (1, 2, 4)
+        for run in grid(tmp_path, "workers", (workers,), ("noop", "ring"), 1, by_workers, batch=32 * workers)
+    ]
+    assert {row["workers"] for row in Seen("scaling", compare_runs(runs)).rows} == {1, 2, 4}
+
+
+def test_many_workers_are_shown_on_logarithmic_axes(tmp_path):
+    found_runs = compare_runs(scaled(tmp_path, (1, 8, 64), steps=2))
+    seen = Seen("scaling", found_runs)
+    assert {"1", "8", "64"} <= set(seen.texts)
+    assert "ideal" in seen.texts
+
+
+def test_many_ranks_are_shown_as_bands_in_a_small_drawing(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "WORKERS", 64)
+    seen = Seen("step_times", planted(tmp_path, ("noop", "ring"), workers=64))
+    assert "Of many workers: bands and lines" in seen.said
+    assert len(seen.rows) == 2 * 64
+    assert not seen.figure.axes[0].patches  # no boxes
+
+
+def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):
+    comparison = compare_runs(scaled(tmp_path))
+    told = predictions(comparison, {(place, "ring"): 7.0 for place in range(3)})
+    assert told.rates == {("ring", workers): 7.0 for workers in (1, 2, 4)}
+    found_runs = comparison
+    seen = Seen("scaling", found_runs, predictions=told)
+    rows = seen.rows
+    assert {row["predicted"] for row in rows if row["label"] == "ring"} == {7.0}
+    assert {row["predicted"] for row in rows if row["label"] != "ring"} == {None}
+    assert "Dashed: predicted." in seen.said
+
+
+def test_a_predicted_exchange_is_what_a_predicted_step_has_more_than_one_of_noop(tmp_path):
+    comparison = compare_runs(planted(tmp_path, ("noop", "ring"), samples_per_second=1000.0, batch=100))
+    told = predictions(comparison, {(0, "ring"): 500.0})
+    assert told.seconds == pytest.approx({("ring", 4 * PARAMETERS): 100 / 500 - 100 / 1000})
+    assert predictions(comparison, {(0, "ring"): 2000.0}).seconds == {}  # faster than without any
+    alone = compare_runs(planted(tmp_path, ("ring",)))
+    assert predictions(alone, {(0, "ring"): 500.0}).seconds == {}
+
+
+def test_what_is_not_comparable_is_no_winner_of_a_sweep_either(tmp_path):
+    found_runs = refuse(compare_runs(scaled(tmp_path)), "ring")
+    seen = Seen("scaling", found_runs)
+    assert "ring" not in seen.title
+    assert "ring, not comparable" in seen.said
+
+
+def test_charts_of_one_setting_say_that_there_are_others(tmp_path):
+    found_runs = compare_runs(scaled(tmp_path))
+    assert "One of 3 settings that were run: 4 workers" in Seen("throughput", found_runs).said
+    assert "One of 3 settings" not in Seen("scaling", found_runs).said
+
+
+def sized(folder, sizes=(1000, 100_000)):
+    return [
+        run
+        for size in sizes
+        for repeat in range(2)
+        for name, factor in (("single", 0), ("noop", 0), ("ring", 1), ("ps-bsp", 2))
+        for run in planted(
+            folder,
+            (name,),
+            model=f"mlp:{size}",
+            parameters=size,
+            seconds={"synchronize": factor * (size + repeat) * 1e-8, "hidden": 1e-9 if factor else 0.0},
+        )
+    ]
+
+
+def test_synchronisation_against_the_size_of_the_model_in_seconds_and_in_bandwidth(tmp_path):
+    told = Predictions(seconds={("ring", 4000): 2e-5})
+    found_runs = compare_runs(sized(tmp_path))
+    seen = Seen("size_time", found_runs, predictions=told)
+    rows = {(row["label"], row["bytes"]): row for row in seen.rows}
+    assert set(rows) == {(name, 4 * size) for name in ("ring", "ps-bsp") for size in (1000, 100_000)}
+    assert rows["ring", 4000]["repeats_seconds"] == pytest.approx([1000e-8 + 1e-9, 1001e-8 + 1e-9])
+    assert rows["ring", 4000]["predicted_seconds"] == 2e-5
+    assert rows["ps-bsp", 4000]["predicted_seconds"] is None
+    wide = {
+        (row["label"], row["bytes"]): row["value"] for row in Seen("size_bandwidth", found_runs, predictions=told).rows
+    }
+    assert wide["ring", 400_000] == pytest.approx(400_000 / (sum((100_000e-8, 100_001e-8)) / 2 + 1e-9) / 1e6)
+    assert seen.title == "Shortest median with 3.9 KiB: ring in 10.0 µs; with 391 KiB: ring in 1.00 ms"
+
+
+def test_a_synchronisation_that_nobody_can_time_is_named(tmp_path):
+    runs = sized(tmp_path)
+    for size in (1000, 100_000):
+        runs += planted(tmp_path, ("ddp",), model=f"mlp:{size}", parameters=size, synchronizes_in="train")
+    assert "Not shown: ddp (not recorded)." in Seen("size_time", compare_runs(runs)).said
+
+
+def test_throughput_against_servers_by_placement_beside_what_needs_none(tmp_path):
+    runs = planted(tmp_path, ("noop", "ring"), samples_per_second=900.0)
+    for servers in (1, 2, 4):
+        for placement in ("dedicated", "colocated"):
+            more = {"servers": servers, "placement": placement}
+            runs += planted(tmp_path, ("ps-bsp",), samples_per_second=100.0 * servers, **more)
+    found_runs = compare_runs(runs)
+    seen = Seen("servers", found_runs)
+    rows = seen.rows
+    points = {(row["servers"], row["placement"]): row["samples_per_second"] for row in rows}
+    assert points[4, "colocated"] == 400.0
+    assert points[0, None] == 900.0
+    assert {"ps-bsp dedicated", "ps-bsp colocated", "ring"} <= {" ".join(t.split()) for t in seen.texts}
+    assert "400 samples/s with 4 servers, 4.0× that with 1" in seen.title
+
+
+def test_without_several_counts_of_servers_there_is_no_such_chart(tmp_path):
+    with pytest.raises(Absent, match="all runs of a strategy have the same number of servers"):
+        Seen("servers", planted(tmp_path))
+
+
+def slowed(folder, names, rates, **more):
+    return [
+        run
+        for name in names
+        for run in planted(folder, (name,), samples_per_second=rates[name], slow_worker="3:4", **more)
+    ]
+
+
+def test_a_straggler_is_shown_beside_the_same_without_one(tmp_path):
+    rates = {"noop": 3000.0, "ps-bsp": 1000.0, "ps-async": 1500.0, "ring": 1010.0}
+    calm = [run for name in rates for run in planted(tmp_path, (name,), samples_per_second=2 * rates[name])]
+    found_runs = compare_runs([*calm, *slowed(tmp_path, rates, rates)])
+    seen = Seen("stragglers", found_runs)
+    assert seen.title == "ps-async 1.5× the samples/s of ps-bsp; ring no more"
+    rows = seen.rows
+    without = {row["label"]: row["value"] for row in rows if row["chart"] == "samples_per_second_without"}
+    assert without["ring"] == 2020.0
+    assert "Black line: the same without a straggler." in seen.said
+    assert "on worker 3 4× as long" in seen.said
+
+
+def test_one_strategy_alone_beside_a_straggler_is_no_comparison(tmp_path):
+    with pytest.raises(Absent, match="only one strategy ran with a straggler"):
+        Seen("stragglers", slowed(tmp_path, ["ring"], {"ring": 1.0}))
+    with pytest.raises(Absent, match="no run has a straggler"):
+        Seen("stragglers", planted(tmp_path, ("star",)))
+    assert not has_straggler(load_run(write_run(tmp_path, "tree", jitter="exponential:0.04", samples_per_second=None)))
+
+
+def test_staleness_is_counted_over_all_repeats_in_a_few_bars(tmp_path):
+    many = {"staleness_histogram": {str(steps): 1 for steps in range(100)}, "staleness_max": 99}
+    runs = [load_run(write_run(tmp_path, "ps-async", name=f"{k}", **many)) for k in range(2)]
+    found_runs = compare_runs(runs)
+    seen = Seen("staleness", found_runs)
+    rows = seen.rows
+    assert [(row["staleness_from"], row["staleness_to"]) for row in rows] == [(x, x + 9) for x in range(0, 100, 10)]
+    assert {row["share_of_updates"] for row in rows} == {0.1}
+    assert "Updates of 2 repeats." in seen.said
+    assert "90–99" in seen.texts
+
+
+def test_ranges_of_staleness_name_their_ends_once_and_small_shares_are_said(tmp_path):
+    spread = {"staleness_histogram": {"0": 995, "10": 5}, "staleness_max": 10}
+    assert {"10", "<1%"} <= set(
+        Seen("staleness", compare_runs([load_run(write_run(tmp_path, "ps-async", **spread))])).texts
+    )
+
+
+def test_a_run_without_stale_updates_is_named_and_drawn_only_where_it_is_alone(tmp_path):
+    fresh = {"staleness_histogram": {"0": 8}, "staleness_max": 0}
+    stale = {"staleness_histogram": {"0": 6, "3": 2}, "staleness_max": 3}
+    runs = [load_run(write_run(tmp_path, "ps-bsp", **fresh)), load_run(write_run(tmp_path, "ps-async", **stale))]
+    both_runs = compare_runs(runs)
+    seen = Seen("staleness", both_runs)
+    assert "No update was stale: ps-bsp." in seen.said
+    assert {row["label"] for row in seen.rows} == {"ps-async"}
+    assert (
+        Seen("staleness", compare_runs(runs[:1])).title == "No update was stale: every gradient was of the newest step"
+    )

@@ -1,0 +1,324 @@
+"""Repeats, contests and their verdicts: a claim only where repeats bear it, and figures beside every ratio."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import pytest
+from runs import write_run
+
+from common.errors import ConfigError
+from experiments.comparison import Interval, compare_paths, compare_runs
+from experiments.results import load_run
+
+CLOSE = (0.99, 1.0, 1.01)  # three repeats
+ENV = {"cpu": "a", "cores": 2, "threads_per_rank": 1, "python": "3.11", "versions": {"torch": "2.1"}, "commit": "ab"}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Writes repeats with folders of their own and loads them: one for each of `rates`, in samples/s."""
+    count = iter(range(1000))
+
+    def make(strategy, rates, **fields):
+        folders = [
+            write_run(tmp_path, strategy, name=f"{next(count):03}", samples_per_second=rate, **fields) for rate in rates
+        ]
+        for folder in folders:
+            (folder / "env.json").write_text(json.dumps(ENV))
+        return [load_run(folder) for folder in folders]
+
+    return make
+
+
+def around(rate):
+    return [rate * factor for factor in CLOSE]
+
+
+def entries(comparison):
+    """Of the only contest, by label."""
+    (contest,) = comparison.contests
+    return {entry.label: entry for entry in contest.entries}
+
+
+def contest_of(runs, workers, **rates):
+    """Three repeats of each strategy with this many workers, and a ledger of their own."""
+    fields = {"workers": workers, "batch": 32 * workers, "ledger_sha256": f"of {workers}"}
+    return [run for name, rate in rates.items() for run in runs(name.replace("_", "-"), around(rate), **fields)]
+
+
+def test_runs_of_equal_settings_are_repeats_and_the_middle_one_stands_for_them(runs):
+    ring, star = runs("ring", [30.0, 10.0, 20.0]), runs("star", [7.0])
+    found = entries(compare_runs([ring[0], star[0], *ring[1:]]))
+    assert found["ring"].runs == tuple(ring)
+    assert (found["ring"].rates, found["ring"].run) == ((30.0, 10.0, 20.0), ring[2])
+    assert found["ring"].rate.middle == 20.0
+    assert found["star"].rate == Interval(7.0, 7.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "label"),
+    [
+        ({"transport": "shm"}, "ring shm"),
+        ({"strategy_options": {"chunk": 4}}, "ring chunk=4"),
+        ({"bucket": 1024, "overlap": "off"}, "ring bucket=1KiB overlap=off"),
+        ({"checkpoint_every": 5}, "ring checkpoint every 5"),
+        ({"sparse": True}, "ring #2"),
+    ],
+)
+def test_what_a_strategy_does_may_differ_within_a_contest(runs, changed, label):
+    found = entries(compare_runs([*runs("ring", [1.0]), *runs("ring", [2.0], **changed)]))
+    first, second = found.values()
+    assert first.label.startswith("ring")
+    assert (second.label, second.refused) == (label, None)
+
+
+def test_a_sweep_is_a_contest_for_each_number_of_workers_in_order(runs):
+    big, small = (contest_of(runs, workers, single=100, noop=200, ring=150, star=90) for workers in (4, 2))
+    comparison = compare_runs([*big, *small])
+    assert comparison.axes == {"workers": (2, 4)}  # the batch only follows
+    assert [contest.setting["workers"] for contest in comparison.contests] == [2, 4]
+    for contest in comparison.contests:
+        assert [entry.label for entry in contest.entries] == ["single", "noop", "ring", "star"]
+        assert contest.baseline == "ring"
+        assert not any(entry.refused for entry in contest.entries)
+    assert comparison.refusal is None
+
+
+def test_a_batch_that_does_not_follow_the_workers_is_an_axis(runs):
+    every = [
+        run
+        for batch in (64, 32)
+        for name in ("ring", "star")
+        for run in runs(name, [1.0], batch=batch, ledger_sha256=f"{batch}")
+    ]
+    assert compare_runs(every).axes == {"batch": (32, 64)}
+
+
+def test_one_strategy_on_growing_numbers_of_workers_is_a_curve_and_not_refused(runs):
+    comparison = compare_runs([run for workers in (1, 2, 4) for run in contest_of(runs, workers, ring=100.0 * workers)])
+    assert comparison.axes == {"workers": (1, 2, 4)}
+    assert comparison.refusal is None
+    assert [len(contest.entries) for contest in comparison.contests] == [1, 1, 1]
+
+
+def test_a_contest_of_which_one_cell_was_left_is_a_contest_still(runs):
+    comparison = compare_runs([*contest_of(runs, 2, single=1, ring=2, star=3), *contest_of(runs, 4, ring=4)])
+    assert [len(contest.entries) for contest in comparison.contests] == [3, 1]
+    assert comparison.refusal is None
+
+
+def test_another_strategy_on_another_number_of_workers_is_refused(runs):
+    comparison = compare_runs([*contest_of(runs, 4, ring=1), *contest_of(runs, 3, tree=1)])
+    assert comparison.refusal == "tree 3w trained on different samples than ring: batch 128 and 96, workers 4 and 3"
+
+
+def test_ratios_are_to_the_baseline_and_have_an_interval(runs):
+    found = entries(compare_runs([*runs("ring", around(200.0)), *runs("star", around(100.0))], baseline="star"))
+    assert found["star"].ratio == Interval(1.0, 1.0, 1.0)
+    assert found["ring"].ratio.middle == pytest.approx(2.0)
+    assert 1.8 < found["ring"].ratio.low < 2.0 < found["ring"].ratio.high < 2.2
+    assert (found["ring"].finding, found["star"].finding) == ("faster", None)
+
+
+def test_what_is_as_fast_is_no_difference(runs):
+    found = entries(compare_runs([*runs("ring", around(100.0)), *runs("star", around(101.0))]))
+    assert found["star"].finding == "no difference"
+
+
+def test_a_single_repeat_has_a_ratio_and_no_verdict(runs):
+    comparison = compare_runs([*runs("ring", [100.0]), *runs("star", around(300.0))])
+    star = entries(comparison)["star"]
+    assert (star.ratio, star.finding) == (Interval(3.0, 3.0, 3.0), None)
+    assert comparison.sentence() == (
+        "No verdict, as it takes repeats of both: ring (100 samples/s), star (300 samples/s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "baseline"),
+    [
+        (["single", "noop", "star", "ring"], None, "star"),
+        (["single", "noop", "star"], None, "single"),
+        (["noop", "star"], None, "star"),
+        (["single", "star", "ring"], "ring", "ring"),
+        (["single", "noop"], None, "single"),
+    ],
+)
+def test_the_baseline_is_the_first_that_contends_or_whom_was_asked_for(runs, names, asked, baseline):
+    (contest,) = compare_runs([run for name in names for run in runs(name, [1.0])], asked).contests
+    assert contest.baseline == baseline
+    assert contest.reference.label == baseline
+
+
+def test_a_baseline_that_is_not_there_is_one_line_that_names_who_is(runs):
+    with pytest.raises(ConfigError, match=r"no baseline 'rign' among these runs.*ring"):
+        compare_runs(runs("ring", [1.0]), "rign")
+
+
+def test_a_contest_without_the_baseline_has_no_ratios_and_says_so(runs):
+    comparison = compare_runs(
+        [*contest_of(runs, 2, ring=1, star=2), *contest_of(runs, 4, tree=1, star=2)], baseline="ring"
+    )
+    with_it, without = comparison.contests
+    assert (with_it.baseline, without.baseline, without.reference) == ("ring", "", None)
+    assert all(entry.ratio is None for entry in without.entries)
+    assert "ring, the baseline, is not here: no ratios" in without.warnings
+
+
+def test_the_share_is_of_the_ceiling_over_the_same_transport(runs):
+    every = [
+        *runs("noop", [200.0]),
+        *runs("noop", [400.0], transport="shm"),
+        *runs("ring", [100.0]),
+        *runs("star", [100.0], transport="shm"),
+        *runs("single", [900.0]),
+    ]
+    shares = [entry.share for entry in compare_runs(every).contests[0].entries]
+    assert shares == [1.0, 1.0, 0.5, 0.25, None]  # nothing bounds one process
+
+
+def test_figures_are_per_worker_and_per_process_used(runs):
+    found = entries(compare_runs([*runs("ps-bsp", [100.0]), *runs("single", [100.0])]))
+    assert (found["ps-bsp"].per_worker, found["ps-bsp"].per_process) == (25.0, 20.0)  # 4 workers, 1 server
+    assert (found["single"].per_worker, found["single"].per_process) == (None, 100.0)
+
+
+def test_a_run_too_short_for_a_throughput_is_an_entry_without_figures(runs):
+    comparison = compare_runs([*runs("ring", [100.0]), *runs("star", [None])])
+    star = entries(comparison)["star"]
+    assert (star.rates, star.rate, star.ratio) == ((), Interval(0.0, 0.0, 0.0), None)
+    assert (
+        "star has no throughput in 1 of 1 runs: too short, or never all workers at work at once"
+        in comparison.contests[0].warnings
+    )
+
+
+def test_repeats_that_scatter_are_warned_of(runs):
+    calm, wild = runs("ring", [95.0, 100.0, 104.0]), runs("star", [95.0, 100.0, 106.0])
+    (contest,) = compare_runs([*calm, *wild]).contests
+    assert [line for line in contest.warnings if "scatter" in line] == ["star scatters: its 3 repeats lie 11% apart"]
+
+
+def test_what_is_above_the_ceiling_is_warned_of(runs):
+    (contest,) = compare_runs([*runs("noop", [100.0]), *runs("ring", [120.0])]).contests
+    assert any(line.startswith("ring is at 1.2× the ceiling, which cannot be") for line in contest.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"cpu": "b"}, "machine differs, cpu a: ring; b: star"),
+        ({"cores": 8}, "machine differs, cores 2: ring; 8: star"),
+        ({"versions": {"torch": "3.0"}}, "versions differ, torch 2.1: ring; 3.0: star"),
+        ({"commit": "ef"}, "versions differ, commit ab: ring; ef: star"),
+        ({"threads_per_rank": 4}, "threads differ, per rank 1: ring; 4: star"),
+    ],
+)
+def test_another_machine_version_or_thread_count_is_warned_of(runs, changed, line):
+    ring, (star,) = runs("ring", [1.0]), runs("star", [1.0])
+    (star.path / "env.json").write_text(json.dumps({**ENV, **changed}))
+    assert compare_runs([*ring, star]).contests[0].warnings == (line,)
+    assert compare_runs([*ring, star]).refusal is None
+
+
+def test_another_transport_is_warned_of_where_anything_is_sent(runs):
+    every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("gloo", [1.0], own_transport="tcp")]
+    assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring; tcp (its own): gloo",)
+
+
+def test_runs_of_an_unknown_machine_are_warned_of(runs):
+    ring, (star,) = runs("ring", [1.0]), runs("star", [1.0])
+    (star.path / "env.json").unlink()
+    (warning,) = compare_runs([*ring, star]).contests[0].warnings
+    assert warning.endswith("nobody knows on what machine it ran: star")
+
+
+def test_a_missing_yardstick_and_ceiling_are_told(runs):
+    assert compare_runs([*runs("ring", [1.0]), *runs("star", [1.0])]).warnings == (
+        "without single among them there is no yardstick",
+        "without noop among them there is no ceiling",
+    )
+    assert compare_runs([*runs("ring", [1.0]), *runs("single", [1.0]), *runs("noop", [1.0])]).warnings == ()
+
+
+def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figures(runs):
+    every = [
+        *runs("ps-bsp", around(1000.0)),
+        *runs("star", around(1005.0)),
+        *runs("ring", around(2000.0)),
+        *runs("tree", around(500.0)),
+        *runs("noop", around(4000.0)),
+        *runs("direct", around(900.0), params=[1.0, 1.0]),
+    ]
+    sentence = compare_runs(every).sentence()
+    assert sentence.startswith("Against ps-bsp (1.00k samples/s) ring is faster, 2.00× (1.9")
+    assert ") at 2.00k samples/s, tree is slower, 0.50× (0.4" in sentence
+    assert "no difference for star (1.00k samples/s)" in sentence or "no difference for star (1.01k" in sentence
+    assert sentence.endswith("; not comparable: direct")
+    assert "noop" not in sentence
+
+
+def test_the_verdict_of_a_sweep_says_for_each_contest_who_is_ahead(runs):
+    every = [
+        *contest_of(runs, 2, ps_bsp=100, ring=100, star=50),
+        *contest_of(runs, 4, ps_bsp=100, ring=300, star=200),
+    ]
+    two, four = compare_runs(every).sentence().split("; ")
+    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), no difference for ring (100 samples/s)"
+    assert four.startswith("4 workers: ring is faster, 3.00× (2.")
+    assert four.endswith(") at 300 samples/s against ps-bsp (100 samples/s), 1 more faster than it")
+
+
+def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
+    assert compare_runs(runs("ring", around(100.0))).sentence() == "Nothing to compare with ring (100 samples/s)"
+    assert compare_runs([]).sentence() == "Nothing to compare: no run came to its end"
+
+
+def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs, tmp_path):
+    runs("ring", [1.0])
+    (tmp_path / "half" / "ranks").mkdir(parents=True)
+    cells = [
+        {"cell": "ring-w2", "repeat": 0, "status": "ok", "folder": "000", "error": None, "seconds": 1.0},
+        {"cell": "star-w2", "repeat": 1, "status": "failed", "folder": None, "error": "no\nport", "seconds": 1.0},
+        {"cell": "tree-w2", "repeat": 0, "status": "failed", "folder": "half", "error": "died", "seconds": 1.0},
+        {"cell": "ps-w2", "repeat": 0, "status": "failed", "folder": "000", "error": "seen", "seconds": 1.0},
+    ]
+    (tmp_path / "cells.jsonl").write_text("".join(json.dumps(cell) + "\n" for cell in cells) + '{"cell": "ha')
+    assert compare_paths([str(tmp_path)]).warnings == (
+        f"half-written run, passed over: {tmp_path / 'half'}",
+        "cell star-w2 failed without a run: no port",
+        "cell tree-w2 failed without a run: died",
+    )
+    (tmp_path / "cells.jsonl").write_text("nonsense\n")
+    with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1: not the record of a cell"):
+        compare_paths([str(tmp_path)])
+
+
+def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):
+    for folder, rate in (("before", 100.0), ("after", 150.0)):
+        for repeat, factor in enumerate(CLOSE):
+            write_run(tmp_path / folder, "ring", name=f"{repeat}-ring", samples_per_second=rate * factor)
+    write_run(tmp_path / "after", "star", name="star", samples_per_second=50.0)
+    both = [str(tmp_path / folder) for folder in ("before", "after")]
+    found = entries(compare_paths(both))
+    assert [len(entry.runs) for entry in found.values()] == [3, 3, 1]
+    assert list(found) == ["ring (before)", "ring (after)", "star"]
+    assert found["ring (after)"].finding == "faster"
+    assert entries(compare_paths(both, "ring (after)"))["ring (before)"].finding == "slower"
+    one_by_one = [str(path) for folder in both for path in Path(folder).iterdir()]
+    assert len(entries(compare_paths(one_by_one))["ring"].runs) == 6
+
+
+def test_two_sets_of_runs_of_one_strategy_are_no_difference_nine_times_in_ten(tmp_path):
+    source, findings = random.Random(11), []
+    for attempt in range(10):
+        folders = [tmp_path / f"{attempt}{side}" for side in "ab"]
+        for folder in folders:
+            for repeat in range(5):
+                rate = 1000 * math.exp(source.gauss(0, 0.05))
+                write_run(folder, "ring", steps=1, name=f"{repeat}", samples_per_second=rate)
+        _, second = entries(compare_paths([str(folder) for folder in folders])).values()
+        findings.append(second.finding)
+    assert findings.count("no difference") >= 9
