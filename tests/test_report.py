@@ -63,7 +63,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def no_charts(monkeypatch):
     """Charts take seconds to draw; tests that are about something else do without."""
-    monkeypatch.setattr("experiments.report.content.plates", lambda comparison: Plates((), "none drawn"))
+    monkeypatch.setattr("experiments.report.content.plates", lambda *_: Plates((), "none drawn"))
 
 
 @pytest.fixture
@@ -170,6 +170,21 @@ def test_several_that_failed_are_counted(tmp_path, no_charts):
     assert report_on([tmp_path]).headline == "None of 3 runs came to its end"
 
 
+def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts, monkeypatch):
+    write_run(tmp_path, "ring", samples_per_second=1000.0)
+    write_run(tmp_path, "star", samples_per_second=2000.0)
+    told = {(0, "ring"): 1250.0, (0, "star"): 1900.0}
+    monkeypatch.setattr("experiments.comparison.predicted.predictions", lambda comparison: told)
+    (table,) = report_on([tmp_path]).tables
+    column = table.heads.index("predicted") - 1
+    assert {row.name: row.cells[column] for row in table.rows} == {"ring": "1.25k (−20%)", "star": "1.90k (+5%)"}
+
+
+def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):
+    (table,) = report_on([write_run(tmp_path, "ring")]).tables
+    assert "predicted" not in table.heads
+
+
 def test_what_is_missing_is_named(tmp_path, no_charts):
     folder = write_run(tmp_path, "ring")
     (folder / "params.npy").unlink()
@@ -190,7 +205,7 @@ def test_machines_that_differ_are_shown_and_warned_of(tmp_path, no_charts):
 
 
 def test_charts_that_cannot_be_drawn_do_not_take_the_page_away(tmp_path, monkeypatch):
-    def plot_all(*_):
+    def plot_all(*_, **__):
         raise ZeroDivisionError("a bug\nin a chart")
 
     monkeypatch.setattr(charts, "plot_all", plot_all)
@@ -201,7 +216,7 @@ def test_charts_that_cannot_be_drawn_do_not_take_the_page_away(tmp_path, monkeyp
 
 def test_charts_that_there_is_nothing_for_are_named(tmp_path, monkeypatch):
     absent = {"time_to_loss": "no run recorded a loss", "servers": "all have one"}
-    monkeypatch.setattr(charts, "plot_all", lambda *_: SimpleNamespace(pictures=[], absent=absent))
+    monkeypatch.setattr(charts, "plot_all", lambda *_, **__: SimpleNamespace(pictures=[], absent=absent))
     page = Page(render(report_on([write_run(tmp_path, "ring")])))
     assert "Not drawn: time to loss (no run recorded a loss); servers (all have one)." in page.said("p")
 

@@ -50,16 +50,18 @@ class Report:
 def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Report:
     """Of the runs in `paths`. ConfigError if there is none, or one that cannot be read."""
     from experiments.comparison import compare_runs
+    from experiments.comparison.predicted import predictions
 
     runs = find_runs(paths)
     comparison = compare_runs(runs, baseline)
+    predicted = predictions(comparison)
     sweep = _sweep_of(paths)
     failed = failures(comparison.failed, read_cells(sweep) if sweep else [])
     largest = _largest(comparison)
     parents = {str(run.path.parent) for run in runs}
     parent = parents.pop() if len(parents) == 1 else ""
     rows = shares(largest.entries) if largest else []
-    charts = plates(comparison) if largest else Plates(())
+    charts = plates(comparison, predicted) if largest else Plates(())
     return Report(
         title=_title(paths, runs),
         headline=_headline(comparison, failed),
@@ -67,7 +69,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
         limits_line=_limits_line(largest),
         when=_when(runs),
         warnings=tuple(warnings(comparison, runs, half_written(paths))),
-        tables=tuple(contest_tables(comparison)),
+        tables=tuple(contest_tables(comparison, predicted)),
         charts=charts,
         limited=setting_words(largest, comparison.axes) if largest and len(comparison.contests) > 1 else "",
         limits=tuple(limits(largest, rows)) if largest else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -39,13 +39,13 @@ class Plates:
     absent: str = ""
 
 
-def plates(comparison: Comparison) -> Plates:
-    """All charts of `comparison` that there is something for, drawn now."""
-    from experiments.charts import plot_all
+def plates(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -> Plates:
+    """All charts of `comparison` that there is something for, drawn now, with the `predicted` samples/s."""
+    from experiments.charts import plot_all, predictions
 
     with tempfile.TemporaryDirectory(prefix="syncbench-report-") as folder:
         try:
-            plotted = plot_all(comparison, Path(folder))
+            plotted = plot_all(comparison, Path(folder), predictions=predictions(comparison, predicted))
             drawn = [plate(picture) for picture in plotted.pictures]
         except Exception as error:  # the numbers are worth reading without their pictures
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from experiments.comparison.predicted import residual
 from experiments.labels import SETTINGS
 from experiments.results import human_bytes, human_count, human_ms
 from experiments.sentences import plural
@@ -37,9 +38,19 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def contest_tables(comparison: Comparison) -> list[Table]:
-    """A table a contest, each with what sets it apart from the others in its caption."""
-    return [_contest_table(contest, setting_words(contest, comparison.axes)) for contest in comparison.contests]
+def contest_tables(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -> list[Table]:
+    """A table a contest, each with what sets it apart from the others in its caption.
+
+    `predicted` are samples/s, by the contest's place and the entry's label.
+    """
+    return [
+        _contest_table(
+            contest,
+            setting_words(contest, comparison.axes),
+            {label: rate for (place, label), rate in predicted.items() if place == index},
+        )
+        for index, contest in enumerate(comparison.contests)
+    ]
 
 
 def setting_words(contest: Contest, axes: Mapping[str, Any]) -> str:
@@ -60,21 +71,25 @@ def _setting(key: str, value: Any) -> str:
             return f"{key.replace('_', ' ')} {shown}"
 
 
-def _contest_table(contest: Contest, caption: str) -> Table:
-    reference = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
+def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float]) -> Table:
+    reference = next((entry.strategy for entry in contest.entries if entry.check.kind == "reference"), "single")
     heads = (
         "strategy",
         "samples/s",
         "95 % interval",
         f"against {contest.baseline}",
         "of the ceiling",
+        "predicted",
         "ms a step",
         "per worker",
         "per process",
         "runs",
-        f"differs from {reference}",
+        f"differs from {reference.rpartition(':')[2]}",
     )
-    rows = tuple(Row(entry.label, _cells(entry), _kind(entry, contest), _remark(entry)) for entry in contest.entries)
+    rows = tuple(
+        Row(entry.label, _cells(entry, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
+        for entry in contest.entries
+    )
     notes = tuple(f"{entry.label} {note}." for entry in contest.entries for note in entry.notes)
     return _without_empty_columns(Table(caption, heads, rows, notes))
 
@@ -97,19 +112,27 @@ def _remark(entry: Entry) -> str:
     return "" if entry.refused is None else f"Not comparable: {entry.label} {entry.refused}."
 
 
-def _cells(entry: Entry) -> tuple[str, ...]:
+def _cells(entry: Entry, predicted: float | None) -> tuple[str, ...]:
     rate, batch = entry.rate.middle, entry.run.number("batch")
     return (
         _known(rate or None, human_count),
         _interval(entry.rate) if len(entry.rates) > 1 else DASH,
         _ratio(entry.ratio),
         _known(entry.share, lambda share: f"{share:.0%}"),
+        _predicted(entry, predicted),
         human_ms(batch / rate) if batch and rate else DASH,
         _known(entry.per_worker if rate else None, human_count),
         _known(entry.per_process if rate else None, human_count),
         str(len(entry.runs)),
         _deviation(entry.check.kind, entry.check.deviation),
     )
+
+
+def _predicted(entry: Entry, predicted: float | None) -> str:
+    """With how far what was measured is above it, or below: `9.1k (+7%)`."""
+    if predicted is None or (apart := residual(entry, predicted)) is None:
+        return DASH
+    return f"{human_count(predicted)} ({apart:+.0%})".replace("-", "\N{MINUS SIGN}")
 
 
 def _known(value: float | None, show: Callable[[float], str]) -> str:
