@@ -1,7 +1,6 @@
-"""What a rank notes for a trace while it works: records of one size, packed into memory that is there from the start.
+"""What a rank notes for a trace while it works: tuples of numbers, of which the latest are kept.
 
-A record has 48 bytes and costs less than a microsecond, so that tracing hardly changes what it shows. A tape that is
-full keeps its first half, and of the rest the latest: how a run begins, and how it ends.
+A record costs well under a microsecond, so that tracing hardly changes what it shows.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import struct
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,55 +30,32 @@ RECORD = np.dtype(
     ]
 )
 Records = NDArray[np.void]
+Row = tuple[int, int, int, int, int, int, float, float]
+BEGAN = 6  # where in a row
 
 # Kinds of records. ALSO: one more message that the same call received as the RECEIVE before it.
 SEND, RECEIVE, ALSO, SETTLE = MESSAGES = (1, 2, 3, 4)
-CUT = 5  # here `seq` records are missing, between `began` and `ended`
+CUT = 5  # what came before `began` may be missing
 CLOCK = 6  # `seq` tells which clock the rank reads
 STAGE = 16  # and the following: the stages in their order
 STAGE_KINDS = {stage: STAGE + number for number, stage in enumerate(STAGES)}
 
-_RECORD = struct.Struct("<hhiqqqdd")
-_SIZE = _RECORD.size
-_PACK = _RECORD.pack_into
 VIRTUAL = 0  # the clock that all ranks of virtual time read
 
 
 class Tape:
-    """Takes `limit` records; of more, the first half of it and the latest. For one thread at a time."""
+    """Takes records; keeps the latest `limit` of them. `note` appends one, a tuple in the order of RECORD."""
 
     def __init__(self, limit: int) -> None:
-        """ValueError for less than two records."""
-        if limit < 2:
-            raise ValueError(f"a tape for {limit} records: it takes two at least")
-        self._memory = bytearray(limit * _SIZE)
-        self._head = limit // 2 * _SIZE
-        self._end = limit * _SIZE
-        self._at = 0
-        self._laps = 0
-
-    def note(
-        self, kind: int, peer: int, bucket: int, step: int, seq: int, nbytes: int, began: float, ended: float
-    ) -> None:
-        """Add a record."""
-        at = self._at
-        if at == self._end:
-            at = self._head
-            self._laps += 1
-        _PACK(self._memory, at, kind, peer, bucket, step, seq, nbytes, began, ended)
-        self._at = at + _SIZE
+        self._rows: deque[Row] = deque(maxlen=limit)
+        self.note: Callable[[Row], None] = self._rows.append  # nothing in between: it is in the path of every message
 
     def records(self) -> Records:
-        """What is kept, in order; where something is missing, a record CUT."""
-        if not self._laps:
-            return np.frombuffer(bytes(self._memory[: self._at]), RECORD)
-        head = np.frombuffer(bytes(self._memory[: self._head]), RECORD)
-        tail = np.frombuffer(bytes(self._memory[self._at :] + self._memory[self._head : self._at]), RECORD)
-        lost = (self._laps - 1) * (len(tail)) + (self._at - self._head) // _SIZE
-        cut = np.zeros(1, RECORD)
-        cut["kind"], cut["peer"], cut["seq"] = CUT, -1, lost
-        cut["began"], cut["ended"] = head["ended"][-1], tail["began"][0]
-        return np.concatenate([head, cut, tail])
+        """What is kept, in order; if the tape is full, a record CUT comes first."""
+        rows = list(self._rows)
+        if len(rows) == self._rows.maxlen:
+            rows.insert(0, (CUT, -1, 0, 0, 0, 0, rows[0][BEGAN], rows[0][BEGAN]))
+        return np.array(rows, RECORD)
 
 
 def clock_record(clock: int) -> Records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import common.models.cnn
 import common.models.embedding
 import common.models.mlp  # noqa: F401 - as above
 from common.board import Board, PostedPlace, Reincarnated
-from common.context import Context
+from common.context import Context, Place
 from common.errors import Departed, RunError
 from common.job import Job
 from common.pipeline.update import FlatOptimizer
@@ -47,7 +48,7 @@ def main(folder: str, rank: int) -> None:
 def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
     job = Job.from_dict(order["job"])
 
-    recording = _recording(job, order, place)
+    recording = recording_of(job, order, place, this_clock())
 
     def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
         return Rank(job, order, home, board, place, incarnation, past, recording).run()
@@ -57,10 +58,11 @@ def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) 
     return report
 
 
-def _recording(job: Job, order: dict[str, Any], place: PostedPlace) -> Recording:
+def recording_of(job: Job, order: Mapping[str, Any], place: Place, clock: int) -> Recording:
+    """What a rank is recorded with, which reads this `clock` (common.tape)."""
     if not job.trace:
         return Untraced()
-    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, this_clock())
+    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
 
 
 class _News:
@@ -152,7 +154,7 @@ class Rank:
         )
 
     def _clock(self) -> StageClock:
-        return self.recording.clock(self.meter.now, self.place.enter)
+        return self.recording.clock(StageClock, self.meter.now, self.place.enter)
 
     def _process(self) -> Process | None:
         """What engines need that move the bytes themselves."""

@@ -22,6 +22,7 @@ from common.placement import crews
 from common.process import Process
 from common.stages import StageClock
 from common.strategy import Vector
+from common.tape import VIRTUAL as ONE_CLOCK
 from common.transport.base import Endpoint
 from common.transport.hub import Hub
 from common.transport.link import parse
@@ -31,9 +32,8 @@ from common.transport.virtual import VirtualEndpoint, simulate
 from experiments.costs import CostlyClock, CostlyOptimizer, costs_of
 from experiments.incarnation import Incarnation, Past
 from experiments.life import begin, failure, overdue, tell
-from experiments.rank import Rank
+from experiments.rank import Rank, recording_of
 from experiments.registry import create
-from experiments.trace.recording import Untraced
 
 LOOK = 0.5  # seconds between two looks whether something happens
 
@@ -93,7 +93,10 @@ class VirtualJob:
         if ctx.rank == 0:
             Watchdog(cast("VirtualEndpoint", _bare(ctx)).hub, self.home, self._over).start()
         try:
-            tell(self.home, ctx.rank, {**VirtualRank(self, ctx).run(), "costs": self.costs.record()})
+            rank = VirtualRank(self, ctx)
+            with rank.recording:
+                report = rank.run()
+            tell(self.home, ctx.rank, {**report, "costs": self.costs.record()})
         except Exception as error:
             self._fails(error, ctx.place)
             raise
@@ -115,12 +118,12 @@ class VirtualJob:
 class VirtualRank(Rank):
     """One rank, on the network of its job, with what the job's ranks have in common."""
 
-    def __init__(self, all: VirtualJob, ctx: Context) -> None:
-        self._all, self._bare = all, _bare(ctx)
+    def __init__(self, whole: VirtualJob, ctx: Context) -> None:
+        self._whole, self._bare = whole, _bare(ctx)
         place = cast("PostedPlace", ctx.place)
-        super().__init__(
-            all.job, all.order, all.home, all.board, place, Incarnation(0, all.home, 0), Past(), Untraced()
-        )
+        recording = recording_of(whole.job, whole.order, place, ONE_CLOCK)
+        incarnation = Incarnation(0, whole.home, 0)
+        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past(), recording)
 
     def _endpoint(self) -> Endpoint:
         return self._bare
@@ -130,18 +133,19 @@ class VirtualRank(Rank):
 
     def _clock(self) -> StageClock:
         if self.place.role == "server":
-            return StageClock(self.meter.now, self._enter)
-        return CostlyClock(self.meter.now, self._enter, self.meter.sleep, self._all.costs.stages)
+            return self.recording.clock(StageClock, self.meter.now, self._enter)
+        costs = self._whole.costs.stages
+        return self.recording.clock(CostlyClock, self.meter.now, self._enter, self.meter.sleep, costs)
 
     def _enter(self, stage: str) -> None:
-        self._all.watch()  # who waits for nobody would train to the end
+        self._whole.watch()  # who waits for nobody would train to the end
         self.place.enter(stage)
 
     def _optimizer(self, params: Vector) -> FlatOptimizer:
-        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._all.costs)
+        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._whole.costs)
 
     def _worker(self) -> Worker:
-        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._all.dataset)
+        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._whole.dataset)
 
 
 def _bare(ctx: Context) -> Endpoint:

@@ -4,6 +4,7 @@ import json
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from allreduce.ring import Ring
@@ -25,6 +26,7 @@ from experiments.prediction import (
     read_calibration,
     write_calibration,
 )
+from experiments.prediction import primitives as primitives_module
 from experiments.prediction.crossovers import reigns, sentence
 from experiments.prediction.figures import among_neighbours, through_a_hub
 from experiments.prediction.grid import by_formulas, simulated
@@ -51,33 +53,52 @@ def figures(transport="shm", workers=4, **more):
 # --- calibration ---
 
 
+@pytest.fixture(autouse=True)
+def once(monkeypatch):
+    """In virtual time every sample is the same."""
+    monkeypatch.setattr(primitives_module, "VISITS", 1)
+    monkeypatch.setattr(primitives_module, "SAMPLES", 1)
+
+
+def calibrated(n, sizes, link=LINK):
+    """The figures of a virtual network, and what each rank reported."""
+    raw = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(link)).results
+    return figures_of("virtual", n, sizes, raw[:n]), raw
+
+
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_a_calibration_finds_what_the_network_costs(n):
-    sizes = [1 << 16, 1 << 22]
-    outcome = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(LINK))
-    assert outcome.results[n] is None  # the hub only serves
-    found = figures_of("virtual", n, sizes, outcome.results[:n])
-    assert (found.transport, found.workers, found.exchange.sizes) == ("virtual", n, tuple(sizes))
+def test_a_calibration_finds_what_neighbours_pay(n):
+    sizes = (1 << 16, 1 << 20, 1 << 22)
+    found, raw = calibrated(n, sizes)
+    assert raw[n] is None  # the hub only serves
+    assert (found.transport, found.workers, found.exchange.sizes) == ("virtual", n, sizes)
     for nbytes in sizes:
         near = found.exchange.link(nbytes)
         assert (near.alpha, near.beta, near.gamma) == pytest.approx((LINK.alpha, LINK.beta, LINK.gamma), rel=0.02)
-        hub = found.hub.link(nbytes)
-        assert (hub.alpha, hub.beta) == pytest.approx((LINK.alpha, LINK.beta), rel=0.03)
 
 
-def test_the_adding_at_a_hub_is_counted_once_for_each_worker_but_the_first():
-    sizes = [MIB]  # one segment: nothing to overlap with
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_calibration_finds_what_a_server_pays(n):
+    hub = calibrated(n, (16 * MIB,), Link(LINK.alpha, LINK.beta))[0].hub.link(16 * MIB)
+    assert (hub.alpha, hub.beta, hub.gamma) == pytest.approx((LINK.alpha, LINK.beta, 0.0), rel=0.03)
+
+
+def test_with_one_segment_who_has_its_answer_first_begins_again_first():
+    """So the hub idles for an n-th of the way back, where the formula, all beginning at once, has all of it."""
     n = 4
-    raw = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(LINK)).results[:n]
-    gamma = figures_of("virtual", n, sizes, raw).hub.link(MIB).gamma
-    # In virtual time a server receives the next message while it adds: only what it waits for is seen.
-    assert 0 < gamma <= (n - 1) / n * LINK.gamma * 1.01
+    hub = calibrated(n, (MIB,), Link(0.0, LINK.beta))[0].hub.link(MIB)
+    assert hub.beta == pytest.approx(LINK.beta * (1 + 1 / n) / 2, rel=0.02)
+
+
+def test_the_adding_at_a_hub_counts():
+    n = 4
+    gamma = calibrated(n, (MIB,))[0].hub.link(MIB).gamma
+    assert 0 < gamma <= LINK.gamma  # in virtual time it receives the next message meanwhile
 
 
 def test_a_worker_alone_has_a_hub_and_no_neighbours():
-    raw = simulate(lambda ctx: primitives(ctx, [MIB]), 2, servers=1, network=network(LINK)).results[:1]
+    found, raw = calibrated(1, (MIB,), Link(LINK.alpha, LINK.beta))
     assert set(raw[0]) == {"relay"}
-    found = figures_of("virtual", 1, [MIB], raw)
     assert found.exchange.link(MIB) == Link()
     assert found.hub.link(MIB).beta == pytest.approx(LINK.beta, rel=0.02)
 
@@ -101,10 +122,7 @@ def test_what_is_passed_on_is_never_overwritten_before_it_was_read():
 
 def test_pieces_cover_a_vector_once():
     for size in (1, 1000, MIB // 4, MIB // 4 + 1, 3 * MIB):
-        x = memoryview(bytearray(4 * size)).cast("f")
-        import numpy as np
-
-        found = pieces(np.asarray(x))
+        found = pieces(np.zeros(size, np.float32))
         assert sum(piece.size for piece in found) == size
         assert all(piece.nbytes <= MIB for piece in found)
 
@@ -204,27 +222,22 @@ def test_another_transport_than_was_measured_is_refused():
     calibration = Calibration((figures("shm"), figures("ipc")), name="c.json")
     with pytest.raises(ConfigError, match=r"c.json has shm, ipc, not tcp: run syncbench calibrate --transport tcp"):
         calibration.nearest("tcp", 4)
-    with pytest.raises(ConfigError, match="c.json has shm and ipc: say which with --transport"):
+    with pytest.raises(ConfigError, match=r"c.json has shm and ipc: say which with --transport"):
         calibration.nearest(None, 4)
 
 
 @pytest.mark.parametrize(
     ("text", "alpha", "beta"),
-    [
-        ("1gbit,50us", 50e-6, 8e-9),
-        ("100us, 10Gbit/s", 1e-4, 8e-10),
-        ("25mbit", 0.0, 3.2e-7),
-        ("1gbit,0.5ms", 5e-4, 8e-9),
-    ],
+    [("1gbit,50us", 50e-6, 8e-9), ("25mbit,0.5ms", 5e-4, 3.2e-7), ("1gbit,50us,5us", 55e-6, 8e-9)],
 )
-def test_a_link_is_read(text, alpha, beta):
+def test_a_link_in_words_becomes_the_terms_of_the_formulas(text, alpha, beta):
     link = parse_link(text)
     assert (link.alpha, link.beta, link.gamma) == pytest.approx((alpha, beta, 0.0))
 
 
-@pytest.mark.parametrize("text", ["", "fast", "50us", "1gbit,2gbit", "0gbit", "1gbit,50", "1gbit,50us,50us", "-1gbit"])
+@pytest.mark.parametrize("text", ["", "fast", "50us", "0gbit,50us", "1gbit,50"])
 def test_what_is_no_link_is_refused(text):
-    with pytest.raises(ConfigError, match="--link is .*: give a bandwidth"):
+    with pytest.raises(ConfigError, match=r"--link: .*"):
         parse_link(text)
 
 
@@ -312,7 +325,7 @@ def test_who_wins_everywhere_reigns_alone_and_equals_go_to_the_first_named():
 def test_a_sentence_says_who_is_fastest_from_where_on():
     names, network = ["ring", "tree", "gloo"], constant(Link(50e-6, 8e-9))
     said = sentence(names, 16, 1, reigns(names, 16, 1, 1024, 1 << 20, network), network)
-    assert said.startswith("16 workers, 1.0 KiB to 1.0 MiB: tree up to 22.0 KiB, then ring; at 1.0 MiB ring takes ")
+    assert said.startswith("16 workers, 1.0 KiB to 1.0 MiB: tree up to 21.9 KiB, then ring; at 1.0 MiB ring takes ")
     assert sentence(["gloo"], 4, 1, reigns(["gloo"], 4, 1, 4, 8, network), network).endswith("has a formula")
 
 

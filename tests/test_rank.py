@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.rank import LINGER, _Rank
+from experiments.rank import LINGER, Rank
 
 
 def rank(closed, work):
@@ -14,7 +14,7 @@ def rank(closed, work):
         closed.append(linger)
         raise OSError("the endpoint will not close")
 
-    made = object.__new__(_Rank)
+    made = object.__new__(Rank)
     made.place = SimpleNamespace(role="worker")
     made.meter = SimpleNamespace(close=close)
     made.books = SimpleNamespace(close=lambda: closed.append("books"))

@@ -1,12 +1,17 @@
 """The critical path names who was waited for, in traces where that is known."""
 
 import pytest
+import virtual_jobs
 from jobs import job
-from traces import Hand, virtual_tapes
+from traces import Hand, check_schema, virtual_tapes
 
+from common.stages import STAGES
+from common.tape import ALSO, STAGE, VIRTUAL
 from common.transport.virtual import Network
 from experiments.trace.account import account
+from experiments.trace.events import trace_events
 from experiments.trace.path import critical_path
+from experiments.trace.tapes import read_tapes
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=20e-6, bandwidth=125e6, overhead=1e-6)
@@ -49,7 +54,7 @@ def test_of_several_messages_that_are_added_up_the_one_sent_last_is_waited_for()
     one, two = Hand(1).stage("train", 0, 5).send(0, 5, 5), Hand(2).stage("train", 0, 3).send(0, 3, 3)
     server = Hand(0, "server").receive(1, 0, 6)
     server.receive(2, 0, 6)
-    server.rows[-1] = (3, *server.rows[-1][1:])  # ALSO: in the same call
+    server.rows[-1] = (ALSO, *server.rows[-1][1:])  # in the same call
     server.send(1, 6, 6)
     one.receive(0, 5, 6).stage("update", 6, 7)
     path = path_of(server, one, two)
@@ -126,14 +131,23 @@ def test_among_equals_nobody_in_particular_is_named():
     assert found.sentence().startswith("nobody in particular was waited for; most often worker ")
 
 
-def test_of_a_long_run_both_ends_are_followed():
+def test_of_a_long_run_its_end_is_followed():
     work = job("ring", workers=3, steps=40, train_seconds=0.001, slow_worker="1:3")
     found = timeline(virtual_tapes(work, NETWORK, limit=100))
     path = critical_path(found, warmup=1)
-    assert 4 < path.steps < 30
+    assert 4 < path.steps < 20
     assert sum(path.charged.values()) == pytest.approx(path.seconds)
-    assert path.seconds < sum(ended - began for began, ended in found.windows)
+    assert path.seconds < found.window[1] - found.window[0]
     assert path.charged[1, "train"] > 0.8 * path.seconds
+
+
+def test_a_call_that_a_full_tape_has_cut_in_two_is_left_out():
+    server = Hand(1, "server").receive(0, 0, 6)
+    server.rows[-1] = (ALSO, *server.rows[-1][1:])
+    found = timeline([Hand(0).stage("train", 0, 7).send(1, 3, 3).tape, server.tape])
+    assert len(found.tapes[1].messages) == 0
+    assert found.partner.tolist() == [-1]
+    assert charged(critical_path(found)) == {(0, "train"): 7}
 
 
 def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
@@ -146,3 +160,15 @@ def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
 def test_a_trace_without_steps_has_no_path():
     path = path_of(Hand(0).send(1, 0, 1), Hand(1))
     assert (path.charged, path.seconds, path.steps) == ({}, 0, 0)
+
+
+def test_a_run_in_virtual_time_is_traced_with_what_its_stages_cost(tmp_path):
+    ran = virtual_jobs.run(tmp_path, strategy="ring", workers=4, steps=6, slow_worker="2:5", trace=True)
+    assert ran.ok
+    tapes = read_tapes(ran.folder)
+    assert {tape.clock for tape in tapes} == {VIRTUAL}
+    check_schema({"traceEvents": trace_events(timeline(tapes))}, [f"worker {rank}" for rank in range(4)])
+    name, stage, *_ = account(timeline(tapes), SUMMARY).most
+    assert (name, stage) == ("worker 2", "train")
+    stages = {STAGES[kind - STAGE] for kind in tapes[0].stages["kind"].tolist()}
+    assert {"load", "train", "synchronize", "update"} <= stages

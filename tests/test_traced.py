@@ -5,12 +5,12 @@ import pytest
 from test_meter import Spy
 
 from common.context import Context
-from common.stages import STAGES
-from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE, Tape
+from common.stages import STAGES, StageClock
+from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
 from common.transport.base import Message
 from common.transport.traced import Traced
 from common.transport.virtual import Network, simulate
-from experiments.trace.recording import TapedClock, Untraced
+from experiments.trace.recording import Taped, Untraced
 
 X = np.zeros(5, np.float32)
 
@@ -103,12 +103,13 @@ def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
 
 
 def test_a_clock_notes_each_stretch_of_a_stage():
-    moments, tape = iter(range(9)), Tape(9)
+    moments = iter(range(9))
     place = Spy().place
-    clock = TapedClock(lambda: next(moments), place.enter, place, tape)
+    recording = Taped(None, place, 1, VIRTUAL)
+    clock = recording.clock(StageClock, lambda: next(moments), place.enter)
     with clock("load"), clock("preprocess"):
         pass
-    records = tape.records()
+    records = recording.stages.records()
     assert [STAGES[kind - STAGE] for kind in records["kind"]] == ["load", "preprocess", "load"]
     assert list(zip(records["began"].tolist(), records["ended"].tolist(), strict=True)) == [(0, 1), (1, 2), (2, 3)]
     assert clock.take()["load"] == 2
@@ -118,4 +119,4 @@ def test_what_is_not_traced_has_nothing_in_between():
     spy = Spy()
     with Untraced() as recording:
         assert recording.endpoint(spy) is spy
-        assert type(recording.clock(spy.now, print)).__name__ == "StageClock"
+        assert type(recording.clock(StageClock, spy.now, print)) is StageClock

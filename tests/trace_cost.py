@@ -24,6 +24,7 @@ from common.models import build
 from common.models.flat import FlatModel
 from common.pipeline.train import train
 from common.pipeline.update import FlatOptimizer
+from common.stages import StageClock
 from common.strategy import Bucket
 from common.tape import this_clock
 from common.transport.connect import connect
@@ -47,7 +48,7 @@ def work(rank, home, asked, results):
 
     def world(recording):
         meter = Metered(recording.endpoint(inner))
-        return Context(meter, workers=asked.workers), recording.clock(meter.now, place.enter)
+        return Context(meter, workers=asked.workers), recording.clock(StageClock, meter.now, place.enter)
 
     bucket = Bucket(model.grad, model.params)
 

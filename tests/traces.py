@@ -6,6 +6,7 @@ from jobs import STRATEGIES
 from common.context import Context, Place
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
+from common.stages import StageClock
 from common.tape import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL
 from common.transport.meter import Metered
 from common.transport.virtual import Network, simulate
@@ -24,7 +25,7 @@ def virtual_tapes(job, network=None, limit=None):
         if limit is not None:
             recording.messages, recording.stages = type(recording.messages)(limit), type(recording.stages)(limit)
         meter = Metered(recording.endpoint(ctx.endpoint))
-        clock = recording.clock(meter.now, ctx.place.enter)
+        clock = recording.clock(StageClock, meter.now, ctx.place.enter)
         updates = Updates(meter, clock, lambda record: None)
         numbers = {"workers": job.workers, "servers": job.servers}
         rule = lambda params: updates.expect(FlatOptimizer(job.optimizer, params))  # noqa: E731

@@ -86,11 +86,7 @@ def plot_beside(rows: Sequence[Beside], title: str, folder: Path) -> list[Path]:
             for name in dict.fromkeys(row.strategy for row in mine):
                 _beside_series(axes, sorted((row for row in mine if row.strategy == name), key=lambda row: row.nbytes))
             _scale(axes, sorted({row.nbytes for row in mine}), f"{key[0]}, {plural(key[1], 'worker')}")
-        _title(
-            figure,
-            "Predicted and measured: " + title.split(" of ", maxsplit=1)[0],
-            f"{title}; dots: measured; lines: formula",
-        )
+        _title(figure, "Predicted and measured", f"{title}; dots: measured; lines: formula; hollow: virtual time")
         return _write(figure, [row.to_dict() for row in rows], folder, "residuals")
 
 
@@ -123,7 +119,7 @@ def _title(figure: Figure, title: str, below: str) -> None:
     height = figure.get_figheight()
     figure.text(0.02, 1 - 0.3 / height, title, fontsize=16, fontweight="bold", color=INK, va="center")
     figure.text(0.02, 1 - 0.62 / height, below, fontsize=10, color=FAINT, va="center")
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height)))
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height), wspace=0.05))
 
 
 def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:

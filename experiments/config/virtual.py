@@ -38,7 +38,6 @@ def check_virtual(options: RunOptions, traits: Traits) -> None:
         ("on-worker-death continue", options.on_worker_death == "continue", "no worker dies"),
         ("checkpoint-every", options.checkpoint_every, "no server dies"),
         ("restarts", options.restarts, "no server dies"),
-        ("trace", options.trace, "nothing is traced yet"),
     ):
         if given:
             raise ConfigError(f"--{option}: in virtual time {why}; leave it out")

@@ -117,6 +117,7 @@ def _of_bench(
     """Its rows, the fastest to simulate first served; what there is to note; the budget that is left."""
     rows, notes = [], []
     for row in sorted(document["rows"], key=lambda row: (row["bytes"], row["workers"])):
+        who: tuple[str, dict[str, Any], int, int, int]
         who = row["strategy"], {}, row["workers"], row["servers"], row["bytes"]
         placement = row.get("placement") or DEDICATED
         if row.get("wire_bytes", 0) is None:  # an engine that sends past our transports

@@ -53,8 +53,11 @@ def calibrate_all(
 
 
 def calibrate(transport: str = "auto", workers: int = 4, **more: Any) -> Figures:
-    """The figures of one transport with so many workers; `more`: see CalibrationSpec. Blocks. RunError, ConfigError."""
-    names = {"interface": "127.0.0.1", "deadline": 60.0, "threads": 1} | more
+    """The figures of one transport with so many workers; `more`: interface, deadline, threads.
+
+    Blocks for some seconds. RunError, ConfigError.
+    """
+    names: dict[str, Any] = {"interface": "127.0.0.1", "deadline": 60.0, "threads": 1, **more}
     return calibrate_all(plan_calibration([transport], [workers], **names)).figures[0]
 
 

@@ -62,12 +62,12 @@ def _names(tape: RankTape) -> Iterator[Event]:
 
 
 class _Drawing:
-    """Times are in ns since the timeline's first; of what was cut out, nothing is drawn that is not whole."""
+    """Times are in ns since the begin of the timeline's window; what is not wholly in that is not drawn."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.names = {tape.rank: tape.name for tape in timeline.tapes}
-        self.origin = timeline.windows[0][0] if timeline.windows else 0.0
+        self.origin = timeline.window[0]
         messages = timeline.messages
         self.began, self.ended = self._ns(messages["began"]), self._ns(messages["ended"])
         self.sent = self._ns(np.nan_to_num(timeline.sent, nan=self.origin))
@@ -81,10 +81,7 @@ class _Drawing:
         return np.rint((seconds - self.origin) * 1e9).astype(np.int64)
 
     def _within(self, records: Any) -> Any:
-        inside = np.zeros(len(records), bool)
-        for began, ended in self.timeline.windows:
-            inside |= (records["began"] >= began) & (records["ended"] <= ended)
-        return inside
+        return records["began"] >= self.origin
 
     def rank(self, number: int) -> Iterator[Event]:
         """The slices, arrows and clock of one tape."""

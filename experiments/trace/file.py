@@ -39,13 +39,11 @@ def about(found: Timeline) -> dict[str, Any]:
     """What a reader of the trace should know: what is missing in it, and how the clocks were put right."""
     clock_of = {clock: number for number, clock in enumerate(found.clocks)}
     apart = [clock_of[tape.clock] for tape in found.tapes]
-    began = found.windows[0][0] if found.windows else 0.0
     return {
         "schema": 1,
         "made_by": "syncbench",
         "cut": cut_line(found),
-        "kept_seconds": [[round(start - began, 7), round(end - began, 7)] for start, end in found.windows],
-        "records_lost": found.lost,
+        "seconds": round(found.window[1] - found.window[0], 7),
         "clocks": len(found.clocks),
         "clock_offset_seconds": {
             str(tape.rank): round(float(found.offsets.ahead[clock]), 9)
@@ -64,10 +62,10 @@ def _finite(value: float) -> float | None:
 
 def cut_line(found: Timeline) -> str | None:
     """What was left out of a long run, in words; None if nothing was."""
-    if not found.lost:
+    if not found.cut:
         return None
-    (began, first), (second, ended) = found.windows
-    return (
-        f"the first {first - began:.3g} s and the last {ended - second:.3g} s of {ended - began:.3g} s are kept; "
-        f"{found.lost} records between them are not"
-    )
+    began, ended = found.window
+    kept = [tape.stages["step"][tape.stages["began"] >= began] for tape in found.tapes if tape.role == "worker"]
+    first = min((int(steps[steps >= 0].min()) for steps in kept if (steps >= 0).any()), default=None)
+    since = "" if first is None else f", from step {first} on"
+    return f"a long run, of which only the last {ended - began:.3g} s are in the trace{since}"

@@ -34,23 +34,23 @@ class Path:
 
 def critical_path(timeline: Timeline, warmup: int = 0) -> Path:
     """Over the steps from `warmup` on, as far as they are known."""
+    span = _span(timeline, warmup)
+    if span is None:
+        return Path({}, 0.0, 0, [0.0] * len(timeline.tapes))
+    start, end, last = span
     walk = Walk(timeline)
-    spans = [span for window in timeline.windows if (span := _span(timeline, window, warmup)) is not None]
-    for start, end, last in spans:
-        walk.back(last, start, end)
-    seconds = sum(end - start for start, end, _ in spans)
-    return Path(dict(walk.charged), seconds, _steps(timeline, spans, warmup), _waited(timeline, spans))
+    walk.back(last, start, end)
+    return Path(dict(walk.charged), end - start, _steps(timeline, span, warmup), _waited(timeline, span))
 
 
 Span = tuple[float, float, int]  # from when until when, and the number of the tape that ended it
 
 
-def _span(timeline: Timeline, window: tuple[float, float], warmup: int) -> Span | None:
-    """The steps in `window`; None if there are none."""
+def _span(timeline: Timeline, warmup: int) -> Span | None:
+    """The steps from `warmup` on, as far as they are known; None if there are none."""
     starts, ends = [], []
     for number, tape in enumerate(timeline.tapes):
-        inside = (tape.stages["began"] >= window[0]) & (tape.stages["ended"] <= window[1])
-        steps = tape.stages[inside & (tape.stages["step"] >= warmup)]
+        steps = tape.stages[(tape.stages["began"] >= timeline.window[0]) & (tape.stages["step"] >= warmup)]
         if tape.role == "worker" and len(steps):
             starts.append(float(steps["began"][0]))
             ends.append((float(steps["ended"][-1]), number))
@@ -60,30 +60,26 @@ def _span(timeline: Timeline, window: tuple[float, float], warmup: int) -> Span 
     return min(starts), end, last
 
 
-def _steps(timeline: Timeline, spans: list[Span], warmup: int) -> int:
-    """How many steps from `warmup` on the workers were in, in the spans."""
+def _steps(timeline: Timeline, span: Span, warmup: int) -> int:
+    """How many steps from `warmup` on the workers were in."""
     begun: set[int] = set()
     for tape in timeline.tapes:
         if tape.role == "worker":
-            for start, end, _ in spans:
-                inside = (tape.stages["began"] >= start) & (tape.stages["ended"] <= end)
-                begun.update(tape.stages["step"][inside & (tape.stages["step"] >= warmup)].tolist())
+            inside = (tape.stages["began"] >= span[0]) & (tape.stages["step"] >= warmup)
+            begun.update(tape.stages["step"][inside].tolist())
     return len(begun)
 
 
-def _waited(timeline: Timeline, spans: list[Span]) -> list[float]:
-    """Seconds in the spans that each tape waited for messages to be sent, and for what it lent to be read."""
+def _waited(timeline: Timeline, span: Span) -> list[float]:
+    """Seconds that each tape waited for messages to be sent, and for what it lent to be read."""
+    start, end, _ = span
     messages = timeline.messages
     until = np.where(messages["kind"] == SETTLE, messages["ended"], messages["began"])
     received = np.flatnonzero(np.isfinite(timeline.sent))
     until[received] = np.maximum(timeline.sent[received], until[received])
     until[_not_last(timeline)] = -np.inf
-    waited = [0.0] * len(timeline.tapes)
-    for start, end, _ in spans:
-        seconds = np.maximum(0.0, np.minimum(until, end) - np.maximum(messages["began"], start))
-        for number, total in enumerate(np.bincount(timeline.owner, seconds, len(waited))):
-            waited[number] += float(total)
-    return waited
+    seconds = np.maximum(0.0, np.minimum(until, end) - np.maximum(messages["began"], start))
+    return [float(total) for total in np.bincount(timeline.owner, seconds, len(timeline.tapes))]
 
 
 def _not_last(timeline: Timeline) -> list[int]:

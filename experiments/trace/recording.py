@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from common.context import Place
 from common.stages import StageClock
-from common.tape import STAGE_KINDS, Records, Tape, clock_record
+from common.tape import STAGE_KINDS, Records, Row, Tape, clock_record
 from common.transport.base import Endpoint
 from common.transport.traced import Traced
 from experiments.life import writing
@@ -28,8 +28,8 @@ class Recording(Protocol):
     def endpoint(self, inner: Endpoint) -> Endpoint:
         """What is to be used in place of `inner`."""
 
-    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
-        """The stage clock: see there."""
+    def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
+        """A stage clock of this kind, made with these arguments."""
 
     def __enter__(self) -> Recording: ...
 
@@ -44,8 +44,8 @@ class Untraced:
     def endpoint(self, inner: Endpoint) -> Endpoint:
         return inner
 
-    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
-        return StageClock(now, enter)
+    def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
+        return kind(*arguments)
 
     def __enter__(self) -> Recording:
         return self
@@ -71,8 +71,10 @@ class Taped:
     def endpoint(self, inner: Endpoint) -> Endpoint:
         return Traced(inner, self.messages)
 
-    def clock(self, now: Callable[[], float], enter: Callable[[str], None]) -> StageClock:
-        return TapedClock(now, enter, self.place, self.stages)
+    def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
+        made: TapedClock = type(f"Taped{kind.__name__}", (TapedClock, kind), {})(*arguments)
+        made.place, made.note = self.place, self.stages.note
+        return made
 
     def records(self) -> Records:
         """What has been noted so far; the first record names the clock."""
@@ -102,17 +104,18 @@ class Taped:
 
 
 class TapedClock(StageClock):
-    """A stage clock that notes each stretch of a stage when it is over."""
+    """In front of a kind of stage clock: one that notes each stretch of a stage when it is over."""
 
-    def __init__(self, now: Callable[[], float], enter: Callable[[str], None], place: Place, tape: Tape) -> None:
-        super().__init__(now, enter)
-        self._place, self._note = place, tape.note
+    place: Place
+    note: Callable[[Row], None]
 
     def _charge(self) -> None:
-        stage, began = self._stack[-1] if self._stack else "", self._since
-        super()._charge()
-        if stage:
-            self._note(STAGE_KINDS[stage], -1, 0, self._place.step, 0, 0, began, self._since)
+        began, now = self._since, self.now()
+        if self._stack:
+            stage = self._stack[-1]
+            self.seconds[stage] += now - began
+            self.note((STAGE_KINDS[stage], -1, 0, self.place.step, 0, 0, began, now))
+        self._since = now
 
 
 def tape_file(results: Path, place: Place) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ConfigError
-from common.tape import CLOCK, CUT, MESSAGES, RECORD, STAGE, Records
+from common.tape import ALSO, CLOCK, CUT, MESSAGES, RECORD, STAGE, Records
 from experiments.trace.recording import SUFFIX
 
 _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
@@ -20,7 +20,7 @@ _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 class RankTape:
     """One rank's records, each kind in the order in which they were noted, with times on its own `clock`.
 
-    `cuts` are the records CUT, each where others are missing.
+    `cuts` are the records CUT, if earlier ones are missing.
     """
 
     rank: int
@@ -40,6 +40,7 @@ def rank_tape(rank: int, role: str, records: Records) -> RankTape:
     """From all records of a rank, the first of which names its clock."""
     kinds = records["kind"]
     messages = records[np.isin(kinds, MESSAGES)]
+    messages = messages[int(np.argmax(np.append(messages["kind"] != ALSO, True))) :]  # of a call that was cut in two
     clock = int(records["seq"][kinds == CLOCK][0])
     return RankTape(rank, role, clock, records[kinds >= STAGE], messages, records[kinds == CUT])
 

@@ -47,22 +47,19 @@ class Timeline:
         return moments
 
     @cached_property
-    def windows(self) -> list[tuple[float, float]]:
-        """The times of which everything is known: the whole run, or how it began and how it ended, in seconds."""
+    def window(self) -> tuple[float, float]:
+        """From when until when all that happened is known, in seconds: the whole run, or how it ended."""
         every = [records for tape in self.tapes for records in (tape.stages, tape.messages) if len(records)]
         if not every:
-            return []
+            return 0.0, 0.0
         began = min(float(each["began"].min()) for each in every)
         ended = max(float(each["ended"].max()) for each in every)
-        cuts = np.concatenate([tape.cuts for tape in self.tapes])
-        if not len(cuts):
-            return [(began, ended)]
-        return [(began, float(cuts["began"].min())), (float(cuts["ended"].max()), ended)]
+        return max([began, *(float(moment) for tape in self.tapes for moment in tape.cuts["began"])]), ended
 
     @property
-    def lost(self) -> int:
-        """How many records are missing, over all ranks."""
-        return sum(int(tape.cuts["seq"].sum()) for tape in self.tapes)
+    def cut(self) -> bool:
+        """Whether the beginning is missing."""
+        return any(len(tape.cuts) for tape in self.tapes)
 
 
 def timeline(tapes: Sequence[RankTape]) -> Timeline:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, run, sweep, trace
+from experiments.verbs import bench, calibrate, compare, demo, env, names, plot, predict, report, run, sweep, trace
 
 
 class Verb(Protocol):
@@ -30,6 +30,7 @@ VERBS: dict[str, Verb] = {
     "bench": bench,
     "compare": compare,
     "plot": plot,
+    "report": report,
     "calibrate": calibrate,
     "predict": predict,
     "trace": trace,

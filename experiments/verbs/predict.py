@@ -13,7 +13,6 @@ from experiments.bench import parse_sizes
 from experiments.config.options import counts
 from experiments.config.values import at_least_one
 from experiments.folders import new_folder, unwritable, writable_folder, write_json
-from experiments.prediction.links import parse_link
 from experiments.verbs.options import plain_parser
 from experiments.verbs.speech import dump, say
 
@@ -61,6 +60,7 @@ def _calibration(arguments: Namespace) -> Calibration:
     """The one that was asked for, that is kept with the results, or that is the newest. ConfigError."""
     from experiments.prediction import Calibration, constant, newest_calibration, read_calibration
     from experiments.prediction.against import calibration_beside
+    from experiments.prediction.links import parse_link
 
     if arguments.link is not None:
         return Calibration((constant(parse_link(arguments.link), words=arguments.link),), name=arguments.link)
@@ -130,17 +130,15 @@ def _figures(
     calibration: Calibration, transport: str | None, workers: Sequence[int]
 ) -> tuple[dict[int, Figures], list[str]]:
     """The figures for each number of workers, and a word where they are another's. ConfigError."""
-    found, words = {}, {}
+    found: dict[int, Figures] = {}
+    others: dict[tuple[int, str], list[int]] = {}
     for count in workers:
         found[count], word = calibration.nearest(transport, count)
         if word:
-            words[found[count].workers, found[count].transport] = [
-                *words.get((found[count].workers, found[count].transport), []),
-                count,
-            ]
+            others.setdefault((found[count].workers, found[count].transport), []).append(count)
     notes = [
         f"{', '.join(map(str, many))} workers: from figures measured with {few} over {name}, as if more cost no more"
-        for (few, name), many in words.items()
+        for (few, name), many in others.items()
     ]
     return found, notes
 

@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> int:
         _print(table(found))
     print(found.sentence())
     if cut := cut_line(timeline):
-        print(f"long run: {cut}")
+        print(cut)
     print(f"trace: {path}: open it at {VIEWERS}")
     return 0
 

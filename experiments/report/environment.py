@@ -1,0 +1,62 @@
+"""The machines that the runs were made on, as a table of names and values; what differs between runs shows both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import ConfigError
+from experiments.results import Run, human_bytes
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and its values: more than one where runs differ in it."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def _memory(value: Any) -> str:
+    return human_bytes(float(value))
+
+
+NAMES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "cpu": ("Processor", str),
+    "cores": ("Cores in use", str),
+    "memory_bytes": ("Memory", _memory),
+    "hosts": ("Hosts", str),
+    "link": ("Link", str),
+    "transport": ("Transport", str),
+    "threads_per_rank": ("Threads of each rank", str),
+    "platform": ("System", str),
+    "python": ("Python", str),
+    "commit": ("Commit of syncbench", str),
+}
+
+
+def facts(runs: Sequence[Run]) -> list[Fact]:
+    """What is recorded, in a fixed order; versions of packages last."""
+    every = [environment_of(run) for run in runs]
+    found = [
+        _fact(title, [show(env[key]) for env in every if env.get(key) is not None])
+        for key, (title, show) in NAMES.items()
+    ]
+    packages = dict.fromkeys(name for env in every for name in env.get("versions") or {})
+    found += [
+        _fact(name, [its for env in every if (its := (env.get("versions") or {}).get(name))]) for name in packages
+    ]
+    return [fact for fact in found if fact.values]
+
+
+def environment_of(run: Run) -> Mapping[str, Any]:
+    """The run's env.json; empty where it is missing or damaged."""
+    try:
+        return run.env
+    except ConfigError:
+        return {}
+
+
+def _fact(name: str, values: Sequence[str]) -> Fact:
+    return Fact(name, tuple(dict.fromkeys(values)))

@@ -1,0 +1,169 @@
+"""The tables of a report as plain text in cells: what every strategy did, absolute figures beside ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from experiments.labels import SETTINGS
+from experiments.results import human_bytes, human_count, human_ms
+from experiments.sentences import plural
+
+if TYPE_CHECKING:
+    from experiments.comparison import Comparison, Contest, Entry, Interval
+    from experiments.report.limits import Share
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`cells` beside its heading `name`; `kind` is what it is to its table, for its looks; `remark` goes below it."""
+
+    name: str
+    cells: tuple[str, ...]
+    kind: str = ""  # baseline, ceiling, yardstick, refused or nothing
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`heads` is one longer than the cells of a row, whose name comes first; `notes` are sentences for below."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def contest_tables(comparison: Comparison) -> list[Table]:
+    """A table a contest, each with what sets it apart from the others in its caption."""
+    return [_contest_table(contest, setting_words(contest, comparison.axes)) for contest in comparison.contests]
+
+
+def setting_words(contest: Contest, axes: Mapping[str, Any]) -> str:
+    """`2 workers, batch 64`: the settings of `contest` in which it differs from the other contests; may be empty."""
+    return ", ".join(_setting(key, contest.setting.get(key)) for key in axes)
+
+
+def _setting(key: str, value: Any) -> str:
+    match key:
+        case "workers" | "steps":
+            return plural(value, key.removesuffix("s"))
+        case "link":
+            return f"link {value}" if value else "no link"
+        case _ if key in SETTINGS and value is not None:
+            return SETTINGS[key](value)
+        case _:
+            shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            return f"{key.replace('_', ' ')} {shown}"
+
+
+def _contest_table(contest: Contest, caption: str) -> Table:
+    reference = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
+    heads = (
+        "strategy",
+        "samples/s",
+        "95 % interval",
+        f"against {contest.baseline}",
+        "of the ceiling",
+        "ms a step",
+        "per worker",
+        "per process",
+        "runs",
+        f"differs from {reference}",
+    )
+    rows = tuple(Row(entry.label, _cells(entry), _kind(entry, contest), _remark(entry)) for entry in contest.entries)
+    notes = tuple(f"{entry.label} {note}." for entry in contest.entries for note in entry.notes)
+    return _without_empty_columns(Table(caption, heads, rows, notes))
+
+
+def _without_empty_columns(table: Table) -> Table:
+    kept = [index for index in range(len(table.heads) - 1) if any(row.cells[index] != DASH for row in table.rows)]
+    rows = tuple(replace(row, cells=tuple(row.cells[index] for index in kept)) for row in table.rows)
+    return replace(table, heads=(table.heads[0], *(table.heads[index + 1] for index in kept)), rows=rows)
+
+
+def _kind(entry: Entry, contest: Contest) -> str:
+    if entry.refused is not None:
+        return "refused"
+    if entry.label == contest.baseline:
+        return "baseline"
+    return {"noop": "ceiling", "single": "yardstick"}.get(entry.strategy, "")
+
+
+def _remark(entry: Entry) -> str:
+    return "" if entry.refused is None else f"Not comparable: {entry.label} {entry.refused}."
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    rate, batch = entry.rate.middle, entry.run.number("batch")
+    return (
+        _known(rate or None, human_count),
+        _interval(entry.rate) if len(entry.rates) > 1 else DASH,
+        _ratio(entry.ratio),
+        _known(entry.share, lambda share: f"{share:.0%}"),
+        human_ms(batch / rate) if batch and rate else DASH,
+        _known(entry.per_worker if rate else None, human_count),
+        _known(entry.per_process if rate else None, human_count),
+        str(len(entry.runs)),
+        _deviation(entry.check.kind, entry.check.deviation),
+    )
+
+
+def _known(value: float | None, show: Callable[[float], str]) -> str:
+    return DASH if value is None else show(value)
+
+
+def _interval(interval: Interval) -> str:
+    return f"{human_count(interval.low)} – {human_count(interval.high)}"
+
+
+def _ratio(ratio: Interval | None) -> str:
+    if ratio is None:
+        return DASH
+    times = f"{ratio.middle:.2f}×"
+    return times if ratio.low == ratio.high else f"{times} ({ratio.low:.2f} – {ratio.high:.2f})"
+
+
+def _deviation(kind: str, deviation: float | None) -> str:
+    match kind:
+        case "reference":
+            return "reference"
+        case "unknown":
+            return "unknown"
+        case "not promised":
+            return "not promised"
+    mark = "✓" if kind == "same" else "✗"
+    if deviation is None:
+        return mark
+    return f"{mark} {deviation:.0e}".replace("e-0", "e-").replace("0e+00", "0")
+
+
+def share_table(rows: Sequence[Share]) -> Table:
+    """Where a step goes, by strategy."""
+    heads = (
+        "strategy",
+        "train",
+        "synchronise, exposed",
+        "beside train",
+        "busiest rank",
+        "moves a step",
+        "on 1 Gbit/s",
+    )
+    return _without_empty_columns(Table("", heads, tuple(Row(row.label, _share_cells(row)) for row in rows)))
+
+
+def _share_cells(row: Share) -> tuple[str, ...]:
+    def percent(value: float | None) -> str:
+        return _known(value, lambda share: f"{share:.0%}")
+
+    return (
+        percent(row.train),
+        percent(row.exposed),
+        percent(row.hidden or None),
+        row.busiest + (f", {row.times:.1f}× the others" if 1.0 < row.times < 1e6 else ""),
+        human_bytes(row.sent) if row.sent else DASH,
+        f"{human_ms(row.link_seconds)} ms" if row.link_seconds else DASH,
+    )

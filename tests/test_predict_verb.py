@@ -1,0 +1,185 @@
+"""The verbs calibrate and predict: what they say, what they leave behind, and how they refuse."""
+
+import json
+
+import pytest
+from benches import document as bench_document
+from benches import spec
+from runs import write_run
+
+from experiments.cli import run
+from experiments.prediction import Calibration, Curve, Figures, read_calibration, write_calibration
+from experiments.prediction import measure as measuring
+from experiments.prediction.against import beside, median_error
+from experiments.prediction.predict import predicted_exchange_seconds
+
+FLAT = Curve(1e-4, (4096,), (1e-9,), (1e-10,))
+SMALL = ("--workers", "4,8", "--sizes", "4KiB,64KiB,1MiB", "--budget", 1)
+
+
+def flat(transport="ipc", workers=4):
+    return Figures(transport, workers, FLAT, FLAT)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def answer(capsys):
+    def run_it(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run_it
+
+
+@pytest.fixture
+def calibration(tmp_path):
+    path = tmp_path / "c.json"
+    write_calibration(path, Calibration((flat(),)))
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path):
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(bench_document(spec())))
+    return path
+
+
+def test_predict_says_who_is_fastest_and_draws_it(answer):
+    code, out, err = answer("predict", "--link", "1gbit,50us", *SMALL)
+    assert (code, err) == (0, "")
+    assert "8 workers: by formula / in virtual time" in out
+    assert "8 workers, 4.0 KiB to 1.0 MiB: double-tree up to" in out or "8 workers, 4.0 KiB to 1.0 MiB: tree" in out
+    assert ", then ring; at 1.0 MiB ring takes" in out
+
+
+def test_predict_as_json_has_the_rows_the_crossovers_and_the_pictures(answer, here):
+    code, out, err = answer("predict", "--link", "1gbit,50us", "--strategies", "ring,tree", *SMALL, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["schema"] == 1
+    assert {(row["strategy"], row["workers"], row["bytes"]) for row in found["rows"]} == {
+        (s, n, m) for s in ("ring", "tree") for n in (4, 8) for m in (4096, 65536, 1 << 20)
+    }
+    assert all(row["virtual_seconds"] == pytest.approx(row["formula_seconds"], rel=1e-6) for row in found["rows"])
+    assert [each["strategy"] for each in found["crossovers"]["8"]] == ["tree", "ring"]
+    (folder,) = here.glob("results/*-predict-*")
+    assert json.loads((folder / "predict.json").read_text()) == found
+    assert {file.name for file in (folder / "plots").iterdir()} == {
+        f"prediction.{kind}" for kind in ("png", "svg", "csv")
+    }
+
+
+def test_beyond_the_budget_there_are_formulas_alone_and_a_word(answer):
+    code, out, err = answer("predict", "--link", "1gbit,50us", *SMALL[:-1], 0, "--strategies", "ring,gloo")
+    assert code == 0
+    assert "ms / –" in out
+    assert "note: 12 of 12 not simulated" in err
+
+
+def test_figures_of_other_workers_are_named(answer, calibration):
+    code, _, err = answer("predict", "--calibration", calibration, *SMALL, "--strategies", "ring")
+    assert code == 0
+    assert "note: 8 workers: from figures measured with 4 over ipc" in err
+
+
+def test_predictions_are_held_against_a_benchmark(answer, calibration, bench, here):
+    code, out, _ = answer("predict", "--against", bench, "--calibration", calibration)
+    assert code == 0
+    assert "Predicted and measured" in out
+    assert "of 4 predictions by formula" in out
+    (folder,) = here.glob("results/*-predict-*")
+    assert (folder / "plots" / "residuals.svg").exists()
+
+
+def test_the_residual_is_by_how_much_the_formula_is_too_long(calibration, bench):
+    rows, notes = beside([bench], read_calibration(calibration), 0.0)
+    assert notes == []
+    expected = []
+    for row, measured in zip(
+        rows, sorted(json.loads(bench.read_text())["rows"], key=lambda r: r["bytes"]), strict=True
+    ):
+        who = row.strategy, {}, row.workers, row.servers, row.nbytes
+        formula = predicted_exchange_seconds(*who, flat()).formula
+        assert (row.formula, row.measured) == (formula, measured["seconds_median"])
+        assert row.residual == pytest.approx(formula / measured["seconds_median"] - 1)
+        expected.append(abs(row.residual))
+    assert median_error(rows) == pytest.approx(sum(sorted(expected)[1:3]) / 2)
+
+
+def test_the_calibration_kept_with_a_result_is_taken(answer, bench, here):
+    write_calibration(here / "calibration.json", Calibration((flat(),)))
+    code, out, _ = answer("predict", "--against", bench, "--json")
+    assert code == 0
+    assert json.loads(out)["calibration"].endswith("calibration.json")
+
+
+def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
+    """A step of the planted ring takes 4 ms, one of noop 2.6 ms: its exchange, 1.4 ms."""
+    more = {"transport": "ipc", "parameters": 1 << 20, "servers": 0, "strategy_options": {}, "batch": 128}
+    write_run(tmp_path, "ring", name="a", samples_per_second=128 / 4e-3, **more)
+    write_run(tmp_path, "noop", name="b", samples_per_second=128 / 2.6e-3, **more)
+    (row,), _ = beside([tmp_path], Calibration((flat(),)), 0.0)
+    assert (row.strategy, row.nbytes) == ("ring", 4 << 20)
+    assert row.measured == pytest.approx(1.4e-3)
+    assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("predict", "no calibration in results: run syncbench calibrate first"),
+        ("predict --calibration nowhere.json", "no calibration at nowhere.json: no such file"),
+        ("predict --link fast", "--link: 'fast' is not BANDWIDTH,LATENCY, like 1gbit,50us"),
+        ("predict --link 1gbit,50us --against x", "--link is instead of a calibration"),
+        ("predict --link 1gbit,50us --workers 8,x", "--workers is '8,x': give whole numbers from 1"),
+        ("predict --link 1gbit,50us --workers 0", "--workers is '0': give whole numbers from 1"),
+        ("predict --link 1gbit,50us --sizes 3B", "--sizes: 3B is 3 bytes"),
+        ("predict --link 1gbit,50us --strategies rnig", "unknown strategy 'rnig': did you mean ring?"),
+        ("predict --link 1gbit,50us --strategies ,", "--strategies is empty"),
+        ("predict --link 1gbit,50us --servers 0", "--servers is 0"),
+        ("predict --link 1gbit,50us --budget -1", "--budget is -1"),
+        ("predict --calibration c.json --transport tcp", "c.json has ipc, not tcp: run syncbench calibrate"),
+        ("predict --calibration c.json --against nowhere.json", "no results at nowhere.json"),
+        ("predict --calibration c.json --against c.json", "c.json is no benchmark"),
+        ("predict --calibration c.json --against .", "no complete run in ."),
+        ("predict --calibration c.json --against broken.json", "broken.json is not valid JSON"),
+        ("calibrate --transport udp", "unknown transport 'udp'"),
+        ("calibrate --transport ,", "--transport is empty"),
+        ("calibrate --workers two", "--workers is 'two': give whole numbers from 1"),
+        ("calibrate --out .", "--out . is a folder: give a file"),
+        ("calibrate --deadline 0", "--deadline is 0"),
+    ],
+)
+def test_bad_usage_is_one_line_and_starts_nothing(answer, calibration, here, monkeypatch, words, complaint):
+    monkeypatch.setattr(measuring, "calibrate_all", lambda *_: pytest.fail("something was started"))
+    (here / "broken.json").write_text("{")
+    code, out, err = answer(*words.split())
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
+    def planted(specs, show):
+        for each in specs:
+            show(each)
+        return Calibration(tuple(flat(each.transport, each.workers) for each in specs), {"cores": 2})
+
+    monkeypatch.setattr(measuring, "calibrate_all", planted)
+    code, out, err = answer("calibrate", "--transport", "ipc,tcp", "--workers", "4,2")
+    assert code == 0
+    assert err.splitlines() == [f"{name}, {count} workers …" for name in ("ipc", "tcp") for count in (2, 4)]
+    assert "What a message and a byte cost" in out
+    (file,) = here.glob("results/*-calibration-*/calibration.json")
+    assert [(each.transport, each.workers) for each in read_calibration(file).figures] == [
+        (name, count) for name in ("ipc", "tcp") for count in (2, 4)
+    ]
+    code, out, err = answer("predict", "--transport", "tcp", "--workers", 4, "--sizes", "1MiB", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["calibration"].endswith(str(file.relative_to(here)))

@@ -1,0 +1,278 @@
+"""The report as a whole: what is on the page, for good runs and bad ones, and that it is one sound file."""
+
+import json
+import signal
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from runs import fail, write_run
+
+from experiments import charts
+from experiments.cli import run
+from experiments.config import RunOptions, plan
+from experiments.execute import _config
+from experiments.report.content import report_on
+from experiments.report.page import MOST, render
+from experiments.report.pictures import Plate, Plates, fitting, plate
+from experiments.results import load_run
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """What a page holds; raises where tags do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.targets, self.tags, self.unnamed, self.outside = [], [], [], [], [], []
+        self.text = {}  # by the tags that it is in
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        if tag == "a" or "xlink:href" in found:
+            self.targets.append(found.get("href"))
+        if tag in ("img", "svg") and not (found.get("alt") or found.get("aria-label") or found.get("title")):
+            self.unnamed.append(found)
+        address = [found.get(key) or "" for key in ("src", "href", "action", "data", "srcset")]
+        self.outside += [each for each in address if each and not each.startswith(("#", "data:"))]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        for tag in set(self.open):
+            self.text.setdefault(tag, []).append(data)
+
+    def said(self, tag):
+        return " ".join(" ".join(self.text.get(tag, [])).split())
+
+
+@pytest.fixture
+def no_charts(monkeypatch):
+    """Charts take seconds to draw; tests that are about something else do without."""
+    monkeypatch.setattr("experiments.report.content.plates", lambda comparison: Plates((), "none drawn"))
+
+
+@pytest.fixture
+def answer(capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run_it(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    yield run_it
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def full(parent):
+    """Runs with all that a report can show: repeats, a stranger, a failure, one half-written."""
+    for repeat in range(2):
+        for strategy in ("single", "noop", "ring", "ps-bsp"):
+            name = f"2025010{repeat + 1}T030405Z-{strategy}-w4-abcdef"
+            folder = write_run(parent, strategy, name=name, samples_per_second=5000.0 + 100 * repeat)
+            (folder / "config.yaml").write_text(_config(plan(RunOptions(strategy=strategy)).job))
+            env = {"schema": 1, "cpu": "Abacus", "cores": 2, "commit": "abc", "versions": {"torch": "2.13"}}
+            (folder / "env.json").write_text(json.dumps(env))
+    write_run(parent, "star", ledger_sha256="ef56", seed=1)
+    write_run(parent, "tree", **fail())
+    (parent / "20250103T030405Z-mpi-w4-abcdef" / "ranks").mkdir(parents=True)
+    return parent
+
+
+def test_the_page_is_well_formed_complete_and_needs_nothing_else(tmp_path, answer):
+    assert answer("report", full(tmp_path))[0] == 0
+    file = tmp_path / "report.html"
+    text = file.read_text()
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    assert all(target.removeprefix("#") in page.ids for target in page.targets)
+    assert page.unnamed == []
+    assert page.outside == []
+    assert "script" not in page.tags
+    assert "url(http" not in text
+    assert page.tags.count("svg") + page.tags.count("img") == page.tags.count("figure") >= 4
+    assert page.tags.count("h1") == 1
+    assert file.stat().st_size < MOST
+
+
+def test_the_page_says_all_that_the_runs_do(tmp_path, no_charts):
+    report = report_on([full(tmp_path)])
+    page = Page(render(report))
+    assert page.said("h1") == report.headline
+    for heading in ("Numbers", "What failed", "Charts", "What limits these runs", "Repeat it", "Environment"):
+        assert heading in page.said("h2")
+    told = page.said("li")
+    assert "star seed 1 is not comparable: it trained on different samples" in told
+    assert "20250103T030405Z-mpi-w4-abcdef is half-written" in told
+    assert "Worker rank 2 was killed by signal 9, in stage train of step 3." in page.said("p")
+    assert "for repeat in $(seq 2); do" in page.said("code")
+    assert "Abacus" in page.said("td")
+    assert "1 January 2025, 03:04 to 2 January 2025, 03:04 UTC" in page.said("time")
+
+
+def test_names_are_text_whatever_is_in_them(tmp_path, no_charts):
+    evil = "<script>alert(1)</script>&\"'"
+    folder = write_run(tmp_path, evil, name="evil", model=evil)
+    (folder / "env.json").write_text(json.dumps({"cpu": evil}))
+    failed = write_run(tmp_path, evil, name="failed", **fail())
+    (failed / "config.yaml").write_text(json.dumps({"strategy": evil}))
+    text = render(report_on([tmp_path]))
+    assert "<script" not in text
+    assert "script" not in Page(text).tags
+    assert evil in Page(text).said("h3")
+
+
+def test_a_chart_with_such_a_name_is_escaped_too(tmp_path):
+    write_run(tmp_path, "</svg><script>alert(1)</script>", name="evil")
+    page = Page(render(report_on([tmp_path])))
+    assert "script" not in page.tags
+    assert page.tags.count("figure") > 0
+
+
+@pytest.mark.parametrize(
+    ("summary", "headline"),
+    [
+        (fail(), "ring did not come to its end. Worker rank 2 was killed by signal 9, in stage train of step 3."),
+        (
+            {"status": "partial", "error": {"type": "KeyboardInterrupt", "rank": None, "cause": "interrupted"}},
+            "ring did not come to its end. It was interrupted.",
+        ),
+    ],
+)
+def test_a_run_that_failed_has_a_report_too(tmp_path, answer, summary, headline):
+    folder = write_run(tmp_path, "ring", **summary)
+    code, out, _ = answer("report", folder)
+    assert (code, out) == (0, f"{headline}\nreport: {folder / 'report.html'}\n")
+    page = Page((folder / "report.html").read_text())
+    assert page.said("h1") == headline
+    assert page.said("h2") == "What failed Repeat it Environment"
+
+
+def test_several_that_failed_are_counted(tmp_path, no_charts):
+    for name in "abc":
+        write_run(tmp_path, "ring", name=name, **fail())
+    assert report_on([tmp_path]).headline == "None of 3 runs came to its end"
+
+
+def test_what_is_missing_is_named(tmp_path, no_charts):
+    folder = write_run(tmp_path, "ring")
+    (folder / "params.npy").unlink()
+    report = report_on([folder])
+    page = Page(render(report))
+    assert f"No command: {folder / 'config.yaml'} is missing." in page.said("p")
+    assert "Not recorded." in page.said("p")
+    assert any("env.json" in warning or "machine" in warning for warning in report.warnings)
+
+
+def test_machines_that_differ_are_shown_and_warned_of(tmp_path, no_charts):
+    for strategy, cpu in (("ring", "Abacus"), ("star", "Babbage")):
+        folder = write_run(tmp_path, strategy)
+        (folder / "env.json").write_text(json.dumps({"cpu": cpu, "cores": 2}))
+    report = report_on([tmp_path])
+    assert ("Processor", ("Abacus", "Babbage")) in [(fact.name, fact.values) for fact in report.facts]
+    assert any("Abacus" in warning and "Babbage" in warning for warning in report.warnings)
+
+
+def test_charts_that_cannot_be_drawn_do_not_take_the_page_away(tmp_path, monkeypatch):
+    def plot_all(*_):
+        raise ZeroDivisionError("a bug\nin a chart")
+
+    monkeypatch.setattr(charts, "plot_all", plot_all)
+    report = report_on([write_run(tmp_path, "ring")])
+    assert report.charts == Plates((), "The charts could not be drawn: ZeroDivisionError: a bug in a chart")
+    assert report.charts.absent in Page(render(report)).said("p")
+
+
+def test_charts_that_there_is_nothing_for_are_named(tmp_path, monkeypatch):
+    absent = {"time_to_loss": "no run recorded a loss", "servers": "all have one"}
+    monkeypatch.setattr(charts, "plot_all", lambda *_: SimpleNamespace(pictures=[], absent=absent))
+    page = Page(render(report_on([write_run(tmp_path, "ring")])))
+    assert "Not drawn: time to loss (no run recorded a loss); servers (all have one)." in page.said("p")
+
+
+def test_charts_that_do_not_fit_are_left_out_the_largest_first_and_it_is_said():
+    drawn = [Plate(str(size), "t", "", "x" * size, "") for size in (30, 50, 10)]
+    kept = fitting(drawn, budget=45)
+    assert [len(each.markup) for each in kept] == [30, 0, 10]
+    assert "too large" in kept[1].note
+    assert fitting(drawn, budget=90) == drawn
+
+
+def test_a_chart_of_very_many_points_becomes_an_image(tmp_path):
+    svg, png = tmp_path / "a.svg", tmp_path / "a.png"
+    svg.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="{"M 1 2 " * 60_000}"/></svg>')
+    png.write_bytes(b"a small one")
+    made = plate(charts.Picture("a", 'a "title"', png, svg, tmp_path / "a.csv"))
+    assert made.markup.startswith("<img ")
+    assert Page(made.markup).unnamed == []
+    svg.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>')
+    assert plate(charts.Picture("a", "a", png, svg, tmp_path / "a.csv")).markup.startswith("<svg ")
+
+
+def test_the_same_runs_give_the_same_page(tmp_path):
+    folder = write_run(tmp_path, "ring")
+    assert render(report_on([folder])) == render(report_on([folder]))
+
+
+def test_the_answer_as_json(tmp_path, answer, no_charts):
+    folder, file = write_run(tmp_path, "ring"), tmp_path / "page.html"
+    code, out, _ = answer("report", folder, "--json", "--out", file)
+    found = json.loads(out)
+    assert code == 0
+    assert (found["report"], found["bytes"]) == (str(file), file.stat().st_size)
+    assert list(tmp_path.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["nowhere"], "no such run folder: nowhere"),
+        (["{}", "--out", "{}"], "is a folder: give a file"),
+        (["{}", "--out", "/no/such/place/a.html"], "there is no folder /no/such/place"),
+        (["{}*"], "is a pattern, not the one place for a report: say --out FILE"),
+        (["{}", "{}"], "2 folders have no one place for a report: say --out FILE"),
+        (["{}", "--baseline", "rign"], "did you mean ring?"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, answer, no_charts, words, line):
+    folder = write_run(tmp_path, "ring")
+    code, out, err = answer("report", *(word.format(folder) for word in words))
+    assert (code, out) == (2, "")
+    assert line in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.rglob("*.html*")) == []
+
+
+def test_the_template_travels_with_the_package():
+    root = Path(__file__).parents[1]
+    tools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "experiments.report" in tools["packages"]
+    there = {
+        path
+        for pattern in tools["package-data"]["experiments.report"]
+        for path in (root / "experiments/report").glob(pattern)
+    }
+    assert set((root / "experiments/report/template").iterdir()) <= there
+
+
+def test_deaths_that_a_run_survived_are_told(tmp_path, no_charts):
+    deaths = [{"rank": 2, "step": 120, "stage": "train", "cause": "killed by signal 9"}]
+    run_ = load_run(write_run(tmp_path, "ps-async", deaths=deaths))
+    warnings = report_on([run_.path]).warnings
+    assert any("worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on" in w for w in warnings)
