@@ -63,6 +63,21 @@ def test_a_batch_that_grows_with_the_workers_is_still_one_curve(tmp_path):
     assert {row["workers"] for row in Seen("scaling", compare_runs(runs)).rows} == {1, 2, 4}
 
 
+def test_settings_that_follow_from_the_workers_do_not_break_a_line(tmp_path):
+    made = [
+        run
+        for workers in (1, 2)
+        for run in planted(tmp_path, ("noop", "ring"), workers=workers, bucket=1 << (20 + workers), overlap="off")
+    ]
+    assert {row["label"] for row in Seen("scaling", made).rows} == {"noop", "ring"}
+    asked = [
+        run
+        for workers, transport in ((1, "tcp"), (2, "ipc"))
+        for run in planted(tmp_path, ("noop", "ring"), workers=workers, transport=transport)
+    ]
+    assert len({row["label"] for row in Seen("scaling", asked).rows}) > 2
+
+
 def test_many_workers_are_shown_on_logarithmic_axes(tmp_path):
     found_runs = compare_runs(scaled(tmp_path, (1, 8, 64), steps=2))
     seen = Seen("scaling", found_runs)

@@ -1,0 +1,35 @@
+"""The charts of predictions hold what was predicted and what was measured."""
+
+import pytest
+from charts import table, texts
+
+from common.strategy import Link
+from experiments.charts.prediction import plot_ahead, plot_beside
+from experiments.prediction.against import Beside
+from experiments.prediction.crossovers import Reign
+from experiments.prediction.figures import constant
+from experiments.prediction.grid import Cell
+
+SIZES = (1024, 1 << 20)
+
+
+def test_measured_and_predicted_are_beside_each_other(tmp_path):
+    rows = [
+        Beside(name, "ipc", 4, 0, nbytes, nbytes * 1e-9, None, nbytes * 2e-9, "exchange")
+        for name in ("ring", "tree")
+        for nbytes in SIZES
+    ]
+    files = plot_beside(rows, "error: 50 % of 4 exchanges", tmp_path / "new")
+    assert [file.name for file in files] == ["residuals.csv", "residuals.png", "residuals.svg"]
+    assert [float(row["measured_seconds"]) for row in table(files[0])] == [row.measured for row in rows]
+    assert [float(row["residual"]) for row in table(files[0])] == pytest.approx([-0.5] * 4)
+    assert {"ring", "tree", "ipc, 4 workers"} <= set(texts(files[2]))
+
+
+def test_where_the_fastest_changes_is_named(tmp_path):
+    cells = [Cell(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
+    reigns = {4: [Reign("tree", 1024, 5000), Reign("ring", 5000, 1 << 20)]}
+    files = plot_ahead(cells, reigns, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
+    assert [file.name for file in files] == ["prediction.csv", "prediction.png", "prediction.svg"]
+    assert len(table(files[0])) == len(cells)
+    assert any("ring from 4.9 KiB" in text for text in texts(files[2]))
