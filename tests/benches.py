@@ -1,7 +1,7 @@
 """A synthetic benchmark: what its ranks would have written, with numbers that follow from formulas."""
 
-from experiments.bench import Contestant, Spec, schedule
-from experiments.bench_rows import make_rows, with_ratios
+from experiments.bench.plan import Contestant, Spec, schedule
+from experiments.bench.rows import make_rows, with_ratios
 from experiments.limits import Limits
 
 LIMITS = Limits(copy=10e9, stream=4e9, streams=2, cores=2)

@@ -8,8 +8,9 @@ import pytest
 from allreduce.engines import Mpi
 from common.errors import ConfigError
 from common.strategy import Traits
-from experiments import bench, bench_rank
-from experiments.bench import (
+from experiments.bench import plan as bench
+from experiments.bench import rank as bench_rank
+from experiments.bench.plan import (
     BenchOptions,
     Block,
     Contestant,

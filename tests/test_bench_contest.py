@@ -11,7 +11,7 @@ from allreduce.star import Star
 from allreduce.tree import Tree
 from common.strategy import Bucket
 from common.transport.virtual import simulate
-from experiments.bench_contest import (
+from experiments.bench.contest import (
     PERIOD,
     AllReduceContest,
     Pool,

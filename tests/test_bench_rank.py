@@ -9,10 +9,10 @@ from common.context import Context, Place
 from common.transport.meter import Metered
 from common.transport.process import ProcessEndpoint
 from common.transport.virtual import Network, simulate
-from experiments import bench_rank
-from experiments.bench import Block, Contestant, Spec
-from experiments.bench_contest import Pool
-from experiments.bench_rank import BenchRank
+from experiments.bench import rank as bench_rank
+from experiments.bench.contest import Pool
+from experiments.bench.plan import Block, Contestant, Spec
+from experiments.bench.rank import BenchRank
 
 SIZE = 1000  # elements
 

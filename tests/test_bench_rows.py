@@ -8,7 +8,7 @@ import pytest
 
 from allreduce.ring import Ring
 from common.strategy import Link
-from experiments.bench_rows import links, make_rows, read_lines, with_ratios, wrong_line
+from experiments.bench.rows import links, make_rows, read_lines, with_ratios, wrong_line
 
 KEYS = {
     "strategy",

@@ -8,7 +8,7 @@ import benches
 import pytest
 from rich.console import Console
 
-from experiments.bench_table import bench_tables, human_seconds, notes
+from experiments.bench.table import bench_tables, human_seconds, notes
 from experiments.charts.bench import CHARTS, panels, plot_bench
 from experiments.charts.slide import spread
 from experiments.charts.style import style

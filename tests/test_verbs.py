@@ -16,7 +16,8 @@ from common.errors import CheckFailed
 from common.models import MODELS
 from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.transforms import TRANSFORMS
-from experiments import bench_run, registry
+from experiments import registry
+from experiments.bench import run as bench_run
 from experiments.cli import run
 from experiments.registry import BUILTIN
 from experiments.results import load_run

@@ -15,8 +15,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.bench import size_name
-from experiments.bench_table import human_seconds, notes
+from experiments.bench.plan import size_name
+from experiments.bench.table import human_seconds, notes
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
 from experiments.charts.picture import draw_files, write_csv
 from experiments.charts.slide import blank, frame

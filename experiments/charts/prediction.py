@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullFormatter
 
-from experiments.bench import size_name
-from experiments.bench_table import human_seconds
+from experiments.bench.plan import size_name
+from experiments.bench.table import human_seconds
 from experiments.charts.picture import draw_files, write_csv
 from experiments.charts.style import FAINT, INK, RC, style
 from experiments.prediction.against import Beside

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from experiments.bench_table import human_seconds
+from experiments.bench.table import human_seconds
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, size_tick, thin_out, ticks_in_sight
 from experiments.charts.material import Absent, Material, Series
 from experiments.charts.picture import Sheet

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from experiments.bench_table import human_seconds
+from experiments.bench.table import human_seconds
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import servers_of
 from experiments.prediction.predict import predicted_exchange_seconds

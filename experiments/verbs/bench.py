@@ -11,14 +11,14 @@ from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed
 from common.job import TRANSPORTS
-from experiments.bench import BenchOptions, Spec, plan_bench, schedule
+from experiments.bench.plan import BenchOptions, Spec, plan_bench, schedule
 from experiments.folders import writable_folder
 from experiments.sentences import plural, turns
 from experiments.verbs.options import placement_option, plain_parser
 from experiments.verbs.speech import dump, say, say_traceback
 
 if TYPE_CHECKING:
-    from experiments.bench_run import Bench, BenchFailed
+    from experiments.bench.run import Bench, BenchFailed
 
 HELP = "strategies' exchanges alone, beside each other: time and bandwidth"
 BENCH = BenchOptions()
@@ -50,8 +50,8 @@ def run(arguments: Namespace) -> int:
     options = BenchOptions(**{name: value for name, value in vars(arguments).items() if name in names})
     spec = plan_bench(options)
     results = writable_folder(arguments.results)
-    from experiments.bench_rows import wrong_line
-    from experiments.bench_run import BenchFailed
+    from experiments.bench.rows import wrong_line
+    from experiments.bench.run import BenchFailed
 
     say(_announcement(spec))
     try:
@@ -81,8 +81,8 @@ def _announcement(spec: Spec) -> str:
 
 def measure(options: BenchOptions, spec: Spec, results: Path) -> Bench:
     from experiments.agent import Agent
-    from experiments.bench_progress import bench_progress
-    from experiments.bench_run import run_bench
+    from experiments.bench.progress import bench_progress
+    from experiments.bench.run import run_bench
 
     with Agent(spec.threads) as agent, bench_progress(len(schedule(spec))) as show:
         return run_bench(options, spec, agent, results, show)
@@ -112,7 +112,7 @@ def _show(document: Mapping[str, Any]) -> None:
     """The tables for people, on standard output."""
     from rich.console import Console
 
-    from experiments.bench_table import bench_tables, notes
+    from experiments.bench.table import bench_tables, notes
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import ConfigError
-from experiments.bench import parse_sizes
+from experiments.bench.plan import parse_sizes
 from experiments.config.options import counts
 from experiments.config.values import at_least_one
 from experiments.folders import new_folder, unwritable, writable_folder, write_json

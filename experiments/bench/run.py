@@ -13,8 +13,8 @@ import yaml
 from common.board import Status
 from common.errors import ConfigError, RunError
 from experiments.agent import Agent
-from experiments.bench import BenchOptions, Spec, baseline_of, describe, schedule
-from experiments.bench_rows import links, make_rows, read_lines, with_ratios
+from experiments.bench.plan import BenchOptions, Spec, baseline_of, describe, schedule
+from experiments.bench.rows import links, make_rows, read_lines, with_ratios
 from experiments.environment import environment
 from experiments.folders import new_folder, unwritable, write_json
 from experiments.limits import Limits, measure
@@ -22,7 +22,7 @@ from experiments.surroundings import signals_deferred
 from experiments.watch import Ended
 
 SCHEMA = 1
-ENTRY = "experiments.bench_rank"
+ENTRY = "experiments.bench.rank"
 Show = Callable[[int, str], None]  # blocks done, what is being done
 
 

@@ -28,8 +28,8 @@ from common.stages import STAGES
 from common.strategy import Bucket, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
-from experiments.bench import ITEM, Block, Contestant, Spec, schedule
-from experiments.bench_contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
+from experiments.bench.contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
+from experiments.bench.plan import ITEM, Block, Contestant, Spec, schedule
 from experiments.life import LINGER, live, overdue, writing
 from experiments.registry import create
 

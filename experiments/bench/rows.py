@@ -19,7 +19,7 @@ from typing import Any
 from common.placement import crew_of
 from common.strategy import Link
 from experiments import statistics
-from experiments.bench import Block, Spec, schedule
+from experiments.bench.plan import Block, Spec, schedule
 from experiments.limits import Limits
 from experiments.registry import create
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.bench import size_name
+from experiments.bench.plan import size_name
 from experiments.results import human_bytes
 
 _DASH = "–"

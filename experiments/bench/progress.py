@@ -11,7 +11,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from experiments.bench_run import Show
+from experiments.bench.run import Show
 from experiments.progress import LINE_EVERY
 
 
