@@ -17,7 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from common.stages import STAGES
-from experiments.results import STAGE_COLOURS, human_count
+from experiments.results import STAGE_COLOURS
+from experiments.units import human_count
 
 LINE_EVERY = 2.0  # seconds between two plain lines
 _VISIBLE = 0.005  # a share below this would read 0 %

@@ -1,4 +1,4 @@
-"""The read side of a result folder, and the names and units under which its numbers are shown.
+"""The read side of a result folder, and the colours of the stages.
 
 A run folder holds `summary.json` (written last: without it the run never ended), `params.npy` (flat float32
 parameters of worker 0) and `ranks/<rank>-<role>.jsonl`, one line a step.
@@ -298,26 +298,3 @@ def hidden_seconds_per_step(run: Run) -> float:
 
 def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
     return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
-
-
-def human_bytes(value: float) -> str:
-    """`512 B`, `18.8 KiB`, `1.2 MiB`, three digits or so."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1000 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-
-
-def human_count(value: float) -> str:
-    """`950`, `31.2k`, `1.25M`: three digits."""
-    if abs(value) < 999.5:
-        return f"{value:.0f}"
-    scaled, unit = (value / 1e3, "k") if abs(value) < 999.5e3 else (value / 1e6, "M")
-    return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}{unit}"
-
-
-def human_ms(seconds: float) -> str:
-    """Milliseconds with three digits and no unit: `0.42`, `5.80`, `12.3`, `950`."""
-    value = 1e3 * seconds
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"

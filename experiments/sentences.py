@@ -12,7 +12,8 @@ from typing import Any
 
 from common.job import COLOCATED
 from common.pipeline.straggle import jitter
-from experiments.results import Run, human_bytes, human_count
+from experiments.results import Run
+from experiments.units import human_bytes, human_count
 
 
 def conditions(runs: Sequence[Run]) -> str:

@@ -14,17 +14,9 @@ from common.stages import STAGES
 from experiments.columns import DASH, Column, markdown_table, terminal_table
 from experiments.equivalence import Verdict
 from experiments.labels import labels
-from experiments.results import (
-    Role,
-    Run,
-    ceiling,
-    hidden_seconds_per_step,
-    human_bytes,
-    human_count,
-    human_ms,
-    stage_seconds_per_step,
-)
+from experiments.results import Role, Run, ceiling, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.sentences import conditions
+from experiments.units import human_bytes, human_count, human_ms
 
 _HIDDEN = "sync\nhidden"
 _SPARE = (

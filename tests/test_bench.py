@@ -20,8 +20,8 @@ from experiments.bench.plan import (
     parse_sizes,
     plan_bench,
     schedule,
-    size_name,
 )
+from experiments.units import size_name
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import benches
 import pytest
 from rich.console import Console
 
-from experiments.bench.table import bench_tables, human_seconds, notes
+from experiments.bench.table import bench_tables, notes
 from experiments.charts.bench import CHARTS, panels, plot_bench
 from experiments.charts.slide import spread
 from experiments.charts.style import style
+from experiments.units import human_seconds
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
 NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]

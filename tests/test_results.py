@@ -17,14 +17,12 @@ from experiments.results import (
     find_runs,
     half_written,
     hidden_seconds_per_step,
-    human_bytes,
-    human_count,
-    human_ms,
     load_run,
     loss_curve,
     smooth,
     stage_seconds_per_step,
 )
+from experiments.units import human_bytes, human_count, human_ms
 
 STEP = sum(SECONDS.values())
 

@@ -12,6 +12,7 @@ from experiments.config import Plan, RunOptions, plan
 from experiments.config.options import byte_size
 from experiments.environment import physical_memory
 from experiments.registry import create
+from experiments.units import size_name
 
 ITEM = 4  # bytes of a float32
 LARGEST = 1 << 30  # bytes of a vector
@@ -237,11 +238,3 @@ def _size(text: str) -> int:
     if nbytes > LARGEST:
         raise ConfigError(f"--sizes: {text} is more than the largest, {size_name(LARGEST)}")
     return nbytes
-
-
-def size_name(nbytes: int) -> str:
-    """`4 KiB`, `25 MiB`, `1000 B`: exact, so never rounded."""
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if nbytes % factor == 0:
-            return f"{nbytes // factor} {unit}"
-    return f"{nbytes} B"

@@ -10,8 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.bench.plan import size_name
-from experiments.results import human_bytes
+from experiments.units import human_bytes, human_seconds, size_name
 
 _DASH = "–"
 _HEADERS = ("strategy", "transport", "time", "95 % interval", "algbw\nGB/s", "busbw\nGB/s", "wire", "of limit")
@@ -56,14 +55,6 @@ def _bandwidth(row: Mapping[str, Any]) -> str:
     if row["busbw_GBps"] is not None:
         return f"{row['busbw_GBps']:.3g}"
     return f"in {row['server_ingress_GBps']:.3g}, out {row['server_egress_GBps']:.3g}"
-
-
-def human_seconds(seconds: float) -> str:
-    """`12.3 µs`, `4.56 ms`, `1.23 s`: three digits."""
-    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
-        if (value := seconds * factor) < 999.5:
-            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def notes(document: Mapping[str, Any]) -> list[str]:

@@ -15,13 +15,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.bench.plan import size_name
-from experiments.bench.table import human_seconds, notes
+from experiments.bench.table import notes
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
 from experiments.charts.picture import draw_files, write_csv
 from experiments.charts.slide import blank, frame
 from experiments.charts.style import FAINT, INK, RC, style
 from experiments.limits import RESOURCE
+from experiments.units import human_seconds, size_name
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from experiments.charts.slide import name_ends
 from experiments.charts.style import INK, Marker, size
-from experiments.results import human_bytes
+from experiments.units import human_bytes
 
 
 @dataclass(frozen=True)

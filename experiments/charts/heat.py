@@ -17,7 +17,7 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import blank, panels, wrapped
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Entry
-from experiments.results import human_bytes
+from experiments.units import human_bytes
 
 PANELS, ACROSS = 8, 4
 ROOM = 6  # ranks, at most, whose cells have room for a number

@@ -13,16 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullFormatter
 
-from experiments.bench.plan import size_name
-from experiments.bench.table import human_seconds
 from experiments.charts.picture import draw_files, write_csv
 from experiments.charts.style import FAINT, INK, RC, style
 from experiments.prediction.against import Beside
 from experiments.prediction.crossovers import Reign, curves
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import Cell
-from experiments.results import human_bytes
 from experiments.sentences import plural
+from experiments.units import human_bytes, human_seconds, size_name
 
 POINTS = 60  # of a curve
 COLUMNS = 3  # panels side by side

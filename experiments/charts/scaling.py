@@ -16,8 +16,8 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import End, blank, name_ends, percent, thousands
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Contest
-from experiments.results import human_count
 from experiments.sentences import plural
+from experiments.units import human_count
 
 Line = list[tuple[int, Series]]  # one label: (workers, the entry there), fewest workers first
 

@@ -13,8 +13,9 @@ from experiments.charts.slide import End, blank, name_ends, thousands
 from experiments.charts.style import INK
 from experiments.comparison import Entry
 from experiments.labels import bound
-from experiments.results import Run, human_count
+from experiments.results import Run
 from experiments.sentences import plural
+from experiments.units import human_count
 
 Line = list[tuple[int, Series]]  # of one strategy and placement: (servers, the entry there), fewest first
 

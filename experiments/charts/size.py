@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from experiments.bench.table import human_seconds
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, size_tick, thin_out, ticks_in_sight
 from experiments.charts.material import Absent, Material, Series
 from experiments.charts.picture import Sheet
 from experiments.charts.slide import blank
 from experiments.comparison import Contest, Entry
 from experiments.results import Run, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.units import human_seconds
 
 FLOAT = 4  # bytes of a parameter
 Line = list[tuple[int, Series]]  # of one label: (bytes of the parameters, the entry there), smallest first

@@ -15,8 +15,9 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import bands, beside, blank
 from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
-from experiments.results import STAGE_COLOURS, Run, hidden_seconds_per_step, human_ms, stage_seconds_per_step
+from experiments.results import STAGE_COLOURS, Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.sentences import synchronisation
+from experiments.units import human_ms
 
 Times = dict[str, float]  # seconds of each stage in a step, and of what is "hidden" in train
 

@@ -12,7 +12,8 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import blank, panels, wrapped
 from experiments.charts.style import INK
 from experiments.comparison import Entry
-from experiments.results import Row, human_ms
+from experiments.results import Row
+from experiments.units import human_ms
 
 PANELS, ACROSS = 8, 4
 MANY, WIDE = 16, 0.36  # ranks that have boxes at most, and how wide a box is

@@ -15,8 +15,9 @@ from experiments.charts.slide import bands, beside, blank, thousands
 from experiments.charts.style import ALARM, DASHES, FAINT, INK, REFUSED
 from experiments.comparison import Contest, Entry
 from experiments.learning import loss_by_time, seconds_to_loss
-from experiments.results import Floats, Run, human_count
+from experiments.results import Floats, Run
 from experiments.sentences import straggler_cost
+from experiments.units import human_count
 
 POINTS = 240  # of a line
 SLOWNESS = ("slow_worker", "jitter", "train_seconds")  # settings

@@ -11,8 +11,8 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import bands, beside, blank, thousands
 from experiments.charts.style import ALARM, FAINT, INK
 from experiments.comparison import Entry
-from experiments.results import human_count
 from experiments.sentences import fastest
+from experiments.units import human_count
 
 HOLLOW: dict[str, Any] = {"facecolor": "white", "hatch": "////"}  # what nobody competes with, or may not
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.results import human_count
+from experiments.units import human_count
 
 if TYPE_CHECKING:
     from experiments.comparison.contest import Comparison, Contest, Entry

@@ -10,10 +10,10 @@ from rich.table import Table
 from experiments.columns import DASH, Column, markdown_table, terminal_table
 from experiments.comparison.contest import Contest, Entry
 from experiments.comparison.predicted import residual
-from experiments.results import human_count
 from experiments.sentences import conditions, plural
 from experiments.statistics import Interval
 from experiments.tables import verdict_cell
+from experiments.units import human_count
 
 _SPARE = ("/ single", "n", "check", "/s per worker", "95 % interval", "of ceiling")  # first to go
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from experiments.bench.table import human_seconds
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import servers_of
 from experiments.prediction.predict import predicted_exchange_seconds
-from experiments.results import human_bytes
+from experiments.units import human_bytes, human_seconds
 
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor

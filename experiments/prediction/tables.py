@@ -8,12 +8,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.bench.plan import size_name
-from experiments.bench.table import human_seconds
 from experiments.prediction.against import Beside, median_error
 from experiments.prediction.figures import Calibration, Curve
 from experiments.prediction.grid import Cell
 from experiments.sentences import plural
+from experiments.units import human_seconds, size_name
 
 _DASH = "–"
 

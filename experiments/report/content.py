@@ -16,8 +16,9 @@ from experiments.report.limits import Limit, largest_run, limits, shares
 from experiments.report.pictures import Plates, plates
 from experiments.report.tables import Table, contest_tables, setting_words, share_table
 from experiments.report.warnings import warnings
-from experiments.results import Run, find_runs, half_written, human_count
+from experiments.results import Run, find_runs, half_written
 from experiments.sentences import conditions, limits_line, plural
+from experiments.units import human_count
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ConfigError
-from experiments.results import Run, human_bytes
+from experiments.results import Run
+from experiments.units import human_bytes
 
 
 @dataclass(frozen=True)

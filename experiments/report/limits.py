@@ -12,8 +12,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from experiments.report.environment import environment_of
-from experiments.results import Run, hidden_seconds_per_step, human_bytes, human_count, stage_seconds_per_step
+from experiments.results import Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.sentences import plural, slowness
+from experiments.units import human_bytes, human_count
 
 if TYPE_CHECKING:
     from experiments.comparison import Contest, Entry

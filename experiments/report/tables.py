@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.comparison.predicted import residual
 from experiments.labels import SETTINGS
-from experiments.results import human_bytes, human_count, human_ms
 from experiments.sentences import plural
+from experiments.units import human_bytes, human_count, human_ms
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval

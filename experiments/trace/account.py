@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.results import human_ms
 from experiments.trace.path import Path, critical_path
 from experiments.trace.timeline import Timeline
+from experiments.units import human_ms
 
 if TYPE_CHECKING:
     from rich.table import Table
