@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from experiments.lines import whole_lines
 
 
 @dataclass(slots=True)
@@ -50,8 +52,8 @@ def read_pushes(files: Sequence[Path]) -> Pushes:
     for file in files:
         if file.exists():
             pushes.servers += 1
-            for event in _events(file):
-                _add(pushes, event)
+            for line in whole_lines(file):
+                _add(pushes, json.loads(line))
     return pushes
 
 
@@ -71,11 +73,3 @@ def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
     if event["waited"] is not None:
         pushes.timed = True
         pushes.waited[event["worker"]] += event["waited"]
-
-
-def _events(file: Path) -> Iterator[Mapping[str, Any]]:
-    with open(file, encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                return
-            yield json.loads(line)

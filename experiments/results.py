@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.stages import STAGES
+from experiments.lines import whole_lines
 
 SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
@@ -211,16 +212,13 @@ def _read_object(file: Path) -> dict[str, Any]:
 
 
 def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
-    lines = file.read_bytes().split(b"\n")
     rows: list[Row] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(whole_lines(file), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            if number == len(lines):
-                break  # no newline after it: the rank was killed while it wrote
             raise ConfigError(f"{file}, line {number}: not valid JSON: {error}") from error
         if not isinstance(row, dict) or not keys <= row.keys():
             raise ConfigError(f"{file}, line {number}: not a step record")

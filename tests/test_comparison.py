@@ -292,7 +292,7 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
         "cell tree-w2 failed without a run: died",
     )
     (tmp_path / "cells.jsonl").write_text("nonsense\n")
-    with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1: not the record of a cell"):
+    with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1 is damaged"):
         compare_paths([str(tmp_path)])
 
 

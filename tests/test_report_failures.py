@@ -5,8 +5,9 @@ import json
 import pytest
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
-from experiments.report.failures import failures, in_words, read_cells
+from experiments.report.failures import failures, in_words
 from experiments.results import load_run
+from experiments.sweep.journal import finished
 
 
 def error(kind="PeerFailed", cause="killed by signal 9 (SIGKILL)", **more):
@@ -69,10 +70,10 @@ def test_a_cell_that_left_no_run_is_told_and_one_that_did_is_told_once(tmp_path)
         {"cell": "c", "repeat": 1, "status": "failed", "folder": None, "error": "no such\nthing", "seconds": 1},
     ]
     (tmp_path / "cells.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"cell": "d"')
-    found = failures([run], read_cells(tmp_path))
+    found = failures([run], finished(tmp_path))
     assert [each.what for each in found] == ["ring", "c"]
     assert found[1].sentence == "no such thing."
 
 
 def test_without_cells_there_are_none(tmp_path):
-    assert read_cells(tmp_path) == []
+    assert list(finished(tmp_path)) == []

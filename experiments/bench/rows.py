@@ -21,6 +21,7 @@ from common.strategy import Link
 from experiments import statistics
 from experiments.bench.plan import Block, Spec, schedule
 from experiments.limits import Limits
+from experiments.lines import whole_lines
 from experiments.registry import create
 
 Row = dict[str, Any]
@@ -42,9 +43,8 @@ def read_lines(folder: Path, spec: Spec) -> Lines:
     found: dict[int, dict[int, Mapping[str, Any]]] = {}
     for rank in range(spec.ranks):
         file = folder / "ranks" / f"{rank}-{'worker' if rank < spec.workers else 'server'}.jsonl"
-        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
         found[rank] = {}
-        for line in lines:
+        for line in whole_lines(file) if file.exists() else []:
             with contextlib.suppress(ValueError):
                 record = json.loads(line)
                 found[rank][record["block"]] = record

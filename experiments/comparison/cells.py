@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from common.errors import ConfigError
+from experiments.sweep.journal import Line, finished
 
 
 def lost_cells(paths: Iterable[str | Path]) -> list[str]:
     """A line for each failed cell of the sweeps in `paths` that has no finished run folder. Raises ConfigError."""
-    lines = []
-    for file in [Path(path) / "cells.jsonl" for path in paths]:
-        for number, line in enumerate(file.read_bytes().splitlines(keepends=True) if file.is_file() else [], 1):
-            if not line.endswith(b"\n"):
-                break  # the sweep was killed while it wrote
-            try:
-                cell = json.loads(line)
-                name, lost = cell["cell"], cell["status"] != "ok"
-            except (ValueError, KeyError, TypeError):
-                raise ConfigError(f"{file}, line {number}: not the record of a cell") from None
-            folder = cell.get("folder")
-            if lost and not (folder and (file.parent / folder / "summary.json").is_file()):
-                error = " ".join(str(cell.get("error") or "no reason recorded").split())
-                lines.append(f"cell {name} failed without a run: {error}")
-    return lines
+    return [
+        f"cell {line.cell} failed without a run: {' '.join((line.error or 'no reason recorded').split())}"
+        for folder in map(Path, paths)
+        for line in finished(folder)
+        if line.status != "ok" and not _ended(folder, line)
+    ]
+
+
+def _ended(sweep: Path, line: Line) -> bool:
+    return line.folder is not None and (sweep / line.folder / "summary.json").is_file()

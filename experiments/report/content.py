@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from experiments.report.commands import Command, commands
 from experiments.report.environment import Fact, environment_of, facts
-from experiments.report.failures import Failure, failures, read_cells
+from experiments.report.failures import Failure, failures
 from experiments.report.limits import Limit, largest_run, limits, shares
 from experiments.report.pictures import Plates, plates
 from experiments.report.tables import Table, contest_tables, setting_words, share_table
 from experiments.report.warnings import warnings
 from experiments.results import Run, find_runs, half_written
 from experiments.sentences import conditions, limits_line, plural
+from experiments.sweep.journal import finished
 from experiments.units import human_count
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     comparison = compare_runs(runs, baseline)
     predicted = predictions(comparison)
     sweep = _sweep_of(paths)
-    failed = failures(comparison.failed, read_cells(sweep) if sweep else [])
+    failed = failures(comparison.failed, finished(sweep) if sweep else [])
     largest = _largest(comparison)
     parents = {str(run.path.parent) for run in runs}
     parent = parents.pop() if len(parents) == 1 else ""

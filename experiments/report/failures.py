@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from common.errors import FINISH, SETUP, ConfigError
 from experiments.labels import labels
 from experiments.results import Run
+from experiments.sweep.journal import Line
 
 
 @dataclass(frozen=True)
@@ -35,28 +34,12 @@ class Failure:
     ranks: tuple[Whereabouts, ...] = ()
 
 
-def failures(failed: Sequence[Run], cells: Sequence[Mapping[str, Any]] = ()) -> list[Failure]:
+def failures(failed: Sequence[Run], cells: Iterable[Line] = ()) -> list[Failure]:
     """Of each run that failed or was interrupted, and of each failed cell of a sweep that left no run."""
     found = [_failure(run, label) for run, label in zip(failed, labels(failed), strict=True)]
     known = {run.path.name for run in failed}
-    lost = [cell for cell in cells if cell.get("status") != "ok" and cell.get("folder") not in known]
-    return found + [
-        Failure(str(cell.get("cell")), _sentence_of(cell.get("error")), "", "", str(cell.get("folder") or ""))
-        for cell in lost
-    ]
-
-
-def read_cells(folder: Path) -> list[dict[str, Any]]:
-    """The finished cells of the sweep in `folder`; those that cannot be read are left out."""
-    file, cells = folder / "cells.jsonl", []
-    for line in file.read_bytes().splitlines() if file.is_file() else []:
-        try:
-            cell = json.loads(line)
-        except ValueError:
-            continue  # it was being written when the sweep was stopped
-        if isinstance(cell, dict):
-            cells.append(cell)
-    return cells
+    lost = [cell for cell in cells if cell.status != "ok" and cell.folder not in known]
+    return found + [Failure(cell.cell, _sentence_of(cell.error), "", "", cell.folder or "") for cell in lost]
 
 
 def _failure(run: Run, label: str) -> Failure:

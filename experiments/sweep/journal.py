@@ -11,12 +11,13 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from common.errors import ConfigError
+from experiments.lines import whole_lines
 
 NAME, ASIDE = "cells.jsonl", "aside"
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}Z-.+-w\d+-[0-9a-f]{6}")
@@ -77,15 +78,21 @@ class Journal:
         return moved
 
     def _read(self) -> None:
-        data = (self.folder / NAME).read_bytes()
-        whole, _, torn = data.rpartition(b"\n")
-        if torn:  # killed while it wrote: the cell counts as not done
-            os.ftruncate(self._file, len(data) - len(torn))
-        for number, text in enumerate(whole.split(b"\n") if whole else [], 1):
-            line = _line(text)
-            if line is None:
-                raise ConfigError(f"{self.folder / NAME}, line {number} is damaged: {text[:80]!r}")
-            self.lines[line.cell, line.repeat] = line
+        self.lines = {(line.cell, line.repeat): line for line in finished(self.folder)}
+        os.ftruncate(self._file, sum(map(len, whole_lines(self.folder / NAME))))  # a torn line's cell is not done
+
+
+def finished(folder: Path) -> Iterator[Line]:
+    """The finished cells of the sweep in `folder`, in order; none where there is no sweep.
+
+    A last line that was cut short is none. ConfigError if one is damaged.
+    """
+    file = folder / NAME
+    for number, text in enumerate(whole_lines(file) if file.is_file() else [], 1):
+        line = _line(text)
+        if line is None:
+            raise ConfigError(f"{file}, line {number} is damaged: {text[:80]!r}")
+        yield line
 
 
 def _line(text: bytes) -> Line | None:
