@@ -26,7 +26,7 @@ from experiments.surroundings import signals_deferred
 from experiments.trace.file import write_trace
 from experiments.watch import Ended
 
-VIRTUAL_ENTRY = "experiments.virtual_job"  # the module whose `main` is all ranks of a job
+VIRTUAL_ENTRY = "experiments.virtual.job"  # the module whose `main` is all ranks of a job
 Show = Callable[[Status], None]
 
 

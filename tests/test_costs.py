@@ -10,7 +10,7 @@ from common.job import Job, OptimizerSpec
 from common.stages import STAGES
 from common.strategy import Rows, Traits
 from common.transport.virtual import simulate
-from experiments.costs import CostlyClock, CostlyOptimizer, Costs, costs_of
+from experiments.virtual.costs import CostlyClock, CostlyOptimizer, Costs, costs_of
 
 PRICES = {"preprocess": 1.0, "partition": 2.0, "load": 4.0, "train": 8.0, "synchronize": 0.0, "update": 16.0}
 RULE = OptimizerSpec("sgd", momentum=0.0)

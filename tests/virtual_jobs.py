@@ -7,7 +7,7 @@ from pathlib import Path
 from common.board import Board
 from experiments.config import RunOptions, plan
 from experiments.rows import add_up
-from experiments.virtual_job import VirtualJob
+from experiments.virtual.job import VirtualJob
 
 LINK = "1gbit,50us"
 

@@ -29,11 +29,11 @@ from common.transport.link import parse
 from common.transport.meter import Metered
 from common.transport.routed import hosts_of
 from common.transport.virtual import VirtualEndpoint, simulate
-from experiments.costs import CostlyClock, CostlyOptimizer, costs_of
 from experiments.incarnation import Incarnation, Past
 from experiments.life import begin, failure, overdue, tell
 from experiments.rank import Rank, recording_of
 from experiments.registry import create
+from experiments.virtual.costs import CostlyClock, CostlyOptimizer, costs_of
 
 LOOK = 0.5  # seconds between two looks whether something happens
 
