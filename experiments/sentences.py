@@ -11,7 +11,10 @@ from statistics import median
 from typing import Any
 
 from common.job import COLOCATED
+from common.models import TABLES
 from common.pipeline.straggle import jitter
+from experiments.config.options import on_off
+from experiments.config.sparse import PLAIN
 from experiments.results import Run
 from experiments.units import human_bytes, human_count
 
@@ -183,3 +186,19 @@ def times_line(goal: float, times: Mapping[str, float | None]) -> str:
     order = sorted(times, key=lambda label: (times[label] is None, times[label]))
     each = (f"{label} {'never' if (took := times[label]) is None else f'{took:.3g}'}" for label in order)
     return f"seconds to a loss of {goal:.3g}: {', '.join(each)}"
+
+
+def sparse_line(summary: Mapping[str, Any], can: bool) -> str:
+    """A line for people on how the table's gradient was synchronised; empty for a model without one.
+
+    `can`: whether the strategy can do it by rows.
+    """
+    if summary.get("model") not in TABLES:
+        return ""
+    if summary.get("sparse"):
+        return "sparse: of the table, only the rows that a step touches were synchronised"
+    if not can:
+        return "dense: the whole table was synchronised, as this strategy always does"
+    if on_off((summary.get("strategy_options") or {}).get("sparse")) == "off":
+        return "dense: the whole table was synchronised, as asked for"
+    return f"dense: the whole table was synchronised, as rows alone need {PLAIN}"

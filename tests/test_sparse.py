@@ -19,7 +19,8 @@ from common.stages import StageClock
 from common.strategy import Rows, SyncStrategy, Traits
 from common.transport.virtual import Network, simulate
 from experiments.config import RunOptions, plan
-from experiments.sparse import in_words, resolve
+from experiments.config.sparse import by_rows
+from experiments.sentences import sparse_line
 from ps.row_messages import send
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
@@ -282,7 +283,7 @@ class ByRows(SyncStrategy):
     ],
 )
 def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momentum, expected):
-    assert resolve("ps", ByRows(sparse), model, OptimizerSpec(momentum=momentum)) is expected
+    assert by_rows("ps", ByRows(sparse), model, OptimizerSpec(momentum=momentum)) is expected
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momen
 )
 def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        resolve("ps", ByRows(sparse), model, optimizer)
+        by_rows("ps", ByRows(sparse), model, optimizer)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complai
 def test_a_run_says_how_it_was_and_why(summary, can, words):
     import re
 
-    assert re.match(words or "$", in_words(summary, can))
+    assert re.match(words or "$", sparse_line(summary, can))
 
 
 def test_a_configuration_file_repeats_it():

@@ -70,6 +70,11 @@ def byte_size(given: str | int) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
+def on_off(given: Any) -> str:
+    """`on` or `off`, which YAML reads as true or false where they have no quotes; anything else as its text."""
+    return ("on" if given else "off") if isinstance(given, bool) else str(given)
+
+
 def counts(option: str, given: str | int) -> tuple[int, ...]:
     """`2,4,8` as whole numbers from 1, ascending, each once. ConfigError if it is something else."""
     try:

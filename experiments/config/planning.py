@@ -14,11 +14,11 @@ from experiments.config.faults import check_restarts, check_trace, check_worker_
 from experiments.config.network import buckets, check_buckets, host_count, network
 from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
+from experiments.config.sparse import by_rows
 from experiments.config.training import batch, check_training, update_rule
 from experiments.config.values import plain
 from experiments.config.virtual import check_virtual, link
 from experiments.registry import create
-from experiments.sparse import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def plan(options: RunOptions) -> Plan:
         "overlap": overlap,
         "bucket": bucket,
         "slow_worker": stragglers(options),
-        "sparse": resolve(options.strategy, strategy, options.model, rule),
+        "sparse": by_rows(options.strategy, strategy, options.model, rule),
     }
     names = {field.name for field in dataclasses.fields(Job)} & {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: getattr(options, name) for name in names}

@@ -14,7 +14,7 @@ from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.schedule import SCHEDULES
 from common.pipeline.transforms import TRANSFORMS
 from experiments.config import RunOptions
-from experiments.config.options import byte_size, sizes
+from experiments.config.options import byte_size, on_off, sizes
 from experiments.config.training import OPTIMIZERS
 
 DEFAULTS = RunOptions()
@@ -38,13 +38,8 @@ def slow_workers(given: object) -> str:
     return ",".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
-def _on_off(given: str | bool) -> str:
-    """`on` or `off`, which YAML reads as true or false where they have no quotes."""
-    return ("on" if given else "off") if isinstance(given, bool) else str(given)
-
-
 SIZES, BYTES, LOSS = Kind("sizes", sizes), Kind("size", byte_size), Kind("loss", str)
-SLOW, ON_OFF = Kind("RANK:FACTOR", slow_workers), Kind("auto|on|off", _on_off)
+SLOW, ON_OFF = Kind("RANK:FACTOR", slow_workers), Kind("auto|on|off", on_off)
 
 
 def plain_parser(description: str) -> ArgumentParser:

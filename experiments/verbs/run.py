@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from experiments import tensorboard
-from experiments.config import plan
+from experiments.config import Plan, plan
 from experiments.folders import writable_folder
-from experiments.sparse import in_words
+from experiments.results import Run
 from experiments.verbs.options import DEFAULTS, plain_parser, training_options
 from experiments.verbs.showing import show
 from experiments.verbs.speech import dump, say
@@ -65,19 +66,7 @@ def run(arguments: Namespace) -> int:
         dump(dict(done.summary))
     else:
         show(done)
-        if words := done.summary["strategy_notes"].get("in_words"):
-            print(f"{done.strategy} {words}")
-        if restarts := done.summary["restarts"]:
-            from experiments.restarts import restarts_line
-
-            print(f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}")
-        if deaths := done.summary["deaths"]:
-            from experiments.deaths import deaths_line
-
-            print(f"deaths: {deaths_line(deaths, done.summary['workers'])}")
-        if words := in_words(done.summary, item.traits.sparse):
-            print(words)
-        print(f"results: {done.path}")
+        print("\n".join(_after(done, item)))
         if events:
             print(f"tensorboard --logdir {events}")
         if item.job.trace:
@@ -88,3 +77,20 @@ def run(arguments: Namespace) -> int:
         say("warning: the workers have not all loaded the same data: see data_sha256")
     replicas_as_promised([done])
     return 0
+
+
+def _after(done: Run, item: Plan) -> Iterator[str]:
+    """What else there is to say of it: what its strategy notes, who came back, who died, where it is."""
+    from experiments.deaths import deaths_line
+    from experiments.restarts import restarts_line
+    from experiments.sentences import sparse_line
+
+    if words := done.summary["strategy_notes"].get("in_words"):
+        yield f"{done.strategy} {words}"
+    if restarts := done.summary["restarts"]:
+        yield f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}"
+    if deaths := done.summary["deaths"]:
+        yield f"deaths: {deaths_line(deaths, done.summary['workers'])}"
+    if words := sparse_line(done.summary, item.traits.sparse):
+        yield words
+    yield f"results: {done.path}"
