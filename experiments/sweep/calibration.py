@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import RunError
 from common.job import TRANSPORTS
 from experiments.folders import unwritable
+from experiments.prediction.files import NAME, write_calibration
+from experiments.prediction.measure import calibrate_all, plan_calibration
 from experiments.sweep.grid import Cell
 from experiments.sweep.spec import CEILING
-
-NAME = "calibration.json"
-PACKAGE = "experiments.prediction"
 
 
 def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
@@ -23,15 +20,17 @@ def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -
     Leaves what was measured before as it is. Where it cannot be measured, a line says so: the runs are worth as much.
     """
     asked = pairs(cells)
-    if not asked or (folder / NAME).is_file() or importlib.util.find_spec(PACKAGE) is None:
+    if not asked or (folder / NAME).is_file():
         return
-    measure, files = (importlib.import_module(f"{PACKAGE}.{name}") for name in ("measure", "files"))
     job = cells[0].plan.job
-    more = {"interface": job.interface, "deadline": job.deadline, "threads": job.threads}
-    specs = [spec for transport, workers in asked for spec in measure.plan_calibration([transport], [workers], **more)]
+    specs = [
+        spec
+        for transport, workers in asked
+        for spec in plan_calibration([transport], [workers], job.interface, job.deadline, job.threads)
+    ]
     try:
-        found = measure.calibrate_all(specs, lambda spec: say(f"calibrating {spec.transport}, {spec.workers} workers"))
-        files.write_calibration(folder / NAME, found)
+        found = calibrate_all(specs, lambda spec: say(f"calibrating {spec.transport}, {spec.workers} workers"))
+        write_calibration(folder / NAME, found)
     except RunError as error:
         say(f"warning: no predictions, as the transport could not be measured: {error}")
     except OSError as error:

@@ -15,6 +15,7 @@ from experiments.bench.plan import BenchOptions, Spec, plan_bench, schedule
 from experiments.folders import writable_folder
 from experiments.sentences import plural, turns
 from experiments.verbs.options import placement_option, plain_parser
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say, say_traceback
 
 if TYPE_CHECKING:
@@ -110,15 +111,11 @@ def _plot(done: Bench) -> bool:
 
 def _show(document: Mapping[str, Any]) -> None:
     """The tables for people, on standard output."""
-    from rich.console import Console
-
     from experiments.bench.table import bench_tables, notes
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+    shown = console()
     for table in bench_tables(document):
-        console.print(table)
-        console.print()
+        shown.print(table)
+        shown.print()
     for line in notes(document):
-        console.print(line)
+        shown.print(line)

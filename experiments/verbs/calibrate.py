@@ -13,6 +13,7 @@ from experiments.config.options import counts
 from experiments.folders import new_folder, unwritable, writable_folder
 from experiments.sentences import plural
 from experiments.verbs.options import plain_parser
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
 
 HELP = "what a message and a byte cost here, for predict: α, β, γ of each transport"
@@ -47,7 +48,6 @@ def run(arguments: Namespace) -> int:
     out = _place(arguments.out, arguments.results)
     from experiments.prediction.files import NAME, document, write_calibration
     from experiments.prediction.tables import calibration_table
-    from experiments.verbs.showing import console
 
     try:
         found = calibrate_all(specs, lambda spec: say(f"{spec.transport}, {plural(spec.workers, 'worker')} …"))

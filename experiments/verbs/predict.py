@@ -14,6 +14,7 @@ from experiments.config.options import counts
 from experiments.config.values import at_least_one
 from experiments.folders import new_folder, unwritable, writable_folder, write_json
 from experiments.verbs.options import plain_parser
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ def _calibration(arguments: Namespace) -> Calibration:
 def _against(arguments: Namespace) -> int:
     from experiments.prediction.against import beside, median_error
     from experiments.prediction.tables import beside_table, error_line
-    from experiments.verbs.showing import console
 
     calibration = _calibration(arguments)
     rows, notes = beside(arguments.against, calibration, arguments.budget)
@@ -99,7 +99,6 @@ def _ahead(arguments: Namespace) -> int:
     from experiments.prediction.crossovers import reigns, sentence
     from experiments.prediction.grid import by_formulas, simulated
     from experiments.prediction.tables import grid_tables
-    from experiments.verbs.showing import console
 
     calibration = _calibration(arguments)
     figures, notes = _figures(calibration, arguments.transport, workers)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.results import Run
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def limits(runs: Sequence[Run]) -> str:
-    """What limits these runs, from the one with the most ranks."""
-    from experiments.sentences import limits_line
-
-    largest = max(runs, key=lambda run: run.summary["processes"])
-    return limits_line(largest.summary, largest.env)
 
 
 def console() -> Console:
@@ -30,8 +21,9 @@ def console() -> Console:
 def show(run: Run) -> None:
     """The table of one run for people, on standard output."""
     from experiments.equivalence import verdicts
+    from experiments.sentences import limits_line
     from experiments.tables import runs_table
 
     shown = console()
     shown.print(runs_table([run], verdicts([run]), width=shown.width))
-    shown.print(f"\nlimits: {limits([run])}")
+    shown.print(f"\nlimits: {limits_line(run.summary, run.env)}")

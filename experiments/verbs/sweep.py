@@ -12,6 +12,7 @@ from common.errors import CheckFailed, ConfigError
 from experiments.folders import writable_folder
 from experiments.verbs import run as run_verb
 from experiments.verbs.options import plain_parser
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
 
 if TYPE_CHECKING:
@@ -109,8 +110,6 @@ def _flags(arguments: Namespace) -> dict[str, Any]:
 
 def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     """Show what would be done; starts nothing."""
-    from rich.console import Console
-
     from experiments.sweep.estimate import seconds_by_cell
     from experiments.sweep.show import document, grid_table, headline, remarks
 
@@ -118,12 +117,10 @@ def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     if arguments.json:
         dump(document(sweep, grid, seconds, [], None))
         return 0
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+    shown = console()
     if sweep.question:
-        console.print(sweep.question)
-    console.print(grid_table(grid, seconds, sweep.repeats))
+        shown.print(sweep.question)
+    shown.print(grid_table(grid, seconds, sweep.repeats))
     for line in [*remarks(sweep, grid), headline(sweep, grid, seconds)]:
         print(line)
     return 0

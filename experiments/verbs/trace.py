@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from experiments.verbs.options import plain_parser
+from experiments.verbs.showing import console
 from experiments.verbs.speech import dump
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(arguments: Namespace) -> int:
         dump({"schema": 1, "trace": str(path), "open_at": VIEWERS, "cut": cut_line(timeline), **found.to_json()})
         return 0
     if found.messages is None:
-        _print(table(found))
+        console().print(table(found))
     print(found.sentence())
     if cut := cut_line(timeline):
         print(cut)
@@ -50,12 +51,3 @@ def _trace(folder: Path) -> Timeline:
     from experiments.trace.timeline import timeline
 
     return timeline(read_tapes(folder)) if (folder / NAME).is_file() else write_trace(folder)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(table)
