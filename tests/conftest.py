@@ -1,6 +1,26 @@
-"""Property tests give the same verdict on every machine, however slow: fixed examples, no time limit per example."""
+"""What holds for all tests, and the fixture that runs a command line."""
 
+import signal
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+# Property tests give the same verdict on every machine, however slow: fixed examples, no time limit per example.
 settings.register_profile("syncbench", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("syncbench")
+
+
+@pytest.fixture
+def answer(capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+    from experiments.cli import run
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run_it(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    yield run_it
+    for number, handler in before.items():
+        signal.signal(number, handler)

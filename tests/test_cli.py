@@ -32,17 +32,6 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def answer(capsys):
-    """Run a command line here: (exit code, standard output, standard error)."""
-
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return run_it
-
-
-@pytest.fixture
 def refused(answer, monkeypatch):
     """Run a command line that is bad usage; returns the line that says so."""
 

@@ -7,7 +7,6 @@ from benches import document as bench_document
 from benches import spec
 from runs import write_run
 
-from experiments.cli import run
 from experiments.prediction import Calibration, Curve, Figures, read_calibration, write_calibration
 from experiments.prediction import measure as measuring
 from experiments.prediction.against import beside, median_error
@@ -25,15 +24,6 @@ def flat(transport="ipc", workers=4):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def answer(capsys):
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return run_it
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The report as a whole: what is on the page, for good runs and bad ones, and that it is one sound file."""
 
 import json
-import signal
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from runs import fail, write_run
 
 from experiments import charts
-from experiments.cli import run
 from experiments.config import RunOptions, plan
 from experiments.execute import _config
 from experiments.report.content import report_on
@@ -64,20 +62,6 @@ class Page(HTMLParser):
 def no_charts(monkeypatch):
     """Charts take seconds to draw; tests that are about something else do without."""
     monkeypatch.setattr("experiments.report.content.plates", lambda *_: Plates((), "none drawn"))
-
-
-@pytest.fixture
-def answer(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    yield run_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def full(parent):

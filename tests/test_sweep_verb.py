@@ -1,7 +1,6 @@
 """The verb `sweep` on the command line, as far as nothing is started."""
 
 import json
-import signal
 import subprocess
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -9,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import ConfigError
-from experiments.cli import run
 from experiments.sweep.estimate import START_OF_SWEEP
 from experiments.verbs import sweep as verb
 
@@ -21,19 +19,11 @@ def pretend(words, *, input="", **more):
 
 
 @pytest.fixture
-def answer(capsys, monkeypatch, tmp_path):
-    """Run a command line here: (exit code, standard output, standard error). Nothing can be started."""
+def answer(answer, monkeypatch, tmp_path):
+    """As everywhere, in a folder of its own, and nothing can be started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", pretend)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    yield run_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return answer
 
 
 @pytest.fixture

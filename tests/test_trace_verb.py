@@ -1,7 +1,6 @@
 """The verb trace: where to open it, whom the others waited for, and one line for what cannot be shown."""
 
 import json
-import signal
 
 import numpy as np
 import pytest
@@ -10,23 +9,8 @@ from traces import Hand
 
 from common.errors import ConfigError
 from common.tape import RECORD
-from experiments.cli import run
 from experiments.config import RunOptions, plan
 from experiments.trace.recording import tape_file
-
-
-@pytest.fixture
-def answer(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    yield run_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def write_tapes(folder, *hands):

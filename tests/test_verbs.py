@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,27 +17,12 @@ from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.transforms import TRANSFORMS
 from experiments import registry
 from experiments.bench import run as bench_run
-from experiments.cli import run
 from experiments.registry import BUILTIN
 from experiments.results import load_run
 from experiments.verbs.demo import DEMO
 from experiments.verbs.training import replicas_as_promised
 
 NOTHING = "nothing to show: no run came to its end"
-
-
-@pytest.fixture
-def answer(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_it(*words):
-        code = run([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    yield run_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

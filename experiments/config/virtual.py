@@ -6,6 +6,7 @@ from common.errors import ConfigError
 from common.job import VIRTUAL
 from common.strategy import Traits
 from common.transport.link import parse, written
+from common.transport.network import Network
 from experiments.config.options import RunOptions
 
 EXAMPLE = "like 1gbit,50us"
@@ -20,8 +21,13 @@ def link(options: RunOptions) -> str | None:
         return None
     if given is None:
         raise ConfigError(f"--transport virtual needs a network: give --link BANDWIDTH,LATENCY, {EXAMPLE}")
+    return written(network(given))
+
+
+def network(given: str) -> Network:
+    """The network that `--link` asks for. ConfigError if it is none."""
     try:
-        return written(parse(given))
+        return parse(given)
     except ValueError as error:
         raise ConfigError(f"--link: {error}") from None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from common.errors import ConfigError
 from common.strategy import Link
-from common.transport.link import parse
+from experiments.config.virtual import network
 
 
 def parse_link(given: str) -> Link:
@@ -12,8 +11,5 @@ def parse_link(given: str) -> Link:
 
     An overhead a message is part of α: that several messages of one rank queue for it is not in the formulas.
     """
-    try:
-        network = parse(given)
-    except ValueError as error:
-        raise ConfigError(f"--link: {error}") from None
-    return Link(network.latency + network.overhead, 1 / network.bandwidth)
+    asked = network(given)
+    return Link(asked.latency + asked.overhead, 1 / asked.bandwidth)
