@@ -1,4 +1,4 @@
-"""Result folders and what is written into them, whole or not at all."""
+"""Result folders, and the JSON in them: written whole or not at all, read or refused in one line."""
 
 from __future__ import annotations
 
@@ -54,3 +54,14 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in this file. ConfigError, one line, if it holds something else; OSError."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} does not hold a JSON object")
+    return found

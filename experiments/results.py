@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.stages import STAGES
+from experiments.folders import read_json
 from experiments.lines import whole_lines
 
 SCHEMA = 1
@@ -64,7 +65,7 @@ class Run:
     def env(self) -> Mapping[str, Any]:
         """The environment that the run was made in; empty if it is not recorded."""
         file = self.path / "env.json"
-        return _read_object(file) if file.is_file() else {}
+        return read_json(file) if file.is_file() else {}
 
     @property
     def worker_rows(self) -> list[tuple[Row, ...]]:
@@ -119,7 +120,7 @@ def load_run(path: str | Path) -> Run:
         raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
-    summary = _read_object(file)
+    summary = read_json(file)
     if summary.get("schema") != SCHEMA:
         raise ConfigError(f"{file} has schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
     for key in ("strategy", "status"):
@@ -199,16 +200,6 @@ def _what_else(folder: Path) -> str:
     if within := [child for child in sorted(folder.iterdir()) if child.is_dir() and _complete_in(child)]:
         return f" itself: name the folder in it, such as {within[0]}"
     return "" if any(folder.iterdir()) else ": it is empty"
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_bytes())
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ConfigError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{file} does not hold a JSON object")
-    return found
 
 
 def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:

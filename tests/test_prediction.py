@@ -172,7 +172,7 @@ def test_a_calibration_comes_back_as_it_was_written(tmp_path):
     [
         (None, "no calibration at .*: no such file"),
         ("{", "is not valid JSON"),
-        ("[]", "has schema None; this version reads schema 1"),
+        ("[]", "does not hold a JSON object"),
         ('{"schema": 2}', "has schema 2; this version reads schema 1"),
         ('{"schema": 1}', "is no calibration: lacks 'figures'"),
         ('{"schema": 1, "figures": []}', "is no calibration: there are no figures"),

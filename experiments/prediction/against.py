@@ -11,6 +11,7 @@ from typing import Any
 
 from common.errors import ConfigError
 from common.job import DEDICATED
+from experiments.folders import read_json
 from experiments.prediction.figures import Calibration
 from experiments.prediction.files import NAME
 from experiments.prediction.predict import (
@@ -100,15 +101,13 @@ def _bench(path: Path) -> dict[str, Any] | None:
     if path.is_dir() and not file.is_file():
         return None
     try:
-        document = json.loads(file.read_bytes())
+        document = read_json(file)
     except OSError as error:
         raise ConfigError(f"no results at {file}: {(error.strerror or str(error)).lower()}") from None
-    except ValueError as error:
-        raise ConfigError(f"{file} is not valid JSON: {error}") from None
-    rows = document.get("rows") if isinstance(document, dict) else None
+    rows = document.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and set(BENCH_KEYS) <= row.keys() for row in rows):
         raise ConfigError(f"{file} is no benchmark: bench.json, or what bench --json prints, is one")
-    return dict(document)
+    return document
 
 
 def _of_bench(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError
-from experiments.folders import write_json
+from experiments.folders import read_json, write_json
 from experiments.prediction.figures import Calibration, Figures
 
 SCHEMA = 1
@@ -33,15 +32,12 @@ def read_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     file = path / NAME if path.is_dir() else path
     try:
-        found = json.loads(file.read_bytes())
+        found = read_json(file)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(f"no calibration at {file}: {reason}; syncbench calibrate makes one") from None
-    except ValueError as error:
-        raise ConfigError(f"{file} is not valid JSON: {error}") from None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        schema = found.get("schema") if isinstance(found, dict) else None
-        raise ConfigError(f"{file} has schema {schema!r}; this version reads schema {SCHEMA}")
+    if found.get("schema") != SCHEMA:
+        raise ConfigError(f"{file} has schema {found.get('schema')!r}; this version reads schema {SCHEMA}")
     try:
         figures = tuple(Figures.from_dict(each) for each in found["figures"])
         if not figures:

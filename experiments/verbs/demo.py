@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import ConfigError
@@ -9,6 +12,7 @@ from common.job import DEDICATED
 from experiments.config import plan
 from experiments.folders import writable_folder
 from experiments.registry import strategy_class
+from experiments.results import Run
 from experiments.verbs.options import plain_parser, training_options
 from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
@@ -51,13 +55,18 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
+    replicas_as_promised(everything)
+    same_bits(everything)
+    return _show(everything, folder, arguments)
+
+
+def _show(everything: Sequence[Run], folder: Path, arguments: Namespace) -> int:
+    """Table, check, limits and plots; 3 if there is no comparing them."""
     from experiments.charts import plot_comparison
     from experiments.comparison import compare_runs
     from experiments.comparison.flat import document
     from experiments.comparison.shown import limits, print_comparison
 
-    replicas_as_promised(everything)
-    same_bits(everything)
     comparison = compare_runs(everything)
     plot_comparison(comparison, folder / "plots", limits(comparison))
     if arguments.json:
