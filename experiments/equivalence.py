@@ -22,17 +22,12 @@ TOLERANCE = 1e-4
 class Verdict:
     """What is known about one run against the yardstick.
 
-    `deviation` is that of `deviation()`, None where that is no finite number. `same` is None where nothing can be
-    said: for the reference itself, where the strategy promises no such thing, and where `reason` says why.
+    `deviation` is that of `deviation()`, None where that is no finite number. `reason` says why something is not known.
     """
 
     kind: Literal["reference", "same", "differs", "not promised", "unknown"]
     deviation: float | None = None
     reason: str = ""
-
-    @property
-    def same(self) -> bool | None:
-        return {"same": True, "differs": False}.get(self.kind)
 
 
 def deviation(run: Run, reference: Run) -> float:

@@ -52,15 +52,6 @@ def calibrate_all(
     return Calibration(tuple(figures), environment(threads))
 
 
-def calibrate(transport: str = "auto", workers: int = 4, **more: Any) -> Figures:
-    """The figures of one transport with so many workers; `more`: interface, deadline, threads.
-
-    Blocks for some seconds. RunError, ConfigError.
-    """
-    names: dict[str, Any] = {"interface": "127.0.0.1", "deadline": 60.0, "threads": 1, **more}
-    return calibrate_all(plan_calibration([transport], [workers], **names)).figures[0]
-
-
 def measured(spec: CalibrationSpec, agent: Agent) -> Figures:
     """Run the ranks of one calibration. Blocks. RunError."""
     with tempfile.TemporaryDirectory(prefix="syncbench-calibration-") as folder:

@@ -9,8 +9,6 @@ from markupsafe import Markup
 
 from experiments.report.content import Report
 
-MOST = 2_000_000  # bytes of a page
-
 
 def render(report: Report) -> str:
     """The page. All text is escaped; the charts alone are markup, made by us (see `pictures`)."""
