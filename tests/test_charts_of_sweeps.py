@@ -67,7 +67,9 @@ def test_settings_that_follow_from_the_workers_do_not_break_a_line(tmp_path):
     made = [
         run
         for workers in (1, 2)
-        for run in planted(tmp_path, ("noop", "ring"), workers=workers, bucket=1 << (20 + workers), overlap="off")
+        for run in planted(
+            tmp_path, ("noop", "ring"), workers=workers, bucket=1 << (20 + workers), automatic=["bucket"]
+        )
     ]
     assert {row["label"] for row in Seen("scaling", made).rows} == {"noop", "ring"}
     asked = [
