@@ -16,7 +16,7 @@ from experiments.equivalence import Verdict
 from experiments.labels import labels
 from experiments.results import Role, Run, ceiling, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.sentences import conditions
-from experiments.units import human_bytes, human_count, human_ms
+from experiments.units import human_bytes, human_count, human_deviation, human_ms
 
 _HIDDEN = "sync\nhidden"
 _SPARE = (
@@ -162,7 +162,7 @@ def verdict_cell(run: Run, verdict: Verdict) -> str:
         return verdict.kind if verdict.kind == "reference" else f"{DASH} {verdict.kind}"
     if verdict.deviation is None:
         return mark
-    return f"{mark} {verdict.deviation:.0e}".replace("e+00", "").replace("e+0", "e").replace("e-0", "e-")
+    return f"{mark} {human_deviation(verdict.deviation)}"
 
 
 def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[str]:

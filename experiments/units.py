@@ -40,3 +40,8 @@ def human_seconds(seconds: float) -> str:
         if (value := seconds * factor) < 999.5:
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
     return f"{seconds:.3g} s"
+
+
+def human_deviation(value: float) -> str:
+    """Relative, one digit: `1e-7`, `2e-1`, `3`, `0`."""
+    return f"{value:.0e}".replace("e+00", "").replace("e+0", "e").replace("e-0", "e-")

@@ -12,7 +12,6 @@ from experiments.bench.table import bench_tables, notes
 from experiments.charts.bench import CHARTS, panels, plot_bench
 from experiments.charts.slide import spread
 from experiments.charts.style import style
-from experiments.units import human_seconds
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
 NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]
@@ -147,11 +146,3 @@ def test_the_tables_show_absolute_figures_and_the_ratio(capsys):
     assert rows["star"].split()[1] == "gloo"
     assert rows["star"].split()[-2] == "0.33"
     assert "one core copies 10.0 GB/s; 2 plain loopback streams carry 4.0 GB/s" in notes(document)[0]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(1.8e-6, "1.80 µs"), (9.999e-4, "1.00 ms"), (4.561e-3, "4.56 ms"), (0.1234, "123 ms"), (1.5, "1.5 s")],
-)
-def test_times_have_three_digits(seconds, text):
-    assert human_seconds(seconds) == text

@@ -22,7 +22,6 @@ from experiments.results import (
     smooth,
     stage_seconds_per_step,
 )
-from experiments.units import human_bytes, human_count, human_ms
 
 STEP = sum(SECONDS.values())
 
@@ -356,28 +355,3 @@ def test_the_ceiling_is_that_of_a_noop_run_under_the_same_conditions(tmp_path):
 def test_every_stage_has_a_colour_of_its_own():
     assert tuple(STAGE_COLOURS) == STAGES
     assert len(set(STAGE_COLOURS.values())) == len(STAGES)
-
-
-@pytest.mark.parametrize(
-    ("show", "value", "text"),
-    [
-        (human_bytes, 0, "0 B"),
-        (human_bytes, 999, "999 B"),
-        (human_bytes, 1024, "1.0 KiB"),
-        (human_bytes, 19240, "18.8 KiB"),
-        (human_bytes, 25 * 2**20, "25.0 MiB"),
-        (human_bytes, 175 * 2**20, "175 MiB"),
-        (human_bytes, 3000 * 2**30, "3000 GiB"),
-        (human_count, 0, "0"),
-        (human_count, 999.4, "999"),
-        (human_count, 999.6, "1.00k"),
-        (human_count, 31234, "31.2k"),
-        (human_count, 312345, "312k"),
-        (human_count, 999_600, "1.00M"),
-        (human_ms, 0.00042, "0.42"),
-        (human_ms, 0.0123, "12.3"),
-        (human_ms, 0.95, "950"),
-    ],
-)
-def test_numbers_are_shown_with_three_digits_and_their_unit(show, value, text):
-    assert show(value) == text

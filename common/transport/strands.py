@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from common.transport.hub import Hub, RankState, Strand
+from common.transport.book import RankState, Strand
+from common.transport.hub import Hub
 
 
 class VirtualQueue:

@@ -22,7 +22,8 @@ from common.context import Array, Context, Optimizer, Place
 from common.errors import PeerFailed, ProtocolError, RunError, step_name
 from common.strategy import Vector
 from common.transport.base import Endpoint, Message, as_bytes, flat
-from common.transport.hub import Hub, Killed, Packet, Pipe, Port, RankState, run
+from common.transport.book import Killed, Packet, Pipe, Port, RankState
+from common.transport.hub import Hub, run
 from common.transport.meter import Metered
 from common.transport.network import Delay, Drop, Fault, Kill, Network
 from common.transport.strands import VirtualQueue, VirtualTask

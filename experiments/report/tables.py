@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.comparison.predicted import residual
 from experiments.labels import SETTINGS
 from experiments.sentences import plural
-from experiments.units import human_bytes, human_count, human_ms
+from experiments.units import human_bytes, human_count, human_deviation, human_ms
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
@@ -151,17 +151,12 @@ def _ratio(ratio: Interval | None) -> str:
 
 
 def _deviation(kind: str, deviation: float | None) -> str:
-    match kind:
-        case "reference":
-            return "reference"
-        case "unknown":
-            return "unknown"
-        case "not promised":
-            return "not promised"
+    if kind not in ("same", "differs"):
+        return kind
     mark = "✓" if kind == "same" else "✗"
     if deviation is None:
         return mark
-    return f"{mark} {deviation:.0e}".replace("e-0", "e-").replace("0e+00", "0")
+    return f"{mark} {human_deviation(deviation)}"
 
 
 def share_table(rows: Sequence[Share]) -> Table:
