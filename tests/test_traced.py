@@ -2,48 +2,16 @@
 
 import numpy as np
 import pytest
-from test_meter import Spy
+from spies import Spy
 
 from common.context import Context
 from common.stages import STAGES, StageClock
 from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
-from common.transport.base import Message
 from common.transport.traced import Traced
 from common.transport.virtual import Network, simulate
 from experiments.trace.recording import Taped, Untraced
 
 X = np.zeros(5, np.float32)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        ("send", 1, X),
-        ("lend", 1, X),
-        ("settle",),
-        ("recv_into", 1, X),
-        ("recv_add", 1, X),
-        ("recv_any", (1,), X),
-        ("sleep", 0.5),
-        ("spawn", print),
-        ("queue",),
-        ("abandon",),
-    ],
-    ids=lambda call: call[0],
-)
-def test_every_call_is_passed_on_as_it_is(call):
-    spy = Spy()
-    getattr(Traced(spy, Tape(9)), call[0])(*call[1:])
-    assert spy.calls == [call]
-    assert all(passed is given for passed, given in zip(spy.calls[0][1:], call[1:], strict=True))
-
-
-def test_answers_come_back_as_they_are():
-    traced = Traced(Spy(), Tape(9))
-    assert traced.recv_any((1,), X) == Message(1, 2, 3, 4)
-    assert traced.alloc((2, 3), np.int32) == ("memory", (2, 3), np.int32)
-    assert traced.now() == 42.0
-    assert (traced.place.rank, traced.deadline) == (3, 7.0)
 
 
 def test_sums_are_the_endpoints_own():

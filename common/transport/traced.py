@@ -13,18 +13,17 @@ from itertools import count
 from common.context import Array
 from common.tape import ALSO, RECEIVE, SEND, SETTLE, Tape
 from common.transport.base import Endpoint, Message
-from common.transport.meter import inner_method
+from common.transport.passing import Passing
 
 
-class Traced(Endpoint):
+class Traced(Passing):
     """An endpoint that passes everything on, and notes each message and each `settle` on a tape when it is over.
 
     Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.
     """
 
     def __init__(self, inner: Endpoint, tape: Tape) -> None:
-        super().__init__(inner.place, inner.deadline)
-        self.inner = inner
+        super().__init__(inner)
         self._note = tape.note
         # As a context does, without a layer in between where that is all there is to it.
         self._now = time.perf_counter if type(inner).now is Endpoint.now else inner.now
@@ -91,11 +90,3 @@ class Traced(Endpoint):
         seq = next(self._received[sender])
         self._note((RECEIVE, sender, message.bucket, message.step, seq, nbytes, began, self._now()))
         return message
-
-    alloc = inner_method("alloc")
-    now = inner_method("now")
-    sleep = inner_method("sleep")
-    spawn = inner_method("spawn")
-    queue = inner_method("queue")
-    abandon = inner_method("abandon")
-    close = inner_method("close")
