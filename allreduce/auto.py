@@ -27,7 +27,7 @@ from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
 from common.context import Array, Context
-from common.links import shifts
+from common.patterns import shifts
 from common.strategy import Link, Vector
 
 FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is picked

@@ -10,7 +10,7 @@ import pytest
 from allreduce.ring import Ring
 from allreduce.tree import Tree
 from common.errors import ConfigError
-from common.links import pieces, shift
+from common.patterns import pieces, shift
 from common.strategy import Link
 from common.transport.virtual import Network, simulate
 from experiments.prediction import (

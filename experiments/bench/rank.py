@@ -21,7 +21,7 @@ import torch
 from common.board import Board, PostedPlace
 from common.context import Context, Place
 from common.errors import SETUP
-from common.links import shifts
+from common.patterns import shifts
 from common.placement import crew_of
 from common.process import Process
 from common.stages import STAGES

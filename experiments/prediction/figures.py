@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from common.errors import ConfigError
-from common.links import PIECE
+from common.patterns import PIECE
 from common.strategy import Link
 
 LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where there is room for one figure only

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from common.context import Array, Context
-from common.links import PIECE, relay, relay_hub, shift
+from common.patterns import PIECE, relay, relay_hub, shift
 
 ITEM = 4  # bytes of a float32
 SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # of the vector, bytes: 64 KiB to 64 MiB
