@@ -8,22 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from experiments.results import Run
-
-
-def exact_bytes(value: int) -> str:
-    """`64KiB`, `1000B`: never rounded, so that two that differ look different."""
-    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value and value % factor == 0:
-            return f"{value // factor}{unit}"
-    return f"{value}B"
-
+from experiments.units import size_name
 
 SETTINGS: Mapping[str, Callable[[Any], str]] = {  # of a run that may differ while the work is the same
     "servers": lambda value: "1 server" if value == 1 else f"{value} servers",
     "placement": str,
     "transport": str,
     "hosts": lambda value: "1 host" if value == 1 else f"{value} hosts",
-    "bucket": lambda value: f"bucket={exact_bytes(value)}",
+    "bucket": lambda value: f"bucket={size_name(value, '')}",
     "overlap": lambda value: f"overlap={value}",
     "slow_worker": lambda value: f"slow {value}" if value else "none slow",
     "jitter": lambda value: f"jitter {value}" if value else "no jitter",

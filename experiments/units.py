@@ -12,12 +12,12 @@ def human_bytes(value: float) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
-def size_name(nbytes: int) -> str:
-    """`4 KiB`, `25 MiB`, `1000 B`: exact, so never rounded."""
+def size_name(nbytes: int, space: str = " ") -> str:
+    """`4 KiB`, `25 MiB`, `1000 B`: never rounded, so that two that differ look different."""
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if nbytes % factor == 0:
-            return f"{nbytes // factor} {unit}"
-    return f"{nbytes} B"
+        if nbytes and nbytes % factor == 0:
+            return f"{nbytes // factor}{space}{unit}"
+    return f"{nbytes}{space}B"
 
 
 def human_count(value: float) -> str:

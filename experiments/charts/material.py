@@ -14,7 +14,7 @@ from experiments.charts.picture import Rows, Sheet
 from experiments.charts.slide import frame
 from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, size, style
 from experiments.comparison import Comparison, Contest, Entry
-from experiments.labels import SETTINGS
+from experiments.comparison.setting import setting_words
 from experiments.results import Run
 from experiments.sentences import conditions, plural
 
@@ -125,7 +125,7 @@ class Material:
     def only(self, contest: Contest) -> list[str]:
         """A note that there are other settings than this contest's, if there are."""
         count = len(self.comparison.contests)
-        told = ", ".join(_words(axis, contest.setting.get(axis)) for axis in self.comparison.axes)
+        told = setting_words(contest, self.comparison.axes)
         return [f"One of {count} settings that were run: {told or 'the largest'}."] if count > 1 else []
 
     def read(self, entries: Iterable[Entry], read: Callable[[Entry], Any], what: str) -> tuple[list[Series], list[str]]:
@@ -183,12 +183,3 @@ def fact(contest: Contest, key: str) -> Any:
 
 def _entries(contests: Iterable[Contest]) -> int:
     return sum(len(contest.entries) for contest in contests)
-
-
-def _words(axis: str, value: Any) -> str:
-    """A setting, as `4 workers`, `none slow`."""
-    if axis == "workers":
-        return plural(value, "worker")
-    return (
-        SETTINGS[axis](value) if axis in SETTINGS else f"{axis.replace('_', ' ')} {'none' if value is None else value}"
-    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from experiments.comparison.setting import setting_words
 from experiments.units import human_count
 
 if TYPE_CHECKING:
@@ -24,21 +25,6 @@ def verdict_sentence(comparison: Comparison) -> str:
 def _capital(text: str) -> str:
     """Labels keep their letters; a sentence of ours begins with a large one."""
     return text[:1].upper() + text[1:] if text.startswith(("no ", "nothing", "against")) else text
-
-
-def setting_words(contest: Contest, axes: Any) -> str:
-    """What tells a contest from the others: `4 workers`, `4 workers, link 1gbit`."""
-    return ", ".join(_value(key, contest.setting[key]) for key in axes)
-
-
-def _value(key: str, value: Any) -> str:
-    if key == "workers":
-        return "1 worker" if value == 1 else f"{value} workers"
-    if isinstance(value, list | tuple):
-        value = "-".join(map(str, value))
-    if isinstance(value, dict):
-        value = " ".join(f"{name}={part}" for name, part in value.items())
-    return f"no {key}" if value is None or value == "" else f"{key} {value}"
 
 
 def contest_clause(contest: Contest) -> str:

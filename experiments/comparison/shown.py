@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.comparison.contest import Comparison, Contest
 from experiments.comparison.predicted import Predictions
-from experiments.comparison.sentence import setting_words
+from experiments.comparison.setting import setting_words
 from experiments.comparison.table import contest_markdown, contest_table, legend, title
 from experiments.equivalence import Verdict
 from experiments.results import Run

@@ -13,8 +13,8 @@ import yaml
 
 from common.errors import ConfigError
 from experiments.config import RunOptions
-from experiments.labels import exact_bytes
 from experiments.results import Run
+from experiments.units import size_name
 
 AGAIN = "results/again"  # where runs that are repeated by hand meet
 _DELIMITER = "END_OF_SWEEP"
@@ -65,7 +65,7 @@ def _follows(name: str, value: Any, config: Mapping[str, Any]) -> bool:
 
 def _text(name: str, value: Any) -> str:
     if name == "bucket" and isinstance(value, int):
-        return exact_bytes(value)
+        return size_name(value, "")
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return "null" if value is None else str(value)

@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.comparison.setting import setting_words
 from experiments.report.commands import Command, commands
 from experiments.report.environment import Fact, environment_of, facts
 from experiments.report.failures import Failure, failures
 from experiments.report.limits import Limit, largest_run, limits, shares
 from experiments.report.pictures import Plates, plates
-from experiments.report.tables import Table, contest_tables, setting_words, share_table
+from experiments.report.tables import Table, contest_tables, share_table
 from experiments.report.warnings import warnings
 from experiments.results import Run, find_runs, half_written
 from experiments.sentences import conditions, limits_line, plural

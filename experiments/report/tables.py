@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.comparison.predicted import residual
-from experiments.labels import SETTINGS
-from experiments.sentences import plural
+from experiments.comparison.setting import setting_words
 from experiments.units import human_bytes, human_count, human_deviation, human_ms
 
 if TYPE_CHECKING:
@@ -51,24 +50,6 @@ def contest_tables(comparison: Comparison, predicted: Mapping[tuple[int, str], f
         )
         for index, contest in enumerate(comparison.contests)
     ]
-
-
-def setting_words(contest: Contest, axes: Mapping[str, Any]) -> str:
-    """`2 workers, batch 64`: the settings of `contest` in which it differs from the other contests; may be empty."""
-    return ", ".join(_setting(key, contest.setting.get(key)) for key in axes)
-
-
-def _setting(key: str, value: Any) -> str:
-    match key:
-        case "workers" | "steps":
-            return plural(value, key.removesuffix("s"))
-        case "link":
-            return f"link {value}" if value else "no link"
-        case _ if key in SETTINGS and value is not None:
-            return SETTINGS[key](value)
-        case _:
-            shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-            return f"{key.replace('_', ' ')} {shown}"
 
 
 def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float]) -> Table:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from experiments.balance import imbalance
 from experiments.comparison.circumstances import SCATTER, scatter
+from experiments.comparison.setting import setting_words
 from experiments.deaths import deaths_line
 from experiments.report.environment import environment_of
-from experiments.report.tables import setting_words
 from experiments.restarts import restarts_line
 from experiments.results import Run
 

@@ -53,7 +53,7 @@ def run(arguments: Namespace) -> int:
 
 def _apart(comparison: Comparison) -> str | None:
     """Why there is nothing to compare, where no two runs did the same work."""
-    from experiments.comparison.sentence import setting_words
+    from experiments.comparison.setting import setting_words
 
     if len(comparison.contests) < 2 or any(len(contest.entries) > 1 for contest in comparison.contests):
         return None
