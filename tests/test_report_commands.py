@@ -55,9 +55,9 @@ def a_run(tmp_path, job, **how):
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(run_words(dataclasses.asdict(asked))[2:]))
 def test_the_command_leads_to_the_same_plan(tmp_path, asked):
-    wanted = plan(asked)
+    wanted = dataclasses.replace(plan(asked), automatic=())  # a command to repeat it leaves nothing open
     (command,) = commands([a_run(tmp_path, wanted.job)])
-    assert parsed(command.text) == wanted
+    assert dataclasses.replace(parsed(command.text), automatic=()) == wanted
 
 
 def test_options_that_have_their_default_are_left_out():
