@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.stages import STAGES
+from experiments.kinds import finite, is_step, wrong_in_summary
 
 SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
@@ -85,9 +86,9 @@ class Run:
         return self.summary.get("synchronizes_in") == "train"
 
     def number(self, key: str) -> float | None:
-        """A number of the summary; None where the run has none, for example because it failed early."""
+        """A finite number of the summary; None where the run has none, for example because it failed early."""
         value = self.summary.get(key)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return float(value) if finite(value) else None
 
     def sent_per_step(self, role: Role) -> list[float]:
         """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
@@ -124,6 +125,8 @@ def load_run(path: str | Path) -> Run:
     for key in ("strategy", "status"):
         if not isinstance(summary.get(key), str):
             raise ConfigError(f"{file} does not say its {key}")
+    if wrong := wrong_in_summary(summary):
+        raise ConfigError(f"{file} is damaged: {wrong}")
     return Run(path, summary)
 
 
@@ -222,7 +225,7 @@ def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
             if number == len(lines):
                 break  # no newline after it: the rank was killed while it wrote
             raise ConfigError(f"{file}, line {number}: not valid JSON: {error}") from error
-        if not isinstance(row, dict) or not keys <= row.keys():
+        if not isinstance(row, dict) or not keys <= row.keys() or (keys and not is_step(row)):
             raise ConfigError(f"{file}, line {number}: not a step record")
         rows.append(row)
     return tuple(rows)

@@ -250,3 +250,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ConfigError, match="results cannot be written to"):
         execute(planned(), FakeAgent(), tmp_path / "file", lambda status: None)
+
+
+def test_a_traced_run_whose_ranks_left_no_part_of_the_trace_fails_with_its_own_error(tmp_path):
+    killed = PeerFailed("killed by signal 9", rank=1, role="worker", stage="train", step=3)
+    with pytest.raises(RunFailed, match="killed by signal 9"):
+        summary_of(tmp_path, FakeAgent(3, 3, error=killed), planned(trace=True))
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
