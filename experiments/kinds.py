@@ -1,4 +1,4 @@
-"""Whether what is read from a result folder is of the kind that was written: a damaged file is named, once, at the edge.
+"""Whether what is read from a result folder is of the kind that was written: damage is named once, at the edge.
 
 Only what is there is looked at: folders of earlier versions lack what these did not know.
 """

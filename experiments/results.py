@@ -205,7 +205,7 @@ def _what_else(folder: Path) -> str:
 
 def _read_object(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
+        found = json.loads(file.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
     except ValueError as error:  # of JSON or of UTF-8
         raise ConfigError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(found, dict):

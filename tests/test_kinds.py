@@ -24,7 +24,7 @@ from experiments.results import load_run
 )
 def test_a_summary_of_another_kind_is_damaged(tmp_path, key, value, words):
     folder = write_run(tmp_path, **{key: value})
-    with pytest.raises(ConfigError, match="summary.json is damaged: ") as refusal:
+    with pytest.raises(ConfigError, match="is damaged: ") as refusal:
         load_run(folder)
     assert words in str(refusal.value)
     assert len(str(refusal.value)) < 2 * len(str(folder)) + 200
@@ -38,7 +38,7 @@ def test_what_is_missing_or_unknown_is_no_damage():
 
 def test_a_figure_that_is_not_finite_is_no_figure(tmp_path):
     run = load_run(write_run(tmp_path, samples_per_second=math.inf, final_loss=math.nan))
-    assert run.number("samples_per_second") is run.number("final_loss") is None
+    assert run.summary["samples_per_second"] is run.summary["final_loss"] is None
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,10 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_of_it(tmp_path, mon
     write = os.write
     with Journal(tmp_path) as journal:
         journal.add(Line(**WHOLE))
-        with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
-            full.setattr(os, "write", lambda file, text: write(file, text[:9]))
+        monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:9]))
+        with pytest.raises(OSError, match="No space left"):
             journal.add(Line(**{**WHOLE, "repeat": 2}))
+        monkeypatch.setattr(os, "write", write)
         journal.add(Line(**{**WHOLE, "repeat": 3}))
     with Journal(tmp_path) as journal:
         assert [repeat for _, repeat in journal.lines] == [1, 3]

@@ -22,7 +22,7 @@ def lost_cells(paths: Iterable[str | Path]) -> list[str]:
             except (ValueError, KeyError, TypeError):
                 raise ConfigError(f"{file}, line {number}: not the record of a cell") from None
             folder = cell.get("folder")
-            if lost and not (folder and (file.parent / folder / "summary.json").is_file()):
+            if lost and not (isinstance(folder, str) and folder and (file.parent / folder / "summary.json").is_file()):
                 error = " ".join(str(cell.get("error") or "no reason recorded").split())
                 lines.append(f"cell {name} failed without a run: {error}")
     return lines
