@@ -46,19 +46,35 @@ def finite(value: object) -> bool:
     return number(value) and math.isfinite(value)  # type: ignore[arg-type]
 
 
-KINDS: tuple[tuple[Iterable[str], str, Callable[[object], bool]], ...] = (
+def text(value: object) -> bool:
+    """Whether it is text."""
+    return isinstance(value, str)
+
+
+def mapping(value: object) -> bool:
+    """Whether it is a JSON object."""
+    return isinstance(value, Mapping)
+
+
+Kinds = tuple[tuple[Iterable[str], str, Callable[[object], bool]], ...]
+SUMMARY: Kinds = (
     (NUMBERS, "a number", number),
-    (TEXTS, "text", lambda value: isinstance(value, str)),
-    (OBJECTS, "an object", lambda value: isinstance(value, Mapping)),
+    (TEXTS, "text", text),
+    (OBJECTS, "an object", mapping),
     (LISTS, "a list", lambda value: isinstance(value, list)),
+)
+ENVIRONMENT: Kinds = (
+    (("cores", "memory_bytes", "threads_per_rank", "hosts"), "a number", number),
+    (("python", "platform", "cpu", "commit", "transport", "link"), "text", text),
+    (("versions",), "an object", mapping),
 )
 
 
-def wrong_in_summary(summary: Mapping[str, Any]) -> str | None:
-    """What of a summary is not what it must be, like `workers is 'two', which is not a number`; None if nothing is."""
-    for keys, words, fits in KINDS:
+def damage(values: Mapping[str, Any], kinds: Kinds) -> str | None:
+    """What is not what it must be, like `workers is 'two', which is not a number`; None if nothing is."""
+    for keys, words, fits in kinds:
         for key in keys:
-            value = summary.get(key)
+            value = values.get(key)
             if value is not None and not fits(value):
                 return f"{key} is {str(value)[:40]!r}, which is not {words}"
     return None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.stages import STAGES
-from experiments.kinds import finite, is_step, wrong_in_summary
+from experiments.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
 
 SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
@@ -64,7 +64,7 @@ class Run:
     def env(self) -> Mapping[str, Any]:
         """The environment that the run was made in; empty if it is not recorded."""
         file = self.path / "env.json"
-        return _read_object(file) if file.is_file() else {}
+        return _read_object(file, ENVIRONMENT) if file.is_file() else {}
 
     @property
     def worker_rows(self) -> list[tuple[Row, ...]]:
@@ -119,14 +119,12 @@ def load_run(path: str | Path) -> Run:
         raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
-    summary = _read_object(file)
+    summary = _read_object(file, SUMMARY)
     if summary.get("schema") != SCHEMA:
         raise ConfigError(f"{file} has schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
     for key in ("strategy", "status"):
         if not isinstance(summary.get(key), str):
             raise ConfigError(f"{file} does not say its {key}")
-    if wrong := wrong_in_summary(summary):
-        raise ConfigError(f"{file} is damaged: {wrong}")
     return Run(path, summary)
 
 
@@ -203,13 +201,15 @@ def _what_else(folder: Path) -> str:
     return "" if any(folder.iterdir()) else ": it is empty"
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def _read_object(file: Path, kinds: Kinds) -> dict[str, Any]:
     try:
         found = json.loads(file.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
     except ValueError as error:  # of JSON or of UTF-8
         raise ConfigError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(found, dict):
         raise ConfigError(f"{file} does not hold a JSON object")
+    if found.get("schema", SCHEMA) == SCHEMA and (wrong := damage(found, kinds)):
+        raise ConfigError(f"{file} is damaged: {wrong}")
     return found
 
 

@@ -4,10 +4,11 @@ import json
 import math
 
 import pytest
-from runs import default_summary, write_run
+from runs import SECONDS, default_summary, write_run
 
 from common.errors import ConfigError
-from experiments.kinds import KINDS, wrong_in_summary
+from experiments.environment import environment
+from experiments.kinds import ENVIRONMENT, SUMMARY, damage
 from experiments.results import load_run
 
 
@@ -31,9 +32,17 @@ def test_a_summary_of_another_kind_is_damaged(tmp_path, key, value, words):
 
 
 def test_what_is_missing_or_unknown_is_no_damage():
-    assert wrong_in_summary({}) is None
-    assert wrong_in_summary({key: None for keys, _, _ in KINDS for key in keys}) is None
-    assert wrong_in_summary(default_summary("ring", 20, {"train": 1.0})) is None
+    assert damage({}, SUMMARY) is None
+    assert damage({key: None for keys, _, _ in SUMMARY for key in keys}, SUMMARY) is None
+    assert damage(default_summary("ring", 20, SECONDS), SUMMARY) is None
+    assert damage(environment(), ENVIRONMENT) is None
+
+
+def test_an_environment_of_another_kind_is_damaged(tmp_path):
+    run = load_run(write_run(tmp_path))
+    (run.path / "env.json").write_text('{"cores": "two"}')
+    with pytest.raises(ConfigError, match=r"env.json is damaged: cores is 'two', which is not a number"):
+        run.env  # noqa: B018
 
 
 def test_a_figure_that_is_not_finite_is_no_figure(tmp_path):

@@ -39,7 +39,7 @@ def failures(failed: Sequence[Run], cells: Sequence[Mapping[str, Any]] = ()) -> 
     """Of each run that failed or was interrupted, and of each failed cell of a sweep that left no run."""
     found = [_failure(run, label) for run, label in zip(failed, labels(failed), strict=True)]
     known = {run.path.name for run in failed}
-    lost = [cell for cell in cells if cell.get("status") != "ok" and cell.get("folder") not in known]
+    lost = [cell for cell in cells if cell.get("status") != "ok" and str(cell.get("folder")) not in known]
     return found + [
         Failure(str(cell.get("cell")), _sentence_of(cell.get("error")), "", "", str(cell.get("folder") or ""))
         for cell in lost
