@@ -1,5 +1,6 @@
 """A NumPy archive of the user's own is read as what it says, and every mistake in it is one line."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -159,3 +160,11 @@ def test_an_archive_of_other_files_lacks_x(tmp_path):
         archive.writestr("y", b"not an array")
     with pytest.raises(ConfigError, match="has no array x"):
         describe(f"npz:{tmp_path}/x.npz")
+
+
+@pytest.mark.parametrize(("kind", "complaint"), [("npz", "that is no .npz file"), ("text", "is no file")])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, kind, complaint):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ConfigError, match=complaint):
+            describe(f"{kind}:{path}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from common.data.arrays import Array, check_samples, held_out, labels, samples, split
-from common.data.info import DataInfo
+from common.data.info import DataInfo, special
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Npz:
     def _opened(self) -> Iterator[Any]:
         """The archive, open; whatever is wrong with it is one ConfigError."""
         try:
+            if special(self.path):
+                raise ConfigError(f"--data {self.name}: that is no .npz file")
             if not zipfile.is_zipfile(self.path):
                 with open(self.path, "rb"):  # says it better if it is not there, or not ours to read
                     raise ConfigError(f"--data {self.name}: that is no .npz file")
