@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 NUMBERS = (
     "workers",
@@ -28,22 +28,50 @@ NUMBERS = (
     "wall_seconds",
     "incarnations",
 )
-TEXTS = ("data", "model", "partition", "preprocess", "transport", "link", "overlap", "slow_worker", "jitter")
-TEXTS += ("placement", "consistency", "own_transport", "synchronizes_in", "ledger_sha256", "data_sha256")
-OBJECTS = ("strategy_options", "optimizer", "steps_skipped", "stage_seconds", "staleness_histogram", "pushes")
-OBJECTS += ("strategy_notes", "costs", "bytes_sent", "messages_sent", "bytes_received", "bytes_between", "error")
-OBJECTS += ("peak_memory_bytes",)
+TEXTS = (
+    "data",
+    "model",
+    "partition",
+    "preprocess",
+    "transport",
+    "link",
+    "overlap",
+    "slow_worker",
+    "jitter",
+    "placement",
+    "consistency",
+    "own_transport",
+    "synchronizes_in",
+    "ledger_sha256",
+    "data_sha256",
+)
+OBJECTS = (
+    "strategy_options",
+    "optimizer",
+    "steps_skipped",
+    "stage_seconds",
+    "staleness_histogram",
+    "pushes",
+    "strategy_notes",
+    "costs",
+    "bytes_sent",
+    "messages_sent",
+    "bytes_received",
+    "bytes_between",
+    "error",
+    "peak_memory_bytes",
+)
 LISTS = ("hidden", "servers_detail", "params_sha256", "deaths", "restarts")
 
 
-def number(value: object) -> bool:
+def number(value: object) -> TypeGuard[float]:
     """Whether it is one that a float can hold, NaN and infinity among them."""
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63)
 
 
-def finite(value: object) -> bool:
+def finite(value: object) -> TypeGuard[float]:
     """Whether it is a number, and neither NaN nor infinite."""
-    return number(value) and math.isfinite(value)  # type: ignore[arg-type]
+    return number(value) and math.isfinite(value)
 
 
 def text(value: object) -> bool:
