@@ -113,9 +113,10 @@ class Npz:
         with archive.zip.open(f"{array}.npy") as file:
             read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(file)
+            header = file.tell()
         if any(length < 0 for length in shape):
             raise ValueError(f"{array} has a shape {shape}")
         whole = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
-        if archive.zip.getinfo(f"{array}.npy").file_size < whole:
+        if archive.zip.getinfo(f"{array}.npy").file_size < header + whole:
             raise ValueError(f"{array} is cut short: it has not all that its shape {shape} says")
         return shape, dtype
