@@ -65,5 +65,5 @@ def called(what: str, made_by: Callable[..., Any], *arguments: Any) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return made_by(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -6,12 +6,13 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import yaml
 
 from common.board import Status as RankStatus
-from common.errors import RunError
+from common.errors import ConfigError, RunError
 from common.job import VIRTUAL, Job
 from common.stages import STAGES
 from experiments.agent import ENTRY, Agent
@@ -72,7 +73,8 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         )
         status = "ok" if ended.error is None else "failed"
         if job.trace:
-            write_trace(folder)
+            with nullcontext() if ended.error is None else suppress(ConfigError):  # ranks that were killed left no part
+                write_trace(folder)
         if status == "ok":
             shutil.rmtree(restarts.checkpoints, ignore_errors=True)
     except KeyboardInterrupt:

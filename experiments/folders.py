@@ -57,9 +57,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in this file. ConfigError, one line, if it holds something else; OSError."""
+    """The JSON object in this file, NaN read as null. ConfigError, one line, if it holds something else; OSError."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
     except ValueError as error:  # of JSON or of UTF-8
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(found, dict):

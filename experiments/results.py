@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from common.errors import ConfigError
 from common.stages import STAGES
 from experiments.folders import read_json
+from experiments.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
 from experiments.lines import whole_lines
 
 SCHEMA = 1
@@ -65,7 +66,7 @@ class Run:
     def env(self) -> Mapping[str, Any]:
         """The environment that the run was made in; empty if it is not recorded."""
         file = self.path / "env.json"
-        return read_json(file) if file.is_file() else {}
+        return _undamaged(file, ENVIRONMENT) if file.is_file() else {}
 
     @property
     def worker_rows(self) -> list[tuple[Row, ...]]:
@@ -87,9 +88,9 @@ class Run:
         return self.summary.get("synchronizes_in") == "train"
 
     def number(self, key: str) -> float | None:
-        """A number of the summary; None where the run has none, for example because it failed early."""
+        """A finite number of the summary; None where the run has none, for example because it failed early."""
         value = self.summary.get(key)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return float(value) if finite(value) else None
 
     def sent_per_step(self, role: Role) -> list[float]:
         """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
@@ -120,7 +121,7 @@ def load_run(path: str | Path) -> Run:
         raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
-    summary = read_json(file)
+    summary = _undamaged(file, SUMMARY)
     if summary.get("schema") != SCHEMA:
         raise ConfigError(f"{file} has schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
     for key in ("strategy", "status"):
@@ -202,6 +203,13 @@ def _what_else(folder: Path) -> str:
     return "" if any(folder.iterdir()) else ": it is empty"
 
 
+def _undamaged(file: Path, kinds: Kinds) -> dict[str, Any]:
+    found = read_json(file)
+    if found.get("schema", SCHEMA) == SCHEMA and (wrong := damage(found, kinds)):
+        raise ConfigError(f"{file} is damaged: {wrong}")
+    return found
+
+
 def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
     rows: list[Row] = []
     for number, line in enumerate(whole_lines(file), start=1):
@@ -211,7 +219,7 @@ def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
             row = json.loads(line)
         except ValueError as error:
             raise ConfigError(f"{file}, line {number}: not valid JSON: {error}") from error
-        if not isinstance(row, dict) or not keys <= row.keys():
+        if not isinstance(row, dict) or not keys <= row.keys() or (keys and not is_step(row)):
             raise ConfigError(f"{file}, line {number}: not a step record")
         rows.append(row)
     return tuple(rows)

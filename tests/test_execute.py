@@ -173,7 +173,7 @@ def test_the_folder_says_what_was_run_and_on_what(tmp_path):
     assert done.env["threads_per_rank"] == 1
     assert (done.env["transport"], done.env["link"]) == (asked.job.transport, None)
     values = yaml.safe_load((done.path / "config.yaml").read_text())
-    assert plan(RunOptions(**{**values, "hidden": tuple(values["hidden"])})) == asked
+    assert plan(RunOptions(**{**values, "hidden": tuple(values["hidden"])})).job == asked.job
 
 
 def test_every_run_has_a_folder_of_its_own(tmp_path):
@@ -250,3 +250,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ConfigError, match="results cannot be written to"):
         execute(planned(), FakeAgent(), tmp_path / "file", lambda status: None)
+
+
+def test_a_traced_run_whose_ranks_left_no_part_of_the_trace_fails_with_its_own_error(tmp_path):
+    killed = PeerFailed("killed by signal 9", rank=1, role="worker", stage="train", step=3)
+    with pytest.raises(RunFailed, match="killed by signal 9"):
+        summary_of(tmp_path, FakeAgent(3, 3, error=killed), planned(trace=True))
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"

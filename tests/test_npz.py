@@ -1,5 +1,6 @@
 """A NumPy archive of the user's own is read as what it says, and every mistake in it is one line."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -137,3 +138,33 @@ def test_an_archive_that_was_cut_short_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read") as refused:
         describe(f"npz:{file}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "complaint"), [((10, 3), "x is cut short"), ((10, 10**12), "x is cut short"), ((-10, 3), "has a shape")]
+)
+def test_samples_that_are_not_there_are_missed_before_anything_starts(tmp_path, shape, complaint):
+    file = tmp_path / "x.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        with archive.open("x.npy", "w") as x:
+            np.lib.format.write_array_header_1_0(x, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        with archive.open("y.npy", "w") as y:
+            np.save(y, Y)
+    with pytest.raises(ConfigError, match=complaint):
+        describe(f"npz:{file}")
+
+
+def test_an_archive_of_other_files_lacks_x(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x", b"not an array")
+        archive.writestr("y", b"not an array")
+    with pytest.raises(ConfigError, match="has no array x"):
+        describe(f"npz:{tmp_path}/x.npz")
+
+
+@pytest.mark.parametrize(("kind", "complaint"), [("npz", "that is no .npz file"), ("text", "is no file")])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, kind, complaint):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ConfigError, match=complaint):
+            describe(f"{kind}:{path}")

@@ -36,6 +36,7 @@ def words(): return [("cat", 0), ("dog", 1)]
 def negative(): return [(np.zeros(2), -1), (np.zeros(2), 0)]
 def number(): return 3
 def broken(): raise RuntimeError("two\\nlines")
+def leaves(): raise SystemExit(3)
 def asks(path): return Squares()
 """
 MODELS = """
@@ -93,6 +94,7 @@ def test_a_pair_is_taken_as_it_is():
         ("own_data:X", "TypeError: 'Tensor' object is not callable"),
         ("own_data:asks", "TypeError: asks() missing 1 required positional argument"),
         ("own_data:broken", "RuntimeError: two lines"),
+        ("own_data:leaves", "SystemExit: 3"),
         ("own_data:number", "gave a int: give a torch Dataset with __len__ and __getitem__"),
         ("own_data:empty", "has no samples"),
         ("own_data:single", "has 1 sample: one to train on and one to test"),

@@ -96,12 +96,36 @@ def test_a_line_that_was_not_written_whole_counts_for_nothing(tmp_path):
     assert len(lines(tmp_path)) == len(TURNS)
 
 
-def test_a_damaged_line_is_refused(tmp_path):
-    (tmp_path / NAME).write_text('{"cell": "x"}\n')
+WHOLE = {"cell": "x", "repeat": 1, "status": "ok", "folder": None, "error": None, "seconds": 1.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"cell": "x"}',
+        "rubbish",
+        *(json.dumps({**WHOLE, key: value}) for key, value in [("cell", ["x"]), ("repeat", "1"), ("seconds", None)]),
+    ],
+)
+def test_a_damaged_line_is_refused(tmp_path, text):
+    (tmp_path / NAME).write_text(f"{text}\n")
     with pytest.raises(ConfigError, match="line 1 is damaged"):
         Journal(tmp_path)
     with open(tmp_path / NAME) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # who was refused holds no lock
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_of_it(tmp_path, monkeypatch):
+    write = os.write
+    with Journal(tmp_path) as journal:
+        journal.add(Line(**WHOLE))
+        monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:9]))
+        with pytest.raises(OSError, match="No space left"):
+            journal.add(Line(**{**WHOLE, "repeat": 2}))
+        monkeypatch.setattr(os, "write", write)
+        journal.add(Line(**{**WHOLE, "repeat": 3}))
+    with Journal(tmp_path) as journal:
+        assert [repeat for _, repeat in journal.lines] == [1, 3]
 
 
 def test_two_cannot_be_at_the_same_sweep(tmp_path):

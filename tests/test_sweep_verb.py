@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import ConfigError
 from experiments.sweep.estimate import START_OF_SWEEP
+from experiments.sweep.journal import Line
 from experiments.verbs import sweep as verb
 
 
@@ -148,7 +149,10 @@ def test_at_the_end_it_says_where_it_is_what_comes_next_and_why_nothing_can_be_c
     assert json.loads(answer("sweep", "--resume", folder, "--json")[1])["failed"] == []
 
 
-@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt(), 130), (ConfigError("no room"), 2)])
+@pytest.mark.parametrize(
+    ("interrupt", "code"),
+    [(KeyboardInterrupt(), 130), (ConfigError("no room"), 2), (OSError(28, "No space left on device"), 2)],
+)
 def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path, interrupt, code):
     def stop(*given):
         raise interrupt
@@ -159,6 +163,43 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
     assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")
+
+
+def test_a_damaged_journal_is_refused_before_anything_is_measured(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    (folder / "cells.jsonl").write_text("rubbish\n")
+    monkeypatch.setattr(subprocess, "run", None)
+    code, out, err = answer("sweep", "--resume", folder)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "cells.jsonl, line 1 is damaged" in err
+
+
+def test_going_on_with_a_finished_sweep_starts_no_agent(answer, monkeypatch, tmp_path):
+    def done(turns, journal, *rest):
+        for cell, repeat in turns:
+            journal.add(Line(cell.id, repeat, "ok", None, None, 1.0))
+
+    words = ("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
+    monkeypatch.setattr("experiments.sweep.conduct.conduct", done)
+    monkeypatch.setattr("experiments.sweep.conduct.Executor", lambda *given: nullcontext())
+    assert answer(*words)[0] == 0
+    (folder,) = (tmp_path / "r").iterdir()
+    monkeypatch.setattr("experiments.sweep.conduct.Executor", None)
+    code, _, err = answer("sweep", "--resume", folder)
+    assert code == 0
+    assert "done before: 15 of 15 runs" in err
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"versions": null}', "rubbish"])
+def test_a_damaged_environment_is_written_anew(answer, monkeypatch, tmp_path, text):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    (folder / "env.json").write_text(text)
+    assert "warning" not in answer("sweep", "--resume", folder)[2]
+    assert "torch" in json.loads((folder / "env.json").read_text())["versions"]
 
 
 def test_going_on_elsewhere_is_a_warning_and_says_what_has_changed(answer, monkeypatch, tmp_path):

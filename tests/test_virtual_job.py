@@ -124,6 +124,15 @@ class Lonely(SyncStrategy):
             raise ZeroDivisionError("planted")
 
 
+class Exits(Ring):
+    """Rank 1 would end the whole process in step 2."""
+
+    def synchronize(self, ctx, bucket):
+        if (ctx.rank, ctx.place.step) == (1, 2):
+            raise SystemExit(4)
+        super().synchronize(ctx, bucket)
+
+
 class Waiting(SyncStrategy):
     """Everybody waits for a message that nobody sends."""
 
@@ -147,6 +156,13 @@ def test_a_rank_that_fails_ends_the_job_and_is_named(tmp_path, strategy):
     assert [ran.error[key] for key in ("rank", "role", "stage", "step")] == [1, "worker", "synchronize", 2]
     assert len(ran.rows("0-worker")) <= 3
     assert not [rank for rank, report in ran.reports.items() if rank != 1]
+
+
+def test_a_rank_that_wants_the_process_to_end_is_named_too(tmp_path):
+    ran = run(tmp_path, strategy=f"{__name__}:Exits", workers=4)
+    assert not ran.ok
+    assert (ran.error["rank"], ran.error["step"]) == (1, 2)
+    assert ran.error["cause"] == "SystemExit: 4"
 
 
 def test_a_deadlock_ends_the_job_and_says_who_waits_for_whom(tmp_path):

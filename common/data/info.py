@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -93,3 +94,8 @@ def written(name: str, chosen: Parameters) -> str:
 def out_of_range(name: str, key: str, value: object, right: str) -> ConfigError:
     """The error that says what a parameter should be."""
     return ConfigError(f"--data {name}: {key} is {value}: give {right}")
+
+
+def special(path: str) -> bool:
+    """Whether that is a device, a pipe or a socket: one would wait for what comes out of it, for ever."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

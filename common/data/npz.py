@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from common.data.arrays import Array, check_samples, held_out, labels, samples, split
-from common.data.info import DataInfo
+from common.data.info import DataInfo, special
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ class Npz:
     def _opened(self) -> Iterator[Any]:
         """The archive, open; whatever is wrong with it is one ConfigError."""
         try:
+            if special(self.path):
+                raise ConfigError(f"--data {self.name}: that is no .npz file")
             if not zipfile.is_zipfile(self.path):
                 with open(self.path, "rb"):  # says it better if it is not there, or not ours to read
                     raise ConfigError(f"--data {self.name}: that is no .npz file")
             with np.load(self.path, allow_pickle=False) as archive:
-                if missing := [key for key in ("x", "y") if key not in archive.files]:
+                if missing := [key for key in ("x", "y") if f"{key}.npy" not in archive.zip.namelist()]:
                     raise ConfigError(f"--data {self.name} has no array {missing[0]}: give x and y")
                 yield archive
         except KeyError as error:
@@ -106,8 +109,14 @@ class Npz:
 
     @staticmethod
     def _header(archive: Any, array: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Shape and dtype of an array, which is not read."""
+        """Shape and dtype of an array, which is not read. ValueError if it cannot be there whole."""
         with archive.zip.open(f"{array}.npy") as file:
             read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(file)
+            header = file.tell()
+        if any(length < 0 for length in shape):
+            raise ValueError(f"{array} has a shape {shape}")
+        whole = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
+        if archive.zip.getinfo(f"{array}.npy").file_size < header + whole:
+            raise ValueError(f"{array} is cut short: it has not all that its shape {shape} says")
         return shape, dtype

@@ -52,7 +52,7 @@ def cost(name: str, options: Mapping[str, Any], workers: int, servers: int, nbyt
 
     How many messages there will be is extrapolated from a few workers.
     """
-    if workers > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
+    if max(workers, servers) > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
         return math.inf
     few = [min(workers, count) for count in (4, 8)]
     small, large = (_exchange(name, options, count, servers, ITEM * count, Link())[1] for count in few)

@@ -44,7 +44,7 @@ def changes(folder: Path, sweep: Sweep) -> str:
     """In what the machine or the versions are no longer those that the sweep began with; empty if in nothing."""
     try:
         before = _flat(json.loads((folder / ENV).read_bytes()))
-    except (ValueError, OSError):  # killed before it was written
+    except (ValueError, OSError, AttributeError, TypeError):  # damaged, or killed before it was written
         write_json(folder / ENV, _environment(sweep))
         return ""
     now = _flat(_environment(sweep))

@@ -7,6 +7,7 @@ folder is set aside.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -15,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from common.errors import ConfigError
 from experiments.lines import whole_lines
 
 NAME, ASIDE = "cells.jsonl", "aside"
+_KINDS: dict[str, Any] = {"cell": str, "repeat": int, "folder": str | None, "error": str | None, "seconds": int | float}
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}Z-.+-w\d+-[0-9a-f]{6}")
 
 
@@ -62,9 +65,16 @@ class Journal:
         os.close(self._file)
 
     def add(self, line: Line) -> None:
-        """Note a finished cell; it is on the disk when this returns. Raises OSError."""
-        os.write(self._file, json.dumps(asdict(line)).encode() + b"\n")
-        os.fsync(self._file)
+        """Note a finished cell; it is on the disk when this returns. Raises OSError, and then nothing is noted."""
+        text = json.dumps(asdict(line)).encode() + b"\n"
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except BaseException:
+            os.ftruncate(self._file, size)  # whole or not at all, or the next line would hang on to a part of it
+            raise
         self.lines[line.cell, line.repeat] = line
 
     def set_aside(self) -> list[Path]:
@@ -96,8 +106,10 @@ def finished(folder: Path) -> Iterator[Line]:
 
 
 def _line(text: bytes) -> Line | None:
-    with contextlib.suppress(ValueError, TypeError, KeyError):
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         found = json.loads(text)
         if isinstance(found, Mapping) and found["status"] in ("ok", "failed"):
-            return Line(**{name: found[name] for name in Line.__dataclass_fields__})
+            line = Line(**{name: found[name] for name in Line.__dataclass_fields__})
+            if all(isinstance(getattr(line, name), kind) for name, kind in _KINDS.items()):
+                return line
     return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed, ConfigError
-from experiments.folders import writable_folder
+from experiments.folders import unwritable, writable_folder
 from experiments.verbs import run as run_verb
 from experiments.verbs.options import plain_parser
 from experiments.verbs.showing import console
@@ -134,13 +135,14 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     from experiments.sweep.show import document, failures, next_steps
 
     results = writable_folder(arguments.results if arguments.resume is None else arguments.resume)
-    seconds = seconds_by_cell(grid.cells)  # first: what is wrong with the data is known before there is a folder
-    folder = begin(results, sweep) if arguments.resume is None else results
-    with Journal(folder) as journal:
-        if arguments.resume is not None:
+    with ExitStack() as held:  # what is wrong with the data is known before there is a folder
+        before = held.enter_context(Journal(results)) if arguments.resume is not None else None
+        seconds = seconds_by_cell(grid.cells)
+        journal = before or held.enter_context(Journal(begin(results, sweep)))
+        if before is not None:
             _say_resumed(journal, grid, sweep)
         _conduct(sweep, grid, journal, seconds)
-        lines = list(journal.lines.values())
+    lines, folder = list(journal.lines.values()), journal.folder
     if arguments.json:
         dump(document(sweep, grid, seconds, lines, folder))
     else:
@@ -176,13 +178,16 @@ def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, f
     try:
         if sweep.calibrate:
             calibrate(journal.folder, grid.cells, say)
+        if all((cell.id, repeat) in journal.lines for cell, repeat in order):
+            return
         with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
             conduct(order, journal, execute, Forecast(seconds), say)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(again)
         raise
-    except ConfigError as error:
-        raise ConfigError(f"{error}; then {again}") from None
+    except (ConfigError, OSError) as error:
+        wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
+        raise ConfigError(f"{wrong}; then {again}") from None
 
 
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:

@@ -100,8 +100,12 @@ class VirtualJob:
         except Exception as error:
             self._fails(error, ctx.place)
             raise
+        except (SystemExit, KeyboardInterrupt) as error:  # a rank's own: the process is all ranks
+            self._fails(error, ctx.place)
+            assert self.culprit is not None
+            raise self.culprit from error
 
-    def _fails(self, error: Exception, place: Place) -> None:
+    def _fails(self, error: BaseException, place: Place) -> None:
         """Say so, if this is the first to fail."""
         if self.culprit is None:
             report = failure(error, place)
