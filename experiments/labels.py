@@ -82,8 +82,12 @@ def _details(run: Run) -> dict[str, str]:
 
 
 def _settings(run: Run) -> dict[str, str]:
-    """How it was run, in words; without what is not recorded, and nothing about servers where there are none."""
-    known = {key: run.summary[key] for key in SETTINGS if run.summary.get(key) is not None}
+    """How it was run, in words; nothing about servers where there are none.
+
+    Without what is not recorded, and what nobody asked for: that differs as the machine or the workers do.
+    """
+    automatic = run.summary.get("automatic") or ()
+    known = {key: run.summary[key] for key in SETTINGS if key not in automatic and run.summary.get(key) is not None}
     if not known.get("servers"):
         known = {key: value for key, value in known.items() if key not in ("servers", "placement")}
     return {key: SETTINGS[key](value) for key, value in known.items()}

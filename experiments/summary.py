@@ -59,6 +59,7 @@ def summary(
         "status": status,
         **{key: job[key] for key in ASKED},
         **{key: traits[key] for key in PROMISED},
+        "automatic": list(plan.automatic),
         "placement": plan.job.placement if plan.job.servers else None,
         "processes": len(crews(plan.processes, plan.job.servers, plan.job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),

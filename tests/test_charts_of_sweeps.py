@@ -10,6 +10,7 @@ from experiments.charts.straggler import has_straggler
 from experiments.comparison import compare_runs
 from experiments.results import load_run
 
+PAIR = ("noop", "ring")
 RATES = {"noop": 1000.0, "single": 1100.0, "ring": 800.0, "ps-bsp": 500.0}  # samples/s of one worker
 
 
@@ -67,13 +68,13 @@ def test_settings_that_follow_from_the_workers_do_not_break_a_line(tmp_path):
     made = [
         run
         for workers in (1, 2)
-        for run in planted(tmp_path, ("noop", "ring"), workers=workers, bucket=1 << (20 + workers), overlap="off")
+        for run in planted(tmp_path, PAIR, workers=workers, bucket=1 << (20 + workers), automatic=["bucket"])
     ]
     assert {row["label"] for row in Seen("scaling", made).rows} == {"noop", "ring"}
     asked = [
         run
         for workers, transport in ((1, "tcp"), (2, "ipc"))
-        for run in planted(tmp_path, ("noop", "ring"), workers=workers, transport=transport)
+        for run in planted(tmp_path, PAIR, workers=workers, transport=transport)
     ]
     assert len({row["label"] for row in Seen("scaling", asked).rows}) > 2
 

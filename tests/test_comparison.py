@@ -63,6 +63,7 @@ def test_runs_of_equal_settings_are_repeats_and_the_middle_one_stands_for_them(r
         ({"transport": "shm"}, "ring shm"),
         ({"strategy_options": {"chunk": 4}}, "ring chunk=4"),
         ({"bucket": 1024, "overlap": "off"}, "ring bucket=1KiB overlap=off"),
+        ({"bucket": 1024, "overlap": "off", "automatic": ["bucket", "overlap"]}, "ring #2"),
         ({"checkpoint_every": 5}, "ring checkpoint every 5"),
         ({"sparse": True}, "ring #2"),
     ],

@@ -66,6 +66,19 @@ def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked
     assert (resolved.overlap, resolved.bucket) == got
 
 
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ({}, ("overlap", "bucket")),
+        ({"overlap": "off"}, ("bucket",)),
+        ({"bucket": 64}, ("overlap",)),
+        ({"overlap": "on", "bucket": 64}, ()),
+    ],
+)
+def test_a_plan_knows_what_nobody_asked_for(asked, left):
+    assert plan(RunOptions(**asked)).automatic == left
+
+
 def test_a_parameter_server_has_one_server_unless_more_are_asked_for():
     assert job(strategy="ps-bsp").servers == 1
     assert job(strategy="ps-bsp", servers=3).servers == 3

@@ -14,11 +14,10 @@ from experiments.charts.picture import Rows, Sheet
 from experiments.charts.slide import frame
 from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, size, style
 from experiments.comparison import Comparison, Contest, Entry
-from experiments.labels import SETTINGS, bound
+from experiments.labels import SETTINGS
 from experiments.results import Run
 from experiments.sentences import conditions, plural
 
-CHOSEN = ("strategy", "strategy_options", "placement", "transport")
 KINDS = {"single": " (yardstick)", "noop": " (ceiling)"}
 
 
@@ -44,11 +43,10 @@ class Series:
     entry: Entry
     data: Any = None
     twin: int = 0  # how many of the same strategy, and so of the same colour, come before it
-    short: str = ""  # its name, where that does without settings
 
     @property
     def label(self) -> str:
-        return self.short or self.entry.label
+        return self.entry.label
 
     @property
     def run(self) -> Run:
@@ -130,33 +128,12 @@ class Material:
         told = ", ".join(_words(axis, contest.setting.get(axis)) for axis in self.comparison.axes)
         return [f"One of {count} settings that were run: {told or 'the largest'}."] if count > 1 else []
 
-    def series(self, entry: Entry, data: Any, twin: int = 0) -> Series:
-        """An entry in a chart, under the name that it has in all of them."""
-        return Series(entry, data, twin, self._short.get(id(entry), ""))
-
-    @cached_property
-    def _short(self) -> dict[int, str]:
-        """Of each entry that its strategy alone tells from the others of its contest: that.
-
-        A label also has settings in which runs of a strategy differ between contests. Some of those follow from others,
-        as the bucket does from the number of workers, and would break a line in two; but where runs differ in what
-        somebody must have asked for, the label stays.
-        """
-        every = [(contest, entry) for contest in self.comparison.contests for entry in contest.entries]
-        names = {id(entry): entry.strategy.rpartition(":")[2] + bound(entry.run) for _, entry in every}
-        counts = Counter((id(contest), names[id(entry)]) for contest, entry in every)
-        kinds: dict[str, set[str]] = {}
-        for _, entry in every:
-            kinds.setdefault(names[id(entry)], set()).add(repr([entry.run.summary.get(key) for key in CHOSEN]))
-        shared = {name for (_, name), count in counts.items() if count > 1}
-        return {key: name for key, name in names.items() if name not in shared and len(kinds[name]) == 1}
-
     def read(self, entries: Iterable[Entry], read: Callable[[Entry], Any], what: str) -> tuple[list[Series], list[str]]:
         """(those that have data, labels of those that have not). Absent if none has."""
         seen: Counter[str] = Counter()
         every = []
         for entry in entries:
-            every.append(self.series(entry, read(entry), seen[entry.strategy]))
+            every.append(Series(entry, read(entry), seen[entry.strategy]))
             seen[entry.strategy] += 1
         shown = [series for series in every if series.data is not None]
         if not shown:

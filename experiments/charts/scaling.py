@@ -146,7 +146,7 @@ def _predicted(axes: Axes, line: Line, material: Material) -> None:
 
 
 def _rate(material: Material, series: Series, workers: int) -> float | None:
-    return material.predictions.rates.get((series.entry.label, workers))
+    return material.predictions.rates.get((series.label, workers))
 
 
 def _workers(axes: Axes, counts: Sequence[int]) -> None:

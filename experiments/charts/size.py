@@ -59,7 +59,7 @@ def _read(material: Material) -> _Sizes:
     missing: list[str] = []
     for contest in contests:
         talking = [entry for entry in contest.entries if entry.strategy not in ("single", "noop")]
-        for s in (material.series(entry, _seconds(entry)) for entry in talking):
+        for s in (Series(entry, _seconds(entry)) for entry in talking):
             if s.data:
                 lines.setdefault(s.label, []).append((parameter_bytes(contest) or 0, s))
             else:
@@ -122,7 +122,7 @@ def _curve(material: Material, line: Line, value: Callable[[int, float], float])
 
 
 def _predicted(material: Material, s: Series, size: int) -> float | None:
-    return material.predictions.seconds.get((s.entry.label, size))
+    return material.predictions.seconds.get((s.label, size))
 
 
 def _plain(seconds: float) -> str:

@@ -70,9 +70,7 @@ def _without(material: Material, contest: Contest) -> dict[str, float]:
 
     for other in material.comparison.contests:
         if other is not contest and rest(other) == rest(contest) and not any(fact(other, key) for key in SLOWNESS[:2]):
-            return {
-                material.series(entry, None).label: entry.rate.middle for entry in other.entries if any(entry.rates)
-            }
+            return {entry.label: entry.rate.middle for entry in other.entries if any(entry.rates)}
     return {}
 
 

@@ -56,6 +56,12 @@ def check_buckets(options: RunOptions) -> None:
         raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
 
 
+def automatic(options: RunOptions) -> tuple[str, ...]:
+    """Of the settings that `buckets` decides, those that were left to it."""
+    overlap = ("overlap",) if options.overlap == "auto" else ()
+    return (*overlap, "bucket") if options.bucket is None else overlap
+
+
 def buckets(options: RunOptions, servers: int) -> tuple[str, int]:
     """Whether to overlap, and the size of a bucket in bytes.
 

@@ -11,7 +11,7 @@ from common.job import Job
 from common.strategy import SyncStrategy, Traits
 from experiments.config.data import check_model, partition, preprocess
 from experiments.config.faults import check_restarts, check_trace, check_worker_deaths, stragglers
-from experiments.config.network import buckets, check_buckets, host_count, network
+from experiments.config.network import automatic, buckets, check_buckets, host_count, network
 from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
 from experiments.config.training import batch, check_training, update_rule
@@ -25,12 +25,14 @@ from experiments.sparse import resolve
 class Plan:
     """A job that can run, what its strategy promises, and how many worker processes it takes.
 
-    Dedicated servers take a process each beside them.
+    Dedicated servers take a process each beside them. `automatic` are the settings of the job that nobody asked for:
+    they follow from the machine and the rest.
     """
 
     job: Job
     traits: Traits
     processes: int
+    automatic: tuple[str, ...] = ()
 
 
 def plan(options: RunOptions) -> Plan:
@@ -67,7 +69,8 @@ def plan(options: RunOptions) -> Plan:
     }
     names = {field.name for field in dataclasses.fields(Job)} & {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: getattr(options, name) for name in names}
-    return Plan(Job(**{**asked, **resolved}), traits, 1 if traits.one_process else options.workers)
+    processes = 1 if traits.one_process else options.workers
+    return Plan(Job(**{**asked, **resolved}), traits, processes, automatic(options))
 
 
 def _strategy(options: RunOptions) -> SyncStrategy:
