@@ -4,6 +4,7 @@ PYTHON   ?= python3
 PIP_ARGS ?=
 EXTRAS   ?= dev
 ARGS     ?=
+JOBS     ?= 2
 REPEATS  ?= 1
 
 VENV  := .venv
@@ -17,7 +18,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
-	@echo "newer); ARGS='-k ring' goes to pytest; REPEATS=3 has 'make straggler' measure each strategy three times;"
+	@echo "newer); ARGS='-k ring' goes to pytest; JOBS=4 runs four tests at a time instead of two, JOBS=0 one after the"
+	@echo "other in one process, as a debugger needs; REPEATS=3 has 'make straggler' measure each strategy three times;"
 	@echo "PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
 	@echo
 	@$(cpu_hint)
@@ -68,8 +70,8 @@ straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two cha
 	$(call race,results/straggler-slow,--slow-worker 3:4)
 	$(call race,results/straggler-jitter,--jitter exponential:0.04)
 
-test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests, two at a time
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing is left behind (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
