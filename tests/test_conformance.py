@@ -28,7 +28,7 @@ STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp, PsSsp, PsAsync, PsB
 @pytest.fixture(autouse=True)
 def small_probes(monkeypatch):
     """In virtual time there is no cache to get past: auto measures the same with fewer bytes, and far sooner."""
-    monkeypatch.setattr("common.links.LARGE", 1 << 18)
+    monkeypatch.setattr("common.patterns.LARGE", 1 << 18)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
