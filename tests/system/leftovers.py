@@ -141,12 +141,15 @@ class Box:
         return found
 
     def rank(self, rank, role="worker"):
-        """The process of a rank: the one that has the rank's record open."""
+        """The process of a rank, once it is there: the one that has the rank's record open."""
+        return until(lambda: self._rank(rank, role), lambda: f"no process of {role} rank {rank}: {self.stderr()}")
+
+    def _rank(self, rank, role):
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 if any(Path(file.path).name == f"{rank}-{role}.jsonl" for file in process.open_files()):
                     return process
-        raise AssertionError(f"no process of {role} rank {rank}")
+        return None
 
     def await_rows(self, rank=0, role="worker", rows=5):
         """Wait until a rank has recorded so many steps."""
@@ -159,9 +162,11 @@ class Box:
         until(recorded, lambda: f"{rows} rows of {role} rank {rank}: {self.stderr()}")
 
     def strike(self, rank, role="worker", number=signal.SIGKILL):
-        """Send a signal to a rank in mid-run."""
+        """Send a signal to a rank in mid-run; returns its process."""
         self.await_rows(rank, role)
-        self.rank(rank, role).send_signal(number)
+        process = self.rank(rank, role)
+        process.send_signal(number)
+        return process
 
     # What it leaves.
 

@@ -11,7 +11,7 @@ from common.errors import FINISH
 from experiments.results import load_run
 from ps.consistency import ASP, SSP
 from ps.history import replay
-from system.leftovers import PROMPT, Box
+from system.leftovers import PROMPT, Box, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -178,8 +178,9 @@ def test_backup_workers_go_back_to_a_common_step(box):
 def test_a_kill_from_outside_amid_overlapped_buckets_and_another_in_the_next_incarnation(box, undisturbed):
     words = ("--servers", 2, "--overlap", "on", "--bucket", "4KiB", "--optimizer", "adam")
     box.start(*RUN, *words, *UNHURRIED, *COMEBACK)
-    for rank in (WORKERS, WORKERS + 1):
-        box.strike(rank, "server")
+    struck = box.strike(WORKERS, "server")
+    until(lambda: box.rank(WORKERS, "server") != struck, lambda: "the server is not back")
+    box.strike(WORKERS + 1, "server")
     done = box.end()
     assert_as_if_nothing_had_happened(box, done.json(), undisturbed(*words))
     assert [restart["rank"] for restart in done.json()["restarts"]] == [WORKERS, WORKERS + 1]
