@@ -144,11 +144,11 @@ def test_what_is_left_when_everybody_is_killed_at_once_goes_with_the_next_run(bo
     train(strategy)
     (mpirun,) = mpiruns(box)
     shared = Path(mpirun.cmdline()[-1])
+    assert shared.is_dir()
     for act in ("suspend", "kill"):  # nobody gets to tidy up
         for process in box.processes():
             getattr(process, act)()
     box.end(PROMPT)
-    assert shared.is_dir()
     assert box.run("run", "--strategy", "noop", "--workers", 2, "--steps", 2, "--results", "more").code == 0
     assert not shared.exists()
 
