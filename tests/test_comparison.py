@@ -57,6 +57,13 @@ def test_runs_of_equal_settings_are_repeats_and_the_middle_one_stands_for_them(r
     assert found["star"].rate == Interval(7.0, 7.0, 7.0)
 
 
+def test_the_fastest_is_told_first_and_then_those_beside_the_contest_and_last_who_is_refused(runs):
+    made = contest_of(runs, 2, noop=9.0, tree=1.0, single=5.0, ring=3.0)
+    made += runs("star", [20.0], workers=2, batch=64, ledger_sha256="another")
+    (contest,) = compare_runs(made).contests
+    assert [entry.label for entry in contest.ranked] == ["ring", "tree", "noop", "single", "star"]
+
+
 @pytest.mark.parametrize(
     ("changed", "label"),
     [
