@@ -2,7 +2,7 @@
 
 import json
 import math
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from common.errors import ConfigError
 from common.patterns import pieces, shift
 from common.strategy import Link
 from common.transport.virtual import Network, simulate
+from experiments.comparison import Contest, Entry
 from experiments.prediction import (
     Calibration,
     Curve,
@@ -33,6 +34,8 @@ from experiments.prediction.grid import by_formulas, simulated
 from experiments.prediction.links import parse_link
 from experiments.prediction.measure import figures_of
 from experiments.prediction.primitives import primitives
+from experiments.results import Run
+from experiments.statistics import Interval
 
 LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)
 MIB = 1 << 20
@@ -370,15 +373,15 @@ def test_a_run_in_virtual_time_is_predicted_from_its_link():
 
 
 def test_a_rate_is_the_batch_by_the_ceilings_step_and_the_exchange():
-    def entry(strategy, rate):
-        return SimpleNamespace(
-            strategy=strategy, rate=SimpleNamespace(middle=rate), run=SimpleNamespace(summary=SUMMARY)
-        )
+    def entry(strategy, rate, **more):
+        return Entry(strategy, strategy, (Run(Path(), SUMMARY),), (rate,), Interval(rate, rate, rate), **more)
+
+    def contest(*entries):
+        return Contest({}, entries, "ring")
 
     ring, noop = entry("ring", 1000.0), entry("noop", 128 / 0.01)
-    contest = SimpleNamespace(entries=(ring, noop))
     expected = 128 / (0.01 + predicted_step_exchange(SUMMARY, FLAT))
-    assert predicted_rate(ring, contest, FLAT) == pytest.approx(expected)
-    assert predicted_rate(ring.run, contest, FLAT) == pytest.approx(expected)
-    assert predicted_rate(ring, SimpleNamespace(entries=(ring,)), FLAT) is None
-    assert predicted_rate(ring, contest, None) is None
+    assert predicted_rate(ring, contest(ring, noop), FLAT) == pytest.approx(expected)
+    assert predicted_rate(ring, contest(ring), FLAT) is None
+    assert predicted_rate(ring, contest(ring, entry("noop", 128 / 0.01, refused="did other work")), FLAT) is None
+    assert predicted_rate(ring, contest(ring, noop), None) is None

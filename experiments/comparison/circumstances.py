@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.comparison.contest import Entry
+from experiments.comparison.contest import BESIDE, Entry
 from experiments.results import Run
 
 SCATTER = 0.1  # of the median: how far apart repeats may lie without a warning
@@ -24,7 +24,7 @@ def circumstances(entries: Sequence[Entry]) -> list[str]:
     lines += _apart("machine", known, lambda run: {key: run.env.get(key) for key in _MACHINE})
     lines += _apart("versions", known, _versions)
     lines += _apart("threads", known, lambda run: {"per rank": run.env.get("threads_per_rank")})
-    talking = [(label, run) for label, run in runs if run.strategy not in ("single", "noop")]
+    talking = [(label, run) for label, run in runs if run.strategy not in BESIDE]
     return lines + _apart("transport", talking, lambda run: {"transport": _transport(run)})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError, RunError
 from common.job import COLOCATED, DEDICATED
@@ -13,6 +13,9 @@ from experiments.prediction.figures import Calibration, Curve, Figures, constant
 from experiments.prediction.links import parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
 from experiments.registry import create
+
+if TYPE_CHECKING:
+    from experiments.comparison import Contest, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +126,17 @@ def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> 
         return None
 
 
-def predicted_rate(entry_or_run: Any, contest: Any, calibration: Calibration | None) -> float | None:
-    """Samples/s that a run should reach: its batch by the step of the contest's `noop` and the predicted exchange.
+def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:
+    """Samples/s that an entry should reach: its batch by the step of the contest's `noop` and the predicted exchange.
 
     None where it is not known: no `noop` in the contest, no figures, no formula.
     """
-    run = getattr(entry_or_run, "run", entry_or_run)
-    ceiling = next((entry.rate.middle for entry in contest.entries if entry.strategy == "noop"), None)
-    if not ceiling:
+    ceiling = contest.strategy("noop")
+    if ceiling is None or not ceiling.rates:
         return None
     try:
-        exchange = predicted_step_exchange(run.summary, calibration)
+        exchange = predicted_step_exchange(entry.run.summary, calibration)
     except ConfigError:  # a plug-in that is not here any more
         return None
-    batch = float(run.summary["batch"])
-    return None if exchange is None else batch / (batch / ceiling + exchange)
+    batch = float(entry.run.summary["batch"])
+    return None if exchange is None else batch / (batch / ceiling.rate.middle + exchange)

@@ -116,7 +116,7 @@ def limits(contest: Contest, rows: Sequence[Share]) -> list[Limit]:
     runs = [entry.run for entry in contest.entries]
     found = [
         Limit("Cores", cores(largest_run(contest))),
-        Limit("Ceiling", ceiling_line(contest.entries)),
+        Limit("Ceiling", ceiling_line(contest)),
         Limit("Exposed synchronisation", exposed_line(rows)),
         Limit("Busiest rank", busiest_line(rows)),
         Limit("Stragglers", stragglers(runs, [entry.label for entry in contest.entries])),
@@ -147,10 +147,10 @@ def cores(run: Run) -> str:
     )
 
 
-def ceiling_line(entries: Sequence[Entry]) -> str:
+def ceiling_line(contest: Contest) -> str:
     """What noop reaches, and how much of it the others do."""
-    noop = next((entry for entry in entries if entry.strategy == "noop"), None)
-    known = {entry.label: entry.share for entry in _contenders(entries) if entry.share is not None}
+    noop = contest.strategy("noop")
+    known = {entry.label: entry.share for entry in contest.entries if entry.contends and entry.share is not None}
     if noop is None or not known:
         return "No run of noop beside these: how fast they could be without synchronisation is not known."
     parts = ", ".join(f"{label} {share:.0%}" for label, share in known.items())
@@ -159,10 +159,6 @@ def ceiling_line(entries: Sequence[Entry]) -> str:
     if above:
         return f"{line} Above 100 % is noise: nothing can be faster than doing less."
     return f"{line} What is missing to 100 % is what synchronisation costs, all in all."
-
-
-def _contenders(entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.strategy not in ("noop", "single")]
 
 
 def exposed_line(rows: Sequence[Share]) -> str:
