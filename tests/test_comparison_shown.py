@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import signal
+from functools import partial
 
 import pytest
 from rich.console import Console
 from runs import fail, write_run
 
 from experiments import prediction
-from experiments.cli import run as command
 from experiments.comparison import compare_runs
 from experiments.comparison.flat import comma_separated, document
 from experiments.comparison.predicted import predictions
@@ -47,17 +46,9 @@ def pair(tmp_path):
 
 
 @pytest.fixture
-def answer(capsys):
+def answer(answer):
     """Run `compare` in this process: (exit code, standard output, standard error)."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_it(*words):
-        code = command(["compare", *map(str, words)])
-        return code, *capsys.readouterr()
-
-    yield run_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return partial(answer, "compare")
 
 
 def lines_of(comparison, predicted=None, width=120):
@@ -130,6 +121,16 @@ def test_what_was_predicted_stands_beside_what_was_measured(pair):
     entry = document(comparison, {(0, "ring"): 80.0})["contests"][0]["entries"][1]
     assert (entry["predicted"], entry["residual"]) == (80.0, pytest.approx(0.25))
     assert "dicted" not in "\n".join(lines_of(comparison))
+
+
+def test_who_is_not_predicted_as_nobody_waits_for_him_is_named(tmp_path):
+    for name in ("ring", "ps-async", "star"):
+        write_run(tmp_path, name)
+    comparison = compare_runs(find_runs([tmp_path]))
+    why = "not predicted: ps-async: the formulas take it that every worker waits for all others in each step"
+    assert why in " ".join(lines_of(comparison, {(0, "ring"): 80.0})).replace("  ", " ")
+    assert f"- {why}\n" in markdown_comparison(comparison, {(0, "ring"): 80.0})
+    assert why not in markdown_comparison(comparison, {})
 
 
 def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_path, monkeypatch):

@@ -72,6 +72,14 @@ def test_beyond_the_budget_there_are_formulas_alone_and_a_word(answer):
     assert "note: 12 of 12 not simulated" in err
 
 
+def test_strategies_whose_workers_do_not_wait_for_each_other_are_named(answer):
+    code, _, err = answer(
+        "predict", "--link", "1gbit,50us", *SMALL[:-1], 0, "--strategies", "ring,noop,ps-bsp,ps-async"
+    )
+    assert code == 0
+    assert "note: ps-async: as if all workers began at once and waited for each other, which they do not" in err
+
+
 def test_figures_of_other_workers_are_named(answer, calibration):
     code, _, err = answer("predict", "--calibration", calibration, *SMALL, "--strategies", "ring")
     assert code == 0
@@ -118,6 +126,16 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     assert (row.strategy, row.nbytes) == ("ring", 4 << 20)
     assert row.measured == pytest.approx(1.4e-3)
     assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
+
+
+def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_is_said(tmp_path):
+    for name in ("ps-async", "noop"):
+        write_run(tmp_path, name, name=name, parameters=1 << 20)
+    (row,), notes = beside([tmp_path], Calibration((flat(),)), 0.0)
+    assert (row.strategy, row.formula) == ("ps-async", None)
+    assert notes == [
+        "no prediction of ps-async: the formulas take it that every worker waits for all others in each step"
+    ]
 
 
 @pytest.mark.parametrize(

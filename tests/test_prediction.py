@@ -360,7 +360,16 @@ def test_a_step_has_an_exchange_for_each_bucket():
 
 
 @pytest.mark.parametrize(
-    "change", [{"overlap": "on"}, {"sparse": True}, {"parameters": None}, {"transport": "tcp"}, {"strategy": "gloo"}]
+    "change",
+    [
+        {"overlap": "on"},
+        {"sparse": True},
+        {"parameters": None},
+        {"transport": "tcp"},
+        {"strategy": "gloo"},
+        {"consistency": "asp"},
+        {"consistency": "backup(1)"},
+    ],
 )
 def test_what_cannot_be_said_of_a_run_is_not_said(change):
     assert predicted_step_exchange({**SUMMARY, **change}, FLAT) is None

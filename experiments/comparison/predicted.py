@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.comparison.contest import Comparison, Entry
+from experiments.comparison.contest import Comparison, Contest, Entry
 
 if TYPE_CHECKING:
     from experiments.prediction import Calibration
@@ -35,6 +35,20 @@ def predictions(comparison: Comparison) -> Predictions:
             if rate := predicted_rate(entry, contest, read[file]):
                 found[place, entry.label] = rate
     return found
+
+
+def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
+    """Of a contest in which the labels `predicted` have predictions, who has none since nobody waits for him, and why.
+
+    Empty if there is nobody.
+    """
+    if not predicted:
+        return ""
+    from experiments.prediction import LOCKSTEP, in_lockstep
+
+    asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
+    without = [one.label for one in asked if not in_lockstep(one.run.summary.get("consistency"))]
+    return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
 
 
 def calibration_of(entry: Entry) -> Path | None:

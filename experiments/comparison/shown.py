@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from experiments.comparison.contest import Comparison, Contest
-from experiments.comparison.predicted import Predictions
+from experiments.comparison.predicted import Predictions, unpredicted
 from experiments.comparison.setting import setting_words
 from experiments.comparison.table import contest_markdown, contest_table, legend, title
 from experiments.equivalence import Verdict
@@ -28,7 +28,7 @@ def print_comparison(comparison: Comparison, predicted: Predictions, console: Co
     if len(comparison.contests) == 1:
         console.print(runs_table(*_middle_runs(comparison.contests[0]), width=console.width))
         console.print()
-    for line in remarks(comparison):
+    for line in remarks(comparison, predicted):
         console.print(line)
     console.print(f"\nlimits: {limits(comparison)}")
 
@@ -40,7 +40,7 @@ def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
         parts += [_heading(comparison, contest), contest_markdown(contest, _of(predicted, place)).rstrip()]
     if len(comparison.contests) == 1:
         parts.append(markdown(*_middle_runs(comparison.contests[0])).rstrip())
-    if lines := remarks(comparison):
+    if lines := remarks(comparison, predicted):
         parts.append("\n".join(f"- {line}" for line in lines))
     return "\n\n".join([*parts, f"Limits: {limits(comparison)}"]) + "\n"
 
@@ -63,9 +63,11 @@ def _heading(comparison: Comparison, contest: Contest) -> str:
     return title(contest) + (f"; {setting_words(contest, others)}" if others else "")
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """How to read the tables, who is not comparable and why, what failed, and what to beware of; a line each."""
+def remarks(comparison: Comparison, predicted: Predictions) -> list[str]:
+    """How to read the tables, who is not predicted or not comparable and why, what failed, and what to beware of."""
     lines = [legend(comparison.contests)]
+    without = [unpredicted(one, _of(predicted, place)) for place, one in enumerate(comparison.contests)]
+    lines += dict.fromkeys(filter(None, without))
     for contest in comparison.contests:
         lines += [f"not comparable: {one.label} {one.refused}" for one in contest.entries if one.refused]
     lines += [failure_line(run) for run in comparison.failed]

@@ -3,18 +3,22 @@
 from experiments.prediction.figures import Calibration, Curve, Figures, constant
 from experiments.prediction.files import newest_calibration, read_calibration, write_calibration
 from experiments.prediction.predict import (
+    LOCKSTEP,
     Predicted,
+    in_lockstep,
     predicted_exchange_seconds,
     predicted_rate,
     predicted_step_exchange,
 )
 
 __all__ = [
+    "LOCKSTEP",
     "Calibration",
     "Curve",
     "Figures",
     "Predicted",
     "constant",
+    "in_lockstep",
     "newest_calibration",
     "predicted_exchange_seconds",
     "predicted_rate",

@@ -15,7 +15,9 @@ from experiments.folders import read_json
 from experiments.prediction.figures import Calibration
 from experiments.prediction.files import NAME
 from experiments.prediction.predict import (
+    LOCKSTEP,
     figures_for,
+    in_lockstep,
     predicted_exchange_seconds,
     predicted_step_exchange,
     simulation_cost,
@@ -157,7 +159,9 @@ def _of_runs(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Beside
     for repeats in groups.values():
         summary = repeats[0].summary
         formula = predicted_step_exchange(summary, calibration)
-        if formula is None and figures_for(summary, calibration) is None:
+        if not in_lockstep(summary.get("consistency")):
+            notes.append(f"no prediction of {summary['strategy']}: {LOCKSTEP}")
+        elif formula is None and figures_for(summary, calibration) is None:
             transport, workers = summary.get("transport"), summary.get("workers")
             notes.append(f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}")
         steps = [step for run in repeats if (step := _step(run)) is not None]

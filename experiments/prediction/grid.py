@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.prediction.figures import Figures
-from experiments.prediction.predict import predicted_exchange_seconds, simulation_cost
+from experiments.prediction.predict import in_lockstep, predicted_exchange_seconds, simulation_cost
 from experiments.registry import create
 
 
@@ -37,6 +37,12 @@ class Cell:
 def servers_of(strategy: str, servers: int) -> int:
     """`servers`, for a strategy that has any. ConfigError for one that there is not."""
     return servers if create(strategy, {}).traits.servers else 0
+
+
+def relaxed(strategies: Sequence[str]) -> list[str]:
+    """Those with servers that do not make every worker wait for all others. ConfigError for one that there is not."""
+    traits = {name: create(name, {}).traits for name in strategies}
+    return [name for name, its in traits.items() if its.servers and not in_lockstep(its.consistency)]
 
 
 def by_formulas(

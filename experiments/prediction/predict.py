@@ -17,6 +17,8 @@ from experiments.registry import create
 if TYPE_CHECKING:
     from experiments.comparison import Contest, Entry
 
+LOCKSTEP = "the formulas take it that every worker waits for all others in each step"
+
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
@@ -89,9 +91,11 @@ def by_formula(
 def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration | None) -> float | None:
     """Seconds that a run's exchanges add to a step, all buckets; None where that cannot be said.
 
-    `summary` is the run's. It cannot be said where exchanges hide behind backward, where a gradient goes by rows, or
-    where there are no figures.
+    `summary` is the run's. It cannot be said where exchanges hide behind backward, where a gradient goes by rows, where
+    workers do not wait for each other, or where there are no figures.
     """
+    if not in_lockstep(summary.get("consistency")):
+        return None
     parameters, bucket = summary.get("parameters"), summary.get("bucket")
     if not parameters or summary.get("overlap") == "on" or summary.get("sparse") not in (None, False, "off"):
         return None
@@ -112,6 +116,11 @@ def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration
             return None
         total += found.formula
     return total
+
+
+def in_lockstep(consistency: object) -> bool:
+    """Whether with this consistency every worker waits for all others in each step; so it is taken if not recorded."""
+    return consistency in (None, "bsp")
 
 
 def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> Figures | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from experiments.comparison.predicted import residual
+from experiments.comparison.predicted import residual, unpredicted
 from experiments.comparison.setting import setting_words
 from experiments.units import human_bytes, human_count, human_deviation, human_ms
 
@@ -71,8 +71,10 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
         Row(entry.label, _cells(entry, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
         for entry in contest.ranked
     )
-    notes = tuple(f"{entry.label} {note}." for entry in contest.entries for note in entry.notes)
-    return _without_empty_columns(Table(caption, heads, rows, notes))
+    notes = [f"{entry.label} {note}." for entry in contest.entries for note in entry.notes]
+    if without := unpredicted(contest, predicted):
+        notes.append(f"{without[0].upper()}{without[1:]}.")
+    return _without_empty_columns(Table(caption, heads, rows, tuple(notes)))
 
 
 def _without_empty_columns(table: Table) -> Table:

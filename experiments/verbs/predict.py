@@ -97,7 +97,7 @@ def _ahead(arguments: Namespace) -> int:
     workers, sizes = counts("workers", arguments.workers), parse_sizes(arguments.sizes)
     at_least_one("servers", arguments.servers)
     from experiments.prediction.crossovers import reigns, sentence
-    from experiments.prediction.grid import by_formulas, simulated
+    from experiments.prediction.grid import by_formulas, relaxed, simulated
     from experiments.prediction.tables import grid_tables
 
     calibration = _calibration(arguments)
@@ -108,6 +108,10 @@ def _ahead(arguments: Namespace) -> int:
         count: reigns(strategies, count, arguments.servers, sizes[0], sizes[-1], figures[count]) for count in workers
     }
     said = [sentence(strategies, count, arguments.servers, found[count], figures[count]) for count in workers]
+    if apart := relaxed(strategies):
+        notes.append(
+            f"{', '.join(apart)}: as if all workers began at once and waited for each other, which they do not"
+        )
     if without:
         notes.append(f"{without} of {len(cells)} not simulated: none to simulate, too large, or beyond --budget")
     if not arguments.json:
