@@ -103,11 +103,19 @@ def test_the_page_says_all_that_the_runs_do(tmp_path, no_charts):
         assert heading in page.said("h2")
     told = page.said("li")
     assert "star seed 1 is not comparable: it trained on different samples" in told
-    assert "20250103T030405Z-mpi-w4-abcdef is half-written" in told
+    assert f"Half-written run, passed over: {tmp_path / '20250103T030405Z-mpi-w4-abcdef'}." in told
     assert "Worker rank 2 was killed by signal 9, in stage train of step 3." in page.said("p")
     assert "for repeat in $(seq 2); do" in page.said("code")
     assert "Abacus" in page.said("td")
     assert "1 January 2025, 03:04 to 2 January 2025, 03:04 UTC" in page.said("time")
+
+
+def test_the_same_run_in_two_folders_is_compared_and_not_taken_for_a_repeat(tmp_path, no_charts):
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        write_run(tmp_path / name, "ring")
+    (table,) = report_on([tmp_path / "before", tmp_path / "after"]).tables
+    assert {row.name for row in table.rows} == {"ring (before)", "ring (after)"}
 
 
 def test_names_are_text_whatever_is_in_them(tmp_path, no_charts):
@@ -157,11 +165,17 @@ def test_several_that_failed_are_counted(tmp_path, no_charts):
 def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts, monkeypatch):
     write_run(tmp_path, "ring", samples_per_second=1000.0)
     write_run(tmp_path, "star", samples_per_second=2000.0)
+    write_run(tmp_path, "ps-async", samples_per_second=3000.0)
     told = {(0, "ring"): 1250.0, (0, "star"): 1900.0}
     monkeypatch.setattr("experiments.comparison.predicted.predictions", lambda comparison: told)
     (table,) = report_on([tmp_path]).tables
     column = table.heads.index("predicted") - 1
-    assert {row.name: row.cells[column] for row in table.rows} == {"ring": "1.25k (−20%)", "star": "1.90k (+5%)"}
+    assert {row.name: row.cells[column] for row in table.rows} == {
+        "ring": "1.25k (−20%)",
+        "star": "1.90k (+5%)",
+        "ps-async": "–",
+    }
+    assert table.notes[-1].startswith("Not predicted: ps-async: ")
 
 
 def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):

@@ -12,7 +12,7 @@ from experiments.comparison.contest import Comparison
 from experiments.results import find_runs, half_written
 
 
-def compare_paths(paths: Sequence[str], baseline: str | None = None) -> Comparison:
+def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> Comparison:
     """As `compare_runs`, of all runs that `find_runs` finds; half-written runs and lost cells are warnings.
 
     The same asked for in two folders of runs (before and after a change, say) is compared and not taken for repeats;
@@ -23,11 +23,11 @@ def compare_paths(paths: Sequence[str], baseline: str | None = None) -> Comparis
     return dataclasses.replace(comparison, warnings=(*comparison.warnings, *half, *lost_cells(paths)))
 
 
-def _origins(paths: Sequence[str]) -> dict[Path, str]:
+def _origins(paths: Sequence[str | Path]) -> dict[Path, str]:
     """By run, the first folder of runs, or pattern, that it was found by; nothing for runs named one by one."""
     several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]
-    last = [Path(path).name or path for path in several]
-    shown = dict(zip(several, last if len(set(last)) == len(last) else several, strict=True))
+    last, whole = [Path(path).name or str(path) for path in several], list(map(str, several))
+    shown = dict(zip(several, last if len(set(last)) == len(last) else whole, strict=True))
     found: dict[Path, str] = {}
     for path, name in shown.items():
         for run in find_runs([path]):

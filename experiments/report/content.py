@@ -17,7 +17,7 @@ from experiments.report.limits import Limit, largest_run, limits, shares
 from experiments.report.pictures import Plates, plates
 from experiments.report.tables import Table, contest_tables, share_table
 from experiments.report.warnings import warnings
-from experiments.results import Run, find_runs, half_written
+from experiments.results import Run, find_runs
 from experiments.sentences import conditions, limits_line, plural
 from experiments.sweep.journal import finished
 from experiments.units import human_count
@@ -52,11 +52,11 @@ class Report:
 
 def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Report:
     """Of the runs in `paths`. ConfigError if there is none, or one that cannot be read."""
-    from experiments.comparison import compare_runs
+    from experiments.comparison import compare_paths
     from experiments.comparison.predicted import predictions
 
     runs = find_runs(paths)
-    comparison = compare_runs(runs, baseline)
+    comparison = compare_paths(paths, baseline)
     predicted = predictions(comparison)
     sweep = _sweep_of(paths)
     failed = failures(comparison.failed, finished(sweep) if sweep else [])
@@ -71,7 +71,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
         conditions=conditions(runs),
         limits_line=_limits_line(largest),
         when=_when(runs),
-        warnings=tuple(warnings(comparison, runs, half_written(paths))),
+        warnings=tuple(warnings(comparison, runs)),
         tables=tuple(contest_tables(comparison, predicted)),
         charts=charts,
         limited=setting_words(largest, comparison.axes) if largest and len(comparison.contests) > 1 else "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.balance import imbalance
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest
 
 
-def warnings(comparison: Comparison, runs: Sequence[Run], unfinished: Sequence[Path]) -> list[str]:
+def warnings(comparison: Comparison, runs: Sequence[Run]) -> list[str]:
     """One sentence each, the gravest first, none twice."""
     found = [
         *_refused(comparison),
@@ -27,10 +26,6 @@ def warnings(comparison: Comparison, runs: Sequence[Run], unfinished: Sequence[P
         *_of_contests(comparison),
         *_events(runs),
         *_code(runs),
-        *(
-            f"{path} is half-written: its run was stopped before it could say how it ended, and is left out."
-            for path in unfinished
-        ),
     ]
     return list(dict.fromkeys(map(_sentence, found)))
 
@@ -39,7 +34,7 @@ def _sentence(line: str) -> str:
     """Labels keep their letters: only words of ours that begin a line get a large one."""
     text = (
         line[:1].upper() + line[1:]
-        if line.startswith(("no ", "without ", "versions ", "machine ", "threads "))
+        if line.startswith(("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell "))
         else line
     )
     return text if text.endswith(".") else f"{text}."
