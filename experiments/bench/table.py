@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from experiments.columns import DASH
 from experiments.units import human_bytes, human_seconds, size_name
 
-_DASH = "–"
 _HEADERS = ("strategy", "transport", "time", "95 % interval", "algbw\nGB/s", "busbw\nGB/s", "wire", "of limit")
 
 
@@ -41,13 +41,13 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         row["strategy"].rpartition(":")[2],
         row["transport"],
         human_seconds(row["seconds_median"]),
-        " … ".join(map(human_seconds, interval)) if interval else _DASH,
+        " … ".join(map(human_seconds, interval)) if interval else DASH,
         f"{row['algbw_GBps']:.3g}",
         _bandwidth(row),
-        human_bytes(wire) if wire is not None else _DASH,
-        f"{share:.0%}" if share is not None and share >= 0.0995 else f"{share:.1%}" if share is not None else _DASH,
-        f"{ratio:.2f}" if ratio is not None else _DASH,
-        str(row["wrong"]) if row["wrong"] is not None else _DASH,
+        human_bytes(wire) if wire is not None else DASH,
+        f"{share:.0%}" if share is not None and share >= 0.0995 else f"{share:.1%}" if share is not None else DASH,
+        f"{ratio:.2f}" if ratio is not None else DASH,
+        str(row["wrong"]) if row["wrong"] is not None else DASH,
     ]
 
 

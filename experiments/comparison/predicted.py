@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from experiments.prediction import Calibration
 
 Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
-CALIBRATION = "calibration.json"
 
 
 def predictions(comparison: Comparison) -> Predictions:
@@ -21,11 +20,13 @@ def predictions(comparison: Comparison) -> Predictions:
     Those of a calibration in its run's folder or the sweep's; in virtual time the link says all. Raises ConfigError if
     a calibration cannot be read.
     """
+    from experiments.prediction.files import calibration_beside
+
     found: dict[tuple[int, str], float] = {}
     read: dict[Path | None, Calibration | None] = {None: None}
     for place, contest in enumerate(comparison.contests):
         for entry in contest.entries:
-            file = calibration_of(entry)
+            file = calibration_beside(entry.run.path)
             if entry.refused or not entry.contends or (file is None and not contest.setting.get("link")):
                 continue
             from experiments.prediction import predicted_rate, read_calibration
@@ -49,12 +50,6 @@ def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
     asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
     without = [one.label for one in asked if not in_lockstep(one.run.summary.get("consistency"))]
     return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
-
-
-def calibration_of(entry: Entry) -> Path | None:
-    """The calibration that belongs to the run in the middle; None if there is none."""
-    run = entry.run.path
-    return next((file for folder in (run, run.parent) if (file := folder / CALIBRATION).is_file()), None)
 
 
 def residual(entry: Entry, predicted: float | None) -> float | None:

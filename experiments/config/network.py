@@ -6,11 +6,9 @@ from common.errors import ConfigError
 from common.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.pipeline.buckets import ELEMENT
 from common.strategy import Traits
-from experiments.config.options import RunOptions
+from experiments.config.options import AUTO_ON_OFF, RunOptions
 from experiments.config.values import at_least_one, known, one_of, positive
 from experiments.environment import cores
-
-OVERLAPS = ("auto", "on", "off")
 
 
 def transport_named(name: str) -> str:
@@ -51,7 +49,7 @@ def host_count(options: RunOptions, traits: Traits) -> int:
 
 def check_buckets(options: RunOptions) -> None:
     """What can be said before the number of servers is known."""
-    one_of("overlap", options.overlap, OVERLAPS)
+    one_of("overlap", options.overlap, AUTO_ON_OFF)
     if options.bucket is not None and options.bucket < ELEMENT:
         raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
 

@@ -11,6 +11,7 @@ from common.errors import ConfigError
 from common.job import AUTO, DEDICATED
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+AUTO_ON_OFF = ("auto", "on", "off")  # what `on_off` may give
 
 
 @dataclass(frozen=True, slots=True)

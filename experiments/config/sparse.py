@@ -6,10 +6,9 @@ from common.errors import ConfigError
 from common.job import OptimizerSpec
 from common.models import TABLES
 from common.strategy import SyncStrategy
-from experiments.config.options import on_off
+from experiments.config.options import AUTO_ON_OFF, on_off
 from experiments.config.values import one_of
 
-CHOICES = ("auto", "on", "off")
 PLAIN = "--optimizer sgd --momentum 0"
 
 
@@ -18,7 +17,7 @@ def by_rows(name: str, strategy: SyncStrategy, model: str, optimizer: OptimizerS
     if not strategy.traits.sparse:
         return False
     asked = on_off(strategy.sparse)
-    one_of("strategy.sparse", asked, CHOICES)
+    one_of("strategy.sparse", asked, AUTO_ON_OFF)
     if asked == "on" and model not in TABLES:
         raise ConfigError(f"strategy {name!r} is to send rows, but model {model!r} has no table: use --model embedding")
     if asked == "on" and not optimizer.plain:

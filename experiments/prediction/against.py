@@ -13,7 +13,6 @@ from common.errors import ConfigError
 from common.job import DEDICATED
 from experiments.folders import read_json
 from experiments.prediction.figures import Calibration
-from experiments.prediction.files import NAME
 from experiments.prediction.predict import (
     LOCKSTEP,
     figures_for,
@@ -66,15 +65,6 @@ def median_error(rows: Iterable[Beside]) -> float | None:
     """The median of the residuals' sizes; None where nothing is predicted."""
     sizes = [abs(row.residual) for row in rows if row.residual is not None]
     return median(sizes) if sizes else None
-
-
-def calibration_beside(paths: Sequence[str | Path]) -> Path | None:
-    """The calibration that is kept with one of these results; None if none is."""
-    for path in map(Path, paths):
-        for folder in (path, path.parent):
-            if (folder / NAME).is_file():
-                return folder / NAME
-    return None
 
 
 def beside(paths: Sequence[str | Path], calibration: Calibration, budget: float) -> tuple[list[Beside], list[str]]:

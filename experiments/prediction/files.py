@@ -48,6 +48,11 @@ def read_calibration(path: str | Path) -> Calibration:
     return Calibration(figures, found.get("environment"), str(file))
 
 
+def calibration_beside(path: Path) -> Path | None:
+    """The calibration that is kept in this folder of results, or in the one around it; None if none is."""
+    return next((file for folder in (path, path.parent) if (file := folder / NAME).is_file()), None)
+
+
 def newest_calibration(results: str | Path) -> Path:
     """The newest calibration below this folder of results. ConfigError if there is none."""
     files = sorted(Path(results).glob(f"*-calibration-*/{NAME}"), key=lambda file: file.parent.name)

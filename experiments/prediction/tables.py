@@ -8,13 +8,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from experiments.columns import DASH
 from experiments.prediction.against import Beside, median_error
 from experiments.prediction.figures import Calibration, Curve
 from experiments.prediction.grid import Cell
 from experiments.sentences import plural
 from experiments.units import human_seconds, size_name
-
-_DASH = "–"
 
 
 def _table(title: str, left: int, headers: Sequence[str]) -> Table:
@@ -26,7 +25,7 @@ def _table(title: str, left: int, headers: Sequence[str]) -> Table:
 
 
 def _seconds(value: float | None) -> str:
-    return _DASH if value is None else human_seconds(value)
+    return DASH if value is None else human_seconds(value)
 
 
 def calibration_table(calibration: Calibration) -> Table:
@@ -44,7 +43,7 @@ def calibration_table(calibration: Calibration) -> Table:
                     size_name(nbytes),
                     _seconds(curve.alpha) if not index else "",
                     f"{1e9 * beta:.3f}",
-                    f"{1e-9 / beta:.1f}" if beta else _DASH,
+                    f"{1e-9 / beta:.1f}" if beta else DASH,
                     f"{1e9 * gamma:.3f}",
                 )
     return table
@@ -85,7 +84,7 @@ def beside_table(rows: Sequence[Beside]) -> Table:
             _seconds(row.formula),
             _seconds(row.virtual),
             _seconds(row.measured),
-            _DASH if row.residual is None else f"{row.residual:+.0%}",
+            DASH if row.residual is None else f"{row.residual:+.0%}",
         )
     return table
 

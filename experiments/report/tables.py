@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from experiments.columns import DASH
 from experiments.comparison.predicted import residual, unpredicted
 from experiments.comparison.setting import setting_words
 from experiments.units import human_bytes, human_count, human_deviation, human_ms
@@ -13,8 +14,6 @@ from experiments.units import human_bytes, human_count, human_deviation, human_m
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
     from experiments.report.limits import Share
-
-DASH = "–"
 
 
 @dataclass(frozen=True)

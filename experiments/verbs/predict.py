@@ -60,13 +60,13 @@ def run(arguments: Namespace) -> int:
 def _calibration(arguments: Namespace) -> Calibration:
     """The one that was asked for, that is kept with the results, or that is the newest. ConfigError."""
     from experiments.prediction import Calibration, constant, newest_calibration, read_calibration
-    from experiments.prediction.against import calibration_beside
+    from experiments.prediction.files import calibration_beside
     from experiments.prediction.links import parse_link
 
     if arguments.link is not None:
         return Calibration((constant(parse_link(arguments.link), words=arguments.link),), name=arguments.link)
-    file = arguments.calibration or calibration_beside(arguments.against or [])
-    return read_calibration(file or newest_calibration(arguments.results))
+    kept = (file for path in arguments.against or [] if (file := calibration_beside(Path(path))))
+    return read_calibration(arguments.calibration or next(kept, None) or newest_calibration(arguments.results))
 
 
 def _against(arguments: Namespace) -> int:
