@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
         raise CheckFailed("nothing to show: no run came to its end")
     first = Path(arguments.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
-    out = writable_folder(arguments.out or home / "plots")
+    out = writable_folder(arguments.out or home / "plots", "--out")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predicted import predictions as predicted_rates
     from experiments.comparison.shown import limits
