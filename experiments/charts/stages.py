@@ -33,7 +33,7 @@ def stages(material: Material) -> Sheet:
     _stack(axes, shown, middles)
     _texts(axes, shown, middles)
     bands(axes, [s.label if s.refused else s.name for s in shown])
-    axes.set_xlim(0, 1.38 * max(1e3 * _total(times) for s in shown for times in s.data))
+    axes.set_xlim(0, 1.42 * max(1e3 * _total(times) for s in shown for times in s.data))
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
     _legend(axes)
     told = {
@@ -42,7 +42,13 @@ def stages(material: Material) -> Sheet:
         if s.contends and not s.run.within_train
     }
     repeats = max(len(s.data) for s in shown)
-    notes = [f"The repeat in the middle of {repeats}; dots: the step in each."] if repeats > 1 else []
+    notes = [
+        "Bars are sums of the stages; ms/step in tables is batch ÷ (samples/s), so it has the time between them, too."
+    ]
+    if repeats > 1:
+        notes += [
+            f"A bar is the repeat with the median throughput of {repeats}; a dot is the step time of each repeat."
+        ]
     rows = _rows(shown, middles)
     return material.sheet(
         figure, synchronisation(told), shown, rows, missing=missing, notes=[*notes, *material.only(contest)]

@@ -37,8 +37,8 @@ def step_times(material: Material) -> Sheet:
     for axes in many[:: -(-len(shown) // -(-len(shown) // ACROSS))]:
         axes.set_ylabel("milliseconds")
     notes = [
-        "Pale: whole steps; full: the worker's own work, all stages but synchronize.",
-        "Box: quartiles; whiskers: 5% to 95% of the steps of all repeats, without warm-up.",
+        "Pale boxes are whole steps, strong ones the worker's own work: all stages but synchronize.",
+        "Boxes are quartiles, lines at them go from 5% to 95% of the steps of all repeats, without warm-up.",
     ]
     notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(s.data) > MANY for s in shown)
     notes += [f"No room for {', '.join(s.label for s in every if s not in shown)}."] if len(shown) < len(every) else []
@@ -118,7 +118,7 @@ def _title(shown: list[Series]) -> str:
     label = max(ratios, key=lambda name: ratios[name][0])
     ratio, rank, seconds = ratios[label]
     if ratio < 1.25:
-        return f"No straggler: own work of workers is within {ratio - 1:.0%} of each other"
+        return f"No straggler: the workers' own work takes equally long, to within {ratio - 1:.0%}"
     return f"Worker {rank} is the straggler: {human_ms(seconds)} ms of own work, {ratio:.1f}× the others ({label})"
 
 

@@ -35,7 +35,7 @@ def print_comparison(comparison: Comparison, predicted: Predictions, console: Co
 
 def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
     """The same as GitHub markdown; ends with a newline."""
-    parts = [f"**{comparison.sentence()}.**"]
+    parts = [f"**{comparison.sentence()}**"]
     for place, contest in enumerate(comparison.contests):
         parts += [_heading(comparison, contest), contest_markdown(contest, _of(predicted, place)).rstrip()]
     if len(comparison.contests) == 1:

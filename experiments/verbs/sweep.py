@@ -131,7 +131,8 @@ def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     shown = console()
     if sweep.question:
         shown.print(sweep.question)
-    shown.print(grid_table(grid, seconds, sweep.repeats, done))
+    if (table := grid_table(grid, seconds, sweep.repeats, done)).row_count:
+        shown.print(table)
     told = [headline(sweep, grid, seconds), *([] if folder is None else [what_is_left(sweep, grid, seconds, done)])]
     for line in [*remarks(sweep, grid), *told]:
         print(line)
