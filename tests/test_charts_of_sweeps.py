@@ -236,7 +236,7 @@ def test_ranges_of_staleness_name_their_ends_once_and_small_shares_are_said(tmp_
     )
 
 
-def test_a_run_without_stale_updates_is_named_and_drawn_only_where_it_is_alone(tmp_path):
+def test_a_run_without_stale_updates_is_named_and_not_drawn(tmp_path):
     fresh = {"staleness_histogram": {"0": 8}, "staleness_max": 0}
     stale = {"staleness_histogram": {"0": 6, "3": 2}, "staleness_max": 3}
     runs = [load_run(write_run(tmp_path, "ps-bsp", **fresh)), load_run(write_run(tmp_path, "ps-async", **stale))]
@@ -244,6 +244,3 @@ def test_a_run_without_stale_updates_is_named_and_drawn_only_where_it_is_alone(t
     seen = Seen("staleness", both_runs)
     assert "No update was stale: ps-bsp." in seen.said
     assert {row["label"] for row in seen.rows} == {"ps-async"}
-    assert (
-        Seen("staleness", compare_runs(runs[:1])).title == "No update was stale: every gradient was of the newest step"
-    )

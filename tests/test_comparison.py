@@ -255,7 +255,7 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
         *runs("direct", around(900.0), params=[1.0, 1.0]),
     ]
     sentence = compare_runs(every).sentence()
-    assert sentence.startswith("Against ps-bsp (1.00k samples/s) ring is faster, 2.00× (1.9")
+    assert sentence.startswith("Against ps-bsp (1.00k samples/s), ring is faster, 2.00× (1.9")
     assert ") at 2.00k samples/s, tree is slower, 0.50× (0.4" in sentence
     assert ", and there is no difference for star (" in sentence
     assert sentence.endswith("k samples/s) (direct cannot be compared).")
@@ -279,17 +279,17 @@ def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
         return compare_runs(every).sentence()
 
     assert said(ring=1000.0, star=1001.0) == (
-        "Against ring (1.00k samples/s) there is no difference for star (1.00k samples/s)."
+        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s)."
     )
     assert said(ring=1000.0, star=1001.0, tree=1002.0, direct=1003.0) == (
-        "Against ring (1.00k samples/s) there is no difference for direct (1.00k samples/s), tree (1.00k samples/s) "
+        "Against ring (1.00k samples/s), there is no difference for direct (1.00k samples/s), tree (1.00k samples/s) "
         "and star (1.00k samples/s)."
     )
     assert said(ring=1000.0, star=1001.0, tree=2) == (
-        "Against ring (1.00k samples/s) there is no difference for star (1.00k samples/s), and there is no verdict on "
+        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s), and there is no verdict on "
         "tree (100 samples/s), as that takes repeats."
     )
-    pattern = r"Against ring \(1.00k samples/s\) star is faster, 2.00× \(1.9\d–2.0\d\) at 2.00k samples/s"
+    pattern = r"Against ring \(1.00k samples/s\), star is faster, 2.00× \(1.9\d–2.0\d\) at 2.00k samples/s"
     assert re.fullmatch(rf"{pattern}\.", said(ring=1000.0, star=2000.0))
     slower = r", and tree is slower, 0.50× \(0.4\d–0.5\d\) at 500 samples/s\."
     assert re.fullmatch(pattern + slower, said(ring=1000.0, star=2000.0, tree=500.0))

@@ -49,7 +49,7 @@ def loss_vs_seconds(material: Material) -> Sheet:
     if goal is not None and contenders:
         _mark(axes, goal)
         title = race(goal, {s.label: times_to(s.entry, goal) for s in contenders})
-        notes += ["The title tells the median of the repeats' times."] if notes else []
+        notes += ["Times in the title are medians of all."] if notes else []
     rows = _rows(shown, "seconds")
     return material.sheet(figure, title, shown, rows, missing=missing, notes=[*notes, *material.only(material.focus)])
 
@@ -144,7 +144,7 @@ def _mark(axes: Axes, goal: float) -> None:
 
 def _notes(shown: Sequence[Series]) -> list[str]:
     repeats = max(len(s.data) for s in shown)
-    words = f"Strong lines are the repeats with the median throughput of {repeats}; thin, pale ones are the others."
+    words = f"Strong lines are the repeats with the median throughput of {repeats}; pale ones are the others."
     return [words] if repeats > 1 else []
 
 

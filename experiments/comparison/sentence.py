@@ -40,7 +40,7 @@ def contest_clause(contest: Contest) -> str:
         parts.append(f"there is no difference for {_listed(same)}")
     if unclear := [one for one in others if one.finding is None]:
         parts.append(f"there is no verdict on {_listed(unclear)}, as that takes repeats")
-    return f"against {_absolute(base)} {_joined(parts)}{_refused(contest)}"
+    return f"against {_absolute(base)}, {_joined(parts)}{_refused(contest)}"
 
 
 def _joined(clauses: Sequence[str]) -> str:
