@@ -219,7 +219,7 @@ def test_failed_runs_are_listed_with_their_error(pair, tmp_path, answer):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("rign-*", "nothing matches rign-*"),
+        ("rign-*", "no file or folder matches rign-*"),
         ("empty", "no complete run in empty: it is empty"),
         ("half", "half-written run, or not a run folder: half has no summary.json"),
         ("hal?", "no complete run matches hal? (1 half-written)"),
