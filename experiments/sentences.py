@@ -18,7 +18,7 @@ from experiments.config.sparse import PLAIN
 from experiments.results import Run
 from experiments.units import human_bytes, human_count
 
-MANY_HUBS = 4  # in a title, at most
+MANY_HUBS = 4  # figures, or labels of one, in a title at most
 
 
 def conditions(runs: Sequence[Run]) -> str:
@@ -82,9 +82,9 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
     )
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def listed(words: Sequence[str], last: str = " and") -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+    return f"{last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def plural(count: int, what: str) -> str:
@@ -183,17 +183,21 @@ def hubs(ratios: Mapping[str, float]) -> str:
     if not high:
         return "No hub: every process sends about as much as the others"
     even = next((label for label, ratio in ratios.items() if ratio < 1.1), "")
-    first, *more = high if len(high) <= MANY_HUBS else [*high[: MANY_HUBS - 1], f"{len(high) - MANY_HUBS + 1} others"]
-    times = f"{ratios[first]:.1f}× what others do" if math.isfinite(ratios[first]) else "far more than others do"
+    alike: dict[str, list[str]] = {}
+    for label in high:
+        alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
     told = [
-        f"{times} in {first}",
-        *(f"{_times(ratios[label])} in {label}" if label in ratios else f"more in {label}" for label in more),
+        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {_some(labels)}"
+        for place, (times, labels) in enumerate(alike.items())
     ]
-    return f"The busiest process sends {listed(told)}" + (f"; {even} has no hub" if even else "")
+    if len(told) > MANY_HUBS:
+        told = [*told[: MANY_HUBS - 1], "less in others"]
+    last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
+    return f"The busiest process sends {listed(told, last)}" + (f"; {even} has no hub" if even else "")
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:.1f}×" if math.isfinite(ratio) else "far more"
+def _some(labels: Sequence[str]) -> str:
+    return listed(labels) if len(labels) <= MANY_HUBS else f"{len(labels)} of them"
 
 
 def stale(most: Mapping[str, int]) -> str:
@@ -211,8 +215,10 @@ def straggler_cost(rates: Mapping[str, float], base: str) -> str:
     level = [label for label, ratio in ratios.items() if ratio < 1.05]
     if not ahead:
         return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
-    line = f"{', '.join(f'{label} {ratios[label]:.1f}×' for label in ahead)} the samples/s of {base}"
-    return line + (f"; {' and '.join(level)} no more" if level else "")
+    first, *more = (f"{ratios[label]:.1f}×" for label in ahead)
+    told = [f"{ahead[0]} makes {first}", *(f"{label} {times}" for label, times in zip(ahead[1:], more, strict=True))]
+    line = f"{listed(told)} the samples/s of {base}"
+    return line + (f"; {listed(level)} {'makes' if len(level) == 1 else 'make'} no more" if level else "")
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:

@@ -201,7 +201,7 @@ def test_a_straggler_is_shown_beside_the_same_without_one(tmp_path):
     calm = [run for name in rates for run in planted(tmp_path, (name,), samples_per_second=2 * rates[name])]
     found_runs = compare_runs([*calm, *slowed(tmp_path, rates, rates)])
     seen = Seen("stragglers", found_runs)
-    assert seen.title == "ps-async 1.5× the samples/s of ps-bsp; ring no more"
+    assert seen.title == "ps-async makes 1.5× the samples/s of ps-bsp; ring makes no more"
     rows = seen.rows
     without = {row["label"]: row["value"] for row in rows if row["chart"] == "samples_per_second_without"}
     assert without["ring"] == 2020.0

@@ -304,7 +304,7 @@ def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
 
 def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
     assert compare_runs(runs("ring", around(100.0))).sentence() == (
-        "There is nothing to compare: there is only ring (100 samples/s)."
+        "There is nothing to compare besides ring (100 samples/s)."
     )
     assert compare_runs([]).sentence() == "There is nothing to compare, as no run came to its end."
 

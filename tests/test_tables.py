@@ -254,7 +254,11 @@ def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs
         ),
         (
             hubs({"a": 2.0, "b": 3.0, "c": math.inf, "d": 2.5, "e": 1.5}),
-            "The busiest process sends far more than others do in c, 3.0× in b, 2.5× in d and more in 2 others",
+            "The busiest process sends far more than others do in c, 3.0× in b, 2.5× in d and less in others",
+        ),
+        (
+            hubs({"ps-bsp": 4.0, "ps-async": 4.0, "star": 3.0, "ring": 1.0}),
+            "The busiest process sends 4.0× what others do in ps-bsp and ps-async, and 3.0× in star; ring has no hub",
         ),
         (hubs({"ring": 1.0, "tree": 1.4}), "No hub: every process sends about as much as the others"),
     ],

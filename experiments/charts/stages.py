@@ -42,9 +42,9 @@ def stages(material: Material) -> Sheet:
         if s.contends and not s.run.within_train
     }
     repeats = max(len(s.data) for s in shown)
-    notes = [
-        "Bars are sums of the stages; ms/step in tables is batch ÷ (samples/s), so it has the time between them, too."
-    ]
+    notes = ["Bars add up the stages; ms/step in tables is batch ÷ (samples/s), so it has the time between them, too."]
+    if any(_beyond(s.run, times) for s, times in zip(shown, middles, strict=True)):
+        notes += ["It is less than the bar where fast workers do not wait for slow ones."]
     if repeats > 1:
         notes += [
             f"A bar is the repeat with the median throughput of {repeats}; a dot is the step time of each repeat."
@@ -69,6 +69,12 @@ def _all_times(entry: Entry) -> list[Times] | None:
 def _total(times: Times) -> float:
     """Of a step: what is hidden is part of train."""
     return math.fsum(times[stage] for stage in STAGES)
+
+
+def _beyond(run: Run, times: Times) -> bool:
+    """Whether the mean step over the workers is longer than what the job takes for a batch."""
+    rate, batch = run.number("samples_per_second"), run.number("batch")
+    return bool(rate and batch) and _total(times) > 1.02 * (batch or 0.0) / (rate or 1.0)
 
 
 def _stack(axes: Axes, shown: list[Series], middles: list[Times]) -> None:

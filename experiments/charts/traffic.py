@@ -110,9 +110,9 @@ def _band(axes: Axes, s: Series, y: int, scale: float) -> float:
         axes.barh(at, bar.sent / scale, 0.84 * height, **look)
         axes.barh(at, -(bar.received or 0.0) / scale, 0.84 * height, alpha=0.6, **look)
     ratio, text = hub(s.data.servers, s.data.workers)
-    look: dict[str, Any] = {"va": "center", "fontsize": 9.5, "color": ALARM if s.refused else INK}
+    column: dict[str, Any] = {"va": "center", "fontsize": 9.5, "color": ALARM if s.refused else INK}
     text = "not comparable" if s.refused else text.replace(", ", ",\n")
-    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), **look)  # a column: bars may be as long as the axes
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), **column)  # aligned: bars may be as long as the axes
     return ratio if math.isfinite(ratio) else math.inf
 
 

@@ -73,7 +73,7 @@ def _compared(contest: Contest) -> tuple[Entry | None, list[Entry]]:
 
 def _nothing(contest: Contest) -> str:
     fit = [one for one in contest.entries if one.refused is None]
-    return "there is nothing to compare" + (f": there is only {_listed(fit)}" if fit else "") + _refused(contest)
+    return "there is nothing to compare" + (f" besides {_listed(fit)}" if fit else "") + _refused(contest)
 
 
 def _unclear(contest: Contest) -> str:

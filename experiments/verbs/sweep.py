@@ -134,8 +134,8 @@ def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     if (table := grid_table(grid, seconds, sweep.repeats, done)).row_count:
         shown.print(table)
     told = [headline(sweep, grid, seconds), *([] if folder is None else [what_is_left(sweep, grid, seconds, done)])]
-    for line in [*remarks(sweep, grid), *told]:
-        print(line)
+    for text in [*remarks(sweep, grid), *told]:
+        print(text)
     return 0
 
 
