@@ -21,10 +21,13 @@ def new_folder(parent: Path, name: str) -> Path:
     return folder
 
 
-def writable_folder(path: str | os.PathLike[str] | None) -> Path:
-    """The folder for results, made if it is not there. ConfigError if nothing can be written into it."""
+_ADVICE = "; give another "
+
+
+def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
+    """The folder that `option` names, made if it is not there. ConfigError if nothing can be written into it."""
     if not path:
-        raise ConfigError("--results is empty: give a folder")
+        raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,14 +35,19 @@ def writable_folder(path: str | os.PathLike[str] | None) -> Path:
             probe.write(b"syncbench")
             probe.flush()
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise unwritable(folder, error, option) from None
     return folder
 
 
-def unwritable(folder: Path, error: OSError) -> ConfigError:
-    """The error that says why results cannot be written to `folder`, in one line."""
+def unwritable(folder: Path, error: OSError, option: str = "--results") -> ConfigError:
+    """The error that says why results cannot be written to `folder`, which `option` names, in one line."""
     reason = (error.strerror or str(error)).lower()
-    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
+    return ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder")
+
+
+def without_advice(error: Exception) -> str:
+    """What `error` says, without the advice of `unwritable`: for whoever is bound to the folder that there is."""
+    return str(error).partition(_ADVICE)[0]
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_narrow_terminals_get_the_columns_that_matter(sweep, width):
 def test_a_single_contest_shows_where_the_time_of_a_step_goes(tmp_path):
     found = [load_run(write_run(tmp_path, name)) for name in NAMES]
     text = "\n".join(lines_of(compare_runs(found)))
-    assert all(word in text for word in ("prep", "train", "sync", "sends", "No verdict"))
+    assert all(word in text for word in ("prep", "train", "sync", "sends", "no verdict"))
     assert "interval" not in text  # one repeat each
 
 
