@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import ConfigError
 from experiments.comparison.contest import Comparison, Entry
 
 if TYPE_CHECKING:
@@ -18,23 +19,45 @@ CALIBRATION = "calibration.json"
 def predictions(comparison: Comparison) -> Predictions:
     """The predicted samples/s of each entry that contends, where there are figures for it.
 
-    Those of a calibration in its run's folder or the sweep's; in virtual time the link says all. Raises ConfigError if
-    a calibration cannot be read.
+    Those of a calibration in its run's folder or the sweep's, if it can be read (see `unreadable`); in virtual time the
+    link says all.
     """
     found: dict[tuple[int, str], float] = {}
-    read: dict[Path | None, Calibration | None] = {None: None}
+    read = _calibrations(comparison)
     for place, contest in enumerate(comparison.contests):
         for entry in contest.entries:
-            file = calibration_of(entry)
-            if entry.refused or not entry.contends or (file is None and not contest.setting.get("link")):
+            calibration = read.get(calibration_of(entry))
+            if isinstance(calibration, ConfigError):
+                calibration = None
+            if entry.refused or not entry.contends or (calibration is None and not contest.setting.get("link")):
                 continue
-            from experiments.prediction import predicted_rate, read_calibration
+            from experiments.prediction import predicted_rate
 
-            if file not in read and file is not None:
-                read[file] = read_calibration(file)
-            if rate := predicted_rate(entry, contest, read[file]):
+            if rate := predicted_rate(entry, contest, calibration):
                 found[place, entry.label] = rate
     return found
+
+
+def unreadable(comparison: Comparison) -> list[str]:
+    """A line for each calibration that cannot be read: what was measured is worth as much without its predictions."""
+    every = _calibrations(comparison).values()
+    return [f"no predictions: {error}" for error in every if isinstance(error, ConfigError)]
+
+
+def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
+    """Those beside the runs of entries that contend, or why one cannot be read."""
+    entries = [entry for contest in comparison.contests for entry in contest.entries]
+    files = dict.fromkeys(calibration_of(entry) for entry in entries if entry.contends and not entry.refused)
+    return {file: _read(file) for file in files if file is not None}
+
+
+def _read(file: Path) -> Calibration | ConfigError:
+    from experiments.prediction import read_calibration
+
+    try:
+        return read_calibration(file)
+    except ConfigError as error:
+        return error
 
 
 def calibration_of(entry: Entry) -> Path | None:

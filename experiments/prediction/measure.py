@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +13,7 @@ from experiments.config.values import at_least_one, known, positive
 from experiments.environment import environment
 from experiments.prediction.figures import Calibration, Curve, Figures, among_neighbours, through_a_hub
 from experiments.prediction.spec import CalibrationSpec
+from experiments.private import private_folder
 
 ENTRY = "experiments.prediction.rank"
 ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # who has no neighbours
@@ -54,8 +53,8 @@ def calibrate_all(
 
 def measured(spec: CalibrationSpec, agent: Agent) -> Figures:
     """Run the ranks of one calibration. Blocks. RunError."""
-    with tempfile.TemporaryDirectory(prefix="syncbench-calibration-") as folder:
-        ended = agent.run(spec, spec.workers, Path(folder), lambda ranks, seconds: None, ENTRY)
+    with private_folder() as folder:
+        ended = agent.run(spec, spec.workers, folder, lambda ranks, seconds: None, ENTRY)
     if ended.error is not None:
         raise ended.error
     reports = [report["measured"] for report in ended.reports[: spec.workers] if report is not None]

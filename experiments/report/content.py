@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,10 +53,11 @@ class Report:
 def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Report:
     """Of the runs in `paths`. ConfigError if there is none, or one that cannot be read."""
     from experiments.comparison import compare_runs
-    from experiments.comparison.predicted import predictions
+    from experiments.comparison.predicted import predictions, unreadable
 
     runs = find_runs(paths)
     comparison = compare_runs(runs, baseline)
+    comparison = replace(comparison, warnings=(*comparison.warnings, *unreadable(comparison)))
     predicted = predictions(comparison)
     sweep = _sweep_of(paths)
     failed = failures(comparison.failed, finished(sweep) if sweep else [])

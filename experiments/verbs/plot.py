@@ -40,8 +40,11 @@ def run(arguments: Namespace) -> int:
     out = writable_folder(arguments.out or home / "plots")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predicted import predictions as predicted_rates
+    from experiments.comparison.predicted import unreadable
     from experiments.comparison.shown import limits
 
+    for line in unreadable(comparison):
+        say(f"warning: {line}")
     told = predictions(comparison, predicted_rates(comparison))
     plotted = plot_all(comparison, out, limits(comparison), told, goal)
     if arguments.json:
