@@ -21,10 +21,10 @@ def new_folder(parent: Path, name: str) -> Path:
     return folder
 
 
-def writable_folder(path: str | os.PathLike[str] | None) -> Path:
-    """The folder for results, made if it is not there. ConfigError if nothing can be written into it."""
+def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
+    """The folder that `option` gives, made if it is not there. ConfigError if nothing can be written into it."""
     if not path:
-        raise ConfigError("--results is empty: give a folder")
+        raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,14 +32,22 @@ def writable_folder(path: str | os.PathLike[str] | None) -> Path:
             probe.write(b"syncbench")
             probe.flush()
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise unwritable(folder, error, option) from None
     return folder
 
 
-def unwritable(folder: Path, error: OSError) -> ConfigError:
-    """The error that says why results cannot be written to `folder`, in one line."""
+class Unwritable(ConfigError):
+    """Results cannot be written where they should be; `what` says so without the advice to give another folder."""
+
+    def __init__(self, what: str, option: str) -> None:
+        super().__init__(f"{what}; give another {option} folder")
+        self.what = what
+
+
+def unwritable(folder: Path, error: OSError, option: str = "--results") -> Unwritable:
+    """The error that says why results cannot be written to `folder`, in one line, and which option is to be changed."""
     reason = (error.strerror or str(error)).lower()
-    return ConfigError(f"results cannot be written to {folder}: {reason}; give another --results folder")
+    return Unwritable(f"results cannot be written to {folder}: {reason}", option)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

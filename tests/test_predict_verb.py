@@ -142,6 +142,7 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
         ("calibrate --transport udp", "unknown transport 'udp'"),
         ("calibrate --transport ,", "--transport is empty"),
         ("calibrate --workers two", "--workers is 'two': give whole numbers from 1"),
+        ("calibrate --workers 2,100000", "100000 workers on one machine: at most 256"),
         ("calibrate --out .", "--out . is a folder: give a file"),
         ("calibrate --deadline 0", "--deadline is 0"),
     ],

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from common.errors import ConfigError
 from common.job import TRANSPORTS
 from experiments.agent import Agent
 from experiments.config.network import transport_named
+from experiments.config.ranks import MOST_PROCESSES
 from experiments.config.values import at_least_one, known, positive
 from experiments.environment import environment
 from experiments.prediction.figures import Calibration, Curve, Figures, among_neighbours, through_a_hub
@@ -27,6 +29,8 @@ def plan_calibration(
     positive("deadline", deadline)
     for count in workers:
         at_least_one("workers", count)
+        if count > MOST_PROCESSES:
+            raise ConfigError(f"{count} workers on one machine: at most {MOST_PROCESSES}")
     for name in transports:
         known("transport", name, ("auto", *TRANSPORTS))
     names = list(dict.fromkeys(transport_named(name) for name in transports))

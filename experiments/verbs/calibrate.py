@@ -72,7 +72,7 @@ def _place(out: str | None, results: str) -> Path | None:
     if out is None:
         writable_folder(results)
         return None
-    writable_folder(Path(out).parent)
+    writable_folder(Path(out).parent, "--out")
     if Path(out).is_dir():
         raise ConfigError(f"--out {out} is a folder: give a file")
     return Path(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed
-from experiments.folders import writable_folder
+from experiments.folders import unwritable, writable_folder
 from experiments.verbs.compare import loss_goal
 from experiments.verbs.options import LOSS, plain_parser
 from experiments.verbs.speech import dump, say
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
         raise CheckFailed("nothing to show: no run came to its end")
     first = Path(arguments.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
-    out = writable_folder(arguments.out or home / "plots")
+    out = writable_folder(arguments.out or home / "plots", "--out")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predicted import predictions as predicted_rates
     from experiments.comparison.predicted import unreadable
@@ -46,7 +46,10 @@ def run(arguments: Namespace) -> int:
     for line in unreadable(comparison):
         say(f"warning: {line}")
     told = predictions(comparison, predicted_rates(comparison))
-    plotted = plot_all(comparison, out, limits(comparison), told, goal)
+    try:
+        plotted = plot_all(comparison, out, limits(comparison), told, goal)
+    except OSError as error:
+        raise unwritable(out, error, "--out") from None
     if arguments.json:
         _dump(plotted)
         return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed, ConfigError
-from experiments.folders import unwritable, writable_folder
+from experiments.folders import Unwritable, unwritable, writable_folder
 from experiments.verbs import run as run_verb
 from experiments.verbs.options import plain_parser
 from experiments.verbs.showing import console
@@ -187,7 +187,8 @@ def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, f
         raise
     except (ConfigError, OSError) as error:
         wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
-        raise ConfigError(f"{wrong}; then {again}") from None
+        said = f"{wrong.what}; make room" if isinstance(wrong, Unwritable) else f"{wrong}"
+        raise ConfigError(f"{said}; then {again}") from None
 
 
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:
