@@ -40,8 +40,9 @@ def run(arguments: Namespace) -> int:
         console().print(table(found))
     print(found.sentence())
     if absent := missing(timeline, done.summary):
+        who = ", ".join(absent)
         print(
-            f"not in the trace, as it was killed: {', '.join(absent)}; time spent waiting for it is charged to others"
+            f"not in the trace, as those that are killed: {who}; time that others waited for them is charged elsewhere"
         )
     if cut := cut_line(timeline):
         print(cut)
