@@ -163,6 +163,7 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
     assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")
+    assert "another --results" not in err  # it goes on in this one
 
 
 def test_a_damaged_journal_is_refused_before_anything_is_measured(answer, monkeypatch, tmp_path):

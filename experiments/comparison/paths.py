@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.comparison.cells import lost_cells
+from experiments.comparison.cells import gone_cells, lost_cells
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.contest import Comparison
 from experiments.comparison.predicted import unreadable
@@ -14,15 +14,15 @@ from experiments.results import find_runs, half_written
 
 
 def compare_paths(paths: Sequence[str], baseline: str | None = None) -> Comparison:
-    """As `compare_runs`, of all runs that `find_runs` finds; half-written runs, lost cells and damaged calibrations
-    are warnings.
+    """As `compare_runs`, of all runs that `find_runs` finds; half-written runs, cells without a run and
+    damaged calibrations are warnings.
 
     The same asked for in two folders of runs (before and after a change, say) is compared and not taken for repeats;
     runs that are named one by one are. Raises ConfigError.
     """
     comparison = compare_runs(find_runs(paths), baseline, _origins(paths))
     half = [f"half-written run, passed over: {folder}" for folder in half_written(paths)]
-    lines = (*comparison.warnings, *half, *lost_cells(paths), *unreadable(comparison))
+    lines = (*comparison.warnings, *half, *lost_cells(paths), *gone_cells(paths), *unreadable(comparison))
     return dataclasses.replace(comparison, warnings=lines)
 
 

@@ -53,11 +53,12 @@ class Report:
 def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Report:
     """Of the runs in `paths`. ConfigError if there is none, or one that cannot be read."""
     from experiments.comparison import compare_runs
+    from experiments.comparison.cells import gone_cells
     from experiments.comparison.predicted import predictions, unreadable
 
     runs = find_runs(paths)
     comparison = compare_runs(runs, baseline)
-    comparison = replace(comparison, warnings=(*comparison.warnings, *unreadable(comparison)))
+    comparison = replace(comparison, warnings=(*comparison.warnings, *gone_cells(paths), *unreadable(comparison)))
     predicted = predictions(comparison)
     sweep = _sweep_of(paths)
     failed = failures(comparison.failed, finished(sweep) if sweep else [])
