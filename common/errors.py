@@ -14,6 +14,7 @@ from typing import Any
 
 SETUP = -1  # the "step" of everything before the first one
 FINISH = -2  # the "step" of everything after the last one
+_AS_NEAR = 0.05  # of difflib's ratio: names that differ by less are as good a guess
 
 
 def step_name(step: int) -> str:
@@ -93,7 +94,9 @@ class Deadlock(RunError):
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """One phrase for an error line: the near names of `wrong`, else all that are known."""
+    """One phrase for an error line: the name nearest to `wrong`, or those as near as it, else all that are known."""
     names = sorted(known)
     near = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
+    alike = {name: difflib.SequenceMatcher(None, name, wrong).ratio() for name in near}
+    near = [name for name in near if alike[name] > max(alike.values()) - _AS_NEAR]
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"

@@ -21,8 +21,11 @@ def new_folder(parent: Path, name: str) -> Path:
     return folder
 
 
+_ADVICE = "; give another "
+
+
 def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
-    """The folder that `option` gives, made if it is not there. ConfigError if nothing can be written into it."""
+    """The folder that `option` names, made if it is not there. ConfigError if nothing can be written into it."""
     if not path:
         raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
@@ -36,18 +39,15 @@ def writable_folder(path: str | os.PathLike[str] | None, option: str = "--result
     return folder
 
 
-class Unwritable(ConfigError):
-    """Results cannot be written where they should be; `what` says so without the advice to give another folder."""
-
-    def __init__(self, what: str, option: str) -> None:
-        super().__init__(f"{what}; give another {option} folder")
-        self.what = what
-
-
-def unwritable(folder: Path, error: OSError, option: str = "--results") -> Unwritable:
-    """The error that says why results cannot be written to `folder`, in one line, and which option is to be changed."""
+def unwritable(folder: Path, error: OSError, option: str = "--results") -> ConfigError:
+    """The error that says why results cannot be written to `folder`, which `option` names, in one line."""
     reason = (error.strerror or str(error)).lower()
-    return Unwritable(f"results cannot be written to {folder}: {reason}", option)
+    return ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder")
+
+
+def without_advice(error: Exception) -> str:
+    """What `error` says, without the advice of `unwritable`: for whoever is bound to the folder that there is."""
+    return str(error).partition(_ADVICE)[0]
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

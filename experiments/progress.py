@@ -44,8 +44,8 @@ class _Display(Protocol):
 class Progress:
     """Context manager that shows a run's progress on `stream` (standard error by default) and nowhere else.
 
-    On a terminal a picture that is drawn over itself; elsewhere a line at most every two seconds, and one for the
-    last status. `clock` returns seconds.
+    On a terminal a picture that is drawn over itself; elsewhere a line every two seconds at most, the first after two,
+    and one for the last status: a short run has one line. `clock` returns seconds.
     """
 
     def __init__(
@@ -87,8 +87,9 @@ class _Lines:
 
     def __init__(self, stream: TextIO, title: str, steps: int, clock: Callable[[], float]) -> None:
         self._stream, self._title, self._steps, self._clock = stream, title, steps, clock
-        self._next = -math.inf
+        self._next = clock() + LINE_EVERY
         self._waiting: Status | None = None
+        self._said = ""
 
     def show(self, status: Status) -> None:
         self._waiting = status
@@ -101,9 +102,12 @@ class _Lines:
         self._print()
 
     def _print(self) -> None:
-        if self._waiting is not None:
-            print(plain_line(self._title, self._steps, self._waiting), file=self._stream, flush=True)
-            self._waiting = None
+        if self._waiting is None:
+            return
+        line = plain_line(self._title, self._steps, self._waiting)
+        if line != self._said:  # a run that is done is seen several times before it has ended
+            print(line, file=self._stream, flush=True)
+        self._said, self._waiting = line, None
 
 
 def plain_line(title: str, steps: int, status: Status) -> str:

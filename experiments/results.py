@@ -156,7 +156,7 @@ def _matching(pattern: str | Path) -> list[Path]:
     """The complete runs that a pattern finds, or that are in the folders of runs that it finds."""
     every = _matches(pattern)
     if not every:
-        raise ConfigError(f"nothing matches {pattern}")
+        raise ConfigError(f"no file or folder matches {pattern}")
     runs = [path for path in every if (path / "summary.json").is_file()]
     runs += [run for path in every if path not in runs for run in _complete_in(path)]
     if not runs:

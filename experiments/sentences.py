@@ -18,6 +18,8 @@ from experiments.config.sparse import PLAIN
 from experiments.results import Run
 from experiments.units import human_bytes, human_count
 
+MANY_HUBS = 4  # figures, or labels of one, in a title at most
+
 
 def conditions(runs: Sequence[Run]) -> str:
     """One line on what was run: workers, batch, model, parameters, data, transport, and what made workers slow."""
@@ -80,6 +82,11 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
     )
 
 
+def listed(words: Sequence[str], last: str = " and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f"{last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
 def plural(count: int, what: str) -> str:
     """`1 worker`, `2 workers`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
@@ -129,42 +136,73 @@ def learning(final: Mapping[str, float]) -> str:
     return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
 
 
-def learning_time(goal: float, reached: Mapping[str, float]) -> str:
-    """Who reached the loss `goal` first and last; `reached` is in seconds, by label."""
+def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, overlap: bool = False) -> str:
+    """Who reached the loss `goal` first and last; `reached` is in seconds, by label, and `never` counts the others.
+
+    `overlap`: whether the repeats of the first overlap with those of another, so that no order is claimed.
+    """
+    missed = f"; {never} of {never + len(reached)} never" if never else ""
     if not reached:
-        return "Loss against time"
+        return f"No strategy reached a loss of {goal:.3g}" if never else "Loss against time"
     best, worst = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
-    more = f" to {reached[worst]:.3g} s ({worst}), one run each" if best != worst else ""
-    return f"A loss of {goal:.3g} after {reached[best]:.3g} s ({best}){more}"
+    if overlap:
+        return f"No clear winner: {best} reaches a loss of {goal:.3g} first, but repeats overlap{missed}"
+    more = f", {worst} after {reached[worst]:.3g} s" if best != worst else ""
+    return f"{best} reaches a loss of {goal:.3g} after {reached[best]:.3g} s{more}{missed}"
 
 
 def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
     """How many times the median of the others the busiest rank sends, and a few words on it. Bytes per step."""
-    *others, top = sorted([*servers, *workers])
+    every = sorted([*servers, *workers])
+    *others, top = every
     usual = median(others or [top])
     if top == 0:
         return 1.0, "nothing"
-    if top <= 1.05 * min([*others, top]):
-        return 1.0, f"{human_bytes(top)} each"
-    words = f"{'server' if top in servers else 'worker'}: {human_bytes(top)}"
-    return (top / usual, f"{words}, {top / usual:.1f}× the others") if usual else (math.inf, words)
+    if top <= 1.05 * every[0]:
+        return 1.0, f"{human_bytes(top)} each" if others else human_bytes(top)
+    busy = [sum(top <= 1.05 * sent for sent in each) for each in (servers, workers)]
+    return (top / usual if usual else math.inf), _busiest(every, *busy)
+
+
+def _busiest(every: Sequence[float], servers: int, workers: int) -> str:
+    """`2 workers: 37.6 KiB each, 2.0× the others`: how many are busiest, and what that is to the rest; fewest first."""
+    count, top = servers + workers, every[-1]
+    who = "process" if servers and workers else "server" if servers else "worker"
+    name = who if count == 1 else f"{count} {who}{'es' if who == 'process' else 's'}"
+    words = f"{name}: {human_bytes(top)}{'' if count == 1 else ' each'}"
+    rest = every[: len(every) - count]
+    if not (usual := median(rest)):
+        return words
+    alike = rest[-1] <= 1.05 * rest[0]
+    return f"{words}, {top / usual:.1f}× {'the others' if alike else 'the median of the others'}"
 
 
 def hubs(ratios: Mapping[str, float]) -> str:
-    """Which label has the busiest hub and which has none, from the ratios of `hub`."""
-    high = max(ratios, key=ratios.__getitem__, default="")
-    if not high or ratios[high] < 1.5:
-        return "No hub: every rank sends about as much as the others"
+    """Which labels have a hub, the busiest first, and which has none, from the ratios of `hub`."""
+    high = sorted((label for label in ratios if ratios[label] >= 1.5), key=lambda label: -ratios[label])
+    if not high:
+        return "No hub: every process sends about as much as the others"
     even = next((label for label, ratio in ratios.items() if ratio < 1.1), "")
-    times = f"{ratios[high]:.1f}×" if math.isfinite(ratios[high]) else "far more than"
-    return f"The hub of {high} sends {times} what other ranks do" + (f"; {even} has none" if even else "")
+    alike: dict[str, list[str]] = {}
+    for label in high:
+        alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
+    told = [
+        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {_some(labels)}"
+        for place, (times, labels) in enumerate(alike.items())
+    ]
+    if len(told) > MANY_HUBS:
+        told = [*told[: MANY_HUBS - 1], "less in others"]
+    last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
+    return f"The busiest process sends {listed(told, last)}" + (f"; {even} has no hub" if even else "")
+
+
+def _some(labels: Sequence[str]) -> str:
+    return listed(labels) if len(labels) <= MANY_HUBS else f"{len(labels)} of them"
 
 
 def stale(most: Mapping[str, int]) -> str:
-    """How stale updates became at most, by label."""
+    """How stale updates became at most, by label; one of them did."""
     high = max(most.values())
-    if not high:
-        return "No update was stale: every gradient was of the newest step"
     worst, least = max(most, key=most.__getitem__), min(most, key=most.__getitem__)
     line = f"Gradients of {worst} were applied up to {plural(high, 'step')} late"
     return line + (f", those of {least} up to {most[least]}" if most[least] < high else "")
@@ -177,8 +215,10 @@ def straggler_cost(rates: Mapping[str, float], base: str) -> str:
     level = [label for label, ratio in ratios.items() if ratio < 1.05]
     if not ahead:
         return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
-    line = f"{', '.join(f'{label} {ratios[label]:.1f}×' for label in ahead)} the samples/s of {base}"
-    return line + (f"; {' and '.join(level)} no more" if level else "")
+    first, *more = (f"{ratios[label]:.1f}×" for label in ahead)
+    told = [f"{ahead[0]} makes {first}", *(f"{label} {times}" for label, times in zip(ahead[1:], more, strict=True))]
+    line = f"{listed(told)} the samples/s of {base}"
+    return line + (f"; {listed(level)} {'makes' if len(level) == 1 else 'make'} no more" if level else "")
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:

@@ -104,6 +104,9 @@ def _number(run: Run, key: str, show: Callable[[float], str]) -> str:
 
 
 def _share_of_ceiling(entry: _Entry) -> str:
+    """Of what synchronises: one process has nobody to wait for, so no ceiling bounds it."""
+    if entry.run.strategy == "single":
+        return DASH
     return _number(entry.run, "samples_per_second", lambda rate: f"{rate / entry.top:.0%}" if entry.top else DASH)
 
 

@@ -6,8 +6,10 @@ import pytest
 from charts import Seen, grid, planted
 from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 
+from experiments.charts import Absent
 from experiments.results import load_run
 
+HUBS = "The busiest process sends 4.0× what others do in ps-bsp and ps-async, and 3.0× in star; ring has no hub"
 MODEL, STEP = 4 * PARAMETERS, math.fsum(SECONDS.values())
 
 
@@ -21,7 +23,7 @@ def runs(tmp_path_factory):
     [
         ("throughput", "No clear difference: all 4 strategies are within 5%"),
         ("stages", "Synchronisation takes 35% of a step"),
-        ("traffic", "The hub of ps-bsp sends 4.0× what other ranks do; ring has none"),
+        ("traffic", HUBS),
         ("traffic_between", "4 ordered pairs of ranks talk in star, 8 in ps-bsp"),
         ("staleness", "Gradients of ps-async were applied up to 3 steps late"),
     ],
@@ -107,7 +109,7 @@ def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
     for rank in range(WORKERS):
         write_rows(slow, rank, rows)
     runs = [load_run(slow)]
-    assert Seen("loss_vs_seconds", runs, loss=1.2).title == "A loss of 1.2 after 1.5 s (star)"
+    assert Seen("loss_vs_seconds", runs, loss=1.2).title == "star reaches a loss of 1.2 after 1.5 s"
     assert Seen("time_to_loss", runs, loss=1.2).rows[0]["seconds"] == pytest.approx(1.5)
 
 
@@ -196,3 +198,63 @@ def test_where_workers_do_not_wait_the_loss_is_that_of_a_time_and_not_of_a_step(
     rows = Seen("loss_vs_seconds", [load_run(folder)]).rows
     at_three = min(rows, key=lambda row: abs(row["seconds"] - 3.0))
     assert float(at_three["loss"]) == pytest.approx((3 * 1.0 + 4.0) / 4)  # three are done, one is at its first step
+
+
+def test_a_yardstick_far_beyond_the_others_is_cut_and_says_so(tmp_path):
+    rates = {"single": 5000.0, "noop": 1000.0, "ring": 900.0}
+    found = Seen(
+        "throughput",
+        [run for name, rate in rates.items() for run in planted(tmp_path, (name,), samples_per_second=rate)],
+    )
+    (axes,) = found.figure.axes
+    assert axes.get_xlim()[1] < 2000.0
+    assert "5.00k: one process, which has nobody to wait for" in found.texts
+    assert "single's bar is cut: 5.00k." in found.note
+    assert [row["samples_per_second"] for row in found.rows_of("single")] == [5000.0]
+
+
+def test_a_yardstick_among_the_others_is_whole(runs):
+    found = Seen("throughput", runs)
+    assert "cut" not in found.note
+    assert "nobody to wait for" not in found.said
+
+
+@pytest.mark.parametrize("chart", ["throughput", "time_to_loss"])
+def test_the_yardstick_is_hollow_in_every_chart(tmp_path, chart):
+    found = Seen(chart, planted(tmp_path, ("single", "ring")))
+    bars = [patch for patch in found.figure.axes[0].patches if patch.get_width()]
+    assert sorted(patch.get_facecolor()[:3] == (1, 1, 1) for patch in bars) == [False, True]
+
+
+def test_who_was_there_first_is_the_same_in_both_charts_of_time(tmp_path):
+    """The repeat with the median throughput is not the one with the median time."""
+    runs = []
+    for rate, seconds in ((1.0, 1.0), (2.0, 5.0), (3.0, 3.0)):
+        folder = write_run(tmp_path, "ring", name=f"{rate}", samples_per_second=rate)
+        for rank in range(WORKERS):
+            rows = [worker_row(step, 0, SECONDS) | {"ended": step * seconds, "loss": 4.0 - step} for step in range(4)]
+            write_rows(folder, rank, rows)
+        runs.append(load_run(folder))
+    for chart in ("loss_vs_seconds", "time_to_loss"):
+        assert Seen(chart, runs, loss=2.0).title.startswith("ring reaches a loss of 2 after ")
+    titles = {Seen(chart, runs, loss=2.0).title for chart in ("loss_vs_seconds", "time_to_loss")}
+    assert len(titles) == 1
+
+
+def test_where_no_update_was_stale_there_is_no_chart(tmp_path):
+    with pytest.raises(Absent, match="no update was stale: every gradient was of the newest step"):
+        Seen("staleness", planted(tmp_path, ("single", "ps-bsp", "ring")))
+    with pytest.raises(Absent, match="no run has a history of pushes"):
+        Seen("staleness", planted(tmp_path, ("ring",)))
+
+
+def test_no_straggler_is_said_in_a_sentence(tmp_path):
+    folder = write_run(tmp_path, "ring")
+    for rank in range(WORKERS):
+        own = 0.0022 if rank == 2 else 0.002
+        rows = [
+            worker_row(step, rank, SECONDS) | {"began": 0.01 * step, "ended": 0.01 * step + own} for step in range(20)
+        ]
+        write_rows(folder, rank, [row | {"seconds": {}} for row in rows])
+    found = Seen("step_times", [load_run(folder)])
+    assert found.title == "No straggler: the workers' own work takes equally long, to within 10%"

@@ -201,7 +201,7 @@ def test_a_straggler_is_shown_beside_the_same_without_one(tmp_path):
     calm = [run for name in rates for run in planted(tmp_path, (name,), samples_per_second=2 * rates[name])]
     found_runs = compare_runs([*calm, *slowed(tmp_path, rates, rates)])
     seen = Seen("stragglers", found_runs)
-    assert seen.title == "ps-async 1.5× the samples/s of ps-bsp; ring no more"
+    assert seen.title == "ps-async makes 1.5× the samples/s of ps-bsp; ring makes no more"
     rows = seen.rows
     without = {row["label"]: row["value"] for row in rows if row["chart"] == "samples_per_second_without"}
     assert without["ring"] == 2020.0
@@ -236,7 +236,7 @@ def test_ranges_of_staleness_name_their_ends_once_and_small_shares_are_said(tmp_
     )
 
 
-def test_a_run_without_stale_updates_is_named_and_drawn_only_where_it_is_alone(tmp_path):
+def test_a_run_without_stale_updates_is_named_and_not_drawn(tmp_path):
     fresh = {"staleness_histogram": {"0": 8}, "staleness_max": 0}
     stale = {"staleness_histogram": {"0": 6, "3": 2}, "staleness_max": 3}
     runs = [load_run(write_run(tmp_path, "ps-bsp", **fresh)), load_run(write_run(tmp_path, "ps-async", **stale))]
@@ -244,6 +244,3 @@ def test_a_run_without_stale_updates_is_named_and_drawn_only_where_it_is_alone(t
     seen = Seen("staleness", both_runs)
     assert "No update was stale: ps-bsp." in seen.said
     assert {row["label"] for row in seen.rows} == {"ps-async"}
-    assert (
-        Seen("staleness", compare_runs(runs[:1])).title == "No update was stale: every gradient was of the newest step"
-    )

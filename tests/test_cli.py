@@ -185,7 +185,9 @@ def test_a_half_written_run_is_refused(here, refused):
 
 def test_plots_that_cannot_be_written_are_refused(here, refused):
     (here / "file").write_text("mine")
-    assert "cannot be written to" in refused("plot", write_run(here, "ring"), "--out", "file/below")
+    said = refused("plot", write_run(here, "ring"), "--out", "file/below")
+    assert "cannot be written to" in said
+    assert said.endswith("; give another --out folder\n")
 
 
 def test_options_of_a_strategy_are_read_as_yaml_and_win_over_the_configuration_file(here, monkeypatch, answer):

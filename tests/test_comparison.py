@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_runs_of_equal_settings_are_repeats_and_the_middle_one_stands_for_them(r
     assert (found["ring"].rates, found["ring"].run) == ((30.0, 10.0, 20.0), ring[2])
     assert found["ring"].rate.middle == 20.0
     assert found["star"].rate == Interval(7.0, 7.0, 7.0)
+
+
+def test_the_fastest_is_told_first_and_then_those_beside_the_contest_and_last_who_is_refused(runs):
+    made = contest_of(runs, 2, noop=9.0, tree=1.0, single=5.0, ring=3.0)
+    made += runs("star", [20.0], workers=2, batch=64, ledger_sha256="another")
+    (contest,) = compare_runs(made).contests
+    assert [entry.label for entry in contest.ranked] == ["ring", "tree", "noop", "single", "star"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ def test_a_single_repeat_has_a_ratio_and_no_verdict(runs):
     star = entries(comparison)["star"]
     assert (star.ratio, star.finding) == (Interval(3.0, 3.0, 3.0), None)
     assert comparison.sentence() == (
-        "No verdict, as it takes repeats of both: ring (100 samples/s), star (300 samples/s)"
+        "There is no verdict on ring (100 samples/s) and star (300 samples/s), as that takes repeats of each."
     )
 
 
@@ -254,10 +262,10 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
         *runs("direct", around(900.0), params=[1.0, 1.0]),
     ]
     sentence = compare_runs(every).sentence()
-    assert sentence.startswith("Against ps-bsp (1.00k samples/s) ring is faster, 2.00× (1.9")
+    assert sentence.startswith("Against ps-bsp (1.00k samples/s), ring is faster, 2.00× (1.9")
     assert ") at 2.00k samples/s, tree is slower, 0.50× (0.4" in sentence
-    assert "no difference for star (1.00k samples/s)" in sentence or "no difference for star (1.01k" in sentence
-    assert sentence.endswith("; not comparable: direct")
+    assert ", and there is no difference for star (" in sentence
+    assert sentence.endswith("k samples/s) (direct cannot be compared).")
     assert "noop" not in sentence
 
 
@@ -267,14 +275,38 @@ def test_the_verdict_of_a_sweep_says_for_each_contest_who_is_ahead(runs):
         *contest_of(runs, 4, ps_bsp=100, ring=300, star=200),
     ]
     two, four = compare_runs(every).sentence().split("; ")
-    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), no difference for ring (100 samples/s)"
+    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), and there is no difference for ring (100 samples/s)"
     assert four.startswith("4 workers: ring is faster, 3.00× (2.")
-    assert four.endswith(") at 300 samples/s against ps-bsp (100 samples/s), 1 more faster than it")
+    assert four.endswith(") at 300 samples/s against ps-bsp (100 samples/s), and so is 1 more.")
+
+
+def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
+    def said(**rates):
+        every = [run for name, rate in rates.items() for run in runs(name, around(rate) if rate > 9 else [50.0 * rate])]
+        return compare_runs(every).sentence()
+
+    assert said(ring=1000.0, star=1001.0) == (
+        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s)."
+    )
+    assert said(ring=1000.0, star=1001.0, tree=1002.0, direct=1003.0) == (
+        "Against ring (1.00k samples/s), there is no difference for direct (1.00k samples/s), tree (1.00k samples/s) "
+        "and star (1.00k samples/s)."
+    )
+    assert said(ring=1000.0, star=1001.0, tree=2) == (
+        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s), and there is no verdict on "
+        "tree (100 samples/s), as that takes repeats."
+    )
+    pattern = r"Against ring \(1.00k samples/s\), star is faster, 2.00× \(1.9\d–2.0\d\) at 2.00k samples/s"
+    assert re.fullmatch(rf"{pattern}\.", said(ring=1000.0, star=2000.0))
+    slower = r", and tree is slower, 0.50× \(0.4\d–0.5\d\) at 500 samples/s\."
+    assert re.fullmatch(pattern + slower, said(ring=1000.0, star=2000.0, tree=500.0))
 
 
 def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
-    assert compare_runs(runs("ring", around(100.0))).sentence() == "Nothing to compare with ring (100 samples/s)"
-    assert compare_runs([]).sentence() == "Nothing to compare: no run came to its end"
+    assert compare_runs(runs("ring", around(100.0))).sentence() == (
+        "There is nothing to compare besides ring (100 samples/s)."
+    )
+    assert compare_runs([]).sentence() == "There is nothing to compare, as no run came to its end."
 
 
 def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs, tmp_path):
@@ -285,14 +317,12 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
         {"cell": "star-w2", "repeat": 1, "status": "failed", "folder": None, "error": "no\nport", "seconds": 1.0},
         {"cell": "tree-w2", "repeat": 0, "status": "failed", "folder": "half", "error": "died", "seconds": 1.0},
         {"cell": "ps-w2", "repeat": 0, "status": "failed", "folder": "000", "error": "seen", "seconds": 1.0},
-        {"cell": "bad-w2", "repeat": 0, "status": "failed", "folder": ["x"], "error": "odd", "seconds": 1.0},
     ]
     (tmp_path / "cells.jsonl").write_text("".join(json.dumps(cell) + "\n" for cell in cells) + '{"cell": "ha')
     assert compare_paths([str(tmp_path)]).warnings == (
         f"half-written run, passed over: {tmp_path / 'half'}",
         "cell star-w2 failed without a run: no port",
         "cell tree-w2 failed without a run: died",
-        "cell bad-w2 failed without a run: odd",
     )
     (tmp_path / "cells.jsonl").write_text("nonsense\n")
     with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1 is damaged"):
@@ -333,3 +363,20 @@ def test_two_sets_of_runs_of_one_strategy_are_no_difference_nine_times_in_ten(tm
         _, second = entries(compare_paths([str(folder) for folder in folders])).values()
         findings.append(second.finding)
     assert findings.count("no difference") >= 9
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_pattern_that_takes_in_an_earlier_sweep_is_warned_of(tmp_path, together):
+    names = ["20260101T000000Z-sweep-scaling-aaaaaa", "20260102T000000Z-sweep-scaling-bbbbbb", "before", "after"]
+    for place, name in enumerate(names):
+        for strategy in ("ring", "star"):
+            write_run(tmp_path / name, strategy, samples_per_second=100.0 + place)
+        (tmp_path / name / "sweep.yaml").write_text("strategies: [ring, star]\n")
+    asked = [f"{tmp_path}/2026*"] if together else [str(tmp_path / name) for name in names[:2]]
+    told = [line for line in compare_paths(asked).warnings if "sweeps" in line]
+    what = "taken for repeats of one" if together else "compared"
+    assert told == [
+        f"2 sweeps called scaling are {what}, {names[0]} and {names[1]}: give one folder for that one alone"
+    ]
+    for fine in ([str(tmp_path / names[1])], [str(tmp_path / name) for name in names[2:]]):
+        assert not [line for line in compare_paths(fine).warnings if "sweeps" in line]

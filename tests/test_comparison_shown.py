@@ -90,7 +90,7 @@ def test_narrow_terminals_get_the_columns_that_matter(sweep, width):
 def test_a_single_contest_shows_where_the_time_of_a_step_goes(tmp_path):
     found = [load_run(write_run(tmp_path, name)) for name in NAMES]
     text = "\n".join(lines_of(compare_runs(found)))
-    assert all(word in text for word in ("prep", "train", "sync", "sends", "No verdict"))
+    assert all(word in text for word in ("prep", "train", "sync", "sends", "no verdict"))
     assert "interval" not in text  # one repeat each
 
 
@@ -230,7 +230,7 @@ def test_failed_runs_are_listed_with_their_error(pair, tmp_path, answer):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("rign-*", "nothing matches rign-*"),
+        ("rign-*", "no file or folder matches rign-*"),
         ("empty", "no complete run in empty: it is empty"),
         ("half", "half-written run, or not a run folder: half has no summary.json"),
         ("hal?", "no complete run matches hal? (1 half-written)"),

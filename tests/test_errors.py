@@ -78,7 +78,11 @@ def test_a_near_name_is_suggested():
     assert suggest("rnig", ["star", "ring", "tree"]) == "did you mean ring?"
 
 
-def test_several_near_names_are_joined():
+def test_the_best_guess_is_the_only_one():
+    assert suggest("stratgies", ["strategies", "trace", "steps", "strategy"]) == "did you mean strategies?"
+
+
+def test_names_that_are_as_near_are_joined():
     assert suggest("ps-sp", ["ps-bsp", "ps-ssp", "ring"]) in (
         "did you mean ps-bsp or ps-ssp?",
         "did you mean ps-ssp or ps-bsp?",

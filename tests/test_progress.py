@@ -1,5 +1,6 @@
 """Progress goes to its stream alone: a picture on a terminal, a line now and then elsewhere."""
 
+import dataclasses
 import io
 import math
 
@@ -36,20 +37,30 @@ def test_a_plain_line_leaves_out_what_is_unknown_and_says_that_the_run_is_starti
     assert plain_line("ring", 300, UNKNOWN) == "ring  step 0/300  starting, 4 s"
 
 
-def test_lines_are_at_least_two_seconds_apart_and_the_last_status_is_always_shown(monkeypatch):
+def test_lines_are_at_least_two_seconds_apart_and_the_last_status_is_always_shown():
     out, now = io.StringIO(), [0.0]
     with Progress("ring", 300, 4, out, clock=lambda: now[0]) as progress:
         for step in range(50):
             now[0] = step * LINE_EVERY / 10
             progress.update(Status(step, 1.0, 1.0, SPENT, now[0]))
     steps = [int(line.split("step ")[1].split("/")[0]) for line in out.getvalue().splitlines()]
-    assert steps == [0, 10, 20, 30, 40, 49]
+    assert steps == [10, 20, 30, 40, 49]
+
+
+def test_a_short_run_has_one_line():
+    out = io.StringIO()
+    with Progress("ring", 300, 4, out, clock=lambda: 0.0) as progress:
+        progress.update(UNKNOWN)
+        progress.update(STATUS)
+    assert out.getvalue() == plain_line("ring", 300, STATUS) + "\n"
 
 
 def test_a_status_that_was_printed_is_not_printed_again_at_the_end():
-    out = io.StringIO()
-    with Progress("ring", 300, 4, out, clock=lambda: 0.0) as progress:
+    out, now = io.StringIO(), [0.0]
+    with Progress("ring", 300, 4, out, clock=lambda: now[0]) as progress:
+        now[0] = LINE_EVERY
         progress.update(STATUS)
+        progress.update(dataclasses.replace(STATUS, elapsed=STATUS.elapsed + 0.1))  # done, and still ending
     assert out.getvalue().count("\n") == 1
 
 

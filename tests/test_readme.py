@@ -7,6 +7,8 @@ import pytest
 
 from allreduce.strategy import AllReduce
 from common.testing import check_strategy
+from experiments.cli import VERBS
+from experiments.verbs.demo import DEMO
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -32,7 +34,18 @@ def test_what_it_links_to_exists(link):
     assert (ROOT / link).exists()
 
 
-def test_the_table_is_that_of_the_demo():
-    table = README.partition("<!-- demo table -->")[2].partition("<!-- /demo table -->")[0]
-    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")]
-    assert rows[2:] == ["single", "ps-bsp", "star", "ring", "tree", "noop"]
+def test_the_tables_are_those_of_the_demo():
+    shown = README.partition("<!-- demo table -->")[2].partition("<!-- /demo table -->")[0].strip()
+    assert re.match(r"\*\*(Against ps-bsp|There is no verdict) .*\.\*\*$", shown, re.MULTILINE)
+    names = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("|")]
+    first, second = names[: len(names) // 2], names[len(names) // 2 :]
+    assert first == second
+    assert (first[0], set(first[2:])) == ("strategy", set(DEMO))
+    heads = [line for line in shown.splitlines() if line.startswith("| strategy |")]
+    assert [("verdict" in head, "sync %" in head) for head in heads] == [(True, False), (False, True)]
+
+
+def test_each_command_of_the_page_is_one():
+    lines = re.findall(r"^\$ syncbench (\S+)", README, re.MULTILINE)
+    assert len(lines) > 15
+    assert set(lines) <= set(VERBS)

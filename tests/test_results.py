@@ -161,7 +161,7 @@ def test_a_pattern_finds_runs_and_folders_of_runs(tmp_path):
     assert [run.strategy for run in find_runs([f"{tmp_path}/*"])] == ["star", "ring"]
     assert [run.strategy for run in find_runs([f"{tmp_path}/?-star"])] == ["star"]
     assert half_written([f"{tmp_path}/*star*"]) == [half]
-    with pytest.raises(ConfigError, match=r"nothing matches .*/5-\*$"):
+    with pytest.raises(ConfigError, match=r"no file or folder matches .*/5-\*$"):
         find_runs([f"{tmp_path}/5-*"])
     with pytest.raises(ConfigError, match=r"no complete run matches .*/4-\* \(1 half-written\)$"):
         find_runs([f"{tmp_path}/4-*"])

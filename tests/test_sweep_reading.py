@@ -104,6 +104,7 @@ def test_the_ready_sweeps_are_those_that_are_promised():
     ("text", "complaint"),
     [
         ("strategies: [ring]\nwrkers: 2", "f.yaml: unknown key 'wrkers': did you mean workers"),
+        ("stratgies: [ring]", "f.yaml: unknown key 'stratgies': did you mean strategies?"),
         ("strategies: [rnig]", "unknown strategy 'rnig': did you mean ring?"),
         ("strategies: [ring]\nworkers: two", "f.yaml: workers: 'two' is not a whole number"),
         ("strategies: [ring]\nworkers: [1, x]", "f.yaml: workers: 'x' is not a whole number"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from contextlib import nullcontext
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -163,7 +164,47 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
     assert err.endswith(f"go on with: syncbench sweep --resume r/{folder.name}\n")
-    assert "another --results" not in err  # it goes on in this one
+    assert "--results" not in err  # of no use to a sweep that has its folder
+
+
+def test_a_folder_that_cannot_be_gone_on_in_is_no_matter_of_another_one(answer, monkeypatch, tmp_path):
+    def full(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    said = f"syncbench: --resume {folder}: results cannot be written to {folder}: no space left on device\n"
+    assert answer("sweep", "--resume", folder) == (2, "", said)
+
+
+def test_a_dry_run_of_a_sweep_that_was_stopped_shows_what_is_left(answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(verb, "_conduct", lambda *given: None)
+    answer("sweep", "--strategies", "ring,tree", "--workers", "2", "--repeats", "3", "--results", "r")
+    (folder,) = (tmp_path / "r").iterdir()
+    cells = {cell["strategy"]: cell for cell in json.loads(answer("sweep", "--resume", folder, "--json")[1])["cells"]}
+    done = [(name, repeat) for name in ("ring", "single", "noop") for repeat in (1, 2, 3)] + [("tree", 1)]
+    lines = [Line(cells[name]["cell"], repeat, "ok", f"{name}{repeat}", None, 7.0) for name, repeat in done]
+    (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+    before = sorted((file.name, file.stat().st_mtime_ns) for file in folder.iterdir())
+
+    code, out, err = answer("sweep", "--resume", folder, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "2 of 3" in out
+    assert "tree" in out
+    assert "ring " not in out  # of which nothing is left
+    assert out.splitlines()[-1] == "left: 2 of 12 runs, about 14 s"  # what the first one took
+    told = json.loads(answer("sweep", "--resume", folder, "--dry-run", "--json")[1])
+    assert {cell["strategy"]: cell["runs_left"] for cell in told["cells"]} == {
+        "ring": 0, "tree": 2, "single": 0, "noop": 0,
+    }  # fmt: skip
+    assert told["results_dir"] == str(folder)
+    assert sorted((file.name, file.stat().st_mtime_ns) for file in folder.iterdir()) == before
+
+    more = [Line(cells["tree"]["cell"], repeat, "ok", "x", None, 1.0) for repeat in (2, 3)]
+    (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in [*lines, *more]))
+    assert answer("sweep", "--resume", folder, "--dry-run")[1].endswith("left: nothing, all runs are done\n")
 
 
 def test_a_damaged_journal_is_refused_before_anything_is_measured(answer, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Tables fit where they are shown, say what was measured, and mark what is missing."""
 
 import io
+import math
 
 import pytest
 from rich.console import Console
@@ -239,10 +240,27 @@ def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs
         (learning({"a": 0.1, "b": 0.101}), "From the same samples all synchronous strategies reach the same loss"),
         (learning({"a": 0.1, "b": 0.2}), "From the same samples a reaches a loss of 0.1, b 0.2"),
         (learning({"a": 0.1, "b": 0.2, "c": 0.1}), "From the same samples 2 of 3 reach a loss of 0.1, b 0.2"),
-        (learning_time(0.1, {"a": 2.0, "b": 1.0}), "A loss of 0.1 after 1 s (b) to 2 s (a), one run each"),
-        (hubs({"ring": 1.0, "star": 3.0}), "The hub of star sends 3.0× what other ranks do; ring has none"),
-        (hubs({"ps-bsp": 4.0, "star": 3.0}), "The hub of ps-bsp sends 4.0× what other ranks do"),
-        (hubs({"ring": 1.0, "tree": 1.4}), "No hub: every rank sends about as much as the others"),
+        (learning_time(0.1, {"a": 2.0, "b": 1.0}), "b reaches a loss of 0.1 after 1 s, a after 2 s"),
+        (learning_time(0.1, {"b": 1.0}, never=1), "b reaches a loss of 0.1 after 1 s; 1 of 2 never"),
+        (learning_time(0.1, {}, never=2), "No strategy reached a loss of 0.1"),
+        (
+            learning_time(0.1, {"a": 2.0, "b": 1.0}, overlap=True),
+            "No clear winner: b reaches a loss of 0.1 first, but repeats overlap",
+        ),
+        (hubs({"ring": 1.0, "star": 3.0}), "The busiest process sends 3.0× what others do in star; ring has no hub"),
+        (
+            hubs({"star": 3.0, "ps-bsp": 4.0, "tree": 2.0}),
+            "The busiest process sends 4.0× what others do in ps-bsp, 3.0× in star and 2.0× in tree",
+        ),
+        (
+            hubs({"a": 2.0, "b": 3.0, "c": math.inf, "d": 2.5, "e": 1.5}),
+            "The busiest process sends far more than others do in c, 3.0× in b, 2.5× in d and less in others",
+        ),
+        (
+            hubs({"ps-bsp": 4.0, "ps-async": 4.0, "star": 3.0, "ring": 1.0}),
+            "The busiest process sends 4.0× what others do in ps-bsp and ps-async, and 3.0× in star; ring has no hub",
+        ),
+        (hubs({"ring": 1.0, "tree": 1.4}), "No hub: every process sends about as much as the others"),
     ],
 )
 def test_a_statement_names_the_numbers_that_it_rests_on(statement, expected):
@@ -266,9 +284,13 @@ def test_a_statement_about_nothing_claims_nothing():
     [
         ([4096.0], [1024.0] * 4, (4.0, "server: 4.0 KiB, 4.0× the others")),
         ([], [3072.0, 1024.0, 1024.0], (3.0, "worker: 3.0 KiB, 3.0× the others")),
+        ([], [2048.0, 2048.0, 1024.0, 1024.0], (2.0, "2 workers: 2.0 KiB each, 2.0× the others")),
+        ([], [4096.0, 2048.0, 1024.0, 1024.0], (4.0, "worker: 4.0 KiB, 4.0× the median of the others")),
+        ([4096.0], [4096.0, 1024.0, 1024.0], (4.0, "2 processes: 4.0 KiB each, 4.0× the others")),
+        ([], [4096.0, 0.0, 0.0], (math.inf, "worker: 4.0 KiB")),
         ([], [1536.0] * 4, (1.0, "1.5 KiB each")),
         ([], [0.0] * 4, (1.0, "nothing")),
-        ([], [512.0], (1.0, "512 B each")),
+        ([], [512.0], (1.0, "512 B")),
     ],
 )
 def test_a_hub_is_the_rank_that_sends_more_than_the_others(servers, workers, expected):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.charts.goals import goal_of
+from experiments.charts.goals import goal_of, race, times_to
 from experiments.charts.material import Material, Series
 from experiments.charts.picture import Sheet
 from experiments.charts.slide import blank, side_legend, thousands, wrapped
 from experiments.charts.style import FAINT
 from experiments.comparison import Entry
-from experiments.learning import loss_by_time, seconds_to_loss
+from experiments.learning import loss_by_time
 from experiments.results import Floats, Run, loss_curve, smooth
-from experiments.sentences import learning, learning_time
+from experiments.sentences import learning
 
 POINTS = 240  # of a line: more than a slide can show
 Curve = tuple[Floats, Floats]  # x and the smoothed loss
@@ -46,17 +45,13 @@ def loss_vs_seconds(material: Material) -> Sheet:
     axes.set_xlabel("seconds since the end of the first step")
     contenders = [s for s in shown if s.contends]
     goal = material.loss if material.loss is not None else goal_of(s.entry for s in shown)
-    title = learning_time(math.nan, {})
+    title, notes = "Loss against time", _notes(shown)
     if goal is not None and contenders:
         _mark(axes, goal)
-        reached = {s.label: seconds for s in contenders if (seconds := seconds_to_loss(s.run, goal)) is not None}
-        title = learning_time(goal, reached) if reached else f"No strategy reached a loss of {goal:.3g}"
-        if (repeats := max(len(s.data) for s in shown)) > 1:
-            title = title.replace("one run each", f"the middle one of {repeats}")
+        title = race(goal, {s.label: times_to(s.entry, goal) for s in contenders})
+        notes += ["Times in the title are medians of all."] if notes else []
     rows = _rows(shown, "seconds")
-    return material.sheet(
-        figure, title, shown, rows, missing=missing, notes=[*_notes(shown), *material.only(material.focus)]
-    )
+    return material.sheet(figure, title, shown, rows, missing=missing, notes=[*notes, *material.only(material.focus)])
 
 
 def _draw(material: Material, read: Callable[[Run], Curve | None]) -> tuple[Any, Axes, list[Series], list[str]]:
@@ -134,7 +129,7 @@ def _limits(axes: Axes, shown: Sequence[Series]) -> None:
         axes.yaxis.set_minor_formatter(lambda *_: "")
     else:
         axes.set_ylim(min(0.0, low), 1.05 * high or 1.0)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * max(float(x[-1]) for s in shown for _, (x, _) in s.data) or 1.0)
 
 
 def _mark(axes: Axes, goal: float) -> None:
@@ -142,13 +137,15 @@ def _mark(axes: Axes, goal: float) -> None:
     low, high = axes.get_ylim()
     if low <= goal <= high:
         axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
-        look: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 9, "color": FAINT}
-        axes.text(0.995, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), **look)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        look: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT, "bbox": box}
+        axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), **look)  # where no curve gets to
 
 
 def _notes(shown: Sequence[Series]) -> list[str]:
     repeats = max(len(s.data) for s in shown)
-    return [f"Bold: the repeat in the middle of {repeats}; faint: the others."] if repeats > 1 else []
+    words = f"Strong lines are the repeats with the median throughput of {repeats}; pale ones are the others."
+    return [words] if repeats > 1 else []
 
 
 def _rows(shown: Sequence[Series], against: str) -> list[dict[str, Any]]:

@@ -72,6 +72,12 @@ class Series:
         return REFUSED if self.refused else style(self.entry.strategy)[0]
 
     @property
+    def bar(self) -> dict[str, Any]:
+        """How its bars look: hollow where it is not one of those compared, grey where it may not be."""
+        face = "white" if self.entry.strategy in KINDS and not self.refused else self.colour
+        return {"facecolor": face, "edgecolor": self.colour, "linewidth": 1.4}
+
+    @property
     def ink(self) -> str:
         """For its text."""
         return FAINT if self.refused else style(self.entry.strategy)[0]

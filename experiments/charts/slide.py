@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from experiments.charts.style import FAINT, INK, SIZE
 
-FOOT, FOOT_WIDTH = 8, 136  # points, and the letters of a line
+FOOT, FOOT_WIDTH = 8, 132  # points, and the letters of a line
 LINE = 0.036  # of the foot, as a share of the height
 HEADING, LEAST = 15.0, 11.5  # points
 

@@ -33,7 +33,7 @@ def stages(material: Material) -> Sheet:
     _stack(axes, shown, middles)
     _texts(axes, shown, middles)
     bands(axes, [s.label if s.refused else s.name for s in shown])
-    axes.set_xlim(0, 1.38 * max(1e3 * _total(times) for s in shown for times in s.data))
+    axes.set_xlim(0, 1.42 * max(1e3 * _total(times) for s in shown for times in s.data))
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
     _legend(axes)
     told = {
@@ -42,7 +42,13 @@ def stages(material: Material) -> Sheet:
         if s.contends and not s.run.within_train
     }
     repeats = max(len(s.data) for s in shown)
-    notes = [f"The repeat in the middle of {repeats}; dots: the step in each."] if repeats > 1 else []
+    notes = ["Bars add up the stages; ms/step in tables is batch ÷ (samples/s), so it has the time between them, too."]
+    if any(_beyond(s.run, times) for s, times in zip(shown, middles, strict=True)):
+        notes += ["It is less than the bar where fast workers do not wait for slow ones."]
+    if repeats > 1:
+        notes += [
+            f"A bar is the repeat with the median throughput of {repeats}; a dot is the step time of each repeat."
+        ]
     rows = _rows(shown, middles)
     return material.sheet(
         figure, synchronisation(told), shown, rows, missing=missing, notes=[*notes, *material.only(contest)]
@@ -63,6 +69,12 @@ def _all_times(entry: Entry) -> list[Times] | None:
 def _total(times: Times) -> float:
     """Of a step: what is hidden is part of train."""
     return math.fsum(times[stage] for stage in STAGES)
+
+
+def _beyond(run: Run, times: Times) -> bool:
+    """Whether the mean step over the workers is longer than what the job takes for a batch."""
+    rate, batch = run.number("samples_per_second"), run.number("batch")
+    return bool(rate and batch) and _total(times) > 1.02 * (batch or 0.0) / (rate or 1.0)
 
 
 def _stack(axes: Axes, shown: list[Series], middles: list[Times]) -> None:

@@ -20,15 +20,15 @@ PANELS, ACROSS = 8, 4
 
 
 def staleness(material: Material) -> Sheet:
-    """A panel for each entry with stale updates, or for all where none has any. Absent without a history of pushes."""
+    """A panel for each entry with stale updates. Absent if none has any, or no run has a history of pushes."""
     try:
-        contest = material.largest(_has_history)
+        contest = material.largest(_is_stale)
     except Absent:
-        raise Absent("no run has a history of pushes: that is what asynchronous parameter servers leave") from None
+        raise Absent(_why_not(material)) from None
     every, _ = material.read(contest.entries, _counts, "pushes")
     most = {s.label: max(s.data) for s in every}
     never = [s.label for s in every if not most[s.label]]
-    stale_ones = [s for s in every if most[s.label]] or every
+    stale_ones = [s for s in every if most[s.label]]
     shown = stale_ones[:PANELS]
     figure = blank()
     many = panels(figure, len(shown), ACROSS, sharey=True)
@@ -43,8 +43,14 @@ def staleness(material: Material) -> Sheet:
     return material.sheet(figure, title, shown, _rows(shown, bars), notes=[*notes, *material.only(contest)])
 
 
-def _has_history(contest: Contest) -> bool:
-    return any(_counts(entry) for entry in contest.entries)
+def _is_stale(contest: Contest) -> bool:
+    return any(max(_counts(entry) or [0]) for entry in contest.entries)
+
+
+def _why_not(material: Material) -> str:
+    if any(_counts(entry) for contest in material.comparison.contests for entry in contest.entries):
+        return "no update was stale: every gradient was of the newest step"
+    return "no run has a history of pushes: that is what asynchronous parameter servers leave"
 
 
 def _counts(entry: Entry) -> Counter[int] | None:

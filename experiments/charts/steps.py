@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from experiments.charts.material import Material, Series
 from experiments.charts.picture import Sheet
@@ -13,6 +14,7 @@ from experiments.charts.slide import blank, panels, wrapped
 from experiments.charts.style import INK
 from experiments.comparison import Entry
 from experiments.results import Row
+from experiments.sentences import listed
 from experiments.units import human_ms
 
 PANELS, ACROSS = 8, 4
@@ -32,14 +34,18 @@ def step_times(material: Material) -> Sheet:
     many = panels(figure, len(shown), ACROSS, sharey=True)
     for axes, s in zip(many, shown, strict=True):
         _panel(axes, s)
-    top = max(cuts[-1] for s in shown for box in s.data.values() for cuts in box)
+    tops = {s.label: max(cuts[-1] for box in s.data.values() for cuts in box) for s in shown}
+    top = max((tops[s.label] for s in shown if s.contends), default=max(tops.values()))
     many[0].set_ylim(0, 1.08e3 * top)
+    many[0].yaxis.set_major_locator(MaxNLocator(4))
     for axes in many[:: -(-len(shown) // -(-len(shown) // ACROSS))]:
         axes.set_ylabel("milliseconds")
     notes = [
-        "Pale: whole steps; full: the worker's own work, all stages but synchronize.",
-        "Box: quartiles; whiskers: 5% to 95% of the steps of all repeats, without warm-up.",
+        "Pale boxes are whole steps, strong ones the worker's own work: all stages but synchronize.",
+        "Boxes are quartiles, lines at them go from 5% to 95% of the steps of all repeats, without warm-up.",
     ]
+    cut = [f"{label} (up to {human_ms(most)} ms)" for label, most in tops.items() if most > 1.08 * top]
+    notes += [f"Lines that leave the picture: {listed(cut)}."] if cut else []
     notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(s.data) > MANY for s in shown)
     notes += [f"No room for {', '.join(s.label for s in every if s not in shown)}."] if len(shown) < len(every) else []
     return material.sheet(
@@ -118,7 +124,7 @@ def _title(shown: list[Series]) -> str:
     label = max(ratios, key=lambda name: ratios[name][0])
     ratio, rank, seconds = ratios[label]
     if ratio < 1.25:
-        return f"No straggler: own work of workers is within {ratio - 1:.0%} of each other"
+        return f"No straggler: the workers' own work takes equally long, to within {ratio - 1:.0%}"
     return f"Worker {rank} is the straggler: {human_ms(seconds)} ms of own work, {ratio:.1f}× the others ({label})"
 
 

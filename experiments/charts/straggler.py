@@ -12,7 +12,7 @@ from experiments.charts.goals import goal_of
 from experiments.charts.material import Absent, Material, Series, fact
 from experiments.charts.picture import Sheet
 from experiments.charts.slide import bands, beside, blank, thousands
-from experiments.charts.style import ALARM, DASHES, FAINT, INK, REFUSED
+from experiments.charts.style import ALARM, DASHES, FAINT, INK
 from experiments.comparison import Contest, Entry
 from experiments.learning import loss_by_time, seconds_to_loss
 from experiments.results import Floats, Run
@@ -44,7 +44,11 @@ def stragglers(material: Material) -> Sheet:
     curves = _losses(right, [s for s in shown if s.contends], goal)
     rows = [*_bar_rows(shown, without), *curves]
     repeats = max(len(s.data) for s in shown)
-    notes = [f"Left: median of {repeats} repeats, each a dot; right: the repeat in the middle."] if repeats > 1 else []
+    notes = (
+        [f"Left: median of {repeats} repeats, each a dot; right: the repeat with the median one."]
+        if repeats > 1
+        else []
+    )
     notes += ["Black line: the same without a straggler."] if without else []
     title = straggler_cost(rates, base.label)
     return material.sheet(figure, title, shown, rows, missing=missing, notes=[*notes, *material.only(contest)])
@@ -78,7 +82,7 @@ def _without(material: Material, contest: Contest) -> dict[str, float]:
 def _bars(axes: Axes, shown: Sequence[Series], base: Series, without: dict[str, float]) -> None:
     for y, s in enumerate(shown):
         rate = s.entry.rate.middle
-        axes.barh(y, rate, 0.68, color=s.colour if s.contends else REFUSED)
+        axes.barh(y, rate, 0.68, **s.bar)
         if len(s.data) > 1:
             axes.plot(s.data, [y] * len(s.data), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
         if calm := without.get(s.label):
@@ -144,7 +148,7 @@ def _loss_axes(axes: Axes, goal: float | None, curves: Sequence[tuple[Series, Fl
         axes.yaxis.set_minor_formatter(lambda *_: "")
     else:
         axes.set_ylim(min(0.0, low), 1.05 * high)
-    axes.set_xlim(0, max(float(x[-1]) for _, x, _ in curves))
+    axes.set_xlim(0, 1.03 * max(float(x[-1]) for _, x, _ in curves))
     axes.set_xlabel("seconds since the end of the first step")
     axes.set_ylabel("training loss, smoothed")
     title = None if goal is None else f"time to a loss of {goal:.2g}"

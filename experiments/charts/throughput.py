@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from experiments.comparison import Entry
 from experiments.sentences import fastest
 from experiments.units import human_count
 
-HOLLOW: dict[str, Any] = {"facecolor": "white", "hatch": "////"}  # what nobody competes with, or may not
+FAR = 1.25  # times as fast as everybody else: beyond that the yardstick's bar is cut, as it would dwarf the others
 
 
 def throughput(material: Material) -> Sheet:
@@ -26,17 +27,22 @@ def throughput(material: Material) -> Sheet:
     axes = figure.subplots()
     ceilings = [s for s in shown if s.entry.strategy == "noop" and not s.refused]
     line = ceilings[0] if len(ceilings) == 1 and len(shown) > 1 else None  # one ceiling over everything
-    _bars(axes, [s for s in shown if s is not line])
+    cut = _cut(shown)
+    axes.set_xlim(0, 1.45 * max(max(s.data) for s in shown if s not in cut))
+    _bars(axes, [s for s in shown if s is not line], cut)
     if line:
         _ceiling(axes, line)
-    widest = max(max(s.data) for s in shown)
-    axes.set_xlim(0, 1.3 * widest)
     axes.xaxis.set_major_formatter(thousands)
     repeats = max(len(s.data) for s in shown)
     what = f"median of {repeats} repeats, each a dot" if repeats > 1 else "one run a bar"
     axes.set_xlabel(f"samples per second without warm-up, {what}")
     return material.sheet(
-        figure, _title(shown, line), shown, _rows(shown), missing=missing, notes=material.only(contest)
+        figure,
+        _title(shown, line),
+        shown,
+        _rows(shown),
+        missing=missing,
+        notes=[*map(_said_of, cut), *material.only(contest)],
     )
 
 
@@ -44,16 +50,40 @@ def _rates(entry: Entry) -> tuple[float, ...] | None:
     return entry.rates if any(entry.rates) else None
 
 
-def _bars(axes: Axes, series: list[Series]) -> None:
+def _cut(shown: list[Series]) -> list[Series]:
+    """The yardsticks that are far beyond all others."""
+    yardsticks = [s for s in shown if s.entry.strategy == "single" and not s.refused]
+    most = max((max(s.data) for s in shown if s not in yardsticks), default=math.inf)
+    return [s for s in yardsticks if max(s.data) > FAR * most]
+
+
+def _said_of(s: Series) -> str:
+    low, high = human_count(min(s.data)), human_count(max(s.data))
+    its = f"{s.label}'s bar is cut: {low if low == high else f'{low} to {high}'}."
+    return f"{its} As one process it has nobody to synchronise with, so no ceiling bounds it."
+
+
+def _bars(axes: Axes, series: list[Series], cut: list[Series]) -> None:
     for y, s in enumerate(series):
-        solid = s.contends
-        axes.barh(y, s.entry.rate.middle, 0.68, edgecolor=s.colour, **({"facecolor": s.colour} if solid else HOLLOW))
+        axes.barh(y, s.entry.rate.middle, 0.68, **s.bar)
+        if s in cut:
+            _break(axes, s, y)
+            continue
         if len(s.data) > 1:
             axes.plot(s.data, [y] * len(s.data), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
         share = f"   {s.entry.share:.0%} of the ceiling" if s.entry.share and s.contends else ""
         text = human_count(s.entry.rate.middle) + ("   not comparable" if s.refused else share)
         beside(axes, max(s.data), y, text, ALARM if s.refused else INK)
     bands(axes, [s.label if s.refused else s.name for s in series])
+
+
+def _break(axes: Axes, s: Series, y: int) -> None:
+    """Two strokes through a bar that goes on beyond the axes, and in it what it comes to."""
+    at = axes.get_yaxis_transform()
+    for x, colour, wide in ((0.936, "white", 10.0), (0.93, s.colour, 1.4), (0.942, s.colour, 1.4)):
+        axes.plot([x - 0.008, x + 0.008], [y + 0.44, y - 0.44], color=colour, linewidth=wide, transform=at, zorder=2.5)
+    text = f"{human_count(s.entry.rate.middle)}: one process, which has nobody to wait for"
+    axes.text(0.015, y, text, va="center_baseline", fontsize=9.5, color=INK, transform=at, zorder=3)
 
 
 def _ceiling(axes: Axes, line: Series) -> None:

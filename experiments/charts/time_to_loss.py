@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from experiments.charts.goals import goal_of
+from experiments.charts.goals import goal_of, middle_time, race, times_to
 from experiments.charts.material import Absent, Material, Series
 from experiments.charts.picture import Sheet
 from experiments.charts.slide import bands, beside, blank
-from experiments.charts.style import ALARM, INK, REFUSED
+from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
-from experiments.learning import loss_by_time, seconds_to_loss
+from experiments.learning import loss_by_time
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,7 @@ class _Times:
 
     @property
     def middle(self) -> float:
-        """The median; infinity if half of the repeats or more did not get there."""
-        return median(self.reached) if sum(map(math.isfinite, self.reached)) * 2 > len(self.reached) else math.inf
+        return middle_time(self.reached)
 
 
 def time_to_loss(material: Material) -> Sheet:
@@ -51,8 +49,9 @@ def time_to_loss(material: Material) -> Sheet:
     notes = ["The loss is smoothed, and a mean over the workers; seconds count from the end of the first step."]
     if any(s.entry.strategy == "noop" for s in shown):
         notes.append("noop's workers each learn alone, from their own samples.")
+    title = race(goal, {s.label: s.data.reached for s in shown if s.contends})
     return material.sheet(
-        figure, _title(shown, goal), shown, _rows(shown, goal), missing=missing, notes=[*notes, *material.only(contest)]
+        figure, title, shown, _rows(shown, goal), missing=missing, notes=[*notes, *material.only(contest)]
     )
 
 
@@ -60,9 +59,8 @@ def _times(entry: Entry, goal: float) -> _Times | None:
     curves = [loss_by_time(run) for run in entry.runs]
     if not all(seconds.size for seconds, _ in curves):
         return None
-    reached = [seconds_to_loss(run, goal) for run in entry.runs]
     return _Times(
-        [math.inf if seconds is None else seconds for seconds in reached],
+        times_to(entry, goal),
         max(float(seconds[-1]) for seconds, _ in curves),
         float(loss_by_time(entry.run)[1][-1]),
     )
@@ -76,7 +74,7 @@ def _end(times: _Times) -> float:
 def _bar(axes: Axes, s: Series, y: int) -> None:
     times: _Times = s.data
     if math.isfinite(times.middle):
-        axes.barh(y, times.middle, 0.68, color=s.colour if s.contends else REFUSED)
+        axes.barh(y, times.middle, 0.68, **s.bar)
         text = f"{times.middle:.3g} s"
         if (never := len(times.reached) - len([x for x in times.reached if math.isfinite(x)])) > 0:
             text += f", {never} of {len(times.reached)} not"
@@ -88,25 +86,6 @@ def _bar(axes: Axes, s: Series, y: int) -> None:
         axes.plot(known, [y] * len(known), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
     late = s.refused or math.isinf(times.middle)
     beside(axes, _end(times), y, "not comparable" if s.refused else text, ALARM if late else INK)
-
-
-def _title(shown: list[Series], goal: float) -> str:
-    contenders = [s for s in shown if s.contends]
-    there = [s for s in contenders if math.isfinite(s.data.middle)]
-    never = [s.label for s in contenders if math.isinf(s.data.middle)]
-    if not there:
-        return f"No strategy reached a loss of {goal:.3g}"
-    first, last = there[0], there[-1]
-    line = f"{first.label} is at a loss of {goal:.3g} after {first.data.middle:.3g} s"
-    if (
-        len(there) > 1
-        and max(first.data.reached) >= min(min(s.data.reached) for s in there[1:])
-        and len(first.data.reached) > 1
-    ):
-        line = f"A loss of {goal:.3g} after {first.data.middle:.3g} s ({first.label}), but repeats overlap"
-    elif last is not first:
-        line += f", {last.label} after {last.data.middle:.3g} s"
-    return line + (f"; {len(never)} of {len(contenders)} never" if never else "")
 
 
 def _rows(shown: list[Series], goal: float) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from experiments.charts.material import Material, Series
 from experiments.charts.picture import Sheet
@@ -53,15 +54,15 @@ def traffic(material: Material) -> Sheet:
         ratio = _band(axes, s, y, scale)
         ratios |= {s.label: ratio} if s.contends else {}
     bands(axes, [s.name for s in shown])
-    wide = top / scale or 1.0
-    axes.set_xlim(-1.05 * wide, 2.0 * wide)
-    ticks = [tick for tick in axes.get_xticks() if -1.05 * wide <= tick <= 1.05 * wide]
-    axes.set_xticks(ticks, [f"{abs(tick):g}" for tick in ticks])
+    wide = 1.04 * top / scale or 1.0
+    axes.set_xlim(-wide, wide)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10], symmetric=True))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel(f"{unit} of payload in a step:  ← received by each process | sent by each process →")
     if any(s.data.servers for s in shown):
         handles = [Patch(fc="#BBBBBB", label="server", **SERVER), Patch(fc="#BBBBBB", label="worker")]
-        axes.legend(handles=handles, loc="lower right", frameon=True, framealpha=1, edgecolor="none")
+        axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     notes = [f"Of more than {MANY} workers the busiest, the middle and the least busy."] if _some_told(shown) else []
     return material.sheet(
         figure, hubs(ratios), shown, _rows(shown), missing=missing, notes=[*notes, *material.only(contest)]
@@ -109,12 +110,9 @@ def _band(axes: Axes, s: Series, y: int, scale: float) -> float:
         axes.barh(at, bar.sent / scale, 0.84 * height, **look)
         axes.barh(at, -(bar.received or 0.0) / scale, 0.84 * height, alpha=0.6, **look)
     ratio, text = hub(s.data.servers, s.data.workers)
-    end = max(bar.sent for bar in bars) / scale
-    text = "not comparable" if s.refused else text
-    axes.annotate(
-        text, (end, y), (6, 0), textcoords="offset points", va="center_baseline", fontsize=9.5,
-        color=ALARM if s.refused else INK,
-    )  # fmt: skip
+    column: dict[str, Any] = {"va": "center", "fontsize": 9.5, "color": ALARM if s.refused else INK}
+    text = "not comparable" if s.refused else text.replace(", ", ",\n")
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), **column)  # aligned: bars may be as long as the axes
     return ratio if math.isfinite(ratio) else math.inf
 
 

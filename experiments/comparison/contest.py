@@ -82,6 +82,11 @@ class Contest:
         """The entry that the others' ratios are to."""
         return next((entry for entry in self.entries if entry.label == self.baseline), None)
 
+    @property
+    def ranked(self) -> list[Entry]:
+        """The entries, the fastest first; what is beside the contest after it, and who is refused last."""
+        return sorted(self.entries, key=lambda one: (one.refused is not None, not one.contends, -one.rate.middle))
+
     def strategy(self, name: str) -> Entry | None:
         """The first entry of this strategy that can be compared, for example `noop` or `single`."""
         return next((entry for entry in self.entries if entry.strategy == name and entry.refused is None), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from experiments.comparison.compare import compare_runs
 from experiments.comparison.contest import Comparison
 from experiments.comparison.predicted import unreadable
 from experiments.results import find_runs, half_written
+from experiments.sentences import listed
+
+SWEEP = "sweep.yaml"
+_FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # as it was made
 
 
 def compare_paths(paths: Sequence[str], baseline: str | None = None) -> Comparison:
@@ -22,8 +27,29 @@ def compare_paths(paths: Sequence[str], baseline: str | None = None) -> Comparis
     """
     comparison = compare_runs(find_runs(paths), baseline, _origins(paths))
     half = [f"half-written run, passed over: {folder}" for folder in half_written(paths)]
-    lines = (*comparison.warnings, *half, *lost_cells(paths), *gone_cells(paths), *unreadable(comparison))
-    return dataclasses.replace(comparison, warnings=lines)
+    more = [*merged_sweeps(comparison), *half, *lost_cells(paths), *gone_cells(paths), *unreadable(comparison)]
+    return dataclasses.replace(comparison, warnings=(*comparison.warnings, *more))
+
+
+def merged_sweeps(comparison: Comparison) -> list[str]:
+    """A line for each sweep that is here more than once, as by a pattern that an earlier one matches, too.
+
+    Of sweeps whose folders were given names of their own nothing is said: that was meant.
+    """
+    found: dict[str, dict[Path, None]] = {}
+    mixed: set[str] = set()
+    for entry in (entry for contest in comparison.contests for entry in contest.entries):
+        homes = dict.fromkeys(run.path.parent for run in entry.runs if (run.path.parent / SWEEP).is_file())
+        for home in homes:
+            if match := _FOLDER.fullmatch(home.name):
+                found.setdefault(match[1], {})[home] = None
+                mixed |= {match[1]} if len(homes) > 1 else set()
+    return [
+        f"{len(homes)} sweeps called {name} are {'taken for repeats of one' if name in mixed else 'compared'}, "
+        f"{listed([home.name for home in homes])}: give one folder for that one alone"
+        for name, homes in found.items()
+        if len(homes) > 1
+    ]
 
 
 def _origins(paths: Sequence[str]) -> dict[Path, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.comparison.setting import setting_words
+from experiments.sentences import listed
 from experiments.units import human_count
 
 if TYPE_CHECKING:
@@ -13,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """One sentence over all contests."""
+    """One sentence over all contests, with its full stop."""
     if not comparison.contests:
-        return "Nothing to compare: no run came to its end"
+        return "There is nothing to compare, as no run came to its end."
     if len(comparison.contests) == 1:
-        return _capital(contest_clause(comparison.contests[0]))
+        return _capital(contest_clause(comparison.contests[0])) + "."
     clauses = [f"{setting_words(one, comparison.axes)}: {_brief_clause(one)}" for one in comparison.contests]
-    return "; ".join(clauses)
+    return "; ".join(clauses) + "."
 
 
 def _capital(text: str) -> str:
     """Labels keep their letters; a sentence of ours begins with a large one."""
-    return text[:1].upper() + text[1:] if text.startswith(("no ", "nothing", "against")) else text
+    return text[:1].upper() + text[1:] if text.startswith(("there ", "against ")) else text
 
 
 def contest_clause(contest: Contest) -> str:
@@ -34,13 +35,17 @@ def contest_clause(contest: Contest) -> str:
         return _nothing(contest)
     if all(entry.finding is None for entry in others):
         return _unclear(contest)
-    changed = [_ratio(one) for one in others if one.finding in ("faster", "slower")]
-    parts = [", ".join(changed)] if changed else []
+    parts = [_ratio(one) for one in others if one.finding in ("faster", "slower")]
     if same := [one for one in others if one.finding == "no difference"]:
-        parts.append(f"no difference for {_listed(same)}")
+        parts.append(f"there is no difference for {_listed(same)}")
     if unclear := [one for one in others if one.finding is None]:
-        parts.append(f"no verdict on {_listed(unclear)}, run once")
-    return f"against {_absolute(base)} {', '.join(parts)}{_refused(contest)}"
+        parts.append(f"there is no verdict on {_listed(unclear)}, as that takes repeats")
+    return f"against {_absolute(base)}, {_joined(parts)}{_refused(contest)}"
+
+
+def _joined(clauses: Sequence[str]) -> str:
+    """Clauses that have commas and an `and` of their own."""
+    return ", and ".join(part for part in (", ".join(clauses[:-1]), *clauses[-1:]) if part)
 
 
 def _brief_clause(contest: Contest) -> str:
@@ -51,10 +56,10 @@ def _brief_clause(contest: Contest) -> str:
     if all(entry.finding is None for entry in others):
         return _unclear(contest)
     if ahead := [one for one in others if one.finding == "faster"]:
-        more = f", {len(ahead) - 1} more faster than it" if len(ahead) > 1 else ""
+        more = "".join(f", and so {'is' if count == 1 else 'are'} {count} more" for count in [len(ahead) - 1] if count)
         return f"{_ratio(ahead[0])} against {_absolute(base)}{more}{_refused(contest)}"
     same = [one for one in others if one.finding == "no difference"]
-    words = f", no difference for {_listed(same)}" if same else ""
+    words = f", and there is no difference for {_listed(same)}" if same else ""
     return f"nothing beats {_absolute(base)}{words}{_refused(contest)}"
 
 
@@ -68,14 +73,13 @@ def _compared(contest: Contest) -> tuple[Entry | None, list[Entry]]:
 
 def _nothing(contest: Contest) -> str:
     fit = [one for one in contest.entries if one.refused is None]
-    figures = ", ".join(map(_absolute, fit))
-    return f"nothing to compare{' with' if figures else ''} {figures}".rstrip() + _refused(contest)
+    return "there is nothing to compare" + (f" besides {_listed(fit)}" if fit else "") + _refused(contest)
 
 
 def _unclear(contest: Contest) -> str:
     base, others = _compared(contest)
     known = [base, *others] if base else others
-    return f"no verdict, as it takes repeats of both: {_listed(known)}{_refused(contest)}"
+    return f"there is no verdict on {_listed(known)}, as that takes repeats of each{_refused(contest)}"
 
 
 def _ratio(entry: Entry) -> str:
@@ -93,9 +97,9 @@ def _absolute(entry: Entry) -> str:
 
 
 def _listed(entries: Sequence[Entry]) -> str:
-    return ", ".join(map(_absolute, entries))
+    return listed([_absolute(entry) for entry in entries])
 
 
 def _refused(contest: Contest) -> str:
     names = [entry.label for entry in contest.entries if entry.refused]
-    return f"; not comparable: {', '.join(names)}" if names else ""
+    return f" ({listed(names)} cannot be compared)" if names else ""

@@ -35,7 +35,7 @@ def print_comparison(comparison: Comparison, predicted: Predictions, console: Co
 
 def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
     """The same as GitHub markdown; ends with a newline."""
-    parts = [f"**{comparison.sentence()}.**"]
+    parts = [f"**{comparison.sentence()}**"]
     for place, contest in enumerate(comparison.contests):
         parts += [_heading(comparison, contest), contest_markdown(contest, _of(predicted, place)).rstrip()]
     if len(comparison.contests) == 1:
@@ -46,8 +46,8 @@ def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
 
 
 def _middle_runs(contest: Contest) -> tuple[list[Run], list[Verdict], list[str]]:
-    """Of each entry that can be compared the run in the middle, what is known of its result, and its name."""
-    entries = [entry for entry in contest.entries if entry.refused is None]
+    """Of each entry that can be compared the run in the middle, what is known of its result, its name; as ranked."""
+    entries = [entry for entry in contest.ranked if entry.refused is None]
     return [one.run for one in entries], [one.check for one in entries], [one.label for one in entries]
 
 

@@ -65,7 +65,7 @@ def legend(contests: Sequence[Contest]) -> str:
 
 
 def _rows(contest: Contest, predicted: Mapping[str, float]) -> list[_Row]:
-    return [_Row(entry, contest, predicted.get(entry.label)) for entry in contest.entries]
+    return [_Row(entry, contest, predicted.get(entry.label)) for entry in contest.ranked]
 
 
 def _repeated(contest: Contest) -> bool:

@@ -69,7 +69,7 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
     )
     rows = tuple(
         Row(entry.label, _cells(entry, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
-        for entry in contest.entries
+        for entry in contest.ranked
     )
     notes = tuple(f"{entry.label} {note}." for entry in contest.entries for note in entry.notes)
     return _without_empty_columns(Table(caption, heads, rows, notes))

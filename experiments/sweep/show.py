@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,38 @@ def remarks(sweep: Sweep, grid: Grid) -> list[str]:
     return lines
 
 
-def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int) -> Table:
-    """A row a cell: what tells it from the others, and an estimate of its seconds."""
+def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, done: Container[tuple[str, int]] = ()) -> Table:
+    """A row a cell: what tells it from the others, and an estimate of its seconds.
+
+    Where some of it is `done`, by (cell, repeat), only cells that have runs left, with how many.
+    """
     columns = _columns(grid)
+    left = {cell.id: _left(cell.id, repeats, done) for cell in grid.cells}
+    begun = any(count < repeats for count in left.values())
     table = Table(title=None, header_style="bold")
-    for name in ("strategy", *columns, "one run", f"all {repeats}"):
+    for name in ("strategy", *columns, "one run", *(("runs left", "together") if begun else (f"all {repeats}",))):
         table.add_column(name, justify="left" if name in ("strategy", *columns) else "right")
     for cell in grid.cells:
         told = {**cell.settings, **cell.options}
         values = ["" if told.get(name) is None else str(text(told[name])) for name in columns]
-        one = seconds[cell.id]
-        table.add_row(cell.strategy, *values, f"{one:.1f} s", duration(one * repeats))
+        one, count = seconds[cell.id], left[cell.id]
+        if count:
+            some = [f"{count} of {repeats}"] if begun else []
+            table.add_row(cell.strategy, *values, f"{one:.1f} s", *some, duration(one * count))
     return table
+
+
+def what_is_left(sweep: Sweep, grid: Grid, seconds: Mapping[str, float], done: Container[tuple[str, int]]) -> str:
+    """`left: 12 of 90 runs, about 40 s`."""
+    left = {cell.id: _left(cell.id, sweep.repeats, done) for cell in grid.cells}
+    if not sum(left.values()):
+        return "left: nothing, all runs are done"
+    rest = math.fsum(seconds[cell] * count for cell, count in left.items())
+    return f"left: {sum(left.values())} of {plural(len(grid.cells) * sweep.repeats, 'run')}, about {duration(rest)}"
+
+
+def _left(cell: str, repeats: int, done: Container[tuple[str, int]]) -> int:
+    return sum((cell, repeat) not in done for repeat in range(1, repeats + 1))
 
 
 def _columns(grid: Grid) -> list[str]:
@@ -66,6 +87,7 @@ def document(
     sweep: Sweep, grid: Grid, seconds: Mapping[str, float], lines: Sequence[Line], folder: Path | None
 ) -> dict[str, Any]:
     """The sweep as JSON values: before it has begun, `folder` is None and no cell has runs."""
+    done = {(line.cell, line.repeat) for line in lines}
     failed = [line for line in lines if line.status != "ok"]
     return {
         "schema": 1,
@@ -82,6 +104,7 @@ def document(
                 "settings": {key: text(value) for key, value in cell.settings.items()},
                 "estimated_seconds": round(seconds[cell.id], 2),
                 "runs": [line.folder for line in lines if line.cell == cell.id and line.status == "ok"],
+                "runs_left": _left(cell.id, sweep.repeats, done),
             }
             for cell in grid.cells
         ],

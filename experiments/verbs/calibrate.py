@@ -58,7 +58,9 @@ def run(arguments: Namespace) -> int:
         path = out or new_folder(Path(arguments.results), "calibration") / NAME
         write_calibration(path, found)
     except OSError as error:
-        raise unwritable(Path(arguments.out or arguments.results), error) from None
+        raise unwritable(
+            Path(arguments.out or arguments.results), error, "--out" if arguments.out else "--results"
+        ) from None
     if arguments.json:
         dump({**document(found), "file": str(path)})
     else:

@@ -30,7 +30,7 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Pictures of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
     goal = loss_goal(arguments.loss)
-    from experiments.comparison.paths import compare_paths
+    from experiments.comparison.paths import compare_paths, merged_sweeps
 
     comparison = compare_paths(arguments.runs)
     if not comparison.contests:
@@ -38,6 +38,8 @@ def run(arguments: Namespace) -> int:
     first = Path(arguments.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
     out = writable_folder(arguments.out or home / "plots", "--out")
+    for line in merged_sweeps(comparison):
+        say(f"warning: {line}")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predicted import predictions as predicted_rates
     from experiments.comparison.predicted import unreadable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed, ConfigError
-from experiments.folders import Unwritable, unwritable, writable_folder
+from experiments.folders import unwritable, without_advice, writable_folder
 from experiments.verbs import run as run_verb
 from experiments.verbs.options import plain_parser
 from experiments.verbs.showing import console
@@ -110,20 +110,32 @@ def _flags(arguments: Namespace) -> dict[str, Any]:
 
 
 def _plan(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
-    """Show what would be done; starts nothing."""
-    from experiments.sweep.estimate import seconds_by_cell
-    from experiments.sweep.show import document, grid_table, headline, remarks
+    """Show what would be done, of a sweep that was begun what is left; starts nothing, changes nothing."""
+    from experiments.sweep.estimate import Forecast, seconds_by_cell
+    from experiments.sweep.folder import check_cells
+    from experiments.sweep.journal import finished
+    from experiments.sweep.show import document, grid_table, headline, remarks, what_is_left
 
-    seconds = seconds_by_cell(grid.cells)
+    folder = None if arguments.resume is None else Path(arguments.resume)
+    lines = [] if folder is None else list(finished(folder))
+    done = {(line.cell, line.repeat): line for line in lines}
+    if folder is not None:
+        check_cells(done, grid, folder)
+    forecast = Forecast(seconds_by_cell(grid.cells))
+    for line in lines:
+        forecast.learn(line.cell, line.seconds)
+    seconds = {cell.id: forecast.left([(cell, 1)]) for cell in grid.cells}
     if arguments.json:
-        dump(document(sweep, grid, seconds, [], None))
+        dump(document(sweep, grid, seconds, lines, folder))
         return 0
     shown = console()
     if sweep.question:
         shown.print(sweep.question)
-    shown.print(grid_table(grid, seconds, sweep.repeats))
-    for line in [*remarks(sweep, grid), headline(sweep, grid, seconds)]:
-        print(line)
+    if (table := grid_table(grid, seconds, sweep.repeats, done)).row_count:
+        shown.print(table)
+    told = [headline(sweep, grid, seconds), *([] if folder is None else [what_is_left(sweep, grid, seconds, done)])]
+    for text in [*remarks(sweep, grid), *told]:
+        print(text)
     return 0
 
 
@@ -134,7 +146,7 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     from experiments.sweep.journal import Journal
     from experiments.sweep.show import document, failures, next_steps
 
-    results = writable_folder(arguments.results if arguments.resume is None else arguments.resume)
+    results = writable_folder(arguments.results) if arguments.resume is None else _begun(arguments.resume)
     with ExitStack() as held:  # what is wrong with the data is known before there is a folder
         before = held.enter_context(Journal(results)) if arguments.resume is not None else None
         seconds = seconds_by_cell(grid.cells)
@@ -152,6 +164,14 @@ def _go(sweep: Sweep, grid: Grid, arguments: Namespace) -> int:
     for text in failed:
         say(f"syncbench: {text}")
     return 1 if failed else 0
+
+
+def _begun(resume: str) -> Path:
+    """The folder to go on in. ConfigError if nothing can be written there, which no --results would mend."""
+    try:
+        return writable_folder(resume)
+    except ConfigError as error:
+        raise ConfigError(f"--resume {resume}: {without_advice(error)}") from None
 
 
 def _compare(folder: Path) -> None:
@@ -187,8 +207,7 @@ def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, f
         raise
     except (ConfigError, OSError) as error:
         wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
-        said = f"{wrong.what}; make room" if isinstance(wrong, Unwritable) else f"{wrong}"
-        raise ConfigError(f"{said}; then {again}") from None
+        raise ConfigError(f"{without_advice(wrong)}; then {again}") from None
 
 
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:
