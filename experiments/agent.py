@@ -8,7 +8,6 @@ second and end by themselves; who does not is killed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import os
@@ -33,6 +32,7 @@ from experiments.config.ranks import MOST_RANKS
 from experiments.deaths import survive
 from experiments.incarnation import home_of
 from experiments.launch import Launcher, RankProcess, forked, remove_private, under_mpirun
+from experiments.private import PREFIX, cannot_be_set_up, claim, sweep
 from experiments.restarts import Restarts
 from experiments.surroundings import raise_file_limit, rank_environment, signals_deferred
 from experiments.verdict import Running
@@ -40,8 +40,6 @@ from experiments.watch import Ended, Show, Watch, end_all
 
 ENTRY = "experiments.rank"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
-PREFIX = "syncbench-"
-LOCK = "agent.lock"
 
 
 class Orders(Protocol):
@@ -72,8 +70,7 @@ class Agent:
         except BaseException as error:
             self._stop()
             if isinstance(error, OSError):
-                reason = error.strerror or error
-                raise ConfigError(f"temporary files cannot be set up: {reason}; set TMPDIR to another folder") from None
+                raise cannot_be_set_up(error) from None
             raise
         return self
 
@@ -87,9 +84,7 @@ class Agent:
             self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         ipc_address(home_of(self._folder / "job-12345678", MOST_RESTARTS))(MOST_RANKS, MOST_RANKS)
         raise_file_limit()
-        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        (self._folder / "lock").rename(self._folder / LOCK)  # held before anybody finds it: see `sweep`
+        self._lock = claim(self._folder)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([ENTRY])
         resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
@@ -196,14 +191,3 @@ def _stop_fork_server() -> None:
         if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
             os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
-
-
-def sweep() -> None:
-    """Remove what agents left behind that were killed: folders of ours whose lock nobody holds, and what they name."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if folder.stat().st_uid != os.getuid():
-                continue
-            with open(folder / LOCK) as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove_private(folder)

@@ -22,6 +22,7 @@ from common.errors import DeadlineExceeded, RunError
 from common.placement import crew_of
 from experiments.crew import Crew
 from experiments.launch import remove_private
+from experiments.private import LOCK
 
 LINGER = 5.0  # seconds that the last messages get to leave
 
@@ -89,7 +90,7 @@ def die_with_the_agent(home: Path) -> None:
     """Leave nothing behind if the agent is killed: its lock comes free, this rank tidies up and ends."""
 
     def wait() -> None:
-        with open(home.parent / "agent.lock") as lock, contextlib.suppress(OSError):
+        with open(home.parent / LOCK) as lock, contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_SH)  # blocks for as long as the agent lives
             remove_private(home.parent)
             os._exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ def ratio_interval(samples: Sequence[float], base: Sequence[float]) -> Interval:
     low, high = _percentiles((first, second), lambda a, b, axis: np.median(a, axis=axis) / np.median(b, axis=axis))
     least, most = _welch(np.log(first), np.log(second))
     return Interval(min(low, least) * (1 - RESOLUTION), middle, max(high, most) * (1 + RESOLUTION))
+
+
+def load() -> None:
+    """Import what intervals are made with: a second of computing, which is better spent before something goes wrong."""
+    importlib.import_module("scipy.stats")
 
 
 def _percentiles(samples: tuple[NDArray[np.float64], ...], statistic: Any) -> tuple[float, float]:

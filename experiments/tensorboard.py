@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +13,19 @@ from common.errors import ConfigError
 from common.stages import STAGES
 from experiments.results import Run
 
+INSTALL = "pip install 'syncbench[tensorboard]'"
+
 
 def check() -> None:
-    """ConfigError where TensorBoard is not installed."""
+    """ConfigError where TensorBoard is not installed, or not so that it can be used."""
     if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError("--tensorboard needs a package that is not here: pip install 'syncbench[tensorboard]'")
+        raise ConfigError(f"--tensorboard needs a package that is not here: {INSTALL}")
+    try:  # what torch takes of it, which wants the right protobuf: known now, not when the run is over
+        importlib.import_module("tensorboard.compat.proto.event_pb2")
+        importlib.import_module("tensorboard.summary.writer.event_file_writer")
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"--tensorboard needs a package that is here and does not work ({why}): {INSTALL}") from None
 
 
 def write(run: Run) -> Path:

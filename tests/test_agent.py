@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import ConfigError
 from experiments import launch
-from experiments.agent import LOCK, Agent, sweep
+from experiments.agent import Agent
+from experiments.private import LOCK, sweep
 
 
 @pytest.fixture

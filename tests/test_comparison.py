@@ -329,6 +329,14 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
         compare_paths([str(tmp_path)])
 
 
+def test_a_run_that_was_taken_out_of_a_sweep_is_a_warning(runs, tmp_path):
+    runs("ring", [1.0])
+    cell = {"cell": "ring-w2", "repeat": 2, "status": "ok", "folder": "gone", "error": None, "seconds": 1.0}
+    (tmp_path / "cells.jsonl").write_text(json.dumps(cell) + "\n")
+    line = "cell ring-w2 was done, and its run, gone, is not there any more"
+    assert compare_paths([str(tmp_path)]).warnings == (line,)
+
+
 def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):
     for folder, rate in (("before", 100.0), ("after", 150.0)):
         for repeat, factor in enumerate(CLOSE):

@@ -83,6 +83,16 @@ def test_other_work_is_refused_although_the_samples_have_the_same_numbers(run, c
     assert list(refused(run("ring"), run("tree"), run("star", **changed)).values()) == [reason]
 
 
+def test_other_content_under_the_same_name_is_refused(run):
+    data = {"data": "npz:mine.npz", "data_sha256": "ab" * 32}
+    runs = run("single", **data), run("ring", **data), run("star", **data | {"data_sha256": "cd" * 32})
+    why = (
+        "trained on different data than single: what is in npz:mine.npz has changed, data_sha256 abababab and cdcdcdcd"
+    )
+    assert refused(*runs) == {"star": why}
+    assert refused(*runs[:2], run("tree", **data | {"data_sha256": None})) == {}  # written before there were hashes
+
+
 def test_parameters_beyond_the_tolerance_are_refused_with_how_far_they_are(run):
     found = refused(run("single"), run("ring", params=[3.0, 4.0001]), run("star", params=[3.0, 4.5]))
     assert found == {

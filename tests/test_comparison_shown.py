@@ -144,6 +144,17 @@ def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_p
     assert asked == [tmp_path / "calibration.json"]
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 1}', '{"schema": 1, "figures": [{"alpha": -1}]}'])
+def test_a_damaged_calibration_costs_the_predictions_and_nothing_else(pair, tmp_path, answer, damage):
+    folders = pair()
+    (tmp_path / "calibration.json").write_text(damage)
+    code, out, err = answer(*folders, "--json")
+    assert (code, err) == (0, "")
+    warnings = [line for line in json.loads(out)["warnings"] if "calibration" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"no predictions: {tmp_path / 'calibration.json'}")
+
+
 @pytest.mark.parametrize("words", [(), ("--json",), ("--markdown",), ("--csv",)])
 def test_a_folder_of_runs_a_pattern_and_the_runs_are_the_same(pair, tmp_path, answer, words):
     folders = pair()

@@ -160,6 +160,7 @@ def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_
         ("calibrate --transport udp", "unknown transport 'udp'"),
         ("calibrate --transport ,", "--transport is empty"),
         ("calibrate --workers two", "--workers is 'two': give whole numbers from 1"),
+        ("calibrate --workers 2,100000", "100000 workers on one machine: at most 256"),
         ("calibrate --out .", "--out . is a folder: give a file"),
         ("calibrate --deadline 0", "--deadline is 0"),
     ],

@@ -330,6 +330,7 @@ def test_a_sentence_says_who_is_fastest_from_where_on():
     said = sentence(names, 16, 1, reigns(names, 16, 1, 1024, 1 << 20, network), network)
     assert said.startswith("16 workers, 1.0 KiB to 1.0 MiB: tree up to 21.9 KiB, then ring; at 1.0 MiB ring takes ")
     assert sentence(["gloo"], 4, 1, reigns(["gloo"], 4, 1, 4, 8, network), network).endswith("has a formula")
+    assert sentence(names, 1, 1, reigns(names, 1, 1, 4, 8, network), network) == "1 worker: nothing is exchanged"
 
 
 # --- runs ---

@@ -178,6 +178,14 @@ def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts,
     assert table.notes[-1].startswith("Not predicted: ps-async: ")
 
 
+def test_a_damaged_calibration_is_warned_of(tmp_path, no_charts):
+    full(tmp_path)
+    (tmp_path / "calibration.json").write_text("{")
+    said = [line for line in report_on([tmp_path]).warnings if line.startswith("No predictions")]
+    assert len(said) == 1
+    assert said[0].startswith(f"No predictions: {tmp_path / 'calibration.json'} is not valid JSON")
+
+
 def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):
     (table,) = report_on([write_run(tmp_path, "ring")]).tables
     assert "predicted" not in table.heads

@@ -53,3 +53,13 @@ def test_where_it_is_not_installed_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'syncbench\[tensorboard\]'"):
         tensorboard.check()
+
+
+def test_where_it_does_not_work_that_is_known_before_the_run(monkeypatch):
+    def broken(name):
+        raise TypeError("Descriptors cannot be\ncreated directly")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(ConfigError, match=r"TypeError: Descriptors cannot be created directly\): pip install 'syncb"):
+        tensorboard.check()

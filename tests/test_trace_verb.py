@@ -21,7 +21,7 @@ def write_tapes(folder, *hands):
 @pytest.fixture
 def traced(tmp_path):
     """A run of two workers, in which worker 1 trains for 7 s of 10."""
-    folder = write_run(tmp_path, warmup_steps=0, own_transport=None)
+    folder = write_run(tmp_path, workers=2, warmup_steps=0, own_transport=None)
     quick, slow = Hand(0).stage("train", 0, 1), Hand(1).stage("train", 0, 7).send(0, 7, 7.5)
     quick.receive(1, 1, 8).stage("synchronize", 1, 8).stage("update", 8, 10)
     write_tapes(folder, quick, slow)
@@ -50,6 +50,14 @@ def test_as_json(answer, traced):
     assert (said["steps"], said["seconds"], said["cut"], said["note"]) == (1, 10.0, None, None)
 
 
+def test_who_was_killed_and_left_no_trace_is_named(answer, traced):
+    assert json.loads(answer("trace", traced, "--json")[1])["missing"] == []
+    assert "not in the trace" not in answer("trace", traced)[1]
+    (traced / "ranks" / "1-worker.trace.npy").unlink()
+    assert json.loads(answer("trace", traced, "--json")[1])["missing"] == ["worker 1"]
+    assert "not in the trace, as those that are killed: worker 1; time" in answer("trace", traced)[1]
+
+
 def test_a_trace_that_is_there_is_left_as_it_is(answer, traced):
     (traced / "trace.json").write_text("mine")
     assert answer("trace", traced)[0] == 0
@@ -57,7 +65,7 @@ def test_a_trace_that_is_there_is_left_as_it_is(answer, traced):
 
 
 def test_an_engine_of_its_own_gets_a_note_and_no_table(answer, tmp_path):
-    folder = write_run(tmp_path, "gloo", own_transport="gloo")
+    folder = write_run(tmp_path, "gloo", workers=1, own_transport="gloo")
     write_tapes(folder, Hand(0).stage("train", 0, 1))
     code, out, _ = answer("trace", folder)
     first, where = out.splitlines()

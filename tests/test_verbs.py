@@ -68,8 +68,11 @@ def test_a_plot_that_fails_is_a_warning_and_changes_no_exit_code(answer, benched
 
 
 def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkeypatch, tmp_path):
+    happened = []
+
     class Agent:
         def run(self, *_):
+            happened.append("ranks start")
             raise KeyboardInterrupt
 
     def run_it(options, spec, results):
@@ -77,7 +80,9 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
 
     monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
     monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
+    monkeypatch.setattr(bench_run.statistics, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)
+    assert happened == ["statistics are loaded", "ranks start"]  # or whoever interrupts it waits for them
     (file,) = tmp_path.glob("*/bench.json")
     assert code == 130
     assert json.loads(file.read_text())["status"] == "partial"

@@ -12,6 +12,7 @@ import yaml
 
 from common.board import Status
 from common.errors import ConfigError, RunError
+from experiments import statistics
 from experiments.agent import Agent
 from experiments.bench.plan import BenchOptions, Spec, baseline_of, describe, schedule
 from experiments.bench.rows import links, make_rows, read_lines, with_ratios
@@ -71,6 +72,7 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
         (folder / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
         write_json(folder / "env.json", {**env, "transport": list(spec.transports), "link": None})
         show(0, "this machine's limits")
+        statistics.load()  # not after a rank has died: the end should be prompt, and not disturbed while ranks measure
         limits = measured_limits()
         ended = agent.run(spec, spec.workers, folder, follow, ENTRY, spec.launcher)
         status = "ok" if ended.error is None else "failed"

@@ -1,4 +1,4 @@
-"""The cells of a sweep that failed and left no run behind, so that they are not lost."""
+"""The cells of a sweep that have no run to be compared, so that they are not lost."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def lost_cells(paths: Iterable[str | Path]) -> list[str]:
         for folder in map(Path, paths)
         for line in finished(folder)
         if line.status != "ok" and not _ended(folder, line)
+    ]
+
+
+def gone_cells(paths: Iterable[str | Path]) -> list[str]:
+    """A line for each cell of the sweeps in `paths` that was done, and whose run has been taken away. ConfigError."""
+    return [
+        f"cell {line.cell} was done, and its run, {line.folder}, is not there any more"
+        for folder in map(Path, paths)
+        for line in finished(folder)
+        if line.status == "ok" and not _ended(folder, line)
     ]
 
 

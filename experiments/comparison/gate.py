@@ -69,7 +69,16 @@ def _unlike(run: Run, reference: Run, name: str) -> str | None:
     ):
         if why := _differences(reference, run, keys):
             return f"{what} {name}: {why}"
-    return None
+    return _other_content(run, reference, name)
+
+
+def _other_content(run: Run, reference: Run, name: str) -> str | None:
+    """Why the data of one name were not the same; None where a run has no hash of them, as older ones have not."""
+    mine, its = (one.summary.get("data_sha256") for one in (run, reference))
+    if not mine or not its or mine == its:
+        return None
+    data = run.summary.get("data")
+    return f"trained on different data than {name}: what is in {data} has changed, data_sha256 {its[:8]} and {mine[:8]}"
 
 
 def _differences(first: Run, second: Run, keys: Sequence[str]) -> str:

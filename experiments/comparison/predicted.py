@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import ConfigError
 from experiments.comparison.contest import Comparison, Contest, Entry
 
 if TYPE_CHECKING:
@@ -17,23 +18,23 @@ Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's plac
 def predictions(comparison: Comparison) -> Predictions:
     """The predicted samples/s of each entry that contends, where there are figures for it.
 
-    Those of a calibration in its run's folder or the sweep's; in virtual time the link says all. Raises ConfigError if
-    a calibration cannot be read.
+    Those of a calibration in its run's folder or the sweep's, if it can be read (see `unreadable`); in virtual time the
+    link says all.
     """
     from experiments.prediction.files import calibration_beside
 
     found: dict[tuple[int, str], float] = {}
-    read: dict[Path | None, Calibration | None] = {None: None}
+    read = _calibrations(comparison)
     for place, contest in enumerate(comparison.contests):
         for entry in contest.entries:
-            file = calibration_beside(entry.run.path)
-            if entry.refused or not entry.contends or (file is None and not contest.setting.get("link")):
+            calibration = read.get(calibration_beside(entry.run.path))
+            if isinstance(calibration, ConfigError):
+                calibration = None
+            if entry.refused or not entry.contends or (calibration is None and not contest.setting.get("link")):
                 continue
-            from experiments.prediction import predicted_rate, read_calibration
+            from experiments.prediction import predicted_rate
 
-            if file not in read and file is not None:
-                read[file] = read_calibration(file)
-            if rate := predicted_rate(entry, contest, read[file]):
+            if rate := predicted_rate(entry, contest, calibration):
                 found[place, entry.label] = rate
     return found
 
@@ -50,6 +51,30 @@ def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
     asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
     without = [one.label for one in asked if not in_lockstep(one.run.summary.get("consistency"))]
     return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
+
+
+def unreadable(comparison: Comparison) -> list[str]:
+    """A line for each calibration that cannot be read: what was measured is worth as much without its predictions."""
+    every = _calibrations(comparison).values()
+    return [f"no predictions: {error}" for error in every if isinstance(error, ConfigError)]
+
+
+def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
+    """Those beside the runs of entries that contend, or why one cannot be read."""
+    from experiments.prediction.files import calibration_beside
+
+    entries = [entry for contest in comparison.contests for entry in contest.entries]
+    files = dict.fromkeys(calibration_beside(one.run.path) for one in entries if one.contends and not one.refused)
+    return {file: _read(file) for file in files if file is not None}
+
+
+def _read(file: Path) -> Calibration | ConfigError:
+    from experiments.prediction import read_calibration
+
+    try:
+        return read_calibration(file)
+    except ConfigError as error:
+        return error
 
 
 def residual(entry: Entry, predicted: float | None) -> float | None:

@@ -80,6 +80,8 @@ def curves(
 
 def sentence(strategies: Sequence[str], workers: int, servers: int, found: Sequence[Reign], figures: Figures) -> str:
     """`64 workers: tree up to 182 KiB, then ring; …`, with how far the slowest is behind at the end."""
+    if workers == 1:
+        return "1 worker: nothing is exchanged"
     if not found:
         return f"{workers} workers: none of these strategies has a formula"
     parts = [f"{found[0].strategy} up to {human_bytes(found[0].high)}"] if len(found) > 1 else []
@@ -90,11 +92,10 @@ def sentence(strategies: Sequence[str], workers: int, servers: int, found: Seque
     nbytes = round(last.high)
     times = {name: time(nbytes) for name, time in curves(strategies, workers, servers, figures).items()}
     others = {name: seconds for name, seconds in times.items() if name != last.strategy}
-    if others:
+    if others and times[last.strategy]:  # noop takes no time
         second = min(others, key=others.__getitem__)
-        ratio = f"{others[second] / times[last.strategy]:.2f}" if times[last.strategy] else "∞"
         text += (
             f"; at {human_bytes(nbytes)} {last.strategy} takes {human_seconds(times[last.strategy])}, "
-            f"{second} {ratio} times as long"
+            f"{second} {others[second] / times[last.strategy]:.2f} times as long"
         )
     return f"{workers} workers, {span}: {text}"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from common.errors import ConfigError
 from common.job import TRANSPORTS
 from experiments.agent import Agent
 from experiments.config.network import transport_named
+from experiments.config.ranks import MOST_PROCESSES
 from experiments.config.values import at_least_one, known, positive
 from experiments.environment import environment
 from experiments.prediction.figures import Calibration, Curve, Figures, among_neighbours, through_a_hub
 from experiments.prediction.spec import CalibrationSpec
+from experiments.private import private_folder
 
 ENTRY = "experiments.prediction.rank"
 ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # who has no neighbours
@@ -28,6 +29,8 @@ def plan_calibration(
     positive("deadline", deadline)
     for count in workers:
         at_least_one("workers", count)
+        if count > MOST_PROCESSES:
+            raise ConfigError(f"{count} workers on one machine: at most {MOST_PROCESSES}")
     for name in transports:
         known("transport", name, ("auto", *TRANSPORTS))
     names = list(dict.fromkeys(transport_named(name) for name in transports))
@@ -54,8 +57,8 @@ def calibrate_all(
 
 def measured(spec: CalibrationSpec, agent: Agent) -> Figures:
     """Run the ranks of one calibration. Blocks. RunError."""
-    with tempfile.TemporaryDirectory(prefix="syncbench-calibration-") as folder:
-        ended = agent.run(spec, spec.workers, Path(folder), lambda ranks, seconds: None, ENTRY)
+    with private_folder() as folder:
+        ended = agent.run(spec, spec.workers, folder, lambda ranks, seconds: None, ENTRY)
     if ended.error is not None:
         raise ended.error
     reports = [report["measured"] for report in ended.reports[: spec.workers] if report is not None]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.private import private_folder
 from experiments.report.svg import drawing
 
 if TYPE_CHECKING:
@@ -43,13 +42,13 @@ def plates(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -
     """All charts of `comparison` that there is something for, drawn now, with the `predicted` samples/s."""
     from experiments.charts import plot_all, predictions
 
-    with tempfile.TemporaryDirectory(prefix="syncbench-report-") as folder:
-        try:
-            plotted = plot_all(comparison, Path(folder), predictions=predictions(comparison, predicted))
+    try:
+        with private_folder() as folder:
+            plotted = plot_all(comparison, folder, predictions=predictions(comparison, predicted))
             drawn = [plate(picture) for picture in plotted.pictures]
-        except Exception as error:  # the numbers are worth reading without their pictures
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return Plates((), f"The charts could not be drawn: {why}")
+    except Exception as error:  # the numbers are worth reading without their pictures
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Plates((), f"The charts could not be drawn: {why}")
     reasons = "; ".join(f"{name.replace('_', ' ')} ({why})" for name, why in plotted.absent.items())
     return Plates(tuple(fitting(drawn)), f"Not drawn: {reasons}." if reasons else "")
 

@@ -12,10 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError
 from common.job import Job
+from experiments.life import die_with_the_agent
+from experiments.private import private_folder
 
 STEPS = 4  # of one worker; the first is not counted
 DEADLINE = 300.0  # seconds for all jobs together: the data may have to be fetched first
@@ -26,7 +29,7 @@ def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
 
     Raises ConfigError, where the data cannot be had for example.
     """
-    with tempfile.TemporaryDirectory(prefix="syncbench-pace-") as folder:
+    with private_folder() as folder:
         try:
             done = subprocess.run(
                 [sys.executable, "-m", __name__],
@@ -34,7 +37,7 @@ def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
                 capture_output=True,
                 text=True,
                 timeout=DEADLINE,
-                env={**os.environ, "TMPDIR": folder},
+                env={**os.environ, "TMPDIR": str(folder)},
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -75,8 +78,9 @@ def _one_step(job: Job) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Read jobs from standard input, answer on standard output."""
+    """Read jobs from standard input, answer on standard output. Ends when who asked does, and then tidies up."""
     answer: dict[str, Any]
+    die_with_the_agent(Path(tempfile.gettempdir()) / "paces")
     try:
         answer = {"steps": [_one_step(Job.from_dict(values)) for values in json.load(sys.stdin)]}
     except ConfigError as error:

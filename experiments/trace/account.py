@@ -90,6 +90,16 @@ def account(timeline: Timeline, summary: Mapping[str, Any]) -> Account:
     )
 
 
+def missing(timeline: Timeline, summary: Mapping[str, Any]) -> list[str]:
+    """The names of the ranks of a run that left no trace, as who is killed leaves none."""
+    alone = summary.get("processes") == 1  # one process stands for all workers
+    workers = 1 if alone else int(summary.get("workers") or 0)
+    every = [f"worker {rank}" for rank in range(workers)]
+    every += [f"server {workers + number}" for number in range(int(summary.get("servers") or 0))]
+    there = {tape.name for tape in timeline.tapes}
+    return [name for name in every if name not in there]
+
+
 def own_transport(summary: Mapping[str, Any]) -> str | None:
     """A note where messages do not pass through our transport, so that only stages are in the trace."""
     engine = summary.get("own_transport")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed
-from experiments.folders import writable_folder
+from experiments.folders import unwritable, writable_folder
 from experiments.verbs.compare import loss_goal
 from experiments.verbs.options import LOSS, plain_parser
 from experiments.verbs.speech import dump, say
@@ -42,10 +42,16 @@ def run(arguments: Namespace) -> int:
         say(f"warning: {line}")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predicted import predictions as predicted_rates
+    from experiments.comparison.predicted import unreadable
     from experiments.comparison.shown import limits
 
+    for line in unreadable(comparison):
+        say(f"warning: {line}")
     told = predictions(comparison, predicted_rates(comparison))
-    plotted = plot_all(comparison, out, limits(comparison), told, goal)
+    try:
+        plotted = plot_all(comparison, out, limits(comparison), told, goal)
+    except OSError as error:
+        raise unwritable(out, error, "--out") from None
     if arguments.json:
         _dump(plotted)
         return 0

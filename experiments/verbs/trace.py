@@ -26,18 +26,24 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """The critical path as a table or JSON. Raises ConfigError if the run has no trace."""
     from experiments.results import load_run
-    from experiments.trace.account import account, table
+    from experiments.trace.account import account, missing, table
     from experiments.trace.file import NAME, VIEWERS, cut_line
 
     done = load_run(arguments.run)
     timeline, path = _trace(done.path), done.path / NAME
     found = account(timeline, done.summary)
     if arguments.json:
-        dump({"schema": 1, "trace": str(path), "open_at": VIEWERS, "cut": cut_line(timeline), **found.to_json()})
+        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing(timeline, done.summary)}
+        dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
     if found.messages is None:
         console().print(table(found))
     print(found.sentence())
+    if absent := missing(timeline, done.summary):
+        who = ", ".join(absent)
+        print(
+            f"not in the trace, as those that are killed: {who}; time that others waited for them is charged elsewhere"
+        )
     if cut := cut_line(timeline):
         print(cut)
     print(f"trace: {path}: open it at {VIEWERS}")

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 START = 60.0  # seconds that a command may take until its ranks train, or to end by itself
 PROMPT = 5.0  # seconds in which everything has ended once something has gone wrong: the promise
 MARK = "SYNCBENCH_TEST_BOX"
+# Commands have sessions of their own, so Ctrl-C does not reach them: they end with the tests that started them.
+TETHER = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 class Done(NamedTuple):
@@ -95,7 +97,7 @@ class Box:
         number = len(self.commands)
         with open(self.folder / f"out-{number}", "w") as out, open(self.folder / f"err-{number}", "w") as err:
             command = subprocess.Popen(
-                [sys.executable, "-m", "experiments", *map(str, words)],
+                [*TETHER, sys.executable, "-m", "experiments", *map(str, words)],
                 cwd=self.folder,
                 env={**os.environ, "TMPDIR": str(self.tmp), "PYTHONPATH": str(ROOT), MARK: str(self.folder)},
                 stdin=subprocess.DEVNULL,
