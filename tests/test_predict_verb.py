@@ -128,6 +128,16 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
 
 
+def test_runs_of_another_model_are_no_repeats_and_have_their_own_ceiling(tmp_path):
+    for hidden, ring, noop in ((64, 4e-3, 2.6e-3), (512, 9e-3, 5e-3)):
+        for strategy, step in (("ring", ring), ("noop", noop)):
+            name = f"{strategy}-{hidden}"
+            more = {"hidden": [hidden], "batch": 128, "parameters": 1 << 20}
+            write_run(tmp_path, strategy, name=name, samples_per_second=128 / step, **more)
+    rows, _ = beside([tmp_path], Calibration((flat(),)), 0.0)
+    assert sorted(row.measured for row in rows) == pytest.approx([1.4e-3, 4e-3])
+
+
 def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_is_said(tmp_path):
     for name in ("ps-async", "noop"):
         write_run(tmp_path, name, name=name, parameters=1 << 20)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError
 from common.job import DEDICATED
@@ -22,6 +21,9 @@ from experiments.prediction.predict import (
     simulation_cost,
 )
 from experiments.results import Run, find_runs
+
+if TYPE_CHECKING:
+    from experiments.comparison import Entry
 
 BENCH_KEYS = ("strategy", "transport", "workers", "servers", "bytes", "seconds_median")
 
@@ -135,56 +137,47 @@ def _of_bench(
     return rows, notes, budget
 
 
-ALIKE = ("data", "model", "batch", "seed", "steps", "workers", "optimizer", "link", "hosts", "transport")
-
-
 def _of_runs(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Beside], list[str]]:
-    """A row for each strategy in each setting, over its repeats."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.status == "ok" and run.strategy not in ("noop", "single"):
-            asked = {key: run.summary.get(key) for key in (*ALIKE, "strategy", "strategy_options", "servers")}
-            groups.setdefault(json.dumps(asked, sort_keys=True), []).append(run)
+    """A row for each entry of the contests among these runs but for yardsticks and ceilings; and notes."""
+    from experiments.comparison import compare_runs  # late: it judges, with scipy
+
     rows, notes = [], []
-    for repeats in groups.values():
-        summary = repeats[0].summary
-        formula = predicted_step_exchange(summary, calibration)
-        if not in_lockstep(summary.get("consistency")):
-            notes.append(f"no prediction of {summary['strategy']}: {LOCKSTEP}")
-        elif formula is None and figures_for(summary, calibration) is None:
-            transport, workers = summary.get("transport"), summary.get("workers")
-            notes.append(f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}")
-        steps = [step for run in repeats if (step := _step(run)) is not None]
-        ceiling = [step for run in runs if _is_ceiling(run, repeats[0]) and (step := _step(run)) is not None]
-        if not steps:
-            continue
-        measured, source = median(steps), "a step, less that of noop"
-        if ceiling:
-            measured -= median(ceiling)
-        else:
-            source = "a whole step: there is no noop to subtract"
-        rows.append(
-            Beside(
-                str(summary["strategy"]),
-                str(summary.get("transport")),
-                int(summary.get("workers") or 0),
-                int(summary.get("servers") or 0),
-                4 * int(summary.get("parameters") or 0),
-                formula,
-                None,
-                measured,
-                source,
-            )
-        )
+    for contest in compare_runs(runs).contests:
+        for entry in contest.entries:
+            if entry.contends and entry.rates:
+                notes += _why_not(entry.run.summary, calibration)
+                rows.append(_of_entry(entry, contest.strategy("noop"), calibration))
     return rows, notes
 
 
-def _step(run: Run) -> float | None:
-    """Seconds of a step of the whole job."""
-    rate, batch = run.number("samples_per_second"), run.number("batch")
-    return batch / rate if rate and batch else None
+def _why_not(summary: Mapping[str, Any], calibration: Calibration) -> list[str]:
+    """Why there is no prediction of a run, where that needs to be said."""
+    if not in_lockstep(summary.get("consistency")):
+        return [f"no prediction of {summary['strategy']}: {LOCKSTEP}"]
+    if figures_for(summary, calibration) is None:
+        transport, workers = summary.get("transport"), summary.get("workers")
+        return [f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}"]
+    return []
 
 
-def _is_ceiling(other: Run, run: Run) -> bool:
-    alike = all(other.summary.get(key) == run.summary.get(key) for key in ALIKE)
-    return other.strategy == "noop" and other.status == "ok" and alike
+def _of_entry(entry: Entry, ceiling: Entry | None, calibration: Calibration) -> Beside:
+    summary = entry.run.summary
+    measured, source = _step(entry), "a whole step: there is no noop to subtract"
+    if ceiling is not None and ceiling.rates and entry.refused is None:
+        measured, source = measured - _step(ceiling), "a step, less that of noop"
+    return Beside(
+        entry.strategy,
+        str(summary.get("transport")),
+        int(summary.get("workers") or 0),
+        int(summary.get("servers") or 0),
+        4 * int(summary.get("parameters") or 0),
+        predicted_step_exchange(summary, calibration),
+        None,
+        measured,
+        source,
+    )
+
+
+def _step(entry: Entry) -> float:
+    """Seconds of a step of the whole job, by the median of the repeats."""
+    return float(entry.run.summary["batch"]) / entry.rate.middle
