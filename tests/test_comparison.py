@@ -233,8 +233,21 @@ def test_another_machine_version_or_thread_count_is_warned_of(runs, changed, lin
 
 
 def test_another_transport_is_warned_of_where_anything_is_sent(runs):
-    every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("gloo", [1.0], own_transport="tcp")]
-    assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring; tcp (its own): gloo",)
+    every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("star", [1.0], transport="tcp")]
+    assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring ipc; tcp: star",)
+
+
+def test_an_engine_that_has_its_own_transport_is_not_warned_of(runs):
+    every = [*runs("ring", [1.0]), *runs("gloo", [1.0], own_transport="tcp"), *runs("mpi", [1.0], own_transport="sm")]
+    assert compare_runs(every).contests[0].warnings == ()
+
+
+def test_what_differs_is_told_alike_whoever_comes_first(runs):
+    ring, star, tree = (
+        runs(name, [1.0], transport="shm" if name == "star" else "ipc") for name in ("ring", "star", "tree")
+    )
+    told = {compare_runs(every).contests[0].warnings for every in ([*ring, *star, *tree], [*star, *tree, *ring])}
+    assert told == {("transport differs, ipc: ring, tree; shm: star shm",)}
 
 
 def test_runs_of_an_unknown_machine_are_warned_of(runs):

@@ -15,28 +15,27 @@ _MACHINE = ("cpu", "cores", "memory_bytes", "platform", "hosts")
 
 
 def circumstances(entries: Sequence[Entry]) -> list[str]:
-    """A line for each of machine, versions, threads and transport that differs among the runs of `entries`."""
+    """A line for each of machine, versions, threads and transport that differs among the runs of `entries`.
+
+    An engine that brings its own transport has no other: that is what it is, and nothing to beware of. The lines are
+    the same in whatever order the entries come, so that what several contests have in common can be told once.
+    """
     runs = [(entry.label, run) for entry in entries for run in entry.runs]
     known = [(label, run) for label, run in runs if run.env]
     lines = []
     if unknown := dict.fromkeys(label for label, run in runs if not run.env):
-        lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(unknown)}")
+        lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(sorted(unknown))}")
     lines += _apart("machine", known, lambda run: {key: run.env.get(key) for key in _MACHINE})
     lines += _apart("versions", known, _versions)
     lines += _apart("threads", known, lambda run: {"per rank": run.env.get("threads_per_rank")})
-    talking = [(label, run) for label, run in runs if run.strategy not in BESIDE]
-    return lines + _apart("transport", talking, lambda run: {"transport": _transport(run)})
+    ours = [(label, run) for label, run in runs if run.strategy not in BESIDE and not run.summary.get("own_transport")]
+    return lines + _apart("transport", ours, lambda run: {"transport": run.summary.get("transport")})
 
 
 def _versions(run: Run) -> dict[str, Any]:
     packages = run.env.get("versions")
     found = dict(packages) if isinstance(packages, Mapping) else {}
     return {"python": run.env.get("python"), "commit": run.env.get("commit"), **found}
-
-
-def _transport(run: Run) -> str:
-    own = run.summary.get("own_transport")
-    return f"{own} (its own)" if own else str(run.summary.get("transport"))
 
 
 def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Mapping[str, Any]]) -> list[str]:
@@ -48,7 +47,7 @@ def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Map
         for label, values in told:
             owners.setdefault(str(values.get(key)), {})[label] = None
         if len(owners) > 1:
-            each = "; ".join(f"{value}: {', '.join(labels)}" for value, labels in owners.items())
+            each = "; ".join(f"{value}: {', '.join(sorted(labels))}" for value, labels in sorted(owners.items()))
             lines.append(f"{key} {each}" if key != what else each)
     return [f"{what} differ{'' if what.endswith('s') else 's'}, {line}" for line in lines]
 
