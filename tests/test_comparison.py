@@ -4,14 +4,18 @@ import json
 import math
 import random
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from runs import write_run
+from sweeps import sweep
 
 from common.errors import ConfigError
 from experiments.comparison import Interval, compare_paths, compare_runs
 from experiments.results import load_run
+from experiments.sweep.grid import make_grid
+from experiments.sweep.journal import Line
 
 CLOSE = (0.99, 1.0, 1.01)  # three repeats
 ENV = {"cpu": "a", "cores": 2, "threads_per_rank": 1, "python": "3.11", "versions": {"torch": "2.1"}, "commit": "ab"}
@@ -348,6 +352,27 @@ def test_a_run_that_was_taken_out_of_a_sweep_is_a_warning(runs, tmp_path):
     (tmp_path / "cells.jsonl").write_text(json.dumps(cell) + "\n")
     line = "cell ring-w2 was done, and its run, gone, is not there any more"
     assert compare_paths([str(tmp_path)]).warnings == (line,)
+
+
+@pytest.mark.parametrize("pattern", [False, True])
+def test_a_sweep_that_is_not_finished_is_a_warning_that_says_how_to_go_on(tmp_path, pattern):
+    folder = tmp_path / "a sweep"
+    write_run(folder, "ring", name="run")
+    found = sweep("strategies: [ring, ps-bsp]\nworkers: [2, 4]\nrepeats: 2")  # with single and noop
+    cells = [cell.id for cell in make_grid(found).cells]
+    every = [Line(cell, repeat, "ok", "run", None, 1.0) for repeat in (1, 2) for cell in cells]
+    (folder / "sweep.yaml").write_text(found.to_yaml())
+
+    def warned(lines):
+        (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+        return list(compare_paths([f"{tmp_path}/a*" if pattern else folder]).warnings)
+
+    assert warned(every) == []
+    assert warned(every[:5]) == [
+        f"the sweep is not finished, 5 of 16 runs are done: go on with syncbench sweep --resume '{folder}'"
+    ]
+    (line,) = warned([*every[:5], Line("tree-w2-0", 1, "ok", "run", None, 1.0)])
+    assert line.startswith(f"whether the sweep in {folder} is finished is not known: ")
 
 
 def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):
