@@ -58,6 +58,7 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
         "samples/s",
         "95 % interval",
         f"against {contest.baseline}",
+        "verdict",
         "of the ceiling",
         "predicted",
         "ms a step",
@@ -67,7 +68,7 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
         f"differs from {reference.rpartition(':')[2]}",
     )
     rows = tuple(
-        Row(entry.label, _cells(entry, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
+        Row(entry.label, _cells(entry, contest, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
         for entry in contest.ranked
     )
     notes = [f"{entry.label} {note}." for entry in contest.entries for note in entry.notes]
@@ -94,12 +95,13 @@ def _remark(entry: Entry) -> str:
     return "" if entry.refused is None else f"Not comparable: {entry.label} {entry.refused}."
 
 
-def _cells(entry: Entry, predicted: float | None) -> tuple[str, ...]:
+def _cells(entry: Entry, contest: Contest, predicted: float | None) -> tuple[str, ...]:
     rate, batch = entry.rate.middle, entry.run.number("batch")
     return (
         _known(rate or None, human_count),
         _interval(entry.rate) if len(entry.rates) > 1 else DASH,
         _ratio(entry.ratio),
+        _verdict(entry, contest),
         _known(entry.share, lambda share: f"{share:.0%}"),
         _predicted(entry, predicted),
         human_ms(batch / rate) if batch and rate else DASH,
@@ -130,6 +132,13 @@ def _ratio(ratio: Interval | None) -> str:
         return DASH
     times = f"{ratio.middle:.2f}×"
     return times if ratio.low == ratio.high else f"{times} ({ratio.low:.2f} – {ratio.high:.2f})"
+
+
+def _verdict(entry: Entry, contest: Contest) -> str:
+    """Against the baseline. The ceiling is no contestant; what it is stands beside its name."""
+    if entry.refused is not None:
+        return "not comparable"
+    return DASH if _kind(entry, contest) in ("baseline", "ceiling") else entry.finding or DASH
 
 
 def _deviation(kind: str, deviation: float | None) -> str:
