@@ -139,6 +139,11 @@ def test_a_straggler_is_told_from_what_was_asked_for_and_from_what_was_measured(
     assert text.endswith("in ring, worker rank 3 trains 4.0 times as long as the median worker.")
 
 
+def test_where_training_takes_long_in_every_worker_there_is_no_straggler(tmp_path):
+    run = load_run(write_run(tmp_path, "ring", train_seconds=0.02))
+    assert stragglers([run], ["ring"]) == ""
+
+
 def test_a_little_unevenness_is_no_straggler(tmp_path):
     folder = write_run(tmp_path, "ring")
     slower = {**SECONDS, "train": 0.99 * module.NOTABLE * SECONDS["train"]}

@@ -99,4 +99,4 @@ def limits(comparison: Comparison) -> str:
     """What limits these runs, from the one with the most ranks."""
     runs = [entry.run for contest in comparison.contests for entry in contest.entries]
     largest = max(runs, key=lambda run: run.number("processes") or 0)
-    return limits_line(largest.summary, largest.env)
+    return limits_line(largest.summary, largest.env, [run.summary for run in runs])
