@@ -83,14 +83,13 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any], beside: Sequ
 
 
 def _ranks(summary: Mapping[str, Any]) -> tuple[str, int]:
-    """The processes of a run, in words and as a number of ranks; `single` is one, whatever it stands for."""
+    """The ranks of a run in words, and how many; `single` is one process, whatever it stands for."""
     workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
-    if (summary.get("processes") or workers + servers) == 1:
+    if not servers and (summary.get("processes") or workers) == 1:
         return "1 process", 1
     inside = " in their processes" if summary.get("placement") == COLOCATED else ""
-    return plural(workers, "worker") + (
-        f" (+{plural(servers, 'server')}{inside})" if servers else ""
-    ), workers + servers
+    beside = f" (+{plural(servers, 'server')}{inside})" if servers else ""
+    return plural(workers, "worker") + beside, workers + servers
 
 
 def _unseen(summaries: Sequence[Mapping[str, Any]]) -> str:
