@@ -58,6 +58,13 @@ def lines_of(comparison, predicted=None, width=120):
     return console.file.getvalue().splitlines()
 
 
+def test_a_run_alone_is_the_same_as_nobody(tmp_path, answer):
+    for count, strategy in enumerate(("ring", "single"), 1):
+        write_run(tmp_path, strategy)
+        code, out, _ = answer(tmp_path, "--markdown")
+        assert (code, out.count("| same as")) == (0, 2 if count > 1 else 0)
+
+
 @pytest.mark.parametrize(
     ("trained", "floor", "workers", "told"),
     [

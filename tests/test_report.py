@@ -215,6 +215,13 @@ def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):
     assert "predicted" not in table.heads
 
 
+def test_a_run_alone_differs_from_nobody(tmp_path, no_charts):
+    for count, strategy in enumerate(("ring", "single"), 1):
+        write_run(tmp_path, strategy)
+        (table,) = report_on([tmp_path]).tables
+        assert any(head.startswith("differs from") for head in table.heads) == (count > 1)
+
+
 def test_what_is_missing_is_named(tmp_path, no_charts):
     folder = write_run(tmp_path, "ring")
     (folder / "params.npy").unlink()

@@ -183,6 +183,23 @@ def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs
     assert "share of the gradients pushed that were dropped" in markdown(more, verdicts(more))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "fields", "told"),
+    [
+        ("ring", {}, False),
+        ("noop", {}, False),
+        ("ps-async", {}, False),
+        ("ring", {"params_sha256": ["a", "b", "a", "a"]}, True),  # the workers' copies differ
+        ("ring", fail(), True),
+    ],
+)
+def test_a_run_alone_is_the_same_as_nobody_and_that_is_not_said(tmp_path, strategy, fields, told):
+    run = load_run(write_run(tmp_path, strategy, **fields))
+    text = markdown([run], verdicts([run]))
+    assert ("same as" in text) == told
+    assert ("no synchronous run to compare with" in text) == (told and run.status == "ok")
+
+
 def test_conditions_that_differ_are_all_named(tmp_path):
     runs = [load_run(write_run(tmp_path, "ring", workers=n, name=f"{n}")) for n in (1, 2)]
     assert conditions(runs).startswith("1 / 2 workers, ")

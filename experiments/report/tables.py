@@ -14,6 +14,7 @@ from experiments.units import human_bytes, human_count, human_deviation, human_m
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
+    from experiments.equivalence import Verdict
     from experiments.report.limits import Share
 
 
@@ -111,7 +112,7 @@ def _cells(entry: Entry, contest: Contest, predicted: float | None) -> tuple[str
         _known(entry.per_worker if rate else None, human_count),
         _known(entry.per_process if rate else None, human_count),
         str(len(entry.runs)),
-        _deviation(entry.check.kind, entry.check.deviation),
+        _deviation(entry.check) if len(contest.entries) > 1 or not entry.check.needs_others else DASH,
     )
 
 
@@ -144,13 +145,11 @@ def _verdict(entry: Entry, contest: Contest) -> str:
     return DASH if _kind(entry, contest) in ("baseline", "ceiling") else entry.finding or DASH
 
 
-def _deviation(kind: str, deviation: float | None) -> str:
-    if kind not in ("same", "differs"):
-        return kind
-    mark = "✓" if kind == "same" else "✗"
-    if deviation is None:
-        return mark
-    return f"{mark} {human_deviation(deviation)}"
+def _deviation(check: Verdict) -> str:
+    if check.kind not in ("same", "differs"):
+        return check.kind
+    mark = "✓" if check.kind == "same" else "✗"
+    return mark if check.deviation is None else f"{mark} {human_deviation(check.deviation)}"
 
 
 def share_table(rows: Sequence[Share]) -> Table:
