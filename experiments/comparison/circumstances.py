@@ -67,7 +67,8 @@ def for_nothing(entries: Sequence[Entry]) -> str:
         return ""
     return (
         f"single trains on the batch of all workers in the {1e3 * floor:g} ms that --train-seconds gives each of them "
-        "for its part, so beside it nothing shows what workers gain: for that, see one worker, or leave that option out"
+        "for its part: as fast as all of them, which is no real gain. What workers gain is seen against 1 worker, or "
+        "without that option"
     )
 
 
