@@ -386,7 +386,7 @@ def test_in_virtual_time_with_training_of_a_given_length_one_run_is_enough(runs)
     exact = {"transport": "virtual", "link": "1gbit,50us", "train_seconds": 0.02}
     comparison = compare_runs([*runs("ring", [2.0], **exact), *runs("star", [1.0], **exact)])
     assert entries(comparison)["star"].finding == "slower"
-    assert comparison.sentence() == "Against ring (2.00 samples/s), star is slower, 0.50× at 1.00 samples/s."
+    assert comparison.sentence() == "Against ring (2 samples/s), star is slower, 0.50× at 1 samples/s."
     unsaid = {**exact, "train_seconds": 0.0}
     assert (
         entries(compare_runs([*runs("ring", [2.0], **unsaid), *runs("star", [1.0], **unsaid)]))["star"].finding is None
