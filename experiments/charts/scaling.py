@@ -106,7 +106,10 @@ def _read(material: Material) -> _Scaling:
     first = {s.entry.strategy: s for line in lines.values() for workers, s in line if workers == fewest}
     if not first:
         raise Absent(f"no run with {plural(fewest, 'worker')} has a throughput")
-    base = first.get("noop") or max(first.values(), key=lambda s: s.entry.rate.middle)
+    lone = fewest == 1  # only then the yardstick is a worker like others
+    base = first.get("noop") or max(
+        first.values(), key=lambda s: (lone or s.entry.strategy != "single", s.entry.rate.middle)
+    )
     return _Scaling(contests, lines, missing, fewest, base.entry.rate.middle / fewest, base.label)
 
 
@@ -217,7 +220,7 @@ def _efficiency_title(its: _Scaling) -> str:
     best, worst = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
     line = f"With {most} workers each does {there[best]:.0%} ({best}) "
     line += f"to {there[worst]:.0%} ({worst}) " if best != worst else ""
-    return line + f"of what it does {'alone' if its.fewest == 1 else f'among {its.fewest}'}"
+    return line + f"of what one of {its.whose} does {'alone' if its.fewest == 1 else f'among {its.fewest}'}"
 
 
 def _processes(series: Series, workers: int) -> int:
