@@ -21,7 +21,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("chart", "title"),
     [
-        ("throughput", "No clear difference: all 4 strategies are within 5%"),
+        ("throughput", "32.0k (ps-bsp) to 32.0k (ring) samples/s: a verdict takes repeats"),
         ("stages", "Synchronisation takes 35% of a step"),
         ("traffic", HUBS),
         ("traffic_between", "4 ordered pairs of ranks talk in star, 8 in ps-bsp"),
@@ -61,6 +61,18 @@ def test_every_repeat_is_a_dot_and_in_the_file(tmp_path):
     assert rows["ring"]["samples_per_second"] == 1000.0
     assert "median of 3 repeats, each a dot" in found.said
     assert found.title == "ring was fastest: 1.00k samples/s, 9.1× star"
+
+
+def test_one_repeat_of_anybody_has_no_winner(tmp_path):
+    runs = grid(tmp_path, "seed", (0,), ("ring", "star"), 2, lambda name, *_: 900.0 if name == "ring" else 100.0)
+    assert Seen("throughput", runs).title == "ring was fastest: 900 samples/s, 9.0× star"
+    assert Seen("throughput", runs[:-1]).title == "900 (ring) to 100 (star) samples/s: a verdict takes repeats"
+
+
+def test_who_contends_with_nobody_is_not_the_fastest(tmp_path):
+    rates = {"single": 1500.0, "noop": 1000.0, "ring": 760.0}
+    runs = grid(tmp_path, "seed", (0,), tuple(rates), 2, lambda name, *_: rates[name])
+    assert Seen("throughput", runs).title == "ring: 760 samples/s, 76% of the ceiling"
 
 
 def test_overlapping_repeats_have_no_winner(tmp_path):
