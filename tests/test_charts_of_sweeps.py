@@ -30,7 +30,7 @@ def test_throughput_against_workers_has_the_ideal_and_every_repeat(tmp_path):
     assert [rows["ring", n]["ideal"] for n in (1, 2, 4)] == [1000.5 * n for n in (1, 2, 4)]
     assert list(rows["ring", 4]["repeats"]) == [1600.0, 1601.0]
     assert {"ideal", "ring", "noop (ceiling)", "single (yardstick)"} <= set(seen.texts)
-    assert seen.title.startswith("ring reaches 1.60k samples/s with 4 workers, 40% of the ceiling")
+    assert seen.title == "From 1 to 4 workers ring makes 2.0 times the samples/s, ps-bsp 2.0"
 
 
 def test_efficiency_is_a_share_of_a_lone_workers_throughput_by_worker_and_by_process(tmp_path):
@@ -77,6 +77,13 @@ def test_without_a_ceiling_the_shares_are_of_the_fastest_and_of_one_process_only
 
 def by_many(name, workers, repeat):
     return RATES[name] * workers**0.5 * (4 if name == "single" else 1) + repeat
+
+
+def test_who_ran_with_some_numbers_of_workers_only_is_no_growth(tmp_path):
+    """One with the fewest workers, another with the most."""
+    few = grid(tmp_path, "workers", (1,), ("noop", "ring"), 2, by_workers)
+    many = grid(tmp_path, "workers", (4,), ("noop", "ps-bsp"), 2, by_workers)
+    assert Seen("scaling", [*few, *many]).title == "ps-bsp: 1.00k samples/s with 4 workers"
 
 
 def test_a_batch_that_grows_with_the_workers_is_still_one_curve(tmp_path):
