@@ -58,7 +58,7 @@ def reigns(strategies: Sequence[str], workers: int, servers: int, low: int, high
 
 
 def _merged(found: Sequence[Reign], times: Mapping[str, Callable[[int], float]]) -> list[Reign]:
-    """The same without those during which the one before stays within LEVEL of the fastest."""
+    """The same without those during which the one before stays within LEVEL of the fastest, where it is looked at."""
     merged = [found[0]]
     for reign in found[1:]:
         last = merged[-1]
