@@ -86,7 +86,7 @@ def test_that_one_process_does_all_in_the_time_of_a_part_is_said(tmp_path, answe
 def test_a_sweep_of_four_worker_counts_and_six_strategies_is_readable_at_120_columns(sweep):
     lines = lines_of(compare_runs(find_runs([sweep])))
     assert max(map(len, lines)) <= 120
-    assert lines[0].startswith("1 worker: ")
+    assert lines[0].startswith("From 1 to 8 workers halving-doubling makes 8.0 times the samples/s, ")
     titles = [line for line in lines if "workers, batch" in line or "worker, batch" in line]
     assert [title.split()[0] for title in titles] == ["1", "2", "4", "8"]
     for name in NAMES:
@@ -134,7 +134,7 @@ def test_csv_has_a_line_for_each_entry(sweep):
 
 def test_markdown_has_a_table_for_each_contest(sweep):
     text = markdown_comparison(compare_runs(find_runs([sweep])), {})
-    assert text.startswith("**1 worker: ")
+    assert text.startswith("**From 1 to 8 workers ")
     assert text.count("| halving-doubling |") == 4
     assert "\n\nLimits: " in text
 
