@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.comparison.contest import BESIDE, Entry
-from experiments.results import Run, stage_seconds_per_step
+from experiments.results import Run
 
 SCATTER = 0.1  # of the median: how far apart repeats may lie without a warning
 NOISE = 1.05  # times the ceiling: what is above cannot be
-ASLEEP = 1.2  # times --train-seconds: up to here a step is as long as that, and not as long as training takes
 
 _MACHINE = ("cpu", "cores", "memory_bytes", "platform", "hosts")
 
@@ -51,25 +50,6 @@ def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Map
             each = "; ".join(f"{value}: {', '.join(sorted(labels))}" for value, labels in sorted(owners.items()))
             lines.append(f"{key} {each}" if key != what else each)
     return [f"{what} differ{'' if what.endswith('s') else 's'}, {line}" for line in lines]
-
-
-def for_nothing(entries: Sequence[Entry]) -> str:
-    """A sentence where --train-seconds lets one process do everybody's batch in the time of a part; else empty.
-
-    It is the time of a step, whatever the batch: what would take one process as many times longer as there are workers.
-    """
-    single = next((entry.run for entry in entries if entry.strategy == "single" and entry.refused is None), None)
-    beside = [entry for entry in entries if entry.contends]
-    if single is None or not beside or (single.number("workers") or 0) < 2:
-        return ""
-    floor, stages = single.number("train_seconds") or 0.0, stage_seconds_per_step(single)
-    if not floor or not stages or stages["train"] > ASLEEP * floor:
-        return ""
-    return (
-        f"single trains on the batch of all workers in the {1e3 * floor:g} ms that --train-seconds gives each of them "
-        "for its part: as fast as all of them, which is no real gain. What workers gain is seen against 1 worker, or "
-        "without that option"
-    )
 
 
 def scatter(rates: Sequence[float], middle: float) -> float:

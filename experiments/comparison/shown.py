@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from experiments.comparison.circumstances import for_nothing
 from experiments.comparison.contest import Comparison, Contest
 from experiments.comparison.predicted import Predictions, unpredicted
 from experiments.comparison.setting import setting_words
@@ -69,7 +68,6 @@ def remarks(comparison: Comparison, predicted: Predictions) -> list[str]:
     lines = [legend(comparison.contests)]
     without = [unpredicted(one, _of(predicted, place)) for place, one in enumerate(comparison.contests)]
     lines += dict.fromkeys(filter(None, without))
-    lines += dict.fromkeys(filter(None, (for_nothing(one.entries) for one in comparison.contests)))
     for contest in comparison.contests:
         lines += [f"not comparable: {one.label} {one.refused}" for one in contest.entries if one.refused]
     lines += [failure_line(run) for run in comparison.failed]

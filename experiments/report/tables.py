@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.columns import DASH
-from experiments.comparison.circumstances import for_nothing
 from experiments.comparison.predicted import residual, unpredicted
 from experiments.comparison.setting import setting_words
 from experiments.units import human_bytes, human_count, human_deviation, human_ms
@@ -76,8 +75,6 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
     notes = [f"{entry.label} {note}." for entry in contest.entries for note in entry.notes]
     if without := unpredicted(contest, predicted):
         notes.append(f"{without[0].upper()}{without[1:]}.")
-    if asleep := for_nothing(contest.entries):
-        notes.append(f"{asleep}.")
     return _without_empty_columns(Table(caption, heads, rows, tuple(notes)))
 
 
