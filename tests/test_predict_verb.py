@@ -128,6 +128,14 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
 
 
+def test_one_worker_that_exchanges_nothing_is_no_residual(tmp_path):
+    for strategy, workers in (("ring", 1), ("noop", 1), ("ring", 4), ("noop", 4)):
+        write_run(tmp_path, strategy, name=f"{strategy}-{workers}", workers=workers, transport="ipc")
+    rows, notes = beside([tmp_path], Calibration((flat(),)), 0)
+    assert [(row.strategy, row.workers) for row in rows] == [("ring", 4)]
+    assert "1 worker without a server exchanges nothing: there is nothing to predict" in notes
+
+
 def test_runs_of_another_model_are_no_repeats_and_have_their_own_ceiling(tmp_path):
     for hidden, ring, noop in ((64, 4e-3, 2.6e-3), (512, 9e-3, 5e-3)):
         for strategy, step in (("ring", ring), ("noop", noop)):

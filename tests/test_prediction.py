@@ -34,8 +34,10 @@ from experiments.prediction.grid import by_formulas, simulated
 from experiments.prediction.links import parse_link
 from experiments.prediction.measure import figures_of
 from experiments.prediction.primitives import primitives
+from experiments.prediction.steps import lockstep_seconds
 from experiments.results import Run
 from experiments.statistics import Interval
+from ps.strategy import PsBsp
 
 LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)
 MIB = 1 << 20
@@ -380,6 +382,15 @@ def test_what_cannot_be_said_of_a_run_is_not_said(change):
 def test_a_run_in_virtual_time_is_predicted_from_its_link():
     virtual = {**SUMMARY, "transport": "virtual", "link": "1gbit,50us"}
     assert predicted_step_exchange(virtual, None) == Ring().seconds(4, 0, 4 << 20, Link(50e-6, 8e-9))
+
+
+def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_by_its_exchange():
+    served = {**SUMMARY, "strategy": "ps-bsp", "servers": 1}
+    virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
+    steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    measured = PsBsp().seconds(4, 1, 4 << 20, FLAT.figures[0].hub.link(4 << 20))
+    assert predicted_step_exchange(served, FLAT) == measured
 
 
 def test_a_rate_is_the_batch_by_the_ceilings_step_and_the_exchange():

@@ -12,6 +12,7 @@ from common.strategy import Link, SyncStrategy
 from experiments.prediction.figures import Calibration, Curve, Figures, constant
 from experiments.prediction.links import parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
+from experiments.prediction.steps import added_to_a_step
 from experiments.registry import create
 
 if TYPE_CHECKING:
@@ -104,18 +105,27 @@ def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration
         return None
     nbytes = 4 * int(parameters)
     most = min(int(bucket or nbytes), nbytes)
-    sizes = [most] * (nbytes // most) + ([nbytes % most] if nbytes % most else [])
-    options, servers = summary.get("strategy_options") or {}, int(summary.get("servers") or 0)
-    total = 0.0
-    for size in sizes:
-        placement = summary.get("placement") or DEDICATED
-        found = predicted_exchange_seconds(
-            summary["strategy"], options, int(summary["workers"]), servers, size, figures, placement=placement
-        )
-        if found.formula is None:
-            return None
-        total += found.formula
-    return total
+    whole = _of_one_bucket(summary, most, figures)
+    rest = _of_one_bucket(summary, nbytes % most, figures) if nbytes % most else 0.0
+    return None if whole is None or rest is None else nbytes // most * whole + rest
+
+
+def _of_one_bucket(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+    """Seconds that its exchange adds to a step; None without a formula.
+
+    On a given link, what steps of a server in turn come to (steps.py). Measured figures of a server have that in
+    them: it was measured in rounds that follow each other.
+    """
+    made = create(summary["strategy"], dict(summary.get("strategy_options") or {}))
+    if made.traits.own_transport is not None:
+        return None
+    workers, servers = int(summary["workers"]), int(summary.get("servers") or 0)
+    placement, link = summary.get("placement") or DEDICATED, _curve(made, figures).link(nbytes)
+    if figures.link is not None:
+        added = added_to_a_step(made, workers, servers, nbytes, link, placement)
+        if added is not None:
+            return added
+    return by_formula(made, workers, servers, nbytes, link, placement)
 
 
 def in_lockstep(consistency: object) -> bool:
@@ -127,7 +137,7 @@ def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> 
     """Those of the link that the run was on in virtual time, else those that were measured; None without either."""
     try:
         if summary.get("link") and summary.get("transport") == "virtual":
-            return constant(parse_link(str(summary["link"])))
+            return constant(parse_link(str(summary["link"])), words=str(summary["link"]))
         if calibration is None:
             return None
         return calibration.nearest(str(summary["transport"]), int(summary["workers"]))[0]
