@@ -210,3 +210,29 @@ def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
     code, out, err = answer("predict", "--transport", "tcp", "--workers", 4, "--sizes", "1MiB", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["calibration"].endswith(str(file.relative_to(here)))
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (flat(), None),
+        (Figures("ipc", 1, Curve(0.0, (1,), (0.0,), (0.0,)), FLAT), None),
+        (
+            Figures("ipc", 4, Curve(1e-4, (4096, 1 << 20), (0.0, 1e-9), (0.0, 0.0)), FLAT, scatter=0.3),
+            "ipc, 4 workers: bytes among neighbours cost nothing at 4 KiB",
+        ),
+        (
+            Figures("ipc", 1, FLAT, Curve(1e-4, (1 << 20,), (0.0,), (0.0,))),
+            "ipc, 1 worker: bytes through a server cost nothing at 1 MiB",
+        ),
+        (
+            Figures("ipc", 4, FLAT, FLAT, scatter=0.62),
+            "ipc, 4 workers: half of the samples are more than 62% off their median",
+        ),
+    ],
+)
+def test_calibrate_says_which_of_its_figures_cannot_be_true(answer, monkeypatch, figures, said):
+    monkeypatch.setattr(measuring, "calibrate_all", lambda specs, show: Calibration((figures,)))
+    code, _, err = answer("calibrate", "--transport", "ipc", "--workers", "4")
+    assert code == 0
+    assert err == (f"note: the machine was busy: {said}: measure again\n" if said else "")

@@ -71,6 +71,23 @@ def calibrated(n, sizes, link=LINK):
     return figures_of("virtual", n, sizes, raw[:n]), raw
 
 
+def test_scatter_is_how_far_a_typical_visit_is_from_the_median():
+    assert primitives_module.scatter([1.0, 1.0, 1.0, 1.0, 9.0]) == 0
+    assert primitives_module.scatter([1.0, 2.0, 4.0, 5.0, 9.0]) == pytest.approx(2 / 4)
+    assert primitives_module.scatter([0.0, 0.0]) == 0
+
+
+def test_the_worst_scatter_of_all_workers_and_patterns_is_kept(tmp_path):
+    def report(shift, relay):
+        seen = {"tiny": 1e-5, "moved": [1e-3], "added": [2e-3]}
+        return {"shift": {**seen, "scatter": shift}, "relay": {**seen, "scatter": relay}}
+
+    found = figures_of("shm", 2, [MIB], [report(0.1, 0.2), report(0.4, 0.0)])
+    assert found.scatter == 0.4
+    write_calibration(tmp_path / "c.json", Calibration((found,)))
+    assert read_calibration(tmp_path / "c.json").figures == (found,)
+
+
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_a_calibration_finds_what_neighbours_pay(n):
     sizes = (1 << 16, 1 << 20, 1 << 22)
