@@ -49,7 +49,7 @@ def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link) -> flo
     instead of 1 - w(w - 1)/2. What servers add up comes on top, (n/S)·Mγ, as in the formula of the exchange.
     """
     parts = cut([slice(0, nbytes // ITEM // servers)])
-    longest = max(1, *(part.stop - part.start for part in parts))
+    longest: int = max(1, *(part.stop - part.start for part in parts))
     count = len(parts)
     ahead = min(float(count), (AHEAD * servers // longest + 1) / servers)
     edges = 2 * servers - 1 - servers * ahead * (ahead - 1) / 2
