@@ -380,3 +380,25 @@ def test_a_pattern_that_takes_in_an_earlier_sweep_is_warned_of(tmp_path, togethe
     ]
     for fine in ([str(tmp_path / names[1])], [str(tmp_path / name) for name in names[2:]]):
         assert not [line for line in compare_paths(fine).warnings if "sweeps" in line]
+
+
+def test_in_virtual_time_with_training_of_a_given_length_one_run_is_enough(runs):
+    exact = {"transport": "virtual", "link": "1gbit,50us", "train_seconds": 0.02}
+    comparison = compare_runs([*runs("ring", [2.0], **exact), *runs("star", [1.0], **exact)])
+    assert entries(comparison)["star"].finding == "slower"
+    assert comparison.sentence() == "Against ring (2 samples/s), star is slower, 0.50× at 1 samples/s."
+    unsaid = {**exact, "train_seconds": 0.0}
+    assert (
+        entries(compare_runs([*runs("ring", [2.0], **unsaid), *runs("star", [1.0], **unsaid)]))["star"].finding is None
+    )
+
+
+def test_the_strategy_that_a_sweep_names_first_is_its_baseline(runs, tmp_path):
+    runs("star", [1.0]), runs("ring", [2.0])
+    assert compare_paths([str(tmp_path)]).contests[0].baseline == "star"
+    for written in ("[ring, star]", "[{name: ring, servers: 1}, star]"):
+        (tmp_path / "sweep.yaml").write_text(f"strategies: {written}\n")
+        assert compare_paths([str(tmp_path)]).contests[0].baseline == "ring"
+    (tmp_path / "sweep.yaml").write_text("strategies: [tree]\n")
+    assert compare_paths([str(tmp_path)]).contests[0].baseline == "star"
+    assert compare_paths([str(tmp_path)], "star").contests[0].baseline == "star"

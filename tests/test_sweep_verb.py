@@ -49,7 +49,7 @@ def refused(answer, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("sweep", "give a sweep file, a ready sweep (scaling, "),
+        ("sweep", "give a sweep file, a ready sweep (incast, scaling, "),
         ("sweep scalng", "no such sweep file: scalng: did you mean scaling"),
         ("sweep not/there.yaml", "no such sweep file: not/there.yaml"),
         ("sweep scaling --wrkers 2", "unknown option --wrkers: did you mean --workers"),

@@ -81,7 +81,10 @@ def slow_workers(text: str) -> dict[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class Straggling:
-    """How long stage 4 lasts: by worker a factor (1 where none is given), a least duration, and jitter, in seconds."""
+    """How long stage 4 lasts: by worker a factor (1 where none is given), a least duration, and jitter, in seconds.
+
+    A process that stands for several workers does the part of each of them, one after the other.
+    """
 
     factors: Mapping[int, float] = field(default_factory=dict)
     floor: float = 0.0
@@ -94,8 +97,10 @@ class Straggling:
         return cls(slow_workers(job.slow_worker), job.train_seconds, jitter(job.jitter), job.seed)
 
     def seconds(self, workers: Iterable[int], step: int, computed: float) -> float:
-        """Of stage 4 in `step`, if it computes for `computed` seconds: that of the slowest of `workers`."""
-        return max(self._one(worker, step, max(self.floor, computed)) for worker in workers)
+        """Of stage 4 in `step`, if it computes for `computed` seconds: one process does the parts of all `workers`."""
+        every = tuple(workers)
+        part = max(self.floor, computed / len(every))
+        return sum(self._one(worker, step, part) for worker in every)
 
     def _one(self, worker: int, step: int, seconds: float) -> float:
         drawn = self.jitter.draw(self.seed, worker, step) if self.jitter else 0.0

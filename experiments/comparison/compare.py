@@ -20,20 +20,23 @@ from experiments.statistics import Interval, median_interval, ratio_interval
 
 
 def compare_runs(
-    runs: Sequence[Run], baseline: str | None = None, origins: Mapping[Path, str] = MappingProxyType({})
+    runs: Sequence[Run],
+    baseline: str | None = None,
+    origins: Mapping[Path, str] = MappingProxyType({}),
+    first: str | None = None,
 ) -> Comparison:
     """The contests among `runs`, judged.
 
     Those that did not come to their end are listed as failed. `baseline` is a label or a strategy; None: of those that
-    contend the first that is in the most contests. `origins` says by path which runs are from where: those from
-    different places do not repeat each other, though the same was asked of them. Reads the parameters that the runs
-    ended with. Raises ConfigError if no contest has the baseline.
+    contend the one that is in the most contests; of several the strategy `first`, else the one that was run first.
+    `origins` says by path which runs are from where: those from different places do not repeat each other, though the
+    same was asked of them. Reads the parameters that the runs ended with. ConfigError if no contest has the baseline.
     """
     ended = [run for run in runs if run.status == "ok"]
     found = fields(ended, origins)
     names = _labels(found)
     judged = [_entries(field, labels) for field, labels in zip(found, names, strict=True)]
-    chosen = _chosen(judged, baseline)
+    chosen = _chosen(judged, baseline, first)
     contests = [_contest(field, entries, chosen) for field, entries in zip(found, judged, strict=True)]
     differ = axes([contest.setting for contest in contests])
     ranks = {key: {str(value): place for place, value in enumerate(values)} for key, values in differ.items()}
@@ -94,7 +97,7 @@ def _transport(entry: Entry) -> object:
     return entry.run.summary.get("transport")
 
 
-def _chosen(contests: Sequence[Sequence[Entry]], asked: str | None) -> str:
+def _chosen(contests: Sequence[Sequence[Entry]], asked: str | None, first: str | None) -> str:
     """The label of the baseline; empty if nobody can be one."""
     every = [entry for entries in contests for entry in entries if entry.refused is None and entry.rates]
     if asked is not None:
@@ -105,7 +108,11 @@ def _chosen(contests: Sequence[Sequence[Entry]], asked: str | None) -> str:
     counts = Counter(entry.label for entry in every if entry.contends)
     if len(counts) < 2 and any(entry.strategy == "single" for entry in every):
         return next(entry.label for entry in every if entry.strategy == "single")
-    return counts.most_common(1)[0][0] if counts else every[0].label if every else ""
+    if not counts:
+        return every[0].label if every else ""
+    most = [label for label, count in counts.items() if count == max(counts.values())]
+    firsts = [entry.label for entry in every if entry.label in most and entry.strategy == first]
+    return (firsts or most)[0]
 
 
 def _contest(field: Field, entries: Sequence[Entry], baseline: str) -> Contest:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from common.job import VIRTUAL
 from experiments.comparison.sentence import verdict_sentence
 from experiments.equivalence import Verdict
 from experiments.results import Run
@@ -47,9 +48,14 @@ class Entry:
         return self.strategy not in BESIDE
 
     @property
+    def exact(self) -> bool:
+        """Whether another repeat would bring the same: in virtual time, if it was said how long training takes."""
+        return all(run.summary.get("transport") == VIRTUAL and run.number("train_seconds") for run in self.runs)
+
+    @property
     def finding(self) -> Literal["faster", "slower", "no difference"] | None:
-        """The verdict against the baseline; None where no verdict can be given, as with a single repeat."""
-        if self.ratio is None or self.ratio.low == self.ratio.high:
+        """The verdict against the baseline; None where none can be given, as with a single repeat that is not exact."""
+        if self.ratio is None or (self.ratio.low == self.ratio.high and not self.exact):
             return None
         return "faster" if self.ratio.low > 1 else "slower" if self.ratio.high < 1 else "no difference"
 

@@ -13,6 +13,7 @@ from experiments.comparison.contest import Comparison
 from experiments.comparison.predicted import unreadable
 from experiments.results import find_runs, half_written
 from experiments.sentences import listed
+from experiments.sweep.files import load
 
 SWEEP = "sweep.yaml"
 _FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # as it was made
@@ -25,7 +26,7 @@ def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> C
     The same asked for in two folders of runs (before and after a change, say) is compared and not taken for repeats;
     runs that are named one by one are. Raises ConfigError.
     """
-    comparison = compare_runs(find_runs(paths), baseline, _origins(paths))
+    comparison = compare_runs(find_runs(paths), baseline, _origins(paths), _first_of_sweep(paths))
     half = [f"half-written run, passed over: {folder}" for folder in half_written(paths)]
     more = [*merged_sweeps(comparison), *half, *lost_cells(paths), *gone_cells(paths), *unreadable(comparison)]
     return dataclasses.replace(comparison, warnings=(*comparison.warnings, *more))
@@ -50,6 +51,17 @@ def merged_sweeps(comparison: Comparison) -> list[str]:
         for name, homes in found.items()
         if len(homes) > 1
     ]
+
+
+def _first_of_sweep(paths: Sequence[str | Path]) -> str | None:
+    """The strategy that the sweep at `paths` names first: the one that the others were put beside."""
+    files = [file for path in paths if (file := Path(path) / SWEEP).is_file()]
+    if len(files) != 1 or len(paths) != 1:
+        return None
+    named = load(files[0]).get("strategies")
+    head = named[0] if isinstance(named, list) and named else named
+    name = head.get("name") if isinstance(head, dict) else head
+    return name if isinstance(name, str) else None
 
 
 def _origins(paths: Sequence[str | Path]) -> dict[Path, str]:

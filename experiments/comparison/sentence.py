@@ -85,7 +85,8 @@ def _unclear(contest: Contest) -> str:
 def _ratio(entry: Entry) -> str:
     assert entry.ratio is not None
     low, middle, high = (f"{value:.2f}" for value in (entry.ratio.low, entry.ratio.middle, entry.ratio.high))
-    return f"{entry.label} is {entry.finding}, {middle}× ({low}–{high}) at {_rate(entry)}"
+    span = "" if entry.ratio.low == entry.ratio.high else f" ({low}–{high})"
+    return f"{entry.label} is {entry.finding}, {middle}×{span} at {_rate(entry)}"
 
 
 def _rate(entry: Entry) -> str:

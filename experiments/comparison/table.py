@@ -59,6 +59,8 @@ def legend(contests: Sequence[Contest]) -> str:
     if any(_repeated(contest) for contest in contests):
         words.append("intervals: 95 %, of the bootstrap and widened for few repeats (docs/comparison.md)")
         words.append("no difference: the interval of the ratio spans 1")
+    if any(entry.exact for contest in contests for entry in contest.entries):
+        words.append("virtual time, training of a given length: the same each time, so one run is enough for a verdict")
     if any(contest.strategy("noop") for contest in contests):
         words.append("ceiling: noop, which does not synchronise")
     return "; ".join(words)
@@ -85,7 +87,7 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
         found.append(Column(f"/ {base.label}"[:14], _ratio))
         if _repeated(contest):
             found.append(Column("interval\nof ratio", _ratio_interval))
-    if _repeated(contest) or any(entry.refused for entry in contest.entries):
+    if _repeated(contest) or any(entry.refused or entry.exact for entry in contest.entries):
         found.append(Column("verdict", _verdict))
     if contest.strategy("noop"):
         found.append(Column("of\nceiling", lambda row: _maybe(row.entry.share, lambda share: f"{share:.0%}")))

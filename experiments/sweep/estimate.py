@@ -74,7 +74,13 @@ def _seconds(plan: Plan, step: float, nbytes: int) -> float:
     busy = step * max(1.0, plan.processes * job.threads / cores())
     drawn = jitter(job.jitter)
     late = sum(drawn.values) / len(drawn.values) if drawn else 0.0
-    trained = max(busy, job.train_seconds * max(slow_workers(job.slow_worker).values(), default=1.0)) + late
+    factors = slow_workers(job.slow_worker)
+    if plan.processes == 1:  # which does the parts of all
+        asked = job.train_seconds * sum(factors.get(worker, 1.0) for worker in range(job.workers))
+        late *= job.workers
+    else:
+        asked = job.train_seconds * max(factors.values(), default=1.0)
+    trained = max(busy, asked) + late
     exchanged = 0.0 if plan.processes == 1 else _exchange(job, nbytes) * max(1.0, processes / cores())
     start = START + START_OF_RANK * processes + (START_OF_MPIRUN if plan.traits.launcher == "mpi" else 0.0)
     return start + job.steps * (trained + exchanged)

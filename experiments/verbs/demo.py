@@ -1,9 +1,10 @@
-"""The verb `demo`: the main strategies on the same work."""
+"""The verb `demo`: the main strategies on the same work, here and on machines of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -13,10 +14,14 @@ from experiments.config import plan
 from experiments.folders import writable_folder
 from experiments.registry import strategy_class
 from experiments.results import Run
+from experiments.verbs.cluster import on_a_cluster, told
 from experiments.verbs.options import plain_parser, training_options
 from experiments.verbs.showing import console
 from experiments.verbs.speech import dump, say
 from experiments.verbs.training import execute_all, replicas_as_promised, run_options, say_failed
+
+if TYPE_CHECKING:
+    from experiments.comparison import Comparison
 
 HELP = "all strategies on real data: table, check, plots"
 DEMO = ("single", "ps-bsp", "star", "ring", "tree", "noop")
@@ -51,17 +56,18 @@ def run(arguments: Namespace) -> int:
     )
     try:
         everything = execute_all(plans * arguments.repeats, folder)
+        cluster = on_a_cluster(folder / "cluster")
     except RunFailed as failure:
         if arguments.json:
             dump(dict(failure.run.summary))
         return say_failed(failure)
     replicas_as_promised(everything)
     same_bits(everything)
-    return _show(everything, folder, arguments)
+    return _show(everything, cluster, folder, arguments)
 
 
-def _show(everything: Sequence[Run], folder: Path, arguments: Namespace) -> int:
-    """Table, check, limits and plots; 3 if there is no comparing them."""
+def _show(everything: Sequence[Run], cluster: Comparison, folder: Path, arguments: Namespace) -> int:
+    """Table, check, limits and plots, and what a cluster would say; 3 if there is no comparing them."""
     from experiments.charts import plot_comparison
     from experiments.comparison import compare_runs
     from experiments.comparison.flat import document
@@ -70,9 +76,11 @@ def _show(everything: Sequence[Run], folder: Path, arguments: Namespace) -> int:
     comparison = compare_runs(everything)
     plot_comparison(comparison, folder / "plots", limits(comparison))
     if arguments.json:
-        dump({"schema": 1, "results_dir": str(folder), "limits": limits(comparison), **document(comparison, {})})
+        more = {"limits": limits(comparison), "cluster": document(cluster, {})}
+        dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison, {})})
     else:
         print_comparison(comparison, {}, console())
+        console().print("\n" + "\n".join(told(cluster)) + "\nMore of that: syncbench sweep incast\n")
         print(f"results: {folder}")
         print(f"plots:   {folder / 'plots'}")
     return 3 if comparison.refusal else 0

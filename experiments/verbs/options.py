@@ -146,7 +146,10 @@ def _stragglers(group: Any) -> None:
         help="seconds more, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
     )
     group.add_argument(
-        "--train-seconds", type=float, default=0.0, help="that training takes at least, slept if need be"
+        "--train-seconds",
+        type=float,
+        default=0.0,
+        help="that training takes each worker at least, slept if need be",
     )
     group.add_argument(
         "--on-worker-death",

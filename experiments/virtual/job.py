@@ -64,7 +64,8 @@ class VirtualJob:
         except Exception as error:
             self._fails(error, place)
             return False
-        self.job = replace(job, train_seconds=self.costs.stages["train"])  # who straggles sleeps so long
+        parts = job.workers // workers if self.costs.measured else 1  # of a step that one process does for several
+        self.job = replace(job, train_seconds=self.costs.stages["train"] / parts)  # who straggles sleeps so long
         try:
             simulate(
                 self._live,

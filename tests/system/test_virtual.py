@@ -98,3 +98,11 @@ def test_an_interrupted_run_ends_promptly_and_keeps_its_rows(box):
     assert done.errors == ["syncbench: interrupted; all ranks have ended"]
     assert box.summary()["status"] == "partial"
     assert box.summary()["steps_done"] >= 3
+
+
+def test_the_demo_tells_what_the_link_of_a_server_costs(box):
+    """In virtual time, so the figures are the same on any machine: a server sends a model to each of 16 workers."""
+    done = box.run("demo", "--steps", 2, "--repeats", 1)
+    assert done.code == 0
+    assert "Against ring (16.2k samples/s), ps-bsp is slower, 0.28× at 4.61k samples/s." in done.out
+    assert "ps-bsp: server rank 16 sends 10.2 MiB a step, 85.6 ms on its link, of 111 ms" in done.out
