@@ -406,6 +406,8 @@ def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_b
     virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
     steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
     assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    halves = {**virtual, "bucket": 2 << 20}
+    assert predicted_step_exchange(halves, None) == 2 * PsBsp().seconds(4, 1, 2 << 20, Link(50e-6, 8e-9))
     measured = PsBsp().seconds(4, 1, 4 << 20, FLAT.figures[0].hub.link(4 << 20))
     assert predicted_step_exchange(served, FLAT) == measured
 

@@ -105,27 +105,34 @@ def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration
         return None
     nbytes = 4 * int(parameters)
     most = min(int(bucket or nbytes), nbytes)
+    if most == nbytes and (added := _of_steps_in_turn(summary, nbytes, figures)) is not None:
+        return added
     whole = _of_one_bucket(summary, most, figures)
     rest = _of_one_bucket(summary, nbytes % most, figures) if nbytes % most else 0.0
     return None if whole is None or rest is None else nbytes // most * whole + rest
 
 
-def _of_one_bucket(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
-    """Seconds that its exchange adds to a step; None without a formula.
+def _of_steps_in_turn(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+    """Seconds that an exchange of a server adds to steps that follow each other (steps.py), on a given link.
 
-    On a given link, what steps of a server in turn come to (steps.py). Measured figures of a server have that in
-    them: it was measured in rounds that follow each other.
+    None where it is as long as the exchange alone: also with measured figures, as those of a server come from rounds
+    that follow each other; and with several buckets of unequal sizes, where pushes of a large one queue again.
     """
-    made = create(summary["strategy"], dict(summary.get("strategy_options") or {}))
-    if made.traits.own_transport is not None:
+    if figures.link is None:
         return None
     workers, servers = int(summary["workers"]), int(summary.get("servers") or 0)
-    placement, link = summary.get("placement") or DEDICATED, _curve(made, figures).link(nbytes)
-    if figures.link is not None:
-        added = added_to_a_step(made, workers, servers, nbytes, link, placement)
-        if added is not None:
-            return added
-    return by_formula(made, workers, servers, nbytes, link, placement)
+    made = create(summary["strategy"], dict(summary.get("strategy_options") or {}))
+    placement = summary.get("placement") or DEDICATED
+    return added_to_a_step(made, workers, servers, nbytes, figures.hub.link(nbytes), placement)
+
+
+def _of_one_bucket(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+    """Seconds of its exchange; None without a formula."""
+    options, servers = summary.get("strategy_options") or {}, int(summary.get("servers") or 0)
+    placement, workers = summary.get("placement") or DEDICATED, int(summary["workers"])
+    return predicted_exchange_seconds(
+        summary["strategy"], options, workers, servers, nbytes, figures, placement=placement
+    ).formula
 
 
 def in_lockstep(consistency: object) -> bool:
