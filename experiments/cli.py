@@ -130,6 +130,10 @@ def _readable(message: str, argv: list[str]) -> str:
         return f"unknown option {wrong}: {suggest(wrong, _option_names(argv))}"
     if match := re.search(r"does not accept (?:option|nested key) '([^']*)'", message):
         return f"unknown option {match[1]}: {suggest(f'--{match[1]}', _option_names(argv))}"
+    if match := re.match(r"the following arguments are required: (\w+)\.(\w+)", message):
+        verb, name = match.groups()
+        about = next(action.help for action in VERBS[verb].parser()._actions if action.dest == name)
+        return f"{verb}: give {about}; see syncbench {verb} --help"
     if match := re.search(r"invalid choice: '([^']*)'", message):
         return f"unknown verb {match[1]!r}: {suggest(match[1], VERBS)}"
     if match := re.match(r"(?:Parser key|argument) \"?(?:\w+\.)?-*([\w-]+)\"?: (.*)", message):

@@ -29,6 +29,11 @@ class Verdict:
     deviation: float | None = None
     reason: str = ""
 
+    @property
+    def needs_others(self) -> bool:
+        """Whether it says nothing of a run alone: that it is fit as others' yardstick, or promises nothing."""
+        return self.kind in ("reference", "not promised")
+
 
 def deviation(run: Run, reference: Run) -> float:
     """‖a−b‖₂/‖b‖₂ of the final parameters, in float64. Raises CheckFailed if they cannot be read or compared."""

@@ -56,30 +56,49 @@ def slowness(runs: Sequence[Run]) -> str:
     return ", ".join(told)
 
 
-def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any]) -> str:
-    """One line on what limits a comparison of runs like this one.
+def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any], beside: Sequence[Mapping[str, Any]] = ()) -> str:
+    """One line on what limits a run, or a comparison of runs like this one.
 
-    `summary` is that of the run with the most ranks; of `env`, `cores`, `hosts` and `link` are used where they are.
+    `summary` is that of the run with the most ranks, and `beside` those of the others; of `env`, `cores`, `hosts` and
+    `link` are used where they are.
     """
-    workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
-    inside = " in their processes" if summary.get("placement") == COLOCATED else ""
-    ranks = plural(workers, "worker") + (f" (+{plural(servers, 'server')}{inside})" if servers else "")
     transport, link, hosts = summary.get("transport"), env.get("link"), env.get("hosts") or 1
+    ranks, count = _ranks(summary)
     if transport == "virtual":
         on = f" on a link of {link}" if link else ""
         return f"{ranks} in virtual time{on}: gradients are real, seconds are predicted, not measured."
     if hosts > 1:
         return f"{ranks} on {hosts} hosts over {transport}: these figures hold for this network and these hosts."
     cores = env.get("cores")
-    crowded = workers + servers > (cores or 1)
-    place = f"{'share' if crowded else 'on'} {cores or 'the'} cores of one host"
+    place = f"{'share' if count > (cores or 1) else 'on'} {cores or 'the'} cores of one host"
+    if count == 1:
+        return f"{ranks} {place}: it sends nothing, so this says nothing about synchronisation."
     if link:
         return f"{ranks} {place} over a link shaped to {link}: the network is as asked for, the host is one."
     over = "shared memory" if transport == "shm" else f"loopback ({transport})"
     return (
-        f"{ranks} {place} over {over}: no network bottleneck here, so a parameter server's incast does not show and "
-        "a ring pays for its scheduling hops; read these as software costs, not as cluster results."
+        f"{ranks} {place} over {over}: no network bottleneck here{_unseen([summary, *beside])}; read these as software "
+        "costs, not as cluster results."
     )
+
+
+def _ranks(summary: Mapping[str, Any]) -> tuple[str, int]:
+    """The ranks of a run in words, and how many; `single` is one process, whatever it stands for."""
+    workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
+    if not servers and (summary.get("processes") or workers) == 1:
+        return "1 process", 1
+    inside = " in their processes" if summary.get("placement") == COLOCATED else ""
+    beside = f" (+{plural(servers, 'server')}{inside})" if servers else ""
+    return plural(workers, "worker") + beside, workers + servers
+
+
+def _unseen(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """What those who were run would show on a network, and do not show here."""
+    talking = [one for one in summaries if one.get("strategy") != "noop" and _ranks(one)[1] > 1]
+    told = ["a parameter server's incast does not show"] if any(one.get("servers") for one in talking) else []
+    if not all(one.get("servers") for one in talking):
+        told.append("an all-reduce pays for its scheduling hops")
+    return f", so {listed(told)}" if told else ""
 
 
 def listed(words: Sequence[str], last: str = " and") -> str:

@@ -94,8 +94,17 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
         *([Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
         Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
         Column("final\nloss", lambda e: _number(e.run, "final_loss", lambda value: f"{value:.3g}")),
-        Column(f"same as\n{next(references, 'single')}", lambda e: verdict_cell(e.run, e.verdict), words=True),
+        *([Column(f"same as\n{next(references, 'single')}", _same, words=True)] if _told(runs, verdicts) else []),
     ]
+
+
+def _told(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> bool:
+    """Whether there is anything to say on results: of a run alone there is not, unless it went wrong."""
+    return len(runs) != 1 or runs[0].status != "ok" or not verdicts[0].needs_others
+
+
+def _same(entry: _Entry) -> str:
+    return verdict_cell(entry.run, entry.verdict)
 
 
 def _number(run: Run, key: str, show: Callable[[float], str]) -> str:
@@ -184,7 +193,7 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
     for run, label, verdict in zip(runs, names, verdicts, strict=True):
         if error := run.summary.get("error"):
             lines.append(f"{label} {run.status}: {error_line(error)}")
-        elif verdict.reason:
+        elif verdict.reason and _told(runs, verdicts):
             lines.append(f"{label}: {verdict.reason}")
     return lines
 

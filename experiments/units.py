@@ -35,11 +35,11 @@ def human_ms(seconds: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """`12.3 µs`, `4.56 ms`, `1.23 s`: three digits."""
+    """`12.3 µs`, `4.56 ms`, `1.23 s`, `1,235 s`: three digits, or more of seconds."""
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):
         if (value := seconds * factor) < 999.5:
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
-    return f"{seconds:.3g} s"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
 
 
 def human_deviation(value: float) -> str:

@@ -21,10 +21,13 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("chart", "title"),
     [
-        ("throughput", "No clear difference: all 4 strategies are within 5%"),
+        ("throughput", "32.0k (ps-bsp) to 32.0k (ring) samples/s: a verdict takes repeats"),
         ("stages", "Synchronisation takes 35% of a step"),
         ("traffic", HUBS),
-        ("traffic_between", "4 ordered pairs of ranks talk in star, 8 in ps-bsp"),
+        (
+            "traffic_between",
+            "In ps-bsp and ps-async everything goes through s0; in star and ring each rank sends to one other",
+        ),
         ("staleness", "Gradients of ps-async were applied up to 3 steps late"),
     ],
 )
@@ -61,6 +64,18 @@ def test_every_repeat_is_a_dot_and_in_the_file(tmp_path):
     assert rows["ring"]["samples_per_second"] == 1000.0
     assert "median of 3 repeats, each a dot" in found.said
     assert found.title == "ring was fastest: 1.00k samples/s, 9.1× star"
+
+
+def test_one_repeat_of_anybody_has_no_winner(tmp_path):
+    runs = grid(tmp_path, "seed", (0,), ("ring", "star"), 2, lambda name, *_: 900.0 if name == "ring" else 100.0)
+    assert Seen("throughput", runs).title == "ring was fastest: 900 samples/s, 9.0× star"
+    assert Seen("throughput", runs[:-1]).title == "900 (ring) to 100 (star) samples/s: a verdict takes repeats"
+
+
+def test_who_contends_with_nobody_is_not_the_fastest(tmp_path):
+    rates = {"single": 1500.0, "noop": 1000.0, "ring": 760.0}
+    runs = grid(tmp_path, "seed", (0,), tuple(rates), 2, lambda name, *_: rates[name])
+    assert Seen("throughput", runs).title == "ring: 760 samples/s, 76% of the ceiling"
 
 
 def test_overlapping_repeats_have_no_winner(tmp_path):
@@ -178,6 +193,44 @@ def test_groups_of_ranks_keep_their_roles(tmp_path):
     run = load_run(write_run(tmp_path, "ps-bsp", bytes_between=many, servers=2, workers=8))
     cells = {(row["from"], row["to"]) for row in Seen("traffic_between", [run]).rows}
     assert cells == {("w0-3", "w4-7"), ("w0-3", "s0-1"), ("s0-1", "w0-3")}
+
+
+def test_ranks_that_were_put_together_have_comparable_colours_and_no_count_of_pairs(tmp_path):
+    """Seven workers send 10 bytes each to the server, which sends 20 to each; a ring has groups of another size."""
+    served = {"0-2": {"7": 30}, "3-5": {"7": 30}, "6": {"7": 10}, "7": {"0-2": 60, "3-5": 60, "6": 20}}
+    around = {"0-1": {"0-1": 5, "2-3": 5}, "2-3": {"2-3": 5, "4-5": 5}, "4-5": {"4-5": 5, "6": 5}, "6": {"0-1": 5}}
+    made = [
+        load_run(write_run(tmp_path, name, steps=1, bytes_between=between, servers=servers, workers=7))
+        for name, between, servers in (("ps-async", served, 1), ("ring", around, 0))
+    ]
+    seen = Seen("traffic_between", made)
+    assert {row["bytes_per_step_and_rank"] for row in seen.rows_of("ps-async")} == {10.0, 20.0}
+    assert [row["bytes_per_step"] for row in seen.rows_of("ps-async")][:3] == [30.0, 30.0, 10.0]
+    assert seen.title == "In ps-async everything goes through s0"
+    assert "w0-2 or w0-1: ranks put together" in seen.note
+
+
+@pytest.mark.parametrize(
+    ("between", "servers", "title"),
+    [
+        ({"0": {"1": 1, "2": 1}, "1": {"0": 1}, "2": {"0": 1}}, 0, "In ring everything goes through w0"),
+        (
+            {"0": {"2": 1, "3": 1}, "1": {"3": 1}, "2": {"0": 1}, "3": {}},
+            2,
+            "In ring everything goes through its 2 servers",
+        ),
+        ({"0": {"1": 1, "2": 1}, "1": {"0": 1, "2": 1}, "2": {"0": 1, "1": 1}}, 0, "In ring each rank sends to all"),
+        ({"0": {"1": 1}, "1": {"0": 1}}, 0, "In ring each rank sends to one other"),
+        (
+            {"0": {"1": 1, "2": 1}, "1": {"0": 1, "3": 1}, "2": {"0": 1}, "3": {"2": 1}},
+            0,
+            "In ring no rank sends to more than 2 others",
+        ),
+    ],
+)
+def test_the_title_of_who_sends_to_whom_is_a_pattern_that_is_there(tmp_path, between, servers, title):
+    made = load_run(write_run(tmp_path, "ring", bytes_between=between, servers=servers))
+    assert Seen("traffic_between", [made]).title == title
 
 
 def test_repeats_and_options_of_one_strategy_are_told_apart(tmp_path):

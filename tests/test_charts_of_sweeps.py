@@ -30,7 +30,7 @@ def test_throughput_against_workers_has_the_ideal_and_every_repeat(tmp_path):
     assert [rows["ring", n]["ideal"] for n in (1, 2, 4)] == [1000.5 * n for n in (1, 2, 4)]
     assert list(rows["ring", 4]["repeats"]) == [1600.0, 1601.0]
     assert {"ideal", "ring", "noop (ceiling)", "single (yardstick)"} <= set(seen.texts)
-    assert seen.title.startswith("ring reaches 1.60k samples/s with 4 workers, 40% of the ceiling")
+    assert seen.title == "From 1 to 4 workers ring makes 2.0 times the samples/s, ps-bsp 2.0"
 
 
 def test_efficiency_is_a_share_of_a_lone_workers_throughput_by_worker_and_by_process(tmp_path):
@@ -53,6 +53,37 @@ def test_efficiency_is_a_share_of_a_lone_workers_throughput_by_worker_and_by_pro
     assert rows["ps-bsp", 2]["efficiency_per_process"] == pytest.approx(500 * 2**0.5 / 3 / 1000)
     assert "per process: servers count" in seen.texts
     assert "single" not in {row["label"] for row in seen.rows}
+
+
+@pytest.mark.parametrize(
+    ("fewest", "told"),
+    [
+        (1, "With 4 workers each does 40% (ring) to 25% (ps-bsp) of what one of noop does alone"),
+        (4, "With 16 workers each does 20% (ring) to 13% (ps-bsp) of what one of noop does among 4"),
+    ],
+)
+def test_the_title_of_efficiency_says_whose_throughput_the_shares_are_of(tmp_path, fewest, told):
+    """A worker of ring does half of what it did among the fewest: the shares are not of that."""
+    assert Seen("efficiency", compare_runs(scaled(tmp_path, (fewest, 4 * fewest)))).title == told
+
+
+def test_without_a_ceiling_the_shares_are_of_the_fastest_and_of_one_process_only_beside_lone_workers(tmp_path):
+    names = ("single", "ring", "ps-bsp")
+    for fewest, whose in ((1, "single does alone"), (2, "ring does among 2")):
+        (folder := tmp_path / whose).mkdir()
+        seen = Seen("efficiency", compare_runs(grid(folder, "workers", (fewest, 8), names, 2, by_many)))
+        assert seen.title.endswith(f"of what one of {whose}")
+
+
+def by_many(name, workers, repeat):
+    return RATES[name] * workers**0.5 * (4 if name == "single" else 1) + repeat
+
+
+def test_who_ran_with_some_numbers_of_workers_only_is_no_growth(tmp_path):
+    """One with the fewest workers, another with the most."""
+    few = grid(tmp_path, "workers", (1,), ("noop", "ring"), 2, by_workers)
+    many = grid(tmp_path, "workers", (4,), ("noop", "ps-bsp"), 2, by_workers)
+    assert Seen("scaling", [*few, *many]).title == "ps-bsp: 1.00k samples/s with 4 workers"
 
 
 def test_a_batch_that_grows_with_the_workers_is_still_one_curve(tmp_path):

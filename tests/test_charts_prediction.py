@@ -4,7 +4,8 @@ import pytest
 from charts import table, texts
 
 from common.strategy import Link
-from experiments.charts.prediction import plot_ahead, plot_beside
+from experiments.charts.prediction import _crossovers, plot_ahead, plot_beside
+from experiments.charts.slide import blank
 from experiments.prediction.against import Beside
 from experiments.prediction.crossovers import Reign
 from experiments.prediction.figures import constant
@@ -33,3 +34,15 @@ def test_where_the_fastest_changes_is_named(tmp_path):
     assert [file.name for file in files] == ["prediction.csv", "prediction.png", "prediction.svg"]
     assert len(table(files[0])) == len(cells)
     assert any("ring from 4.9 KiB" in text for text in texts(files[2]))
+
+
+def test_names_of_crossovers_that_are_close_stand_at_opposite_ends():
+    """What is 1 % of the width apart would be printed over each other."""
+    axes = blank().subplots()
+    found = [Reign("a", 1e3, 1e4), Reign("b", 1e4, 1.1e4), Reign("c", 1.1e4, 1e8), Reign("d", 1e8, 1e9)]
+    _crossovers(axes, found, 1e6)
+    assert [(text.get_text().split()[0], text.get_va()) for text in axes.texts] == [
+        ("b", "bottom"),
+        ("c", "top"),
+        ("d", "bottom"),
+    ]

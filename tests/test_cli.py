@@ -56,6 +56,11 @@ def refused(answer, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
+        (
+            "compare",
+            "syncbench: compare: give result folders, folders of them, sweeps, or patterns; see syncbench comp",
+        ),
+        ("trace", "syncbench: trace: give the result folder of a run; see syncbench trace --help"),
         ("run --strategy rnig", "unknown strategy 'rnig': did you mean ring?"),
         (
             "run --strategy xyz",
@@ -120,7 +125,6 @@ def refused(answer, monkeypatch):
         ("bench --strategy.every 3", "--strategy.every belongs to the verb run"),
         ("run --config not-there.yaml", "not-there.yaml"),
         ("run --config .", "--config"),
-        ("compare", "runs"),
         ("compare not-there", "no such run folder: not-there"),
         ("compare .", "no complete run in ."),
         ("plot not-there", "no such run folder: not-there"),

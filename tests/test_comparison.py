@@ -4,14 +4,18 @@ import json
 import math
 import random
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from runs import write_run
+from sweeps import sweep
 
 from common.errors import ConfigError
 from experiments.comparison import Interval, compare_paths, compare_runs
 from experiments.results import load_run
+from experiments.sweep.grid import make_grid
+from experiments.sweep.journal import Line
 
 CLOSE = (0.99, 1.0, 1.01)  # three repeats
 ENV = {"cpu": "a", "cores": 2, "threads_per_rank": 1, "python": "3.11", "versions": {"torch": "2.1"}, "commit": "ab"}
@@ -233,8 +237,21 @@ def test_another_machine_version_or_thread_count_is_warned_of(runs, changed, lin
 
 
 def test_another_transport_is_warned_of_where_anything_is_sent(runs):
-    every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("gloo", [1.0], own_transport="tcp")]
-    assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring; tcp (its own): gloo",)
+    every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("star", [1.0], transport="tcp")]
+    assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring ipc; tcp: star",)
+
+
+def test_an_engine_that_has_its_own_transport_is_not_warned_of(runs):
+    every = [*runs("ring", [1.0]), *runs("gloo", [1.0], own_transport="tcp"), *runs("mpi", [1.0], own_transport="sm")]
+    assert compare_runs(every).contests[0].warnings == ()
+
+
+def test_what_differs_is_told_alike_whoever_comes_first(runs):
+    ring, star, tree = (
+        runs(name, [1.0], transport="shm" if name == "star" else "ipc") for name in ("ring", "star", "tree")
+    )
+    told = {compare_runs(every).contests[0].warnings for every in ([*ring, *star, *tree], [*star, *tree, *ring])}
+    assert told == {("transport differs, ipc: ring, tree; shm: star shm",)}
 
 
 def test_runs_of_an_unknown_machine_are_warned_of(runs):
@@ -269,15 +286,51 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
     assert "noop" not in sentence
 
 
-def test_the_verdict_of_a_sweep_says_for_each_contest_who_is_ahead(runs):
+def test_the_verdict_of_a_sweep_says_how_throughput_grows_and_for_each_contest_who_is_ahead(runs):
     every = [
         *contest_of(runs, 2, ps_bsp=100, ring=100, star=50),
-        *contest_of(runs, 4, ps_bsp=100, ring=300, star=200),
+        *contest_of(runs, 4, ps_bsp=120, ring=360, star=240),
     ]
-    two, four = compare_runs(every).sentence().split("; ")
-    assert two == "2 workers: nothing beats ps-bsp (100 samples/s), and there is no difference for ring (100 samples/s)"
-    assert four.startswith("4 workers: ring is faster, 3.00× (2.")
-    assert four.endswith(") at 300 samples/s against ps-bsp (100 samples/s), and so is 1 more.")
+    said = compare_runs(every).sentence()
+    growth = "From 2 to 4 workers ring makes 3.6 times the samples/s, star 4.8, ps-bsp 1.2."
+    two = (
+        r"2 workers: ring \(100 samples/s\) against ps-bsp \(100 samples/s\): no difference; "
+        r"star is slower, 0\.50× \(0\.4\d–0\.5\d\) at 50 samples/s\."
+    )
+    four = r"4 workers: ring is faster, 3\.00× \(.*\) at 360 samples/s against ps-bsp \(120 samples/s\), "
+    four += r"and so is 1 more\."
+    assert re.fullmatch(f"{re.escape(growth)} {two} {four}", said)
+
+
+def test_the_verdict_of_a_sweep_leaves_out_nobody_who_differs(runs):
+    every = [
+        *contest_of(runs, 2, ring=100, star=300, tree=101, direct=50, gloo=25),
+        *contest_of(runs, 4, ring=100, direct=50, gloo=25),
+    ]
+    two, four = re.split(r"(?<=\.) (?=4 workers)", compare_runs(every).sentence())
+    assert re.search(r"star is faster, .* against ring .*; no difference for tree .*; gloo is slower, 0\.25× ", two)
+    assert two.endswith("at 25 samples/s, and so is 1 more.")
+    assert re.match(r"4 workers: gloo is slower, 0\.25× \(.*\) at 25 samples/s against ring \(100 samples/s\)", four)
+
+
+def test_of_many_contenders_the_extremes_of_growth_are_told(runs):
+    rates = {"ring": 100, "star": 101, "tree": 102, "direct": 103, "gloo": 104, "double_tree": 105}
+    faster = {name: rate * (3 if name == "ring" else 2 if name == "star" else 2.5) for name, rate in rates.items()}
+    said = compare_runs([*contest_of(runs, 1, **rates), *contest_of(runs, 8, **faster)]).sentence()
+    assert said.startswith(
+        "From 1 to 8 workers the samples/s become 3.0 (ring) to 2.0 (star) times as many. 1 worker: "
+    )
+
+
+def test_growth_is_told_only_where_nothing_but_the_workers_differs(runs):
+    every = [
+        run
+        for workers in (1, 2)
+        for link in ("1gbit", "10gbit")
+        for name in ("ring", "star")
+        for run in runs(name, around(100.0 * workers), workers=workers, link=link)
+    ]
+    assert compare_runs(every).sentence().startswith("1 worker, link 1gbit: ")
 
 
 def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
@@ -335,6 +388,27 @@ def test_a_run_that_was_taken_out_of_a_sweep_is_a_warning(runs, tmp_path):
     (tmp_path / "cells.jsonl").write_text(json.dumps(cell) + "\n")
     line = "cell ring-w2 was done, and its run, gone, is not there any more"
     assert compare_paths([str(tmp_path)]).warnings == (line,)
+
+
+@pytest.mark.parametrize("pattern", [False, True])
+def test_a_sweep_that_is_not_finished_is_a_warning_that_says_how_to_go_on(tmp_path, pattern):
+    folder = tmp_path / "a sweep"
+    write_run(folder, "ring", name="run")
+    found = sweep("strategies: [ring, ps-bsp]\nworkers: [2, 4]\nrepeats: 2")  # with single and noop
+    cells = [cell.id for cell in make_grid(found).cells]
+    every = [Line(cell, repeat, "ok", "run", None, 1.0) for repeat in (1, 2) for cell in cells]
+    (folder / "sweep.yaml").write_text(found.to_yaml())
+
+    def warned(lines):
+        (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+        return list(compare_paths([f"{tmp_path}/a*" if pattern else folder]).warnings)
+
+    assert warned(every) == []
+    assert warned(every[:5]) == [
+        f"the sweep is not finished, 5 of 16 runs are done: go on with syncbench sweep --resume '{folder}'"
+    ]
+    (line,) = warned([*every[:5], Line("tree-w2-0", 1, "ok", "run", None, 1.0)])
+    assert line.startswith(f"whether the sweep in {folder} is finished is not known: ")
 
 
 def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):

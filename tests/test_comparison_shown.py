@@ -14,6 +14,7 @@ from experiments.comparison import compare_runs
 from experiments.comparison.flat import comma_separated, document
 from experiments.comparison.predicted import predictions
 from experiments.comparison.shown import markdown_comparison, print_comparison
+from experiments.report.tables import contest_tables
 from experiments.results import find_runs, load_run
 
 NAMES = ("single", "noop", "ps-bsp", "star", "ring", "halving-doubling")
@@ -57,10 +58,35 @@ def lines_of(comparison, predicted=None, width=120):
     return console.file.getvalue().splitlines()
 
 
+def test_a_run_alone_is_the_same_as_nobody(tmp_path, answer):
+    for count, strategy in enumerate(("ring", "single"), 1):
+        write_run(tmp_path, strategy)
+        code, out, _ = answer(tmp_path, "--markdown")
+        assert (code, out.count("| same as")) == (0, 2 if count > 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "floor", "workers", "told"),
+    [
+        (0.0201, 0.02, 4, True),
+        (0.08, 0.02, 4, False),  # as long as four parts: training itself takes that long
+        (0.002, 0.0, 4, False),
+        (0.0201, 0.02, 1, False),
+    ],
+)
+def test_that_one_process_does_all_in_the_time_of_a_part_is_said(tmp_path, answer, trained, floor, workers, told):
+    for name in ("single", "ring"):
+        write_run(tmp_path, name, seconds={"train": trained}, train_seconds=floor, workers=workers)
+    told_of = "single trains on the batch of all workers in the 20 ms that --train-seconds gives each of them"
+    assert (told_of in answer(tmp_path)[1]) == told
+    (table,) = contest_tables(compare_runs(find_runs([tmp_path])), {})
+    assert any(note.startswith(told_of) for note in table.notes) == told
+
+
 def test_a_sweep_of_four_worker_counts_and_six_strategies_is_readable_at_120_columns(sweep):
     lines = lines_of(compare_runs(find_runs([sweep])))
     assert max(map(len, lines)) <= 120
-    assert lines[0].startswith("1 worker: ")
+    assert lines[0].startswith("From 1 to 8 workers halving-doubling makes 8.0 times the samples/s, ")
     titles = [line for line in lines if "workers, batch" in line or "worker, batch" in line]
     assert [title.split()[0] for title in titles] == ["1", "2", "4", "8"]
     for name in NAMES:
@@ -108,7 +134,7 @@ def test_csv_has_a_line_for_each_entry(sweep):
 
 def test_markdown_has_a_table_for_each_contest(sweep):
     text = markdown_comparison(compare_runs(find_runs([sweep])), {})
-    assert text.startswith("**1 worker: ")
+    assert text.startswith("**From 1 to 8 workers ")
     assert text.count("| halving-doubling |") == 4
     assert "\n\nLimits: " in text
 

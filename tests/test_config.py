@@ -94,6 +94,12 @@ def test_strategies_without_servers_get_none():
     assert job(strategy="ring").servers == job(strategy="ring", servers=0).servers == 0
 
 
+@pytest.mark.parametrize(("workers", "each"), [(4, BATCH_PER_WORKER), (64, 22)])
+def test_a_worker_takes_as_many_samples_a_step_as_there_are_if_they_are_few(workers, each):
+    planned = plan(RunOptions(workers=workers))
+    assert planned.job.batch == each * workers
+
+
 def test_single_is_one_process_with_everybodys_batch():
     single, ring = (plan(RunOptions(strategy=name, workers=4)) for name in ("single", "ring"))
     assert (single.processes, ring.processes) == (1, 4)

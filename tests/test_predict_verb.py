@@ -48,6 +48,11 @@ def test_predict_says_who_is_fastest_and_draws_it(answer):
     assert ", then ring; at 1.0 MiB ring takes" in out
 
 
+def test_what_is_not_there_is_named_before_a_calibration_is_missed(answer):
+    code, out, err = answer("predict", "--against", "nowhere")
+    assert (code, out, err) == (2, "", "syncbench: --against nowhere: there is no such file or folder\n")
+
+
 def test_predict_as_json_has_the_rows_the_crossovers_and_the_pictures(answer, here):
     code, out, err = answer("predict", "--link", "1gbit,50us", "--strategies", "ring,tree", *SMALL, "--json")
     assert (code, err) == (0, "")
@@ -171,7 +176,10 @@ def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_
         ("predict --link 1gbit,50us --servers 0", "--servers is 0"),
         ("predict --link 1gbit,50us --budget -1", "--budget is -1"),
         ("predict --calibration c.json --transport tcp", "c.json has ipc, not tcp: run syncbench calibrate"),
-        ("predict --calibration c.json --against nowhere.json", "no results at nowhere.json"),
+        (
+            "predict --calibration c.json --against nowhere.json",
+            "--against nowhere.json: there is no such file or folder",
+        ),
         ("predict --calibration c.json --against c.json", "c.json is no benchmark"),
         ("predict --calibration c.json --against .", "no complete run in ."),
         ("predict --calibration c.json --against broken.json", "broken.json is not valid JSON"),

@@ -20,6 +20,7 @@ from experiments.prediction import (
     Figures,
     Predicted,
     constant,
+    crossovers,
     newest_calibration,
     predicted_exchange_seconds,
     predicted_rate,
@@ -342,6 +343,40 @@ def test_who_wins_everywhere_reigns_alone_and_equals_go_to_the_first_named():
     assert [reign.strategy for reign in found] == ["ring"]
     same = reigns(["noop", "single"], 2, 1, 4, 1 << 20, constant(LINK))
     assert [reign.strategy for reign in same] == ["noop"]
+
+
+@pytest.mark.parametrize(
+    ("dip", "told"),
+    [
+        (0.97, "8 workers, 1.0 KiB to 1.0 MiB: ring at every size (tree within 5 %); at 1.0 MiB ring takes 1.00 ms, "),
+        (0.90, "8 workers, 1.0 KiB to 1.0 MiB: ring up to 4.0 KiB, then tree up to 64.0 KiB, then ring; at 1.0 MiB "),
+    ],
+)
+def test_who_is_ahead_by_less_than_five_percent_ends_no_reign(monkeypatch, dip, told):
+    times = {"ring": lambda size: 1e-3, "tree": lambda size: 1e-3 * (dip if 4096 <= size < 65536 else 2)}
+    monkeypatch.setattr(crossovers, "curves", lambda *_: times)
+    network = constant(LINK)
+    found = reigns(list(times), 8, 1, 1024, 1 << 20, network)
+    assert [one.level for one in found] == ([("tree",)] if dip > 0.95 else [(), (), ()])
+    assert sentence(list(times), 8, 1, found, network).startswith(told)
+
+
+@pytest.mark.parametrize("workers", [8, 1024])
+def test_who_reigns_is_about_within_five_percent_of_the_fastest_everywhere(workers):
+    """Pieces of whole segments make the curves of trees uneven: they cross that of a ring many times.
+
+    Between the sizes that are looked at a peak may be a little higher.
+    """
+    names, network = ["ring", "tree", "double-tree", "ps-bsp"], constant(Link(50e-6, 8e-9))
+    found = reigns(names, workers, 1, 4096, 100 << 20, network)
+    times = crossovers.curves(names, workers, 1, network)
+    assert [one.low for one in found[1:]] == [one.high for one in found[:-1]]
+    for one in found:
+        low, high = one.low * crossovers.SHARP, one.high / crossovers.SHARP
+        for size in (round(low * (high / low) ** (place / 50)) for place in range(51)):
+            assert times[one.strategy](size) <= 1.08 * min(time(size) for time in times.values())
+    if workers == 1024:
+        assert [one.strategy for one in found] == ["tree", "ring", "double-tree", "ring"]
 
 
 def test_a_sentence_says_who_is_fastest_from_where_on():

@@ -178,6 +178,30 @@ def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts,
     assert table.notes[-1].startswith("Not predicted: ps-async: ")
 
 
+def test_the_verdict_on_each_is_in_the_table(tmp_path, no_charts):
+    for strategy, rate in (("noop", 400.0), ("ring", 100.0), ("star", 50.0), ("tree", 101.0), ("double-tree", 200.0)):
+        for repeat in range(5):
+            write_run(tmp_path, strategy, name=f"{strategy}{repeat}", samples_per_second=rate + repeat / 10)
+    write_run(tmp_path, "ps-bsp", ledger_sha256="ef56")
+    (table,) = report_on([tmp_path], "ring").tables
+    column = table.heads.index("verdict") - 1
+    assert {row.name: row.cells[column] for row in table.rows} == {
+        "ring": "–",
+        "star": "slower",
+        "tree": "no difference",
+        "double-tree": "faster",
+        "noop": "–",
+        "ps-bsp": "not comparable",
+    }
+
+
+def test_where_nothing_was_repeated_there_is_no_column_for_verdicts(tmp_path, no_charts):
+    for strategy in ("ring", "star"):
+        write_run(tmp_path, strategy)
+    (table,) = report_on([tmp_path]).tables
+    assert "verdict" not in table.heads
+
+
 def test_a_damaged_calibration_is_warned_of(tmp_path, no_charts):
     full(tmp_path)
     (tmp_path / "calibration.json").write_text("{")
@@ -189,6 +213,13 @@ def test_a_damaged_calibration_is_warned_of(tmp_path, no_charts):
 def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):
     (table,) = report_on([write_run(tmp_path, "ring")]).tables
     assert "predicted" not in table.heads
+
+
+def test_a_run_alone_differs_from_nobody(tmp_path, no_charts):
+    for count, strategy in enumerate(("ring", "single"), 1):
+        write_run(tmp_path, strategy)
+        (table,) = report_on([tmp_path]).tables
+        assert any(head.startswith("differs from") for head in table.heads) == (count > 1)
 
 
 def test_what_is_missing_is_named(tmp_path, no_charts):

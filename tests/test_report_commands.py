@@ -99,8 +99,16 @@ def test_a_sweep_is_repeated_as_a_sweep_with_its_file(tmp_path):
     assert last == "syncbench sweep again.yaml"
 
 
-def test_the_file_in_the_command_of_a_sweep_says_the_same_sweep(tmp_path):
-    asked = {"strategies": ["ring", {"name": "ps-ssp", "options": {"staleness": ["1", "7"]}}], "workers": ["1", "2"]}
+ASKED_OF_SWEEPS = [
+    {"strategies": ["ring", {"name": "ps-ssp", "options": {"staleness": ["1", "7"]}}], "workers": ["1", "2"]},
+    {"strategies": ["ring"], "question": "why?", "yardstick": "false", "calibrate": "false", "repeats": "3"},
+    {"strategies": ["ring"], "hidden": ["64", "512,256"], "overlap": "off", "workers": ["4", "8"]},
+    {"strategies": ["ring"], "bucket": ["null", "4MiB"], "slow_worker": "1:2", "trace": "true"},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED_OF_SWEEPS)
+def test_the_file_in_the_command_of_a_sweep_says_the_same_sweep(tmp_path, asked):
     sweep = read(asked, {}, name="it")
     (tmp_path / "sweep.yaml").write_text(sweep.to_yaml())
     (command,) = commands([], tmp_path / "sweep.yaml")
@@ -109,6 +117,14 @@ def test_the_file_in_the_command_of_a_sweep_says_the_same_sweep(tmp_path):
     program, verb, file = shlex.split(last)
     assert (program, verb) == ("syncbench", "sweep")
     assert read(load(tmp_path / file), {}) == sweep
+
+
+def test_the_command_of_a_sweep_leaves_out_what_is_as_usual(tmp_path):
+    asked = {"strategies": ["ring", "tree"], "workers": ["1", "2"], "train_seconds": "0.02", "steps": "200"}
+    (tmp_path / "sweep.yaml").write_text(read(asked, {}, name="it").to_yaml())
+    (command,) = commands([], tmp_path / "sweep.yaml")
+    lines = command.text.splitlines()[1:-2]
+    assert lines == ["name: it", "strategies: [ring, tree]", "repeats: 5", "workers: [1, 2]", "train_seconds: 0.02"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,16 @@ def test_the_larger_of_both_ways_counts(tmp_path):
     counts = {"per_worker": [10, 10, 10, 10], "per_server": []}
     into_worker_1 = {"per_worker": [0, 40, 0, 0], "per_server": []}
     run = load_run(write_run(tmp_path, "ring", steps=10, bytes_sent=counts, bytes_received=into_worker_1))
-    assert busiest(run) == ("worker rank 1", 4.0, 4.0)
+    assert busiest(run) == ("worker rank 1 (receiving)", 4.0, 4.0)
+
+
+def test_who_is_busiest_though_others_send_most_is_told_how(tmp_path):
+    """A tree's: the chart of what is sent has two on top, of what is moved there are three."""
+    sent = {"per_worker": [20, 20, 10, 10], "per_server": []}
+    received = {"per_worker": [20, 10, 20, 10], "per_server": []}
+    folder = write_run(tmp_path, "tree", steps=10, bytes_sent=sent, bytes_received=received)
+    assert busiest(load_run(folder)) == ("3 of 4 ranks (sending or receiving)", 2.0, 2.0)
+    assert lines([folder])["Busiest rank"].startswith("In tree, 3 of 4 ranks (sending or receiving) move 2 B a step")
 
 
 def test_several_that_are_equally_busy_are_counted(tmp_path):
@@ -137,6 +146,11 @@ def test_a_straggler_is_told_from_what_was_asked_for_and_from_what_was_measured(
     text = stragglers([load_run(folder)], ["ring"])
     assert text.startswith("On purpose: training takes 20 ms, on worker 3 4× as long.")
     assert text.endswith("in ring, worker rank 3 trains 4.0 times as long as the median worker.")
+
+
+def test_where_training_takes_long_in_every_worker_there_is_no_straggler(tmp_path):
+    run = load_run(write_run(tmp_path, "ring", train_seconds=0.02))
+    assert stragglers([run], ["ring"]) == ""
 
 
 def test_a_little_unevenness_is_no_straggler(tmp_path):

@@ -183,6 +183,23 @@ def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs
     assert "share of the gradients pushed that were dropped" in markdown(more, verdicts(more))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "fields", "told"),
+    [
+        ("ring", {}, False),
+        ("noop", {}, False),
+        ("ps-async", {}, False),
+        ("ring", {"params_sha256": ["a", "b", "a", "a"]}, True),  # the workers' copies differ
+        ("ring", fail(), True),
+    ],
+)
+def test_a_run_alone_is_the_same_as_nobody_and_that_is_not_said(tmp_path, strategy, fields, told):
+    run = load_run(write_run(tmp_path, strategy, **fields))
+    text = markdown([run], verdicts([run]))
+    assert ("same as" in text) == told
+    assert ("no synchronous run to compare with" in text) == (told and run.status == "ok")
+
+
 def test_conditions_that_differ_are_all_named(tmp_path):
     runs = [load_run(write_run(tmp_path, "ring", workers=n, name=f"{n}")) for n in (1, 2)]
     assert conditions(runs).startswith("1 / 2 workers, ")
@@ -204,7 +221,13 @@ def test_colocated_servers_are_told_with_the_workers(tmp_path):
             {"cores": 2},
             "4 workers (+1 server) share 2 cores of one host over loopback (ipc): no network bottleneck here",
         ),
-        ({"workers": 1, "transport": "shm"}, {"cores": 8}, "1 worker on 8 cores of one host over shared memory: no"),
+        ({"workers": 2, "transport": "shm"}, {"cores": 8}, "2 workers on 8 cores of one host over shared memory: no"),
+        (
+            {"workers": 4, "processes": 1, "transport": "shm"},
+            {"cores": 2},
+            "1 process on 2 cores of one host: it sends",
+        ),
+        ({"workers": 1, "transport": "shm"}, {"cores": 2}, "1 process on 2 cores of one host: it sends nothing"),
         ({"workers": 4, "servers": 2, "transport": "tcp"}, {}, "4 workers (+2 servers) share the cores of one host"),
         ({"workers": 4, "transport": "tcp"}, {"hosts": 4, "cores": 2}, "4 workers on 4 hosts over tcp: these figures"),
         (
@@ -221,9 +244,30 @@ def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(summary, e
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("strategies", "incast", "hops"),
+    [
+        (["ps-bsp"], True, False),
+        (["ring"], False, True),
+        (["ps-bsp", "ring", "noop", "single"], True, True),
+        (["ps-bsp", "noop", "single"], True, False),
+        (["noop", "single"], False, False),
+        (["single"], False, False),
+    ],
+)
+def test_what_does_not_show_is_said_of_what_was_run(strategies, incast, hops):
+    first, *others = (
+        {"strategy": name, "workers": 4, "servers": int(name == "ps-bsp"), "transport": "ipc"}
+        | ({"processes": 1} if name == "single" else {})
+        for name in strategies
+    )
+    line = limits_line(first, {"cores": 2}, others)
+    assert ("incast" in line, "hops" in line) == (incast, hops)
+
+
 def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs):
     words = "software costs, not as cluster results"
-    assert words in limits_line(runs[0].summary, {"cores": 2})
+    assert words in limits_line(runs[-1].summary, {"cores": 2})
     for summary, env in (({"transport": "tcp"}, {"hosts": 2}), ({"transport": "tcp"}, {"link": "1gbit"})):
         assert words not in limits_line({"workers": 4, **summary}, env)
 

@@ -29,6 +29,8 @@ from experiments.units import human_bytes, human_count, human_deviation, human_m
         (human_seconds, 4.561e-3, "4.56 ms"),
         (human_seconds, 0.1234, "123 ms"),
         (human_seconds, 1.5, "1.5 s"),
+        (human_seconds, 999.6, "1,000 s"),
+        (human_seconds, 12345.0, "12,345 s"),
         (human_deviation, 1.2e-7, "1e-7"),
         (human_deviation, 0.21, "2e-1"),
         (human_deviation, 3.0, "3"),

@@ -24,6 +24,7 @@ from experiments.units import human_bytes, human_seconds, size_name
 
 POINTS = 60  # of a curve
 COLUMNS = 3  # panels side by side
+CLOSE = 0.06  # of the width of a panel: the height of a name on its side, and some air
 
 
 def plot_ahead(
@@ -39,7 +40,11 @@ def plot_ahead(
         for axes, workers in zip(panels, found, strict=False):
             _ahead_panel(axes, [cell for cell in cells if cell.workers == workers], found[workers], figures[workers])
         title = "Where the fastest exchange changes, by formula"
-        _title(figure, title, "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers")
+        _title(
+            figure,
+            title,
+            "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers (beyond 5%)",
+        )
         return _write(figure, rows, folder, "prediction")
 
 
@@ -57,18 +62,27 @@ def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[Reign], fig
         if dots:
             label = None if name in times else name
             axes.plot(*zip(*dots, strict=True), marker, color=colour, mec="white", ms=8, ls="", label=label, zorder=4)
+    _crossovers(axes, reigns, sizes[-1] / sizes[0])
+    _scale(axes, sizes, f"{plural(cells[0].workers, 'worker')}")
+
+
+def _crossovers(axes: Axes, reigns: Sequence[Reign], span: float) -> None:
+    """A dotted line where somebody takes over, and who; the names of two that are close stand at opposite ends."""
+    high, before = False, 0.0
     for reign in reigns[1:]:
+        high = not high and before > 0 and math.log(reign.low / before) < CLOSE * math.log(span)
+        before = reign.low
         axes.axvline(reign.low, ls=":", color=FAINT, lw=1.2, zorder=1)
         axes.annotate(
-            f" {reign.strategy} from {human_bytes(reign.low)}",
-            (reign.low, 0.02),
+            f" {reign.strategy} from {human_bytes(reign.low)} ",
+            (reign.low, 0.98 if high else 0.02),
             xycoords=("data", "axes fraction"),
             rotation=90,
             fontsize=8.5,
             color=FAINT,
             ha="right",
+            va="top" if high else "bottom",
         )
-    _scale(axes, sizes, f"{plural(cells[0].workers, 'worker')}")
 
 
 def plot_beside(rows: Sequence[Beside], title: str, folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from experiments.charts.picture import Sheet
 from experiments.charts.slide import End, blank, name_ends, percent, thousands
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Contest
+from experiments.comparison.growth import growth
 from experiments.sentences import plural
 from experiments.units import human_count
 
@@ -106,7 +107,10 @@ def _read(material: Material) -> _Scaling:
     first = {s.entry.strategy: s for line in lines.values() for workers, s in line if workers == fewest}
     if not first:
         raise Absent(f"no run with {plural(fewest, 'worker')} has a throughput")
-    base = first.get("noop") or max(first.values(), key=lambda s: s.entry.rate.middle)
+    lone = fewest == 1  # only then the yardstick is a worker like others
+    base = first.get("noop") or max(
+        first.values(), key=lambda s: (lone or s.entry.strategy != "single", s.entry.rate.middle)
+    )
     return _Scaling(contests, lines, missing, fewest, base.entry.rate.middle / fewest, base.label)
 
 
@@ -183,25 +187,16 @@ def _name_ideal(axes: Axes, its: _Scaling, ends: Sequence[End]) -> None:
     axes.annotate("ideal", (at, high), (5, -4), textcoords="offset points", va="top", fontsize=9.5, color=FAINT)
 
 
-def _best(its: _Scaling) -> tuple[Series, int] | None:
-    """The fastest contender with the most workers."""
+def _title(its: _Scaling) -> str:
+    """How throughput grows; where nobody ran with the fewest and the most, how far the fastest came."""
+    if told := growth(its.contests):
+        return told
     most = its.counts[-1]
     there = [s for line in its.lines.values() for workers, s in line if workers == most and s.contends]
-    return (max(there, key=lambda s: s.entry.rate.middle), most) if there else None
-
-
-def _title(its: _Scaling) -> str:
-    best = _best(its)
-    if best is None:
+    if not there:
         return "Throughput against workers, without a strategy to compare"
-    s, most = best
-    rate = s.entry.rate
-    others = [x for line in its.lines.values() for n, x in line if n == most and x.contends and x is not s]
-    share = f", {s.entry.share:.0%} of the ceiling" if s.entry.share else ""
-    line = f"{s.label} reaches {human_count(rate.middle)} samples/s with {most} workers{share}"
-    if others and len(s.data) > 1 and rate.low <= max(x.entry.rate.high for x in others):
-        return f"No clear winner with {most} workers: {s.label} leads, but intervals overlap"
-    return line if not others else f"{line}, more than any other"
+    best = max(there, key=lambda s: s.entry.rate.middle)
+    return f"{best.label}: {human_count(best.entry.rate.middle)} samples/s with {plural(most, 'worker')}"
 
 
 def _efficiency_title(its: _Scaling) -> str:
@@ -217,7 +212,7 @@ def _efficiency_title(its: _Scaling) -> str:
     best, worst = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
     line = f"With {most} workers each does {there[best]:.0%} ({best}) "
     line += f"to {there[worst]:.0%} ({worst}) " if best != worst else ""
-    return line + f"of what it does {'alone' if its.fewest == 1 else f'among {its.fewest}'}"
+    return line + f"of what one of {its.whose} does {'alone' if its.fewest == 1 else f'among {its.fewest}'}"
 
 
 def _processes(series: Series, workers: int) -> int:

@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 Marker = Any  # of matplotlib: a letter, or (points, kind, degrees)
-STYLES: dict[str, tuple[str, Marker]] = {  # the colours are Okabe and Ito's, then Tol's muted ones
+STYLES: dict[str, tuple[str, Marker]] = {  # Okabe and Ito's, then Tol's muted ones; double-tree's is far from tree's
     "single": ("#000000", "."),
     "noop": ("#7A7A7A", "X"),
     "ps-bsp": ("#D55E00", "s"),
@@ -16,7 +16,7 @@ STYLES: dict[str, tuple[str, Marker]] = {  # the colours are Okabe and Ito's, th
     "star": ("#B39B1E", "*"),
     "ring": ("#0072B2", "o"),
     "tree": ("#009E73", "^"),
-    "double-tree": ("#44AA99", "<"),
+    "double-tree": ("#78AB00", "<"),
     "halving-doubling": ("#56B4E9", "h"),
     "hierarchical": ("#117733", "P"),
     "local-sgd": ("#661100", "8"),

@@ -101,7 +101,13 @@ def _title(shown: list[Series], line: Series | None) -> str:
     if not contenders:
         return "Throughput, without a strategy to compare"
     best, others = contenders[0], contenders[1:]
-    if others and len(best.data) > 1 and best.entry.rate.low <= max(s.entry.rate.high for s in others):
+    if not others:
+        share = f", {best.entry.share:.0%} of the ceiling" if best.entry.share else ""
+        return f"{best.label}: {human_count(best.entry.rate.middle)} samples/s{share}"
+    if min(len(s.data) for s in contenders) < 2:
+        first, last = (f"{human_count(s.entry.rate.middle)} ({s.label})" for s in (best, others[-1]))
+        return f"{first} to {last} samples/s: a verdict takes repeats"
+    if best.entry.rate.low <= max(s.entry.rate.high for s in others):
         return f"No clear winner: {best.label} leads, but intervals overlap"
     return fastest({s.label: s.entry.rate.middle for s in contenders}, line.entry.rate.middle if line else None)
 

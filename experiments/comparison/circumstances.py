@@ -6,37 +6,37 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.comparison.contest import BESIDE, Entry
-from experiments.results import Run
+from experiments.results import Run, stage_seconds_per_step
 
 SCATTER = 0.1  # of the median: how far apart repeats may lie without a warning
 NOISE = 1.05  # times the ceiling: what is above cannot be
+ASLEEP = 1.2  # times --train-seconds: up to here a step is as long as that, and not as long as training takes
 
 _MACHINE = ("cpu", "cores", "memory_bytes", "platform", "hosts")
 
 
 def circumstances(entries: Sequence[Entry]) -> list[str]:
-    """A line for each of machine, versions, threads and transport that differs among the runs of `entries`."""
+    """A line for each of machine, versions, threads and transport that differs among the runs of `entries`.
+
+    An engine that brings its own transport has no other: that is what it is, and nothing to beware of. The lines are
+    the same in whatever order the entries come, so that what several contests have in common can be told once.
+    """
     runs = [(entry.label, run) for entry in entries for run in entry.runs]
     known = [(label, run) for label, run in runs if run.env]
     lines = []
     if unknown := dict.fromkeys(label for label, run in runs if not run.env):
-        lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(unknown)}")
+        lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(sorted(unknown))}")
     lines += _apart("machine", known, lambda run: {key: run.env.get(key) for key in _MACHINE})
     lines += _apart("versions", known, _versions)
     lines += _apart("threads", known, lambda run: {"per rank": run.env.get("threads_per_rank")})
-    talking = [(label, run) for label, run in runs if run.strategy not in BESIDE]
-    return lines + _apart("transport", talking, lambda run: {"transport": _transport(run)})
+    ours = [(label, run) for label, run in runs if run.strategy not in BESIDE and not run.summary.get("own_transport")]
+    return lines + _apart("transport", ours, lambda run: {"transport": run.summary.get("transport")})
 
 
 def _versions(run: Run) -> dict[str, Any]:
     packages = run.env.get("versions")
     found = dict(packages) if isinstance(packages, Mapping) else {}
     return {"python": run.env.get("python"), "commit": run.env.get("commit"), **found}
-
-
-def _transport(run: Run) -> str:
-    own = run.summary.get("own_transport")
-    return f"{own} (its own)" if own else str(run.summary.get("transport"))
 
 
 def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Mapping[str, Any]]) -> list[str]:
@@ -48,9 +48,28 @@ def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Map
         for label, values in told:
             owners.setdefault(str(values.get(key)), {})[label] = None
         if len(owners) > 1:
-            each = "; ".join(f"{value}: {', '.join(labels)}" for value, labels in owners.items())
+            each = "; ".join(f"{value}: {', '.join(sorted(labels))}" for value, labels in sorted(owners.items()))
             lines.append(f"{key} {each}" if key != what else each)
     return [f"{what} differ{'' if what.endswith('s') else 's'}, {line}" for line in lines]
+
+
+def for_nothing(entries: Sequence[Entry]) -> str:
+    """A sentence where --train-seconds lets one process do everybody's batch in the time of a part; else empty.
+
+    It is the time of a step, whatever the batch: what would take one process as many times longer as there are workers.
+    """
+    single = next((entry.run for entry in entries if entry.strategy == "single" and entry.refused is None), None)
+    beside = [entry for entry in entries if entry.contends]
+    if single is None or not beside or (single.number("workers") or 0) < 2:
+        return ""
+    floor, stages = single.number("train_seconds") or 0.0, stage_seconds_per_step(single)
+    if not floor or not stages or stages["train"] > ASLEEP * floor:
+        return ""
+    return (
+        f"single trains on the batch of all workers in the {1e3 * floor:g} ms that --train-seconds gives each of them "
+        "for its part: as fast as all of them, which is no real gain. What workers gain is seen against 1 worker, or "
+        "without that option"
+    )
 
 
 def scatter(rates: Sequence[float], middle: float) -> float:

@@ -112,7 +112,7 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """The verdict in one sentence."""
+        """The verdict: a sentence on one contest, of several one on each and on how throughput grows with workers."""
         return verdict_sentence(self)
 
     @property

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.comparison.cells import gone_cells, lost_cells
+from experiments.comparison.cells import gone_cells, lost_cells, unfinished
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.contest import Comparison
 from experiments.comparison.predicted import unreadable
@@ -20,15 +20,16 @@ _FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # as it was made
 
 
 def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> Comparison:
-    """As `compare_runs`, of all runs that `find_runs` finds; half-written runs, cells without a run and
-    damaged calibrations are warnings.
+    """As `compare_runs`, of all runs that `find_runs` finds; half-written runs, cells without a run,
+    sweeps that are not finished and damaged calibrations are warnings.
 
     The same asked for in two folders of runs (before and after a change, say) is compared and not taken for repeats;
     runs that are named one by one are. Raises ConfigError.
     """
     comparison = compare_runs(find_runs(paths), baseline, _origins(paths), _first_of_sweep(paths))
     half = [f"half-written run, passed over: {folder}" for folder in half_written(paths)]
-    more = [*merged_sweeps(comparison), *half, *lost_cells(paths), *gone_cells(paths), *unreadable(comparison)]
+    cells = [*unfinished(paths), *lost_cells(paths), *gone_cells(paths)]
+    more = [*merged_sweeps(comparison), *half, *cells, *unreadable(comparison)]
     return dataclasses.replace(comparison, warnings=(*comparison.warnings, *more))
 
 

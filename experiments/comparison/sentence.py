@@ -1,10 +1,11 @@
-"""The verdict in one sentence: no ratio without its interval, and none without the absolute figures beside it."""
+"""The verdict in words: none without the interval of its ratio, and without the absolute figures beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from experiments.comparison.growth import growth
 from experiments.comparison.setting import setting_words
 from experiments.sentences import listed
 from experiments.units import human_count
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """One sentence over all contests, with its full stop."""
+    """One sentence on one contest; of several one on each, after one on what more workers make of it, if they differ.
+
+    Each has its full stop.
+    """
     if not comparison.contests:
         return "There is nothing to compare, as no run came to its end."
     if len(comparison.contests) == 1:
         return _capital(contest_clause(comparison.contests[0])) + "."
+    grown = growth(comparison.contests) if list(comparison.axes) == ["workers"] else ""
     clauses = [f"{setting_words(one, comparison.axes)}: {_brief_clause(one)}" for one in comparison.contests]
-    return "; ".join(clauses) + "."
+    return " ".join(f"{sentence}." for sentence in [grown, *clauses] if sentence)
 
 
 def _capital(text: str) -> str:
@@ -49,18 +54,30 @@ def _joined(clauses: Sequence[str]) -> str:
 
 
 def _brief_clause(contest: Contest) -> str:
-    """Of a contest among several: who is ahead of the baseline."""
+    """Of a contest among several: who is ahead of the baseline, who is level with it, and who is behind."""
     base, others = _compared(contest)
     if base is None or not others:
         return _nothing(contest)
     if all(entry.finding is None for entry in others):
         return _unclear(contest)
-    if ahead := [one for one in others if one.finding == "faster"]:
-        more = "".join(f", and so {'is' if count == 1 else 'are'} {count} more" for count in [len(ahead) - 1] if count)
-        return f"{_ratio(ahead[0])} against {_absolute(base)}{more}{_refused(contest)}"
-    same = [one for one in others if one.finding == "no difference"]
-    words = f", and there is no difference for {_listed(same)}" if same else ""
-    return f"nothing beats {_absolute(base)}{words}{_refused(contest)}"
+    ahead, same, behind, unclear = (
+        [one for one in others if one.finding == finding] for finding in ("faster", "no difference", "slower", None)
+    )
+    parts = [_outstanding(ahead[0], ahead, base)] if ahead else []
+    if same:
+        told = _listed(same)
+        parts.append(f"no difference for {told}" if ahead else f"{told} against {_absolute(base)}: no difference")
+    if behind:
+        parts.append(_outstanding(behind[-1], behind, None if ahead or same else base))
+    parts += [f"no verdict on {_listed(unclear)}, as that takes repeats"] if unclear else []
+    return "; ".join(parts) + _refused(contest)
+
+
+def _outstanding(entry: Entry, alike: Sequence[Entry], base: Entry | None) -> str:
+    """The most extreme of those with one finding, against the baseline where it was not named yet."""
+    against = f" against {_absolute(base)}" if base else ""
+    count = len(alike) - 1
+    return _ratio(entry) + against + (f", and so {'is' if count == 1 else 'are'} {count} more" if count else "")
 
 
 def _compared(contest: Contest) -> tuple[Entry | None, list[Entry]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from experiments.comparison.circumstances import for_nothing
 from experiments.comparison.contest import Comparison, Contest
 from experiments.comparison.predicted import Predictions, unpredicted
 from experiments.comparison.setting import setting_words
@@ -68,6 +69,7 @@ def remarks(comparison: Comparison, predicted: Predictions) -> list[str]:
     lines = [legend(comparison.contests)]
     without = [unpredicted(one, _of(predicted, place)) for place, one in enumerate(comparison.contests)]
     lines += dict.fromkeys(filter(None, without))
+    lines += dict.fromkeys(filter(None, (for_nothing(one.entries) for one in comparison.contests)))
     for contest in comparison.contests:
         lines += [f"not comparable: {one.label} {one.refused}" for one in contest.entries if one.refused]
     lines += [failure_line(run) for run in comparison.failed]
@@ -97,4 +99,4 @@ def limits(comparison: Comparison) -> str:
     """What limits these runs, from the one with the most ranks."""
     runs = [entry.run for contest in comparison.contests for entry in contest.entries]
     largest = max(runs, key=lambda run: run.number("processes") or 0)
-    return limits_line(largest.summary, largest.env)
+    return limits_line(largest.summary, largest.env, [run.summary for run in runs])

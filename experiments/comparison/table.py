@@ -30,11 +30,12 @@ class _Row:
 def contest_table(contest: Contest, predicted: Mapping[str, float], *, width: int = 120) -> Table:
     """One row an entry; `predicted` is in samples/s, by label."""
     columns = _columns(contest, predicted)
+    check = columns[-1].name if columns[-1].words else ""
     return terminal_table(
         columns,
         _rows(contest, predicted),
         width=width,
-        spare=[columns[-1].name if name == "check" else name for name in _SPARE],
+        spare=[check if name == "check" else name for name in _SPARE],
         dim=lambda row: row.entry.refused is not None,
     )
 
@@ -100,8 +101,9 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
     if predicted:
         found.append(Column("pre-\ndicted", lambda row: _maybe(row.predicted, _count)))
         found.append(Column("resid-\nual", lambda row: _maybe(residual(row.entry, row.predicted), _signed)))
-    judge = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
-    found.append(Column(f"same as\n{judge}", lambda row: verdict_cell(row.entry.run, row.entry.check), words=True))
+    if len(contest.entries) > 1 or not contest.entries[0].check.needs_others:
+        judge = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
+        found.append(Column(f"same as\n{judge}", lambda row: verdict_cell(row.entry.run, row.entry.check), words=True))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,28 +11,35 @@ from typing import Any
 from experiments.prediction.figures import Figures
 from experiments.prediction.grid import servers_of
 from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.sentences import listed
 from experiments.units import human_bytes, human_seconds
 
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
 EQUAL = 1e-6  # predictions that differ by less are equal: the first one named wins
+LEVEL = 1.05  # times the fastest: up to there, who reigns goes on to; formulas are no better than that
 
 
 @dataclass(frozen=True, slots=True)
 class Reign:
-    """`strategy` is predicted to be the fastest of all from `low` to `high` bytes."""
+    """`strategy` is predicted to be the fastest of all from `low` to `high` bytes, or within 5 % of those `level`."""
 
     strategy: str
     low: float
     high: float
+    level: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {"strategy": self.strategy, "from_bytes": round(self.low), "to_bytes": round(self.high)}
+        span = {"from_bytes": round(self.low), "to_bytes": round(self.high)}
+        return {"strategy": self.strategy, **span, "within_5_percent": list(self.level)}
 
 
 def reigns(strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures) -> list[Reign]:
-    """Who is the fastest by formula at each size from `low` to `high` bytes, in order; empty if none has a formula."""
+    """Who is the fastest by formula at each size from `low` to `high` bytes, in order; empty if none has a formula.
+
+    Somebody who is the fastest for a while, but never by more than 5 % of who was it before, ends no reign.
+    """
     times = curves(strategies, workers, servers, figures)
     if not times:
         return []
@@ -47,7 +54,22 @@ def reigns(strategies: Sequence[str], workers: int, servers: int, low: int, high
     found = [Reign(fastest(low), low, low)]
     for left, right in pairwise(grid):
         _between(fastest, left, right, found)
-    return [*found[:-1], Reign(found[-1].strategy, found[-1].low, high)]
+    return _merged([*found[:-1], Reign(found[-1].strategy, found[-1].low, high)], times)
+
+
+def _merged(found: Sequence[Reign], times: Mapping[str, Callable[[int], float]]) -> list[Reign]:
+    """The same without those during which the one before stays within LEVEL of the fastest, where it is looked at."""
+    merged = [found[0]]
+    for reign in found[1:]:
+        last = merged[-1]
+        count = max(2, math.ceil(STEPS * math.log(reign.high / reign.low, 16)) + 1)
+        sizes = [round(reign.low * (reign.high / reign.low) ** (i / (count - 1))) for i in range(count)]
+        if any(times[last.strategy](size) > LEVEL * times[reign.strategy](size) for size in sizes):
+            merged.append(reign)
+        else:
+            level = dict.fromkeys([*last.level, *([reign.strategy] if reign.strategy != last.strategy else [])])
+            merged[-1] = Reign(last.strategy, last.low, reign.high, tuple(level))
+    return merged
 
 
 def _between(fastest: Callable[[float], str], left: float, right: float, found: list[Reign]) -> None:
@@ -84,11 +106,10 @@ def sentence(strategies: Sequence[str], workers: int, servers: int, found: Seque
         return "1 worker: nothing is exchanged"
     if not found:
         return f"{workers} workers: none of these strategies has a formula"
-    parts = [f"{found[0].strategy} up to {human_bytes(found[0].high)}"] if len(found) > 1 else []
-    parts += [f"{reign.strategy} up to {human_bytes(reign.high)}" for reign in found[1:-1]]
     last, span = found[-1], f"{human_bytes(found[0].low)} to {human_bytes(found[-1].high)}"
-    text = ", then ".join([*parts, last.strategy])
-    text += " at every size" if len(found) == 1 else ""
+    parts = [f"{reign.strategy} up to {human_bytes(reign.high)}{_level(reign)}" for reign in found[:-1]]
+    every = " at every size" if len(found) == 1 else ""
+    text = ", then ".join([*parts, last.strategy]) + every + _level(last)
     nbytes = round(last.high)
     times = {name: time(nbytes) for name, time in curves(strategies, workers, servers, figures).items()}
     others = {name: seconds for name, seconds in times.items() if name != last.strategy}
@@ -99,3 +120,7 @@ def sentence(strategies: Sequence[str], workers: int, servers: int, found: Seque
             f"{second} {others[second] / times[last.strategy]:.2f} times as long"
         )
     return f"{workers} workers, {span}: {text}"
+
+
+def _level(reign: Reign) -> str:
+    return f" ({listed(reign.level)} within 5 %)" if reign.level else ""

@@ -126,12 +126,23 @@ def _in_turns(lines: Mapping[str, int]) -> list[Command]:
 
 
 def _sweep_command(sweep: Path) -> Command:
-    """With the sweep's file in it: a report is read where its folder is not."""
+    """With what the sweep's file asks for in it: a report is read where its folder is not."""
     try:
-        content = sweep.read_text().rstrip("\n")
+        content = _asked(sweep).rstrip("\n")
     except (OSError, UnicodeDecodeError):
         return Command(f"No command: {sweep} cannot be read.")
     end = _DELIMITER
     while end in content:
         end += "_"
     return Command("The same sweep:", f"cat > again.yaml <<'{end}'\n{content}\n{end}\nsyncbench sweep again.yaml")
+
+
+def _asked(sweep: Path) -> str:
+    """The sweep in `sweep` without what is as usual; the file as it is, where this version cannot read it."""
+    from experiments.sweep.files import load
+    from experiments.sweep.reading import read
+
+    try:
+        return read(load(sweep), {}).asked_yaml()
+    except ConfigError:
+        return sweep.read_text()

@@ -104,7 +104,8 @@ def _limits_line(contest: Contest | None) -> str:
     if contest is None:
         return ""
     run = largest_run(contest)
-    return limits_line(run.summary, environment_of(run))
+    every = [each.summary for entry in contest.entries for each in entry.runs]
+    return limits_line(run.summary, environment_of(run), every)
 
 
 def _headline(comparison: Comparison, failed: Sequence[Failure]) -> str:

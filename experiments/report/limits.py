@@ -75,9 +75,11 @@ def _share(label: str, run: Run) -> Share:
 def busiest(run: Run) -> tuple[str, float | None, float]:
     """(which rank, bytes a step, times the median of the others) of the rank that sends or receives most.
 
-    Links carry both ways at once, so the larger way counts. `all alike` where none stands out; None if unknown.
+    Links carry both ways at once, so the larger way counts, and is told where it is not that of sending. `all alike`
+    where none stands out; None if unknown.
     """
-    loads = _loads(run)
+    sent, received = _a_step(run, "bytes_sent"), _a_step(run, "bytes_received")
+    loads = {rank: max(value, received.get(rank, 0.0)) for rank, value in sent.items()}
     if not loads:
         return "not counted", None, 1.0
     if len(loads) == 1 or max(loads.values()) == 0:
@@ -89,26 +91,21 @@ def busiest(run: Run) -> tuple[str, float | None, float]:
         return "all alike", top, 1.0
     who = tops[0] if len(tops) == 1 else f"{len(tops)} of {len(loads)} ranks"
     usual = median(others)
+    if any(EVEN * sent[rank] < top for rank in tops):  # a chart of what is sent has others on top
+        every = all(EVEN * received.get(rank, 0.0) >= top for rank in tops)
+        who += " (receiving)" if every else " (sending or receiving)"
     return who, top, top / usual if usual else math.inf
 
 
-def _loads(run: Run) -> dict[str, float]:
-    """By rank, in words: bytes a step, the larger of sent and received."""
-    steps = run.number("steps_done")
-    if not steps or run.summary.get("own_transport") is not None:
-        return {}
-    sent, received = _counted(run, "bytes_sent"), _counted(run, "bytes_received")
-    return {rank: max(value, received.get(rank, 0.0)) / steps for rank, value in sent.items()}
-
-
-def _counted(run: Run, key: str) -> dict[str, float]:
-    counts = run.summary.get(key)
-    if not isinstance(counts, Mapping):
+def _a_step(run: Run, key: str) -> dict[str, float]:
+    """By rank, in words: bytes in a step; empty where they are not known."""
+    counts, steps = run.summary.get(key), run.number("steps_done")
+    if not isinstance(counts, Mapping) or not steps or run.summary.get("own_transport") is not None:
         return {}
     workers = list(counts.get("per_worker") or [])
     named = [*((f"worker rank {rank}", value) for rank, value in enumerate(workers))]
     named += [(f"server rank {len(workers) + n}", value) for n, value in enumerate(counts.get("per_server") or [])]
-    return {name: float(value) for name, value in named if value is not None}
+    return {name: float(value) / steps for name, value in named if value is not None}
 
 
 def limits(contest: Contest, rows: Sequence[Share]) -> list[Limit]:
@@ -199,7 +196,8 @@ def _traffic(row: Share) -> str:
 
 def stragglers(runs: Sequence[Run], names: Sequence[str]) -> str:
     """What was made slow on purpose, and which worker's training took longest."""
-    planted = slowness(runs)
+    uneven = any(run.summary.get("slow_worker") or run.summary.get("jitter") for run in runs)
+    planted = slowness(runs) if uneven else ""  # training that takes long in every worker makes nobody wait
     told = [f"On purpose: {planted}."] if planted else []
     worst: tuple[float, str, int] = (0.0, "", 0)
     for run, name in zip(runs, names, strict=True):

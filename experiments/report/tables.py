@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.columns import DASH
+from experiments.comparison.circumstances import for_nothing
 from experiments.comparison.predicted import residual, unpredicted
 from experiments.comparison.setting import setting_words
 from experiments.units import human_bytes, human_count, human_deviation, human_ms
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
+    from experiments.equivalence import Verdict
     from experiments.report.limits import Share
 
 
@@ -58,6 +60,7 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
         "samples/s",
         "95 % interval",
         f"against {contest.baseline}",
+        "verdict",
         "of the ceiling",
         "predicted",
         "ms a step",
@@ -67,12 +70,14 @@ def _contest_table(contest: Contest, caption: str, predicted: Mapping[str, float
         f"differs from {reference.rpartition(':')[2]}",
     )
     rows = tuple(
-        Row(entry.label, _cells(entry, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
+        Row(entry.label, _cells(entry, contest, predicted.get(entry.label)), _kind(entry, contest), _remark(entry))
         for entry in contest.ranked
     )
     notes = [f"{entry.label} {note}." for entry in contest.entries for note in entry.notes]
     if without := unpredicted(contest, predicted):
         notes.append(f"{without[0].upper()}{without[1:]}.")
+    if asleep := for_nothing(contest.entries):
+        notes.append(f"{asleep}.")
     return _without_empty_columns(Table(caption, heads, rows, tuple(notes)))
 
 
@@ -94,19 +99,20 @@ def _remark(entry: Entry) -> str:
     return "" if entry.refused is None else f"Not comparable: {entry.label} {entry.refused}."
 
 
-def _cells(entry: Entry, predicted: float | None) -> tuple[str, ...]:
+def _cells(entry: Entry, contest: Contest, predicted: float | None) -> tuple[str, ...]:
     rate, batch = entry.rate.middle, entry.run.number("batch")
     return (
         _known(rate or None, human_count),
         _interval(entry.rate) if len(entry.rates) > 1 else DASH,
         _ratio(entry.ratio),
+        _verdict(entry, contest),
         _known(entry.share, lambda share: f"{share:.0%}"),
         _predicted(entry, predicted),
         human_ms(batch / rate) if batch and rate else DASH,
         _known(entry.per_worker if rate else None, human_count),
         _known(entry.per_process if rate else None, human_count),
         str(len(entry.runs)),
-        _deviation(entry.check.kind, entry.check.deviation),
+        _deviation(entry.check) if len(contest.entries) > 1 or not entry.check.needs_others else DASH,
     )
 
 
@@ -132,13 +138,18 @@ def _ratio(ratio: Interval | None) -> str:
     return times if ratio.low == ratio.high else f"{times} ({ratio.low:.2f} – {ratio.high:.2f})"
 
 
-def _deviation(kind: str, deviation: float | None) -> str:
-    if kind not in ("same", "differs"):
-        return kind
-    mark = "✓" if kind == "same" else "✗"
-    if deviation is None:
-        return mark
-    return f"{mark} {human_deviation(deviation)}"
+def _verdict(entry: Entry, contest: Contest) -> str:
+    """Against the baseline. The ceiling is no contestant; what it is stands beside its name."""
+    if entry.refused is not None:
+        return "not comparable"
+    return DASH if _kind(entry, contest) in ("baseline", "ceiling") else entry.finding or DASH
+
+
+def _deviation(check: Verdict) -> str:
+    if check.kind not in ("same", "differs"):
+        return check.kind
+    mark = "✓" if check.kind == "same" else "✗"
+    return mark if check.deviation is None else f"{mark} {human_deviation(check.deviation)}"
 
 
 def share_table(rows: Sequence[Share]) -> Table:

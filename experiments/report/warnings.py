@@ -34,7 +34,9 @@ def _sentence(line: str) -> str:
     """Labels keep their letters: only words of ours that begin a line get a large one."""
     text = (
         line[:1].upper() + line[1:]
-        if line.startswith(("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell "))
+        if line.startswith(
+            ("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell ", "the sweep ", "whether ")
+        )
         else line
     )
     return text if text.endswith(".") else f"{text}."

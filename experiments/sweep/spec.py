@@ -55,8 +55,18 @@ class Sweep:
 
     def to_yaml(self) -> str:
         """The sweep file that says all of this; `reading.read` makes the same sweep from it."""
+        return _yaml(self._document())
+
+    def asked_yaml(self) -> str:
+        """The shortest sweep file that `reading.read` makes the same sweep from: without what is as usual."""
+        usual = {"question": "", "ceiling": True, "yardstick": True, "calibrate": True}
+        usual |= {key: written({key: (getattr(RunOptions(), key),)})[key] for key in SHARED}
+        document = self._document()
+        return _yaml({key: value for key, value in document.items() if key not in usual or value != usual[key]})
+
+    def _document(self) -> dict[str, Any]:
         own = {"ceiling": self.ceiling, "yardstick": self.yardstick, "calibrate": self.calibrate}
-        document = {
+        return {
             "name": self.name,
             "question": self.question,
             "strategies": [each.written() for each in self.contestants],
@@ -64,7 +74,10 @@ class Sweep:
             **own,
             **written(self.settings),
         }
-        return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
 
 
 def written(values: Values) -> dict[str, Any]:

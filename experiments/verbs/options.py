@@ -15,7 +15,7 @@ from common.pipeline.schedule import SCHEDULES
 from common.pipeline.transforms import TRANSFORMS
 from experiments.config import RunOptions
 from experiments.config.options import byte_size, on_off, sizes
-from experiments.config.training import OPTIMIZERS
+from experiments.config.training import BATCH_PER_WORKER, OPTIMIZERS
 
 DEFAULTS = RunOptions()
 
@@ -81,7 +81,12 @@ def _work(group: Any) -> None:
     models = f"{', '.join(MODELS)} or module:callable"
     group.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {models}")
     group.add_argument("--hidden", type=SIZES, default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
-    group.add_argument("--batch", type=int | None, default=None, help="samples a step over all workers; null: 32 each")
+    group.add_argument(
+        "--batch",
+        type=int | None,
+        default=None,
+        help=f"samples a step over all workers; null: {BATCH_PER_WORKER} each, fewer if there are not so many",
+    )
     group.add_argument(
         "--partition", type=str, default=DEFAULTS.partition, help=f"of the samples: {', '.join(PARTITIONERS)}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,9 @@ def _against(arguments: Namespace) -> int:
     from experiments.prediction.against import beside, median_error
     from experiments.prediction.tables import beside_table, error_line
 
+    for path in arguments.against:
+        if not Path(path).exists() and not glob.glob(path):
+            raise ConfigError(f"--against {path}: there is no such file or folder")
     calibration = _calibration(arguments)
     rows, notes = beside(arguments.against, calibration, arguments.budget)
     values: dict[str, Any] = {

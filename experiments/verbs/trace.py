@@ -19,7 +19,7 @@ HELP = "a traced run: whom the others waited for, and where to open its trace"
 
 def parser() -> ArgumentParser:
     parser = plain_parser("Where to open the trace of a run made with run --trace, and its critical path.")
-    parser.add_argument("run", type=str, help="result folder of a run")
+    parser.add_argument("run", type=str, help="the result folder of a run")
     return parser
 
 
