@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.behind import Behind
 from experiments.lines import whole_lines
+
+KEYS = (
+    "staleness_max",
+    "staleness_histogram",
+    "staleness_updates_max",
+    "staleness_updates_histogram",
+    "pushes",
+    "waited_seconds",
+)
 
 
 @dataclass(slots=True)
@@ -21,6 +31,7 @@ class Pushes:
 
     servers: int = 0  # that have a history
     staleness: Counter[int] = field(default_factory=Counter)  # applied pushes by their staleness, in steps
+    behind: Counter[int] = field(default_factory=Counter)  # the same in updates
     outcomes: Counter[str] = field(default_factory=Counter)  # applied, dropped, duplicate …
     lost: int = 0  # that died with a server
     waited: dict[int, float] = field(default_factory=lambda: defaultdict(float))  # by worker: seconds, all servers'
@@ -37,23 +48,33 @@ class Pushes:
         `waited_seconds` is, for each worker, how long servers held back its answers: mean over the servers.
         """
         if not self.servers:
-            return dict.fromkeys(("staleness_max", "staleness_histogram", "pushes", "waited_seconds"))
+            return dict.fromkeys(KEYS)
         return {
             "staleness_max": max(self.staleness, default=0),
             "staleness_histogram": {str(steps): self.staleness[steps] for steps in sorted(self.staleness)},
+            "staleness_updates_max": max(self.behind, default=0),
+            "staleness_updates_histogram": {str(updates): self.behind[updates] for updates in sorted(self.behind)},
             "pushes": {"applied": self.outcomes["applied"], "dropped": self.outcomes["dropped"], "lost": self.lost},
             "waited_seconds": [self.waited[w] / self.servers for w in range(workers)] if self.timed else None,
         }
 
 
-def read_pushes(files: Sequence[Path]) -> Pushes:
-    """Add up these histories; one that is missing is no server's, a line that was cut short ends its file."""
+def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> Pushes:
+    """Add up these histories; one that is missing is no server's, a line that was cut short ends its file.
+
+    `consistency` is that of the servers: it says what a worker had seen of the others when it pushed (behind.py).
+    """
     pushes = Pushes()
     for file in files:
         if file.exists():
             pushes.servers += 1
+            behind = Behind(workers, consistency)
             for line in whole_lines(file):
-                _add(pushes, json.loads(line))
+                event = json.loads(line)
+                updates = behind.take(event)
+                _add(pushes, event)
+                if updates is not None and event["outcome"] == "applied":
+                    pushes.behind[updates] += 1
     return pushes
 
 

@@ -219,11 +219,11 @@ def _some(labels: Sequence[str]) -> str:
     return listed(labels) if len(labels) <= MANY_HUBS else f"{len(labels)} of them"
 
 
-def stale(most: Mapping[str, int]) -> str:
-    """How stale updates became at most, by label; one of them did."""
+def stale(most: Mapping[str, int], unit: str = "step") -> str:
+    """How stale updates became at most, by label, in steps or updates; one of them did."""
     high = max(most.values())
     worst, least = max(most, key=most.__getitem__), min(most, key=most.__getitem__)
-    line = f"Gradients of {worst} were applied up to {plural(high, 'step')} late"
+    line = f"Gradients of {worst} were applied up to {plural(high, unit)} late"
     return line + (f", those of {least} up to {most[least]}" if most[least] < high else "")
 
 

@@ -84,7 +84,7 @@ def _recorded(plan: Plan, folder: Path, ended: Ended, *, whole: bool) -> dict[st
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
     histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]
-    totals, pushes = _totals(files, histories, warmup, _departed(ended), whole=whole)
+    totals, pushes = _totals(plan, files, histories, _departed(ended), whole=whole)
     rate = totals.steps_per_second
     return {
         "warmup_steps": warmup,
@@ -156,12 +156,12 @@ def _parameters(folder: Path) -> int | None:
 
 
 def _totals(
-    files: Sequence[Path], histories: Sequence[Path], warmup: int, departed: set[int], *, whole: bool
+    plan: Plan, files: Sequence[Path], histories: Sequence[Path], departed: set[int], *, whole: bool
 ) -> tuple[Totals, Pushes]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
-        pushes = read_pushes(histories)
-        return add_up(files, warmup, pushes, departed), pushes
+        pushes = read_pushes(histories, plan.job.workers, plan.traits.consistency)
+        return add_up(files, warmup_steps(plan.job.steps), pushes, departed), pushes
     return Totals(steps=last_steps(files)), Pushes()
 
 

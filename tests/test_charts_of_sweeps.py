@@ -273,5 +273,21 @@ def test_a_run_without_stale_updates_is_named_and_not_drawn(tmp_path):
     runs = [load_run(write_run(tmp_path, "ps-bsp", **fresh)), load_run(write_run(tmp_path, "ps-async", **stale))]
     both_runs = compare_runs(runs)
     seen = Seen("staleness", both_runs)
-    assert "No update was stale: ps-bsp." in seen.said
+    assert "None was behind, in steps: ps-bsp." in seen.said
     assert {row["label"] for row in seen.rows} == {"ps-async"}
+
+
+def test_where_none_is_behind_in_steps_staleness_is_counted_in_updates(tmp_path):
+    pace = {"staleness_histogram": {"0": 8}, "staleness_max": 0}
+    updates = {"staleness_updates_histogram": {"0": 1, "7": 7}, "staleness_updates_max": 7}
+    lockstep = {"staleness_updates_histogram": {"0": 8}, "staleness_updates_max": 0}
+    runs = [
+        load_run(write_run(tmp_path, "ps-async", **pace, **updates)),
+        load_run(write_run(tmp_path, "ps-bsp", **pace, **lockstep)),
+    ]
+    seen = Seen("staleness", compare_runs(runs))
+    assert "Gradients of ps-async were applied up to 7 updates late" in seen.said
+    assert "None was behind, in updates: ps-bsp." in seen.said
+    assert {row["counted_in"] for row in seen.rows} == {"updates"}
+    with pytest.raises(Absent, match="every gradient was of the newest step"):
+        Seen("staleness", compare_runs(runs[1:]))

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from common.data import canonical, describe, load
+from common.data import canonical, check, describe, load
 from common.errors import ConfigError
+from experiments.config import RunOptions, plan
 
 X = np.arange(10 * 3).reshape(10, 3).astype(np.float32)
 Y = np.arange(10) % 4
@@ -102,6 +103,40 @@ def test_arrays_that_are_no_data_are_refused_in_one_line(saved, arrays, complain
         describe(saved(**arrays))
     assert str(refused.value).startswith("--data npz:")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("array", ["x", "x_test"])
+@pytest.mark.parametrize("kind", ["f2", ">f4", "f8"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_refused_before_anything_starts(saved, monkeypatch, array, kind, value):
+    monkeypatch.setattr("common.data.npz.AT_ONCE", 16)
+    arrays = {"x": X.astype(kind), "y": Y, "x_test": X.astype(kind), "y_test": Y}
+    check(saved(**arrays))
+    arrays[array][9, 2] = value
+    with pytest.raises(ConfigError, match=rf"^--data npz:.*data.npz: {array} has numbers that are not finite"):
+        plan(RunOptions(data=saved(**arrays)))
+    with pytest.raises(ConfigError, match="not finite"):
+        load(saved(**arrays))
+
+
+def test_what_is_too_large_for_float32_is_not_finite_and_bytes_always_are(saved):
+    large = X.astype("f8")
+    large[0, 0] = 1e39
+    with pytest.raises(ConfigError, match="x has numbers that are not finite as float32"):
+        check(saved(x=large, y=Y))
+    check(saved(x=X.astype("u1"), y=Y))
+
+
+def test_a_file_that_has_not_changed_is_looked_through_once(saved, monkeypatch):
+    seen = []
+    monkeypatch.setattr("common.data.npz.check_finite", lambda what, x: seen.append(what))
+    name = saved(x=X, y=Y)
+    check(name)
+    check(name)
+    assert len(seen) == 1
+    saved(x=X[:5], y=Y[:5])
+    check(name)
+    assert len(seen) == 2
 
 
 def test_what_is_pickled_is_never_read(tmp_path):

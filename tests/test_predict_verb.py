@@ -133,6 +133,14 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
 
 
+def test_one_worker_that_exchanges_nothing_is_no_residual(tmp_path):
+    for strategy, workers in (("ring", 1), ("noop", 1), ("ring", 4), ("noop", 4)):
+        write_run(tmp_path, strategy, name=f"{strategy}-{workers}", workers=workers, transport="ipc")
+    rows, notes = beside([tmp_path], Calibration((flat(),)), 0)
+    assert [(row.strategy, row.workers) for row in rows] == [("ring", 4)]
+    assert "1 worker without a server exchanges nothing: there is nothing to predict" in notes
+
+
 def test_runs_of_another_model_are_no_repeats_and_have_their_own_ceiling(tmp_path):
     for hidden, ring, noop in ((64, 4e-3, 2.6e-3), (512, 9e-3, 5e-3)):
         for strategy, step in (("ring", ring), ("noop", noop)):
@@ -210,3 +218,29 @@ def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
     code, out, err = answer("predict", "--transport", "tcp", "--workers", 4, "--sizes", "1MiB", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["calibration"].endswith(str(file.relative_to(here)))
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (flat(), None),
+        (Figures("ipc", 1, Curve(0.0, (1,), (0.0,), (0.0,)), FLAT), None),
+        (
+            Figures("ipc", 4, Curve(1e-4, (4096, 1 << 20), (0.0, 1e-9), (0.0, 0.0)), FLAT, scatter=0.3),
+            "ipc, 4 workers: bytes among neighbours cost nothing at 4 KiB",
+        ),
+        (
+            Figures("ipc", 1, FLAT, Curve(1e-4, (1 << 20,), (0.0,), (0.0,))),
+            "ipc, 1 worker: bytes through a server cost nothing at 1 MiB",
+        ),
+        (
+            Figures("ipc", 4, FLAT, FLAT, scatter=0.62),
+            "ipc, 4 workers: half of the samples are more than 62% off their median",
+        ),
+    ],
+)
+def test_calibrate_says_which_of_its_figures_cannot_be_true(answer, monkeypatch, figures, said):
+    monkeypatch.setattr(measuring, "calibrate_all", lambda specs, show: Calibration((figures,)))
+    code, _, err = answer("calibrate", "--transport", "ipc", "--workers", "4")
+    assert code == 0
+    assert err == (f"note: the machine was busy: {said}: measure again\n" if said else "")

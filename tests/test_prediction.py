@@ -35,8 +35,10 @@ from experiments.prediction.grid import by_formulas, simulated
 from experiments.prediction.links import parse_link
 from experiments.prediction.measure import figures_of
 from experiments.prediction.primitives import primitives
+from experiments.prediction.steps import lockstep_seconds
 from experiments.results import Run
 from experiments.statistics import Interval
+from ps.strategy import PsBsp
 
 LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)
 MIB = 1 << 20
@@ -68,6 +70,23 @@ def calibrated(n, sizes, link=LINK):
     """The figures of a virtual network, and what each rank reported."""
     raw = simulate(lambda ctx: primitives(ctx, sizes), n + 1, servers=1, network=network(link)).results
     return figures_of("virtual", n, sizes, raw[:n]), raw
+
+
+def test_scatter_is_how_far_a_typical_visit_is_from_the_median():
+    assert primitives_module.scatter([1.0, 1.0, 1.0, 1.0, 9.0]) == 0
+    assert primitives_module.scatter([1.0, 2.0, 4.0, 5.0, 9.0]) == pytest.approx(2 / 4)
+    assert primitives_module.scatter([0.0, 0.0]) == 0
+
+
+def test_the_worst_scatter_of_all_workers_and_patterns_is_kept(tmp_path):
+    def report(shift, relay):
+        seen = {"tiny": 1e-5, "moved": [1e-3], "added": [2e-3]}
+        return {"shift": {**seen, "scatter": shift}, "relay": {**seen, "scatter": relay}}
+
+    found = figures_of("shm", 2, [MIB], [report(0.1, 0.2), report(0.4, 0.0)])
+    assert found.scatter == 0.4
+    write_calibration(tmp_path / "c.json", Calibration((found,)))
+    assert read_calibration(tmp_path / "c.json").figures == (found,)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
@@ -415,6 +434,17 @@ def test_what_cannot_be_said_of_a_run_is_not_said(change):
 def test_a_run_in_virtual_time_is_predicted_from_its_link():
     virtual = {**SUMMARY, "transport": "virtual", "link": "1gbit,50us"}
     assert predicted_step_exchange(virtual, None) == Ring().seconds(4, 0, 4 << 20, Link(50e-6, 8e-9))
+
+
+def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_by_its_exchange():
+    served = {**SUMMARY, "strategy": "ps-bsp", "servers": 1}
+    virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
+    steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    halves = {**virtual, "bucket": 2 << 20}
+    assert predicted_step_exchange(halves, None) == 2 * PsBsp().seconds(4, 1, 2 << 20, Link(50e-6, 8e-9))
+    measured = PsBsp().seconds(4, 1, 4 << 20, FLAT.figures[0].hub.link(4 << 20))
+    assert predicted_step_exchange(served, FLAT) == measured
 
 
 def test_a_rate_is_the_batch_by_the_ceilings_step_and_the_exchange():

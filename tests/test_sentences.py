@@ -28,6 +28,7 @@ def test_a_long_list_of_conditions_is_told_by_its_ends(tmp_path):
 def test_sentences_claim_no_more_than_the_numbers_show():
     assert stale({"a": 1}) == "Gradients of a were applied up to 1 step late"
     assert stale({"a": 3, "b": 9}) == "Gradients of b were applied up to 9 steps late, those of a up to 3"
+    assert stale({"a": 7}, "update") == "Gradients of a were applied up to 7 updates late"
     rates = {"async": 300.0, "ssp": 101.0, "ring": 90.0, "bsp": 100.0, "backup": 200.0}
     assert (
         straggler_cost(rates, "bsp")

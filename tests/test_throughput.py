@@ -80,10 +80,12 @@ def test_histories_add_up_over_servers(tmp_path):
     ]
     second.append({"event": "lost", "worker": 0, "pushes": 3})
     files = [history(tmp_path, 2, *first), history(tmp_path, 3, *second), tmp_path / "4-server.events.jsonl"]
-    pushes = read_pushes(files)
+    pushes = read_pushes(files, 2, "ssp(3)")
     assert pushes.summary(2) == {
         "staleness_max": 2,
         "staleness_histogram": {"0": 1, "2": 2},
+        "staleness_updates_max": 0,
+        "staleness_updates_histogram": {"0": 3},
         "pushes": {"applied": 3, "dropped": 1, "lost": 3},
         "waited_seconds": [0.125, 0.25],
     }
@@ -91,15 +93,15 @@ def test_histories_add_up_over_servers(tmp_path):
 
 
 def test_without_servers_nothing_is_known_of_pushes(tmp_path):
-    assert set(read_pushes([]).summary(2).values()) == {None}
+    assert set(read_pushes([], 2, "asp").summary(2).values()) == {None}
 
 
 def test_waits_that_no_server_saw_are_unknown(tmp_path):
-    assert read_pushes([history(tmp_path, 2, event(0, 0, waited=None))]).summary(1)["waited_seconds"] is None
+    assert read_pushes([history(tmp_path, 2, event(0, 0, waited=None))], 1, "bsp").summary(1)["waited_seconds"] is None
 
 
 def test_a_line_that_was_cut_short_is_left_out(tmp_path):
-    assert read_pushes([history(tmp_path, 2, event(0, 0), tail='{"event": "pu')]).outcomes == {"applied": 1}
+    assert read_pushes([history(tmp_path, 2, event(0, 0), tail='{"event": "pu')], 1, "asp").outcomes == {"applied": 1}
 
 
 def test_dropped_pushes_lower_the_figure_of_a_run(tmp_path):
@@ -109,7 +111,7 @@ def test_dropped_pushes_lower_the_figure_of_a_run(tmp_path):
     files = [tmp_path / "ranks" / f"{rank}-worker.jsonl" for rank in range(2)]
     late = history(tmp_path, 2, *(event(1, step, outcome="dropped") for step in range(0, 10, 2)))
     assert add_up(files, 0).steps_per_second == pytest.approx(2.0)
-    assert add_up(files, 0, read_pushes([late])).steps_per_second == pytest.approx(1.5)
+    assert add_up(files, 0, read_pushes([late], 2, "backup(1)")).steps_per_second == pytest.approx(1.5)
 
 
 # --- a worker that died ---

@@ -24,7 +24,7 @@ from common.named import TARGET
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-__all__ = ["DATASETS", "ELSEWHERE", "DataInfo", "canonical", "describe", "load"]
+__all__ = ["DATASETS", "ELSEWHERE", "DataInfo", "canonical", "check", "describe", "load"]
 
 PARAMETERS: dict[str, type[Clicks] | type[Synthetic]] = {"clicks": Clicks, "synthetic": Synthetic}
 DATASETS = {
@@ -104,6 +104,16 @@ def describe(data: str) -> DataInfo:
     At once, but for `openml` the first time, which blocks until it is downloaded, and the user's own, which is read.
     """
     return _source(data).info()
+
+
+def check(data: str) -> None:
+    """Look at the samples of a file of the user's, which `describe` leaves unread: ConfigError for what is no number.
+
+    Blocks while a large file is read.
+    """
+    source = _source(data)
+    if isinstance(source, Npz):
+        source.check()
 
 
 def canonical(data: str) -> str:

@@ -27,8 +27,19 @@ def check_samples(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
 def samples(what: str, x: Array) -> Array:
     """`x` as uint8, if that is what it is, else as float32; not copied where it need not be. ConfigError."""
     check_samples(what, x.shape, x.dtype)
+    check_finite(what, x)
     kind = np.uint8 if x.dtype in (np.uint8, np.bool_) else np.float32
     return np.ascontiguousarray(x, kind)
+
+
+def check_finite(what: str, x: Array) -> None:
+    """ConfigError unless all of `x`, of any shape and a dtype of numbers, can be trained on as float32."""
+    if x.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):
+        numbers = x.astype(np.float32, copy=False)
+    if not np.isfinite(numbers).all():
+        raise ConfigError(f"{what} has numbers that are not finite as float32: leave out or replace NaN and infinity")
 
 
 def labels(what: str, y: Array, samples: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import zipfile
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from common.data.arrays import Array, check_samples, held_out, labels, samples, split
+from common.data.arrays import Array, check_finite, check_samples, held_out, labels, samples, split
 from common.data.info import DataInfo, special
 from common.errors import ConfigError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
 TESTS = ("x_test", "y_test")
+AT_ONCE = 1 << 22  # bytes of an array that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ class Npz:
         about = f"{total:,} samples of {size} out of {os.path.basename(self.path)}"
         return DataInfo(__name__, train, held, shape[1:], classes, about)
 
+    def check(self) -> None:
+        """Look through the samples, and keep none: ConfigError if one is not finite. Blocks while they are read.
+
+        A file that has not changed is read once.
+        """
+        with self._opened():  # says what is wrong with the path
+            stamp = os.stat(self.path)
+        _all_finite(self, stamp.st_mtime_ns, stamp.st_size)
+
     def load(self) -> Dataset:
         """It, in memory; split if it has no x_test and y_test of its own."""
         import torch
@@ -83,6 +94,19 @@ class Npz:
         if own[1:] != shape[1:]:
             raise ConfigError(f"{self._what('x_test')} has samples of shape {own[1:]}, x has {shape[1:]}")
         return labels(self._what("y_test"), archive["y_test"], own[0])
+
+    def _look_through(self) -> None:
+        with self._opened() as archive:
+            for array in ("x", "x_test"):
+                if f"{array}.npy" not in archive.zip.namelist():
+                    continue
+                _, dtype = self._header(archive, array)
+                if dtype.kind != "f":
+                    continue
+                with archive.zip.open(f"{array}.npy") as file:
+                    _read_header(file)
+                    while part := file.read(AT_ONCE // dtype.itemsize * dtype.itemsize):
+                        check_finite(self._what(array), np.frombuffer(part, dtype))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -111,8 +135,7 @@ class Npz:
     def _header(archive: Any, array: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Shape and dtype of an array, which is not read. ValueError if it cannot be there whole."""
         with archive.zip.open(f"{array}.npy") as file:
-            read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(file)
+            shape, dtype = _read_header(file)
             header = file.tell()
         if any(length < 0 for length in shape):
             raise ValueError(f"{array} has a shape {shape}")
@@ -120,3 +143,15 @@ class Npz:
         if archive.zip.getinfo(f"{array}.npy").file_size < header + whole:
             raise ValueError(f"{array} is cut short: it has not all that its shape {shape} says")
         return shape, dtype
+
+
+def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the array that begins in `file`, which then stands at its numbers. ValueError."""
+    read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
+@functools.lru_cache(maxsize=8)
+def _all_finite(archive: Npz, changed: int, size: int) -> None:
+    archive._look_through()

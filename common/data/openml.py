@@ -107,9 +107,9 @@ class OpenMl:
 
     def _samples(self, data: Any) -> Array:
         x = np.asarray(data.toarray() if hasattr(data, "toarray") else data)  # some are sparse
-        found = samples(f"--data {self}: data", x)
-        if not np.isfinite(found).all():
+        if x.dtype.kind == "f" and np.isnan(x).any():
             raise ConfigError(f"--data {self} has missing values, which no model here can take")
+        found = samples(f"--data {self}: data", x)
         whole = found.dtype == np.float32 and found.min() >= 0 and found.max() <= 255 and (found % 1 == 0).all()
         return found.astype(np.uint8) if whole else found
 

@@ -1,9 +1,14 @@
-"""How stale updates were: by how many steps their gradients were behind the newest push."""
+"""How stale updates were: by how many steps their gradients were behind the newest push.
+
+Where all workers keep pace none is behind in steps, but updates of others come between all the same: those are counted
+then.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -19,52 +24,68 @@ BARS = 10  # in a histogram, at most
 PANELS, ACROSS = 8, 4
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What staleness is counted in: its name, the histogram in the summary, the words of the axis."""
+
+    name: str
+    key: str
+    axis: str
+
+    def counts(self, entry: Entry) -> Counter[int] | None:
+        """Updates by staleness, of all repeats."""
+        counts: Counter[int] = Counter()
+        for run in entry.runs:
+            counts.update({int(late): count for late, count in (run.summary.get(self.key) or {}).items()})
+        return counts if counts.total() else None
+
+    def stale(self, contest: Contest) -> bool:
+        """Whether any entry has a stale update."""
+        return any(max(self.counts(entry) or [0]) for entry in contest.entries)
+
+
+STEPS = Unit("step", "staleness_histogram", "steps behind the newest push")
+UPDATES = Unit("update", "staleness_updates_histogram", "updates since its worker's last answer")
+
+
 def staleness(material: Material) -> Sheet:
     """A panel for each entry with stale updates. Absent if none has any, or no run has a history of pushes."""
-    try:
-        contest = material.largest(_is_stale)
-    except Absent:
-        raise Absent(_why_not(material)) from None
-    every, _ = material.read(contest.entries, _counts, "pushes")
+    unit, contest = _unit(material)
+    every, _ = material.read(contest.entries, unit.counts, "pushes")
     most = {s.label: max(s.data) for s in every}
     never = [s.label for s in every if not most[s.label]]
     stale_ones = [s for s in every if most[s.label]]
     shown = stale_ones[:PANELS]
     figure = blank()
     many = panels(figure, len(shown), ACROSS, sharey=True)
-    bars = [_histogram(axes, s) for axes, s in zip(many, shown, strict=True)]
+    bars = [_histogram(axes, s, unit) for axes, s in zip(many, shown, strict=True)]
     percent(many[0].yaxis, 1.12 * max(share for its in bars for _, _, share in its))
     many[0].set_ylabel("share of updates")
     repeats = max(len(s.entry.runs) for s in shown)
     notes = [f"Updates of {repeats} repeats."] if repeats > 1 else []
-    notes += [f"No update was stale: {', '.join(never)}."] if len(stale_ones) < len(every) else []
+    notes += [f"None was behind, in {unit.name}s: {', '.join(never)}."] if len(stale_ones) < len(every) else []
     notes += [f"No room for {', '.join(s.label for s in stale_ones[PANELS:])}."] if len(stale_ones) > PANELS else []
-    title = stale({s.label: most[s.label] for s in shown})
-    return material.sheet(figure, title, shown, _rows(shown, bars), notes=[*notes, *material.only(contest)])
+    notes += ["Counted in updates: in steps, every gradient was of the newest."] if unit is UPDATES else []
+    title = stale({s.label: most[s.label] for s in shown}, unit.name)
+    return material.sheet(figure, title, shown, _rows(shown, bars, unit), notes=[*notes, *material.only(contest)])
 
 
-def _is_stale(contest: Contest) -> bool:
-    return any(max(_counts(entry) or [0]) for entry in contest.entries)
+def _unit(material: Material) -> tuple[Unit, Contest]:
+    """Steps where any update is stale in those, else updates; and the contest to draw."""
+    for unit in (STEPS, UPDATES):
+        try:
+            return unit, material.largest(unit.stale)
+        except Absent:
+            continue
+    if any(STEPS.counts(entry) for contest in material.comparison.contests for entry in contest.entries):
+        raise Absent("every gradient was of the newest step")
+    raise Absent("no run has a history of pushes: that is what asynchronous parameter servers leave")
 
 
-def _why_not(material: Material) -> str:
-    if any(_counts(entry) for contest in material.comparison.contests for entry in contest.entries):
-        return "no update was stale: every gradient was of the newest step"
-    return "no run has a history of pushes: that is what asynchronous parameter servers leave"
-
-
-def _counts(entry: Entry) -> Counter[int] | None:
-    """Updates by staleness, of all repeats."""
-    counts: Counter[int] = Counter()
-    for run in entry.runs:
-        counts.update({int(steps): count for steps, count in (run.summary.get("staleness_histogram") or {}).items()})
-    return counts if counts.total() else None
-
-
-def _histogram(axes: Axes, s: Series) -> list[tuple[int, int, float]]:
+def _histogram(axes: Axes, s: Series, unit: Unit) -> list[tuple[int, int, float]]:
     """Draw one and return its bars: (lowest, highest, share of the updates)."""
     total, most = s.data.total(), max(s.data)
-    wide = -(-(most + 1) // BARS)  # steps that share a bar
+    wide = -(-(most + 1) // BARS)  # steps or updates that share a bar
     bars = [
         (low, min(low + wide - 1, most), sum(s.data.get(steps, 0) for steps in range(low, low + wide)) / total)
         for low in range(0, most + 1, wide)
@@ -77,17 +98,18 @@ def _histogram(axes: Axes, s: Series) -> list[tuple[int, int, float]]:
     axes.set_xticks(range(len(bars)), ranges, fontsize=9.5 if wide == 1 else 7.5, rotation=0 if wide == 1 else 60)
     axes.set_xlim(-0.6, max(len(bars), 3) - 0.4)
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel("steps behind the newest push", fontsize=9, labelpad=1)
+    axes.set_xlabel(unit.axis, fontsize=9, labelpad=1)
     mean = sum(steps * count for steps, count in s.data.items()) / total
     axes.set_title(f"{wrapped(s.name)}\nmean {mean:.2g}, at most {most}", fontsize=9.5, loc="left", color=INK)
     return bars
 
 
-def _rows(shown: Sequence[Series], bars: Sequence[list[tuple[int, int, float]]]) -> list[dict[str, Any]]:
+def _rows(shown: Sequence[Series], bars: Sequence[list[tuple[int, int, float]]], unit: Unit) -> list[dict[str, Any]]:
     return [
         {
             "label": s.label,
             "strategy": s.entry.strategy,
+            "counted_in": f"{unit.name}s",
             "staleness_from": low,
             "staleness_to": high,
             "share_of_updates": share,

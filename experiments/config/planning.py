@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.data import canonical, describe
+from common.data import check as check_data
 from common.job import Job
 from common.strategy import SyncStrategy, Traits
 from experiments.config.data import check_model, partition, preprocess
@@ -46,6 +47,7 @@ def plan(options: RunOptions) -> Plan:
     traits = strategy.traits
     check_model(options.model, options.data, info)
     check_virtual(options, traits)
+    check_data(options.data)
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
     check_restarts(options, traits)

@@ -25,6 +25,7 @@ from experiments.results import Run, find_runs
 if TYPE_CHECKING:
     from experiments.comparison import Entry
 
+NOTHING = "1 worker without a server exchanges nothing: there is nothing to predict"
 BENCH_KEYS = ("strategy", "transport", "workers", "servers", "bytes", "seconds_median")
 
 
@@ -121,6 +122,9 @@ def _of_bench(
         mine = budget if takes <= budget else 0.0
         budget -= takes if mine else 0.0
         found = predicted_exchange_seconds(*who, figures, placement=placement, budget=mine)
+        if found.formula == 0:
+            notes.append(NOTHING)
+            continue
         rows.append(
             Beside(
                 row["strategy"],
@@ -145,8 +149,12 @@ def _of_runs(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Beside
     for contest in compare_runs(runs).contests:
         for entry in contest.entries:
             if entry.contends and entry.rates:
+                row = _of_entry(entry, contest.strategy("noop"), calibration)
+                if row.formula == 0:
+                    notes.append(NOTHING)
+                    continue
                 notes += _why_not(entry.run.summary, calibration)
-                rows.append(_of_entry(entry, contest.strategy("noop"), calibration))
+                rows.append(row)
     return rows, notes
 
 

@@ -67,7 +67,8 @@ def _at(nbytes: int, sizes: Sequence[int], values: Sequence[float]) -> float:
 class Figures:
     """One transport with one number of workers. `exchange`: among neighbours; `hub`: through a server.
 
-    `link` is what the network was said to be, in words; None for a transport as it is.
+    `link` is what the network was said to be, in words; None for a transport as it is. `scatter` is how far a typical
+    sample was from the median that stands for it, as a share of that, where that was worst; None where it is not known.
     """
 
     transport: str
@@ -75,6 +76,7 @@ class Figures:
     exchange: Curve
     hub: Curve
     link: str | None = None
+    scatter: float | None = None
 
     @property
     def alpha(self) -> float:
@@ -97,6 +99,7 @@ class Figures:
             "transport": self.transport,
             "workers": self.workers,
             "link": self.link,
+            "scatter": self.scatter,
             "alpha": self.alpha,
             "beta": self.beta,
             "gamma": self.gamma,
@@ -108,7 +111,9 @@ class Figures:
     def from_dict(cls, values: dict[str, Any]) -> Figures:
         """The inverse of `to_dict`; KeyError, TypeError or ValueError for what is none."""
         exchange, hub = Curve.from_dict(values["exchange"]), Curve.from_dict(values["hub"])
-        return cls(str(values["transport"]), int(values["workers"]), exchange, hub, values.get("link"))
+        link, scatter = values.get("link"), values.get("scatter")
+        spread = None if scatter is None else float(scatter)
+        return cls(str(values["transport"]), int(values["workers"]), exchange, hub, link, spread)
 
 
 def constant(link: Link, transport: str = "virtual", workers: int = 0, words: str | None = None) -> Figures:

@@ -76,4 +76,5 @@ def figures_of(transport: str, workers: int, sizes: Sequence[int], reports: Sequ
         return fmean(each["tiny"] for each in seen), moved, added
 
     exchange = among_neighbours(workers, sizes, *mean("shift")) if workers > 1 else ALONE
-    return Figures(transport, workers, exchange, through_a_hub(workers, sizes, *mean("relay")))
+    worst = max(each["scatter"] for report in reports for each in report.values())
+    return Figures(transport, workers, exchange, through_a_hub(workers, sizes, *mean("relay")), scatter=worst)

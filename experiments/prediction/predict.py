@@ -12,6 +12,7 @@ from common.strategy import Link, SyncStrategy
 from experiments.prediction.figures import Calibration, Curve, Figures, constant
 from experiments.prediction.links import parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
+from experiments.prediction.steps import added_to_a_step
 from experiments.registry import create
 
 if TYPE_CHECKING:
@@ -104,18 +105,34 @@ def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration
         return None
     nbytes = 4 * int(parameters)
     most = min(int(bucket or nbytes), nbytes)
-    sizes = [most] * (nbytes // most) + ([nbytes % most] if nbytes % most else [])
+    if most == nbytes and (added := _of_steps_in_turn(summary, nbytes, figures)) is not None:
+        return added
+    whole = _of_one_bucket(summary, most, figures)
+    rest = _of_one_bucket(summary, nbytes % most, figures) if nbytes % most else 0.0
+    return None if whole is None or rest is None else nbytes // most * whole + rest
+
+
+def _of_steps_in_turn(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+    """Seconds that an exchange of a server adds to steps that follow each other (steps.py), on a given link.
+
+    None where it is as long as the exchange alone: also with measured figures, as those of a server come from rounds
+    that follow each other; and with several buckets of unequal sizes, where pushes of a large one queue again.
+    """
+    if figures.link is None:
+        return None
+    workers, servers = int(summary["workers"]), int(summary.get("servers") or 0)
+    made = create(summary["strategy"], dict(summary.get("strategy_options") or {}))
+    placement = summary.get("placement") or DEDICATED
+    return added_to_a_step(made, workers, servers, nbytes, figures.hub.link(nbytes), placement)
+
+
+def _of_one_bucket(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+    """Seconds of its exchange; None without a formula."""
     options, servers = summary.get("strategy_options") or {}, int(summary.get("servers") or 0)
-    total = 0.0
-    for size in sizes:
-        placement = summary.get("placement") or DEDICATED
-        found = predicted_exchange_seconds(
-            summary["strategy"], options, int(summary["workers"]), servers, size, figures, placement=placement
-        )
-        if found.formula is None:
-            return None
-        total += found.formula
-    return total
+    placement, workers = summary.get("placement") or DEDICATED, int(summary["workers"])
+    return predicted_exchange_seconds(
+        summary["strategy"], options, workers, servers, nbytes, figures, placement=placement
+    ).formula
 
 
 def in_lockstep(consistency: object) -> bool:
@@ -127,7 +144,7 @@ def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> 
     """Those of the link that the run was on in virtual time, else those that were measured; None without either."""
     try:
         if summary.get("link") and summary.get("transport") == "virtual":
-            return constant(parse_link(str(summary["link"])))
+            return constant(parse_link(str(summary["link"])), words=str(summary["link"]))
         if calibration is None:
             return None
         return calibration.nearest(str(summary["transport"]), int(summary["workers"]))[0]

@@ -24,7 +24,7 @@ MOST_ROUNDS = 500
 VISITS, SAMPLES = 5, 3  # samples in each visit, after one to warm up
 
 Timed = Callable[[int, str, int, int], list[float]]  # seconds of a round: bytes, moved or added, rounds, samples
-Raw = dict[str, Any]  # pattern: {"tiny": s, "moved": [s], "added": [s]}, one value a size
+Raw = dict[str, Any]  # pattern: {"tiny": s, "moved": [s], "added": [s], "scatter": share}, one value a size
 
 
 def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
@@ -52,7 +52,13 @@ def _pattern(ctx: Context, timed: Timed, sizes: Sequence[int]) -> Raw:
             _told(ctx, 0)  # all begin together, about
             seen[number].append(fmean(timed(nbytes, how, rounds[number], SAMPLES)))
     tiny, *rest = map(median, seen)
-    return {"tiny": tiny, "moved": rest[::2], "added": rest[1::2]}
+    return {"tiny": tiny, "moved": rest[::2], "added": rest[1::2], "scatter": max(map(scatter, seen))}
+
+
+def scatter(visits: Sequence[float]) -> float:
+    """How far the middle one of the visits is from their median, as a share of that: half of them are further off."""
+    middle = median(visits)
+    return median(abs(each - middle) for each in visits) / middle if middle else 0.0
 
 
 def _rounds(first: Sequence[float]) -> int:

@@ -46,6 +46,7 @@ def run(arguments: Namespace) -> int:
 
     specs = plan_calibration(transports, workers, arguments.interface, arguments.deadline, arguments.threads)
     out = _place(arguments.out, arguments.results)
+    from experiments.prediction.doubts import doubts
     from experiments.prediction.files import NAME, document, write_calibration
     from experiments.prediction.tables import calibration_table
 
@@ -61,6 +62,8 @@ def run(arguments: Namespace) -> int:
         raise unwritable(
             Path(arguments.out or arguments.results), error, "--out" if arguments.out else "--results"
         ) from None
+    if doubt := doubts(found):
+        say(f"note: {doubt}")
     if arguments.json:
         dump({**document(found), "file": str(path)})
     else:

@@ -1,0 +1,88 @@
+"""What an exchange adds to a step of training, held against steps of the strategy itself in virtual time."""
+
+import numpy as np
+import pytest
+
+from common.errors import FINISH, SETUP
+from common.job import COLOCATED, DEDICATED
+from common.strategy import Bucket, Link
+from common.transport.virtual import Network, simulate
+from experiments.prediction.simulation import Free
+from experiments.prediction.steps import added_to_a_step, lockstep_seconds
+from experiments.registry import create
+from ps.strategy import PsBsp
+
+LINK = Link(50e-6, 8e-9)
+MIB = 1 << 20
+STEPS = 4
+
+
+def added(workers, servers, nbytes, train, name="ps-bsp"):
+    """Seconds that a step takes longer than its training in virtual time, all workers' mean, the first left out."""
+
+    def program(ctx):
+        strategy = create(name, {})
+        params = np.zeros(nbytes // 4, np.float32)
+        bucket, ends = Bucket(np.zeros_like(params), params), []
+        ctx.place.step = SETUP
+        if ctx.rank in ctx.servers:
+            strategy.serve(ctx, params, [bucket])
+            return None
+        strategy.setup(ctx, params)
+        for step in range(STEPS):
+            ctx.place.step = step
+            ctx.sleep(train)
+            strategy.synchronize(ctx, bucket)
+            ends.append(ctx.now())
+        ctx.place.step = FINISH
+        strategy.finish(ctx)
+        ctx.settle()
+        return ends
+
+    network = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta)
+    found = simulate(program, workers + servers, servers=servers, network=network, optimizer=lambda params: Free())
+    ends = np.array([each for each in found.results if each is not None])
+    return float(np.diff(ends, axis=1).mean()) - train
+
+
+@pytest.mark.parametrize("train", [0.0, 0.02])
+@pytest.mark.parametrize("nbytes", [668_712, 2 * MIB, 3 * MIB, 5 * MIB])
+@pytest.mark.parametrize("workers", [2, 4, 16])
+def test_one_server_adds_to_a_step_what_the_formula_says(workers, nbytes, train):
+    assert lockstep_seconds(workers, 1, nbytes, LINK) == pytest.approx(added(workers, 1, nbytes, train), rel=1e-3)
+
+
+@pytest.mark.parametrize(("workers", "servers"), [(2, 2), (4, 2), (4, 4), (16, 4)])
+@pytest.mark.parametrize("nbytes", [MIB, 8 * MIB])
+def test_several_servers_do_within_a_tenth(workers, servers, nbytes):
+    found = added(workers, servers, nbytes, 0.02)
+    assert lockstep_seconds(workers, servers, nbytes, LINK) == pytest.approx(found, rel=0.1)
+
+
+def test_steps_in_turn_are_no_exchanges_that_begin_at_once():
+    alone = PsBsp().seconds(16, 1, MIB, LINK)
+    assert alone == pytest.approx(32 / 17 * lockstep_seconds(16, 1, MIB, LINK), rel=0.01)
+
+
+def test_adding_up_at_the_server_comes_on_top():
+    costly = Link(50e-6, 8e-9, 1e-9)
+    assert lockstep_seconds(4, 2, MIB, costly) - lockstep_seconds(4, 2, MIB, LINK) == pytest.approx(2 * MIB * 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "workers", "servers", "placement"),
+    [
+        ("ring", {}, 4, 0, DEDICATED),
+        ("ps-async", {}, 4, 1, DEDICATED),
+        ("ps-bsp", {"sharding": "hashed"}, 4, 2, DEDICATED),
+        ("ps-bsp", {}, 4, 4, COLOCATED),
+        ("ps-bsp", {}, 2, 4, DEDICATED),
+    ],
+)
+def test_elsewhere_a_step_has_no_formula_of_its_own(name, options, workers, servers, placement):
+    assert added_to_a_step(create(name, options), workers, servers, MIB, LINK, placement) is None
+
+
+def test_without_staleness_ssp_is_predicted_as_bsp_is():
+    found = added_to_a_step(create("ps-ssp", {"staleness": 0}), 4, 1, MIB, LINK, DEDICATED)
+    assert found == lockstep_seconds(4, 1, MIB, LINK)
