@@ -104,7 +104,7 @@ def _title(shown: list[Series], line: Series | None) -> str:
     if not others:
         share = f", {best.entry.share:.0%} of the ceiling" if best.entry.share else ""
         return f"{best.label}: {human_count(best.entry.rate.middle)} samples/s{share}"
-    if min(len(s.data) for s in contenders) < 2:
+    if any(len(s.data) < 2 and not s.entry.exact for s in contenders):
         first, last = (f"{human_count(s.entry.rate.middle)} ({s.label})" for s in (best, others[-1]))
         return f"{first} to {last} samples/s: a verdict takes repeats"
     if best.entry.rate.low <= max(s.entry.rate.high for s in others):

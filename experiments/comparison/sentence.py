@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """One sentence on one contest; of several one on each, after one on what more workers make of it, if they differ.
+    """One sentence on one contest; of several one on each. Each has its full stop.
 
-    Each has its full stop.
+    Where they differ in workers alone, what more workers make of it, and then the verdict on the most of them, unless
+    somebody cannot be compared.
     """
     if not comparison.contests:
         return "There is nothing to compare, as no run came to its end."
     if len(comparison.contests) == 1:
         return _capital(contest_clause(comparison.contests[0])) + "."
     grown = growth(comparison.contests) if list(comparison.axes) == ["workers"] else ""
+    if grown and not any(map(_refused, comparison.contests)):
+        most = comparison.contests[-1]
+        return f"{grown}. With {setting_words(most, comparison.axes)}: {contest_clause(most)}."
     clauses = [f"{setting_words(one, comparison.axes)}: {_brief_clause(one)}" for one in comparison.contests]
     return " ".join(f"{sentence}." for sentence in [grown, *clauses] if sentence)
 
