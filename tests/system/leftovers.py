@@ -23,7 +23,8 @@ START = 60.0  # seconds that a command may take until its ranks train, or to end
 PROMPT = 5.0  # seconds in which everything has ended once something has gone wrong: the promise
 MARK = "SYNCBENCH_TEST_BOX"
 # Commands have sessions of their own, so Ctrl-C does not reach them: they end with the tests that started them.
-TETHER = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+SETPRIV = shutil.which("setpriv")  # before a test changes PATH
+TETHER = [SETPRIV, "--pdeathsig", "KILL"] if SETPRIV else []
 
 
 class Done(NamedTuple):
