@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ CLUSTER = RunOptions(
 
 def on_a_cluster(folder: Path) -> Comparison:
     """Train with a ring and with a parameter server on such machines; the runs go to `folder`. Raises RunFailed."""
-    from dataclasses import replace
-
     from experiments.comparison import compare_runs
 
     plans = [plan(replace(CLUSTER, strategy=name)) for name in STRATEGIES]
