@@ -9,19 +9,23 @@ The plain baseline: a parameter server that lives in a worker. Reduction order: 
 
 from __future__ import annotations
 
-from allreduce.strategy import AllReduce
+from collections.abc import Callable
+from functools import partial
+
+from allreduce.strategy import AllReduce, divide, keep
 from common.context import Array, Context
 from common.strategy import Link
 
 
-def star(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, in place. Blocks. Rank 0 has lent x: call `ctx.settle` before changing it."""
+def star(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
+    """Sum x over all ranks, in place. Blocks. `finish` is called with the parts of the sum, by rank 0.
+
+    Rank 0 may have lent x: call `ctx.settle` before changing it.
+    """
     if ctx.rank == 0:
-        ctx.recv_add_all(range(1, ctx.size), x)
-        for worker in range(1, ctx.size):
-            ctx.lend(worker, x)
+        ctx.recv_add_answer(range(1, ctx.size), x, finish)
     else:
-        ctx.lend(0, x)
+        ctx.expose(0, x)
         ctx.recv_into(0, x)
 
 
@@ -30,6 +34,9 @@ class Star(AllReduce):
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
         star(ctx, x)
+
+    def mean(self, ctx: Context, x: Array) -> None:
+        star(ctx, x, partial(divide, n=ctx.size))
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
         return size * itemsize * ((workers - 1) if rank == 0 else 1)

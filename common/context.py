@@ -132,11 +132,13 @@ class Context:
         # The hot calls are the endpoint's own, without a layer in between.
         self.send = endpoint.send
         self.lend = endpoint.lend
+        self.expose = endpoint.expose
         self.settle = endpoint.settle
         self.recv_into = endpoint.recv_into
         self.recv_add = endpoint.recv_add
         self.recv_add_all = endpoint.recv_add_all
         self.recv_sum = endpoint.recv_sum
+        self.recv_add_answer = endpoint.recv_add_answer
         self.now = endpoint.now
         self.sleep = endpoint.sleep
         self.alloc = endpoint.alloc

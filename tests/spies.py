@@ -17,6 +17,9 @@ class Spy(Endpoint):
     def lend(self, to, array):
         self.calls.append(("lend", to, array))
 
+    def expose(self, to, array):
+        self.calls.append(("expose", to, array))
+
     def trim(self):
         self.calls.append(("trim",))
 
@@ -28,6 +31,9 @@ class Spy(Endpoint):
 
     def recv_add(self, from_, into):
         self.calls.append(("recv_add", from_, into))
+
+    def recv_add_answer(self, from_, into, finish):
+        self.calls.append(("recv_add_answer", from_, into, finish))
 
     def recv_any(self, from_, out):
         self.calls.append(("recv_any", from_, out))

@@ -28,13 +28,16 @@ def test_every_kind_of_message_goes_between_the_numbers():
     def program(ctx):
         zeros = np.zeros(2)
         if ctx.rank:
-            for call in (ctx.send, ctx.lend, ctx.send, ctx.send):
+            for call in (ctx.send, ctx.lend, ctx.send, ctx.expose, ctx.send):
                 call(0, zeros + 10**ctx.rank)
+            assert ctx.recv(0, zeros)[0] == 111
             return None
         first, second = ctx.recv(1, zeros), ctx.recv(2, zeros)
         ctx.recv_add(1, first)
         ctx.recv_add(2, second)
         ctx.recv_add_all((1, 2), first)
+        ctx.recv_add_answer((1, 2), answer := zeros + 1, lambda x: None)
+        assert answer[0] == 111
         return first[0], second[0], ctx.recv_any((2,), zeros), ctx.recv_any((1,), zeros)
 
     assert among(program)[0] == (130.0, 200.0, Message(2, -1, 0, 2), Message(1, -1, 0, 2))

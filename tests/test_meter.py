@@ -15,9 +15,18 @@ def test_sent_and_lent_bytes_and_messages_are_counted_per_receiver():
     meter.send(1, X)
     meter.send(1, X[:2])
     meter.lend(2, X.astype(np.float64))
-    assert meter.bytes_to == {1: 28, 2: 40}
-    assert meter.messages_to == {1: 2, 2: 1}
-    assert meter.bytes_sent == 68
+    meter.expose(2, X)
+    assert meter.bytes_to == {1: 28, 2: 60}
+    assert meter.messages_to == {1: 2, 2: 2}
+    assert meter.bytes_sent == 88
+
+
+def test_an_answer_is_counted_for_each_who_gets_it():
+    meter = Metered(Spy())
+    meter.recv_add_answer(iter((1, 3)), X, print)
+    assert meter.inner.calls == [("recv_add_answer", [1, 3], X, print)]
+    assert meter.bytes_to == {1: 20, 3: 20}
+    assert meter.messages_to == {1: 1, 3: 1}
 
 
 def test_an_empty_message_is_a_message_without_bytes():
@@ -50,12 +59,17 @@ def test_what_could_not_be_sent_is_not_counted():
         def send(self, to, array):
             raise ValueError("no")
 
-        lend = send
+        lend = expose = send
+
+        def recv_add_answer(self, from_, into, finish):
+            raise ValueError("no")
 
     meter = Metered(Broken())
-    for call in (meter.send, meter.lend):
+    for call in (meter.send, meter.lend, meter.expose):
         with pytest.raises(ValueError, match="no"):
             call(1, X)
+    with pytest.raises(ValueError, match="no"):
+        meter.recv_add_answer([1], X, print)
     assert meter.bytes_sent == 0
     assert not meter.messages_to
 

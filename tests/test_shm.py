@@ -15,6 +15,7 @@ from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.transport import arena as arenas
 from common.transport import shm
 from common.transport.arena import Arena, address, forget, peers_arena
+from common.transport.blocks import BLOCK
 from common.transport.mailbox import GROWTH, SLOTS
 
 ZEROS = np.zeros(8, np.float32)
@@ -152,7 +153,7 @@ def test_more_messages_than_slots_go_out_at_once_and_arrive_in_order():
     assert on("shm", program, 2) == [list(range(count))] * 2
 
 
-@pytest.mark.parametrize("size", [1, 1000, 3 * shm.BLOCK // 4 + 1])
+@pytest.mark.parametrize("size", [1, 1000, 3 * BLOCK // 4 + 1])
 def test_several_messages_are_added_in_the_order_asked_for(size):
     """Floats whose sum depends on the order."""
 
@@ -173,9 +174,32 @@ def test_several_messages_are_added_in_the_order_asked_for(size):
     assert np.array_equal(got, ((addend(0) + addend(3)) + addend(1)) + addend(2))
 
 
+def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on_loan():
+    """Rank 1 takes its answer only after rank 0 has overwritten the sum."""
+
+    def program(ctx):
+        x = ctx.alloc(100_000, np.float32)
+        x[:] = 1
+        if ctx.rank == 0:
+            ctx.recv_add_answer((1,), x, lambda part: None)
+            x[:] = -1
+            ctx.send(2, x[:0])
+        elif ctx.rank == 1:
+            ctx.expose(0, x)
+            ctx.recv(2, x[:0])
+            assert (x == 2).all()
+            ctx.recv_into(0, x)
+        else:
+            ctx.recv(0, x[:0])
+            ctx.send(1, x[:0])
+        return x[0], x[-1]
+
+    assert on("shm", program, 3) == [(-1, -1), (2, 2), (1, 1)]
+
+
 def test_two_messages_of_one_rank_may_be_added_at_once():
     def program(ctx):
-        array = np.ones(shm.BLOCK, np.float32)
+        array = np.ones(BLOCK, np.float32)
         if ctx.rank:
             ctx.send(0, array)
             ctx.send(0, 10 * array)

@@ -34,6 +34,19 @@ def test_sums_are_the_endpoints_own():
     assert set(records["nbytes"].tolist()) == {20}
 
 
+def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
+    spy, tape = Spy(), Tape(9)
+    traced = Traced(spy, tape)
+    traced.expose(2, X)
+    traced.recv_add_answer(iter((1, 2)), X, print)
+    assert spy.calls == [("expose", 2, X), ("recv_add_answer", [1, 2], X, print)]
+    records = tape.records()
+    assert records["kind"].tolist() == [SEND, RECEIVE, ALSO, SEND, SEND]
+    assert records["peer"].tolist() == [2, 1, 2, 1, 2]
+    assert records["seq"].tolist() == [0, 0, 0, 0, 1]
+    assert set(records["nbytes"].tolist()) == {20}
+
+
 def test_what_was_not_sent_is_not_noted():
     class Broken(Spy):
         def send(self, to, array):

@@ -231,6 +231,84 @@ def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, ca
     assert on(transport, program, 3)[0] == 3
 
 
+# --- answers ---
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, SEGMENT // 4 + 1])
+@pytest.mark.parametrize("calls", [("send",) * 3, ("lend",) * 3, ("expose",) * 3, ("lend", "expose", "send")])
+def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport, calls, size):
+    """1e8 + 1 is 1e8 in float32."""
+
+    def program(ctx):
+        x = ctx.alloc(size, np.float32)
+        x[:] = (0, 1e8, 1, -1e8)[ctx.rank]
+        finished = []
+
+        def finish(part):
+            finished.append(part.size)
+            part *= 5
+
+        if ctx.rank:
+            getattr(ctx, calls[ctx.rank - 1])(0, x)
+            ctx.recv_into(0, x)
+        else:
+            ctx.recv_add_answer((1, 3, 2), x, finish)
+            assert sum(finished) == size
+        ctx.settle()
+        return x.tolist()
+
+    assert on(transport, program, 4) == [[5] * size] * 4
+
+
+def test_the_answer_to_what_was_exposed_may_be_received_elsewhere(transport):
+    def program(ctx):
+        x = ctx.alloc(1000, np.float32)
+        x[:] = ctx.rank + 1
+        if ctx.rank:
+            ctx.expose(0, x)
+            ctx.send(0, x * 10)
+            return ctx.recv(0, x)[-1], ctx.recv(0, x)[-1]
+        ctx.recv_add_answer((1,), x, lambda part: None)
+        ctx.settle()
+        ctx.recv_add(1, x)
+        ctx.send(1, x)
+        ctx.settle()
+        return x[-1]
+
+    assert on(transport, program, 2) == [23, (3, 23)]
+
+
+def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transport):
+    """Rank 1 sends only when what rank 2 has lent was read."""
+
+    def program(ctx):
+        x = ctx.alloc(SEGMENT // 4 + 1, np.float32)
+        x[:] = 1
+        if ctx.rank == 0:
+            ctx.recv_add_answer((2, 1), x, lambda part: None)
+            ctx.settle()
+            return x[-1]
+        if ctx.rank == 2:
+            ctx.lend(0, x)
+            ctx.settle()
+            ctx.send(1, x[:0])
+        else:
+            ctx.recv(2, x[:0])
+            ctx.expose(0, x)
+        return ctx.recv(0, x)[-1]
+
+    assert on(transport, program, 3) == [3, 3, 3]
+
+
+def test_who_is_alone_finishes_what_is_there(transport):
+    def program(ctx):
+        x = np.ones(3, np.float32)
+        ctx.recv_add_answer((), x, lambda part: np.negative(part, part))
+        return x.tolist()
+
+    assert on(transport, program, 1) == [[-1] * 3]
+
+
 # --- any of several ---
 
 

@@ -31,6 +31,9 @@ class Among(Endpoint):
     def lend(self, to: int, array: Array) -> None:
         self.inner.lend(self._rank(to), array)
 
+    def expose(self, to: int, array: Array) -> None:
+        self.inner.expose(self._rank(to), array)
+
     def settle(self) -> None:
         self.inner.settle()
 
@@ -48,6 +51,9 @@ class Among(Endpoint):
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
         self.inner.recv_sum([self._rank(number) for number in from_], out)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        self.inner.recv_add_answer([self._rank(number) for number in from_], into, finish)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         message = self.inner.recv_any(tuple(self._rank(number) for number in from_), out)

@@ -56,6 +56,10 @@ class Endpoint(ABC):
         can only have sent after reading this one.
         """
 
+    def expose(self, to: int, array: Array) -> None:
+        """`lend` it to `to`, who may write its answer into it; `recv_into(to, array)` then finds that there."""
+        self.lend(to, array)
+
     @abstractmethod
     def settle(self) -> None:
         """Block until everything lent has come back: then it may be changed."""
@@ -81,6 +85,18 @@ class Endpoint(ABC):
         first, *rest = from_
         self.recv_into(first, out)
         self.recv_add_all(rest, out)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        """Receive a message from each of `from_`, add them to `into`, in that order, and answer each with the sum.
+
+        Before that, `finish` is called with the parts of the sum, each once, and may change them. To those who have
+        exposed what they sent the answer may be written there; to the others it is lent. Blocks.
+        """
+        senders = list(from_)
+        self.recv_add_all(senders, into)
+        finish(into)
+        for sender in senders:
+            self.lend(sender, into)
 
     @abstractmethod
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:

@@ -34,7 +34,8 @@ GROWTH = 4
 LANE = 2 + SLOTS  # lines of a lane
 MOVED = 255  # instead of a dtype: the lane goes on in a ring of `length` slots
 ANYTHING = -1  # asleep for whatever comes first
-_SLOT = struct.Struct("<BxxxIqQIIQ")
+LENT, EXPOSED, ANSWERED = range(3)  # read it; you may write your answer there; you exposed it, and there is the answer
+_SLOT = struct.Struct("<BxxxIqQIIIQ")
 
 
 class Slot(NamedTuple):
@@ -44,6 +45,7 @@ class Slot(NamedTuple):
     bucket: int
     step: int
     length: int
+    terms: int = LENT
     fd: int = 0
     number: int = 0
     offset: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from common.context import Array
 from common.transport.base import Endpoint
@@ -29,10 +30,22 @@ class Metered(Passing):
 
     def send(self, to: int, array: Array) -> None:
         self.inner.send(to, array)
-        self.bytes_to[to] += array.nbytes
-        self.messages_to[to] += 1
+        self._count(to, array)
 
     def lend(self, to: int, array: Array) -> None:
         self.inner.lend(to, array)
+        self._count(to, array)
+
+    def expose(self, to: int, array: Array) -> None:
+        self.inner.expose(to, array)
+        self._count(to, array)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        senders = list(from_)
+        self.inner.recv_add_answer(senders, into, finish)
+        for sender in senders:
+            self._count(sender, into)
+
+    def _count(self, to: int, array: Array) -> None:
         self.bytes_to[to] += array.nbytes
         self.messages_to[to] += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from common.context import Place
 from common.transport.arena import Arena, Bytes
-from common.transport.mailbox import GROWTH, LINE, MOVED, Lane, Peer, Slot
+from common.transport.mailbox import ANSWERED, GROWTH, LENT, LINE, MOVED, Lane, Peer, Slot
 from common.transport.stage import Stage
 
 
@@ -40,19 +40,28 @@ class Outbox:
         """Announce a copy of `data`, which is of the dtype `code`."""
         self._make_room()
         if not data.size:
-            self._put(place, code, 0, 0, 0, 0)
+            self._put(place, code, 0)
             return
         arena, offset = self._stage.put(data, self._seq, self.taken)
-        self._put(place, code, data.size, arena.fd, arena.number, offset)
+        self._put(place, code, data.size, LENT, arena, offset)
 
-    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int) -> None:
+    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, terms: int = LENT) -> None:
         """Announce what lies at `offset` of `arena`."""
         self._make_room()
-        self._put(place, code, nbytes, arena.fd, arena.number, offset)
+        self._put(place, code, nbytes, terms, arena, offset)
         self._lent = self._seq
 
-    def _put(self, place: Place, code: int, nbytes: int, fd: int, number: int, offset: int) -> None:
-        self._lane.put(self._seq, (code, place.bucket, place.step, nbytes, fd, number, offset))
+    def answer(self, exposed: Slot) -> None:
+        """Announce that the answer lies where the receiver has `exposed` something."""
+        self._make_room()
+        self._lane.put(self._seq, exposed._replace(terms=ANSWERED))
+        self._seq += 1
+
+    def _put(
+        self, place: Place, code: int, nbytes: int, terms: int = LENT, arena: Arena | None = None, offset: int = 0
+    ) -> None:
+        fd, number = (arena.fd, arena.number) if arena else (0, 0)
+        self._lane.put(self._seq, (code, place.bucket, place.step, nbytes, terms, fd, number, offset))
         self._seq += 1
 
     def _make_room(self) -> None:
@@ -65,7 +74,7 @@ class Outbox:
             return
         ring = self._allocate(GROWTH * count * LINE)
         self._rings.append(ring)
-        self._lane.put(self._seq, Slot(MOVED, 0, 0, GROWTH * count, ring.fd, ring.number))
+        self._lane.put(self._seq, Slot(MOVED, 0, 0, GROWTH * count, LENT, ring.fd, ring.number))
         self._lane.go_on(ring.memory, GROWTH * count)
         self._seq += 1
 

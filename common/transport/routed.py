@@ -41,6 +41,9 @@ class Routed(Endpoint):
     def lend(self, to: int, array: Array) -> None:
         self._to(to).lend(to, array)
 
+    def expose(self, to: int, array: Array) -> None:
+        self._to(to).expose(to, array)
+
     def settle(self) -> None:
         self.near.settle()
         self.far.settle()
@@ -68,6 +71,13 @@ class Routed(Endpoint):
             self.near.recv_sum(senders, out)
         else:
             super().recv_sum(senders, out)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        senders = list(from_)
+        if all(sender in self.close_by for sender in senders):
+            self.near.recv_add_answer(senders, into, finish)
+        else:
+            super().recv_add_answer(senders, into, finish)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         near = tuple(rank for rank in from_ if rank in self.close_by)

@@ -27,12 +27,12 @@ from common.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.arena import Arena, Bytes, address, reason_against
 from common.transport.base import Message, as_bytes, flat
-from common.transport.mailbox import ANYTHING, Bell, Lane, Peer, Slot, mailbox
+from common.transport.blocks import add_up
+from common.transport.mailbox import ANSWERED, ANYTHING, EXPOSED, LENT, Bell, Lane, Peer, Slot, mailbox
 from common.transport.outbox import Outbox
 from common.transport.process import SLICE, ProcessEndpoint, either
 
 LOOKS = 40  # times that a wait looks before it sleeps: about as long as falling asleep and waking up takes
-BLOCK = 1 << 17  # bytes: what is added up from several peers at a time, so that the sum stays in the cache
 
 
 @dataclass(slots=True)
@@ -41,6 +41,10 @@ class _Incoming:
 
     lane: Lane
     seq: int = 0  # slots done with
+
+    def slot(self) -> Slot:
+        """What is announced next, which must be there."""
+        return self.lane.get(self.seq)
 
 
 def _from(rank: int) -> int:
@@ -72,7 +76,7 @@ class ShmEndpoint(ProcessEndpoint):
         # Sends on what another endpoint of this rank still has to; if there is any left, it sleeps until it can go on
         # or the file that it is given can be read, for a moment at most, and says so.
         self.beside: Callable[[int], bool] = lambda ear: False
-        self._arenas: list[Arena] = []  # of `alloc`: what lies in them is lent in place
+        self._arenas: dict[int, Arena] = {}  # of `alloc`: what lies in them is lent in place
         self._number = itertools.count(1)
         others = [rank for rank in range(peers) if rank != place.rank]
         self._peers: dict[int, Peer] = {}
@@ -92,7 +96,7 @@ class ShmEndpoint(ProcessEndpoint):
         """Zeroed memory that peers read in place when it is lent. RunError if there is not enough."""
         dtype = np.dtype(dtype)
         arena = self._arena(math.prod(shape if isinstance(shape, tuple) else (shape,)) * dtype.itemsize)
-        self._arenas.append(arena)
+        self._arenas[arena.number] = arena
         return arena.array(shape, dtype)
 
     def _arena(self, nbytes: int) -> Arena:
@@ -110,27 +114,34 @@ class ShmEndpoint(ProcessEndpoint):
 
     def send(self, to: int, array: Array) -> None:
         code, data = wire.dtype_code(array.dtype), as_bytes(array)
-        out = self._out.get(to) or self._connect(to)
+        out = self._outbox(to)
         out.copy(self.place, code, data)
         out.peer.wake(_from(self.place.rank))
 
     def lend(self, to: int, array: Array) -> None:
+        self._lend(to, array, LENT)
+
+    def expose(self, to: int, array: Array) -> None:
+        self._lend(to, array, EXPOSED)
+
+    def _lend(self, to: int, array: Array, terms: int) -> None:
         code = wire.dtype_code(array.dtype)
         if array.flags.c_contiguous and array.size:
             start = address(array)
-            for arena in self._arenas:
+            for arena in self._arenas.values():
                 if arena.start <= start < arena.end:
-                    out = self._out.get(to) or self._connect(to)
-                    out.lend(self.place, code, array.nbytes, arena, start - arena.start)
+                    out = self._outbox(to)
+                    out.lend(self.place, code, array.nbytes, arena, start - arena.start, terms)
                     out.peer.wake(_from(self.place.rank))
                     return
         self.send(to, array)
 
-    def _connect(self, to: int) -> Outbox:
-        if to not in self._in:
-            raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
-        self._out[to] = Outbox(self._peer(to), self.place.rank, self._arena)
-        return self._out[to]
+    def _outbox(self, to: int) -> Outbox:
+        if (found := self._out.get(to)) is None:
+            if to not in self._in:
+                raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
+            found = self._out[to] = Outbox(self._peer(to), self.place.rank, self._arena)
+        return found
 
     def _peer(self, rank: int) -> Peer:
         """Blocks, the first time, until `rank` is there."""
@@ -189,35 +200,43 @@ class ShmEndpoint(ProcessEndpoint):
         self._add(elements, terms, here)
 
     def _add(self, elements: Array, terms: list[Array], messages: dict[int, Array]) -> None:
-        """Leave the sum of `terms` and `messages` in `elements`, and let the senders know.
-
-        Each block of it is finished while it is in the cache.
-        """
-        first, *rest = *terms, *messages.values()
-        block = BLOCK // elements.itemsize
-        for start in range(0, elements.size, block):
-            part = slice(start, start + block)
-            target, total = elements[part], first[part]
-            for term in rest:
-                total = np.add(total, term[part], target)
-            if not rest:
-                target[:] = total
+        """Leave the sum of `terms` and `messages` in `elements`, and let the senders know."""
+        add_up([*terms, *messages.values()], elements)
         for sender in messages:
             self._took(sender)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        senders = list(from_)
+        elements = flat(into)
+        end = time.monotonic() + self.deadline
+        exposed: dict[int, Array] = {}  # where the answers go, by sender
+        for sender in senders:
+            message = self._message(sender, into, end)
+            if self._in[sender].slot().terms != EXPOSED or sender in exposed:
+                super().recv_add_answer(senders, into, finish)  # nothing has been taken so far
+                return
+            exposed[sender] = message
+        add_up([elements, *exposed.values()], elements, finish, list(exposed.values()))
+        for sender in senders:
+            slot = self._in[sender].slot()
+            self._took(sender)
+            out = self._outbox(sender)
+            out.answer(slot)
+            out.peer.wake(_from(self.place.rank))
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         if not from_:
             raise ValueError("waiting for nobody: give at least one rank")
         elements = flat(out)
         sender = self._ready(from_)
-        slot = self._in[sender].lane.get(self._in[sender].seq)
-        code, bucket, step, length, *_ = slot
-        if code != wire.dtype_code(out.dtype) or length > out.nbytes or length % out.itemsize:
+        slot = self._in[sender].slot()
+        length = slot.length
+        if slot.dtype != wire.dtype_code(out.dtype) or length > out.nbytes or length % out.itemsize:
             raise self.unexpected(sender, self._named(sender, slot), f"at most {out.nbytes} bytes of {out.dtype}")
         size = length // out.itemsize
         elements[:size] = self._payload(sender, slot, out.dtype)
         self._took(sender)
-        return Message(sender, step, bucket, size)
+        return Message(sender, slot.step, slot.bucket, size)
 
     def _ready(self, from_: tuple[int, ...]) -> int:
         """A peer of `from_` with something to read; they take turns. Blocks."""
@@ -234,7 +253,7 @@ class ShmEndpoint(ProcessEndpoint):
         channel = self._channel(from_)
         if not self.has(from_):
             self._wait(lambda: self.has(from_), _from(from_), (from_,), end=end)
-        slot = channel.lane.get(channel.seq)
+        slot = channel.slot()
         place = self.place
         if slot[:4] != (wire.dtype_code(expected.dtype), place.bucket, place.step, expected.nbytes):
             raise self.unexpected(from_, self._named(from_, slot), self.wanted(expected))
@@ -246,7 +265,7 @@ class ShmEndpoint(ProcessEndpoint):
         if lane.words[lane.written] <= channel.seq:
             return False
         if lane.moved(channel.seq):
-            where = lane.get(channel.seq)
+            where = channel.slot()
             lane.go_on(self._memory(from_, where), where.length)
             self._took(from_)
             return lane.words[lane.written] > channel.seq
@@ -268,7 +287,9 @@ class ShmEndpoint(ProcessEndpoint):
         return np.ndarray(slot.length // dtype.itemsize, dtype, self._memory(from_, slot), slot.offset)
 
     def _memory(self, owner: int, slot: Slot) -> Bytes:
-        """The arena of `owner` that the slot names."""
+        """The arena that the slot names: of `owner`, or of this rank, in which `owner` has answered it."""
+        if slot.terms == ANSWERED:
+            return self._arenas[slot.number].memory
         peer = self._peer(owner)
         if (memory := peer.arenas.get(slot.number)) is None:
             with self._gone(owner):
@@ -331,10 +352,10 @@ class ShmEndpoint(ProcessEndpoint):
             out.close()
         for peer in self._peers.values():
             peer.close()
-        for arena in [*self._arenas, self._mailbox]:
+        for arena in [*self._arenas.values(), self._mailbox]:
             arena.close()
         self._bell.close()
-        self._out, self._peers, self._arenas = {}, {}, []
+        self._out, self._peers, self._arenas = {}, {}, {}
 
     @property
     def _unread(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from common.context import Array
@@ -44,6 +44,13 @@ class Traced(Passing):
         seq = next(self._sent[to])
         self._note((SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now()))
 
+    def expose(self, to: int, array: Array) -> None:
+        began = self._now()
+        self.inner.expose(to, array)
+        place = self.place
+        seq = next(self._sent[to])
+        self._note((SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now()))
+
     def settle(self) -> None:
         began = self._now()
         self.inner.settle()
@@ -75,6 +82,15 @@ class Traced(Passing):
         began = self._now()
         self.inner.recv_sum(senders, out)
         self._note_all(senders, out.nbytes, began)
+
+    def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
+        senders = list(from_)
+        began = self._now()
+        self.inner.recv_add_answer(senders, into, finish)
+        self._note_all(senders, into.nbytes, began)
+        place, ended = self.place, self._now()
+        for sender in senders:
+            self._note((SEND, sender, place.bucket, place.step, next(self._sent[sender]), into.nbytes, ended, ended))
 
     def _note_all(self, senders: Iterable[int], nbytes: int, began: float) -> None:
         place, ended, kind = self.place, self._now(), RECEIVE
