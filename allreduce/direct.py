@@ -25,11 +25,11 @@ from common.strategy import Link
 
 
 def direct(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
-    """Sum x over all ranks, in place. Blocks. `finish` is called with the parts of each chunk when they are summed up.
+    """Sum x over all ranks, in place. Blocks. `finish` is called by the owner of each chunk with the parts of its sum.
 
-    Messages leave in the order in which they are added, a different receiver for each sender at any time. Chunk c, lent
-    to rank c, is overwritten by rank c's sum of it: proof that it was read. The own sum may still be on loan at the
-    end: call `ctx.settle` before changing x.
+    Messages leave in the order in which they are added, a different receiver for each sender at any time. Chunk c is
+    exposed to rank c, whose sum takes its place. The own sum may still be on loan at the end: call `ctx.settle` before
+    changing x.
     """
     n, rank = ctx.size, ctx.rank
     chunk = split(x, n)
@@ -38,7 +38,7 @@ def direct(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> No
     for peer in receivers:  # reduce-scatter
         ctx.expose(peer, chunk[peer])
     ctx.recv_add_answer(senders, chunk[rank], finish)
-    for peer in receivers:  # all-gather
+    for peer in senders:  # all-gather
         ctx.recv_into(peer, chunk[peer])
 
 

@@ -1,7 +1,8 @@
 """From algorithm to strategy: sum the gradient over the workers in place, then divide by their number.
 
 Words used in this folder: n workers; x the vector, of M bytes; a *chunk* is a contiguous piece of x. `lend` sends
-without a copy, so an algorithm may write to what it lent only once a message proves that it was read.
+without a copy, so an algorithm may write to what it lent only once a message proves that it was read; what is
+*exposed* is not its own until it has been answered.
 """
 
 from __future__ import annotations

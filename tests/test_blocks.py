@@ -40,10 +40,3 @@ def test_each_part_is_finished_once_in_turn():
     add_up([out.copy()], out, lambda part: seen.append(part.copy()))
     assert [part.size for part in seen] == [EACH, EACH, 5]
     assert np.array_equal(np.concatenate(seen), out)
-
-
-def test_an_element_larger_than_a_block_would_be_added_alone(monkeypatch):
-    monkeypatch.setattr("common.transport.blocks.BLOCK", 4)
-    out = np.zeros(3)
-    add_up([np.ones(3), np.ones(3)], out)
-    assert out.tolist() == [2, 2, 2]

@@ -5,8 +5,10 @@ import pytest
 import zmq
 from transports import JOB, in_threads, private_folder
 
+from allreduce.direct import Direct
 from allreduce.hierarchical import Hierarchical
 from allreduce.ring import Ring
+from allreduce.star import Star
 from common.context import Context, Place
 from common.errors import DeadlineExceeded, RunError
 from common.strategy import Bucket
@@ -94,7 +96,7 @@ def test_any_of_several_gives_up_at_the_deadline_and_names_them_all():
     assert caught.value.peers == (1, 2)
 
 
-@pytest.mark.parametrize("strategy", [Ring, Hierarchical])
+@pytest.mark.parametrize("strategy", [Ring, Hierarchical, Direct, Star])
 def test_a_strategy_sums_over_near_and_far(strategy):
     def program(ctx):
         grad = ctx.alloc(100_001, np.float32)

@@ -188,7 +188,7 @@ def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on
             ctx.expose(0, x)
             ctx.recv(2, x[:0])
             assert (x == 2).all()
-            ctx.recv_into(0, x)
+            assert where(ctx, 0, x)[0] == address(x), "it would be copied"
         else:
             ctx.recv(0, x[:0])
             ctx.send(1, x[:0])
@@ -244,6 +244,24 @@ def test_nobody_sleeps_through_a_message(monkeypatch):
     assert on("shm", program, 2) == [True, True]
 
 
+def test_nobody_sleeps_through_an_answer(monkeypatch):
+    """Who has answered sends nothing else."""
+    monkeypatch.setattr(shm, "LOOKS", 0)
+    monkeypatch.setattr(shm, "SLICE", 20.0)
+
+    def program(ctx):
+        array = ctx.alloc(100, np.float32)
+        for _ in range(1000):
+            if ctx.rank:
+                ctx.expose(0, array)
+                ctx.recv_into(0, array)
+            else:
+                ctx.recv_add_answer((1,), array, lambda part: None)
+        return True
+
+    assert on("shm", program, 2) == [True, True]
+
+
 def test_any_of_several_wakes_for_each_of_them(monkeypatch):
     monkeypatch.setattr(shm, "LOOKS", 0)
     monkeypatch.setattr(shm, "SLICE", 20.0)
@@ -287,6 +305,22 @@ def test_a_deadline_is_for_all_that_a_call_waits_for():
 
     with pytest.raises(DeadlineExceeded, match="rank 2 to take what was sent to it"):
         on("shm", program, 3, deadline=0.45)
+
+
+@pytest.mark.parametrize("call", ["lend", "expose"])
+def test_a_sum_that_is_answered_has_one_deadline_too(call):
+    """Two ranks who send one after the other, each within the deadline, together not; before them one that is there."""
+
+    def program(ctx):
+        x = ctx.alloc(8, np.float32)
+        if ctx.rank == 0:
+            ctx.recv_add_answer((1, 2, 3), x, lambda part: None)
+        else:
+            ctx.sleep((0, 0.0, 0.3, 0.6)[ctx.rank])
+            (getattr(ctx, call) if ctx.rank == 2 else ctx.expose)(0, x)
+
+    with pytest.raises(DeadlineExceeded, match="for rank 3"):
+        on("shm", program, 4, deadline=0.45)
 
 
 # --- the end ---

@@ -35,12 +35,29 @@ def test_sums_are_the_endpoints_own():
 
 
 def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
-    spy, tape = Spy(), Tape(9)
+    """Sent when the last part was finished: it may be there before the call returns."""
+    times = iter(range(100))
+    parts = []
+
+    class Answering(Spy):
+        def now(self):
+            return float(next(times))
+
+        def recv_add_answer(self, from_, into, finish):
+            finish(into[:2])
+            finish(into[2:])
+            self.calls.append(("recv_add_answer", from_, into, float(next(times))))
+
+    spy, tape = Answering(), Tape(9)
     traced = Traced(spy, tape)
     traced.expose(2, X)
-    traced.recv_add_answer(iter((1, 2)), X, print)
-    assert spy.calls == [("expose", 2, X), ("recv_add_answer", [1, 2], X, print)]
+    traced.recv_add_answer(iter((1, 2)), X, lambda part: parts.append(part.size))
+    assert parts == [2, 3]
+    (_, senders, into, answered) = spy.calls[1]
+    assert (spy.calls[0], senders, into is X) == (("expose", 2, X), [1, 2], True)
     records = tape.records()
+    assert (records["began"][3:] == answered - 1).all()
+    assert (records["ended"][1:] == answered - 1).all()
     assert records["kind"].tolist() == [SEND, RECEIVE, ALSO, SEND, SEND]
     assert records["peer"].tolist() == [2, 1, 2, 1, 2]
     assert records["seq"].tolist() == [0, 0, 0, 0, 1]

@@ -235,7 +235,17 @@ def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, ca
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, SEGMENT // 4 + 1])
-@pytest.mark.parametrize("calls", [("send",) * 3, ("lend",) * 3, ("expose",) * 3, ("lend", "expose", "send")])
+@pytest.mark.parametrize(
+    "calls",
+    [
+        ("send",) * 3,
+        ("lend",) * 3,
+        ("expose",) * 3,
+        ("lend", "expose", "send"),
+        ("expose", "send", "lend"),
+        ("expose", "lend", "expose"),
+    ],
+)
 def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport, calls, size):
     """1e8 + 1 is 1e8 in float32."""
 
@@ -249,13 +259,16 @@ def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport
             part *= 5
 
         if ctx.rank:
-            getattr(ctx, calls[ctx.rank - 1])(0, x)
-            ctx.recv_into(0, x)
+            call = calls[ctx.rank - 1]
+            getattr(ctx, call)(0, x)
+            answer = x if call == "expose" else np.empty_like(x)
+            ctx.recv_into(0, answer)
+            assert call == "expose" or set(x.tolist()) <= {1e8, 1, -1e8}, "what was lent was written to"
         else:
-            ctx.recv_add_answer((1, 3, 2), x, finish)
+            ctx.recv_add_answer((1, 3, 2), answer := x, finish)
             assert sum(finished) == size
         ctx.settle()
-        return x.tolist()
+        return answer.tolist()
 
     assert on(transport, program, 4) == [[5] * size] * 4
 
@@ -266,7 +279,7 @@ def test_the_answer_to_what_was_exposed_may_be_received_elsewhere(transport):
         x[:] = ctx.rank + 1
         if ctx.rank:
             ctx.expose(0, x)
-            ctx.send(0, x * 10)
+            ctx.send(0, np.full_like(x, 20))
             return ctx.recv(0, x)[-1], ctx.recv(0, x)[-1]
         ctx.recv_add_answer((1,), x, lambda part: None)
         ctx.settle()
@@ -298,6 +311,52 @@ def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transpor
         return ctx.recv(0, x)[-1]
 
     assert on(transport, program, 3) == [3, 3, 3]
+
+
+def test_two_messages_of_one_rank_are_added_and_answered_each(transport):
+    def program(ctx):
+        x = ctx.alloc(1000, np.float32)
+        y = ctx.alloc(1000, np.float32)
+        x[:], y[:] = 1, 10
+        if ctx.rank:
+            ctx.expose(0, x)
+            ctx.expose(0, y)
+            ctx.recv_into(0, x)
+            ctx.recv_into(0, y)
+            return x[-1], y[-1]
+        ctx.recv_add_answer((1, 1), x, lambda part: None)
+        ctx.settle()
+        return x[-1]
+
+    assert on(transport, program, 2) == [12, (12, 12)]
+
+
+def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
+    """Rank 1 takes the first when rank 2 has told it that the last one is there."""
+    count = 100
+
+    def program(ctx):
+        x = ctx.alloc((count, 8), np.float32)
+        x[:] = np.arange(count)[:, None]
+        nothing = x[0, :0]
+        if ctx.rank == 0:
+            for each in x:
+                ctx.recv_add_answer((1,), each, lambda part: None)
+            ctx.send(2, nothing)
+            ctx.settle()
+        elif ctx.rank == 1:
+            for each in x:
+                ctx.expose(0, each)
+            ctx.recv(2, nothing)
+            for each in x:
+                ctx.recv_into(0, each)
+        else:
+            ctx.recv(0, nothing)
+            ctx.send(1, nothing)
+        return x[:, -1].tolist()
+
+    expected = [2.0 * number for number in range(count)]
+    assert on(transport, program, 3)[:2] == [expected, expected]
 
 
 def test_who_is_alone_finishes_what_is_there(transport):

@@ -363,6 +363,34 @@ def test_writing_to_a_lent_array_before_it_was_read_is_caught_by_settle():
     assert caught.value.rank == 0
 
 
+def test_what_is_exposed_is_not_to_be_read_before_the_answer_and_may_be_afterwards():
+    def expose(ctx):
+        array = np.array([1.0, 2.0])
+        ctx.expose(1, array)
+        read_too_soon = array.copy()
+        ctx.recv_into(1, array)
+        ctx.settle()
+        return read_too_soon, array
+
+    def answer(ctx):
+        ctx.recv_add_answer((0,), np.ones(2), lambda part: None)
+
+    too_soon, answered = run(expose, answer).results[0]
+    assert np.isnan(too_soon).all()
+    assert answered.tolist() == [2, 3]
+
+
+def test_settling_before_the_answer_is_caught():
+    """Elsewhere it would wait for rank 1 to read what was exposed, and that may wait for others."""
+
+    def expose(ctx):
+        ctx.expose(1, np.ones(2))
+        ctx.settle()
+
+    with pytest.raises(ProtocolError, match="it settles before rank 1 has answered what was exposed to it"):
+        run(expose, idle)
+
+
 def test_an_early_loan_of_many_is_still_watched():
     def lend(ctx):
         arrays = np.zeros((600, 2))

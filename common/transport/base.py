@@ -57,7 +57,11 @@ class Endpoint(ABC):
         """
 
     def expose(self, to: int, array: Array) -> None:
-        """`lend` it to `to`, who may write its answer into it; `recv_into(to, array)` then finds that there."""
+        """`lend` it to `to`, who may write its answer into it; `recv_into(to, array)` then finds that there.
+
+        The array is the receiver's until that has returned, and stays so after an error: neither read nor write it, nor
+        lend it to anybody else, and do not `settle`, which would wait for who may be waiting for others.
+        """
         self.lend(to, array)
 
     @abstractmethod
@@ -89,12 +93,13 @@ class Endpoint(ABC):
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         """Receive a message from each of `from_`, add them to `into`, in that order, and answer each with the sum.
 
-        Before that, `finish` is called with the parts of the sum, each once, and may change them. To those who have
-        exposed what they sent the answer may be written there; to the others it is lent. Blocks.
+        Before that, `finish` is called with flat parts of the sum, however it is cut, each element once; it may change
+        the elements, each by itself. If all have exposed what they sent, the answers may be written there. Else `into`
+        is lent to them: `settle` before it is changed. Blocks.
         """
         senders = list(from_)
         self.recv_add_all(senders, into)
-        finish(into)
+        finish(flat(into))
         for sender in senders:
             self.lend(sender, into)
 

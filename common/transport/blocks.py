@@ -8,11 +8,15 @@ import numpy as np
 
 from common.context import Array
 
-BLOCK = 1 << 17  # bytes: a block of each of four vectors fits the cache that a core has for itself
+BLOCK = 1 << 17  # bytes: a block of each of a few vectors fits the cache that a core has for itself
+
+
+def leave(block: Array) -> None:
+    """Change nothing."""
 
 
 def add_up(
-    terms: Sequence[Array], out: Array, finish: Callable[[Array], None] | None = None, copies: Sequence[Array] = ()
+    terms: Sequence[Array], out: Array, finish: Callable[[Array], None] = leave, copies: Sequence[Array] = ()
 ) -> None:
     """`out` is the sum of `terms`, one at least, in that order, and `copies` are copies of it.
 
@@ -20,7 +24,7 @@ def add_up(
     called with each block of the sum before it is copied, and may change it.
     """
     first, *rest = terms
-    size = max(1, BLOCK // out.itemsize)
+    size = BLOCK // out.itemsize
     for start in range(0, out.size, size):
         part = slice(start, start + size)
         target, total = out[part], first[part]
@@ -28,7 +32,6 @@ def add_up(
             total = np.add(total, term[part], target)
         if not rest:
             target[:] = total
-        if finish is not None:
-            finish(target)
+        finish(target)
         for copy in copies:
             copy[part] = target

@@ -2,7 +2,8 @@
 
 A *mailbox* belongs to a receiver. Each sender has a *lane* in it: a ring of slots with two counters, `written` (by
 the sender alone) and `taken` (by the receiver alone). A slot describes a message; the payload lies in an arena of the
-sender's. Each word has one writer, so nothing is locked. Every word or slot has a cache line of its own.
+sender's, or, if it is an answer, in one of the receiver's. Each word has one writer, so nothing is locked. Every word
+or slot has a cache line of its own.
 
     line 0           asleep    what the receiver sleeps for: 0 if it is awake, see `Bell`
     lane s: line 0   written   slots filled by sender s since the start
@@ -34,18 +35,18 @@ GROWTH = 4
 LANE = 2 + SLOTS  # lines of a lane
 MOVED = 255  # instead of a dtype: the lane goes on in a ring of `length` slots
 ANYTHING = -1  # asleep for whatever comes first
-LENT, EXPOSED, ANSWERED = range(3)  # read it; you may write your answer there; you exposed it, and there is the answer
+LENT, EXPOSED, ANSWER = range(3)  # kinds of messages; into what is exposed the reader may write its answer
 _SLOT = struct.Struct("<BxxxIqQIIIQ")
 
 
 class Slot(NamedTuple):
-    """A message: what it is, and where its payload lies among the sender's arenas."""
+    """A message: what it is, and where its payload lies in the sender's arenas, or an ANSWER's in the receiver's."""
 
     dtype: int
     bucket: int
     step: int
     length: int
-    terms: int = LENT
+    kind: int = LENT
     fd: int = 0
     number: int = 0
     offset: int = 0

@@ -1,4 +1,7 @@
-"""What a rank sends to another in shared memory: announced in the peer's mailbox, it lies in arenas of the sender."""
+"""What a rank sends to another in shared memory, announced in the peer's mailbox. It lies in arenas of the sender.
+
+Or, if it answers what the peer has exposed, there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable
 
 from common.context import Place
 from common.transport.arena import Arena, Bytes
-from common.transport.mailbox import ANSWERED, GROWTH, LENT, LINE, MOVED, Lane, Peer, Slot
+from common.transport.mailbox import ANSWER, GROWTH, LENT, LINE, MOVED, Lane, Peer, Slot
 from common.transport.stage import Stage
 
 
@@ -45,23 +48,23 @@ class Outbox:
         arena, offset = self._stage.put(data, self._seq, self.taken)
         self._put(place, code, data.size, LENT, arena, offset)
 
-    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, terms: int = LENT) -> None:
+    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, kind: int = LENT) -> None:
         """Announce what lies at `offset` of `arena`."""
         self._make_room()
-        self._put(place, code, nbytes, terms, arena, offset)
+        self._put(place, code, nbytes, kind, arena, offset)
         self._lent = self._seq
 
     def answer(self, exposed: Slot) -> None:
-        """Announce that the answer lies where the receiver has `exposed` something."""
+        """Announce that the answer to what the receiver has `exposed` lies there."""
         self._make_room()
-        self._lane.put(self._seq, exposed._replace(terms=ANSWERED))
+        self._lane.put(self._seq, exposed._replace(kind=ANSWER))
         self._seq += 1
 
     def _put(
-        self, place: Place, code: int, nbytes: int, terms: int = LENT, arena: Arena | None = None, offset: int = 0
+        self, place: Place, code: int, nbytes: int, kind: int = LENT, arena: Arena | None = None, offset: int = 0
     ) -> None:
         fd, number = (arena.fd, arena.number) if arena else (0, 0)
-        self._lane.put(self._seq, (code, place.bucket, place.step, nbytes, terms, fd, number, offset))
+        self._lane.put(self._seq, (code, place.bucket, place.step, nbytes, kind, fd, number, offset))
         self._seq += 1
 
     def _make_room(self) -> None:

@@ -28,7 +28,7 @@ from common.transport import wire
 from common.transport.arena import Arena, Bytes, address, reason_against
 from common.transport.base import Message, as_bytes, flat
 from common.transport.blocks import add_up
-from common.transport.mailbox import ANSWERED, ANYTHING, EXPOSED, LENT, Bell, Lane, Peer, Slot, mailbox
+from common.transport.mailbox import ANSWER, ANYTHING, EXPOSED, LENT, Bell, Lane, Peer, Slot, mailbox
 from common.transport.outbox import Outbox
 from common.transport.process import SLICE, ProcessEndpoint, either
 
@@ -124,14 +124,14 @@ class ShmEndpoint(ProcessEndpoint):
     def expose(self, to: int, array: Array) -> None:
         self._lend(to, array, EXPOSED)
 
-    def _lend(self, to: int, array: Array, terms: int) -> None:
+    def _lend(self, to: int, array: Array, kind: int) -> None:
         code = wire.dtype_code(array.dtype)
         if array.flags.c_contiguous and array.size:
             start = address(array)
             for arena in self._arenas.values():
                 if arena.start <= start < arena.end:
                     out = self._outbox(to)
-                    out.lend(self.place, code, array.nbytes, arena, start - arena.start, terms)
+                    out.lend(self.place, code, array.nbytes, arena, start - arena.start, kind)
                     out.peer.wake(_from(self.place.rank))
                     return
         self.send(to, array)
@@ -173,7 +173,7 @@ class ShmEndpoint(ProcessEndpoint):
 
     def recv_into(self, from_: int, out: Array) -> None:
         elements = flat(out)
-        elements[:] = self._message(from_, out)
+        elements[:] = self._message(from_, out)  # of an answer that lies there already NumPy copies nothing
         self._took(from_)
 
     def recv_add(self, from_: int, into: Array) -> None:
@@ -182,15 +182,17 @@ class ShmEndpoint(ProcessEndpoint):
         self._took(from_)
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
-        self._sum([flat(into)], from_, into)
+        self._sum([flat(into)], from_, into, time.monotonic() + self.deadline)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
-        self._sum([], from_, out)
+        self._sum([], from_, out, time.monotonic() + self.deadline)
 
-    def _sum(self, terms: list[Array], from_: Iterable[int], out: Array) -> None:
-        """Receive a message from each of `from_`; `out` is the sum of `terms` and these, in that order. Blocks."""
+    def _sum(self, terms: list[Array], from_: Iterable[int], out: Array, end: float) -> None:
+        """Receive a message from each of `from_`; `out` is the sum of `terms` and these, in that order.
+
+        Blocks, until `end` (monotonic).
+        """
         elements = flat(out)
-        end = time.monotonic() + self.deadline
         here: dict[int, Array] = {}  # messages by sender, in order, not yet added
         for sender in from_:
             if here and (sender in here or not self.has(sender)):
@@ -209,16 +211,20 @@ class ShmEndpoint(ProcessEndpoint):
         senders = list(from_)
         elements = flat(into)
         end = time.monotonic() + self.deadline
-        exposed: dict[int, Array] = {}  # where the answers go, by sender
+        exposed: dict[int, Slot] = {}
+        places: list[Array] = []  # of the messages, and of the answers
         for sender in senders:
-            message = self._message(sender, into, end)
-            if self._in[sender].slot().terms != EXPOSED or sender in exposed:
-                super().recv_add_answer(senders, into, finish)  # nothing has been taken so far
-                return
-            exposed[sender] = message
-        add_up([elements, *exposed.values()], elements, finish, list(exposed.values()))
-        for sender in senders:
+            places.append(self._message(sender, into, end))
             slot = self._in[sender].slot()
+            if slot.kind != EXPOSED or sender in exposed:  # nothing has been taken so far
+                self._sum([elements], senders, into, end)
+                finish(elements)
+                for each in senders:
+                    self.lend(each, into)
+                return
+            exposed[sender] = slot
+        add_up([elements, *places], elements, finish, places)
+        for sender, slot in exposed.items():
             self._took(sender)
             out = self._outbox(sender)
             out.answer(slot)
@@ -288,7 +294,7 @@ class ShmEndpoint(ProcessEndpoint):
 
     def _memory(self, owner: int, slot: Slot) -> Bytes:
         """The arena that the slot names: of `owner`, or of this rank, in which `owner` has answered it."""
-        if slot.terms == ANSWERED:
+        if slot.kind == ANSWER:
             return self._arenas[slot.number].memory
         peer = self._peer(owner)
         if (memory := peer.arenas.get(slot.number)) is None:

@@ -33,23 +33,21 @@ class Traced(Passing):
     def send(self, to: int, array: Array) -> None:
         began = self._now()
         self.inner.send(to, array)
-        place = self.place
-        seq = next(self._sent[to])
-        self._note((SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now()))
+        self._note_sent(to, array, began, self._now())
 
     def lend(self, to: int, array: Array) -> None:
         began = self._now()
         self.inner.lend(to, array)
-        place = self.place
-        seq = next(self._sent[to])
-        self._note((SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now()))
+        self._note_sent(to, array, began, self._now())
 
     def expose(self, to: int, array: Array) -> None:
         began = self._now()
         self.inner.expose(to, array)
+        self._note_sent(to, array, began, self._now())
+
+    def _note_sent(self, to: int, array: Array, began: float, ended: float) -> None:
         place = self.place
-        seq = next(self._sent[to])
-        self._note((SEND, to, place.bucket, place.step, seq, array.nbytes, began, self._now()))
+        self._note((SEND, to, place.bucket, place.step, next(self._sent[to]), array.nbytes, began, ended))
 
     def settle(self) -> None:
         began = self._now()
@@ -75,25 +73,30 @@ class Traced(Passing):
         senders = list(from_)
         began = self._now()
         self.inner.recv_add_all(senders, into)
-        self._note_all(senders, into.nbytes, began)
+        self._note_all(senders, into.nbytes, began, self._now())
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
         senders = list(from_)
         began = self._now()
         self.inner.recv_sum(senders, out)
-        self._note_all(senders, out.nbytes, began)
+        self._note_all(senders, out.nbytes, began, self._now())
 
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         senders = list(from_)
-        began = self._now()
-        self.inner.recv_add_answer(senders, into, finish)
-        self._note_all(senders, into.nbytes, began)
-        place, ended = self.place, self._now()
-        for sender in senders:
-            self._note((SEND, sender, place.bucket, place.step, next(self._sent[sender]), into.nbytes, ended, ended))
+        began = summed = self._now()
 
-    def _note_all(self, senders: Iterable[int], nbytes: int, began: float) -> None:
-        place, ended, kind = self.place, self._now(), RECEIVE
+        def finished(part: Array) -> None:
+            nonlocal summed
+            finish(part)
+            summed = self._now()
+
+        self.inner.recv_add_answer(senders, into, finished)
+        self._note_all(senders, into.nbytes, began, summed)
+        for sender in senders:  # not before the last part was finished; it may be there before the call returns
+            self._note_sent(sender, into, summed, summed)
+
+    def _note_all(self, senders: Iterable[int], nbytes: int, began: float, ended: float) -> None:
+        place, kind = self.place, RECEIVE
         for sender in senders:
             seq = next(self._received[sender])
             self._note((kind, sender, place.bucket, place.step, seq, nbytes, began, ended))

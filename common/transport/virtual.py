@@ -56,6 +56,7 @@ class VirtualEndpoint(Endpoint):
         super().__init__(rank.place, hub.deadline)
         self.hub = hub
         self.rank = rank
+        self._exposed: set[int] = set()  # to these ranks, who have not answered yet
 
     def send(self, to: int, array: Array) -> None:
         place = self.place
@@ -74,7 +75,16 @@ class VirtualEndpoint(Endpoint):
             lent[:] = [packet for packet in lent if not packet.read]
         self.hub.post(self.rank, packet)
 
+    def expose(self, to: int, array: Array) -> None:
+        """Whoever reads the array before it has been answered finds NaN, or -1."""
+        self.send(to, array)
+        as_bytes(array).fill(0xFF)
+        self._exposed.add(to)
+
     def settle(self) -> None:
+        if self._exposed:
+            cause = f"it settles before rank {min(self._exposed)} has answered what was exposed to it"
+            raise ProtocolError(cause, **self.place.fields())
         for packet in self.rank.lent:
             if not packet.read:
                 self._check_loan(packet)
@@ -111,6 +121,7 @@ class VirtualEndpoint(Endpoint):
         del pipe.box[0]
         pipe.taken += 1
         packet.read = True
+        self._exposed.discard(pipe.src)
         out[: data.size] = data.reshape(-1)
         return Message(pipe.src, packet.step, packet.bucket, data.size)
 
@@ -164,6 +175,8 @@ class VirtualEndpoint(Endpoint):
         del pipe.box[0]
         pipe.taken += 1
         packet.read = True
+        if self._exposed:
+            self._exposed.discard(from_)
         return data if data.ndim == 1 else data.reshape(-1)
 
     def _refuse_broken(self, packet: Packet) -> None:
