@@ -27,10 +27,7 @@ class Owner:
         self.checkpoints = Checkpoints(folder, every, Place(2, "server"), 1)
         self.resumed = None
         self.optimizers = [FlatOptimizer(OptimizerSpec(), np.zeros(size, np.float32)) for size in SIZES]
-        self.shards = [
-            Shard(optimizer._flat.detach().numpy(), WORKERS, optimizer.step, consistency)
-            for optimizer in self.optimizers
-        ]
+        self.shards = [Shard(optimizer._params, WORKERS, optimizer.step, consistency) for optimizer in self.optimizers]
         self.saved = Saved(self, self.shards, self.optimizers)
 
     def step(self, step):

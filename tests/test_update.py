@@ -9,6 +9,7 @@ import torch
 from common.job import OptimizerSpec
 from common.models import build
 from common.models.flat import FlatModel
+from common.pipeline import update
 from common.pipeline.update import FlatOptimizer
 from ps.sharding import even
 
@@ -62,6 +63,28 @@ def test_the_shards_updated_apart_are_the_whole_updated_at_once(spec, servers):
         for optimizer, piece in zip(apart, even(size, servers), strict=True):
             optimizer.step(grad[piece])
         assert np.array_equal(np.concatenate(shards), whole)
+
+
+@every_spec
+@pytest.mark.parametrize("block", [1, 16, 33, 1000])
+def test_blocks_make_no_difference_to_the_parameters_or_to_the_state(spec, block, monkeypatch):
+    size = 101
+    whole = np.random.default_rng(1).standard_normal(size, np.float32)
+    blocks = whole.copy()
+    reference = FlatOptimizer(spec, whole)
+    monkeypatch.setattr(update, "BLOCK", block)
+    optimizer = FlatOptimizer(spec, blocks)
+    for half in np.split(gradients(size), 2):
+        for grad in half:
+            reference.step(grad)
+            optimizer.step(grad)
+        assert np.array_equal(blocks, whole)
+        assert optimizer.state_bytes == reference.state_bytes
+        state, expected = optimizer.state(), reference.state()
+        assert {name: value.tolist() for name, value in state.items()} == {
+            name: value.tolist() for name, value in expected.items()
+        }
+        optimizer.restore(state)
 
 
 @pytest.mark.parametrize(

@@ -12,25 +12,33 @@ from common.job import OptimizerSpec
 from common.pipeline.schedule import rate
 from common.strategy import Rows, Vector
 
+BLOCK = 1 << 18  # elements that are updated at a time: 1 MiB, as much as a server's segment has
+
 
 class FlatOptimizer:
-    """The update rule of `spec` over `params`, float32 of shape (size,), which `step` changes in place."""
+    """The update rule of `spec` over `params`, float32 of shape (size,), which `step` changes in place.
+
+    To torch the blocks of the vector are parameters of their own: a rule goes over its vectors several times, and finds
+    a block in the cache. Each element's result is the same.
+    """
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
         self._spec = spec
         self._params = params
-        self._flat = torch.from_numpy(params)
-        self._flat.requires_grad_(True)
+        self._blocks = torch.from_numpy(params).split(BLOCK)
+        self._sizes = [block.numel() for block in self._blocks]
+        for block in self._blocks:
+            block.requires_grad_(True)
         self._optim: torch.optim.Optimizer
         if spec.name == "adam":
-            self._optim = torch.optim.Adam([self._flat], lr=spec.lr)
+            self._optim = torch.optim.Adam(self._blocks, lr=spec.lr)
         else:
-            self._optim = torch.optim.SGD([self._flat], lr=spec.lr, momentum=spec.momentum)
+            self._optim = torch.optim.SGD(self._blocks, lr=spec.lr, momentum=spec.momentum)
 
     @property
     def size(self) -> int:
         """How many parameters it updates."""
-        return self._flat.numel()
+        return int(self._params.size)
 
     @property
     def state_bytes(self) -> int:
@@ -38,12 +46,18 @@ class FlatOptimizer:
 
         The first step makes them.
         """
-        kept = [value for state in self._optim.state.values() for value in state.values()]
-        return sum(value.numel() * value.element_size() for value in kept if isinstance(value, torch.Tensor))
+        return sum(part.nbytes for parts in self._kept().values() for part in parts)
+
+    def _kept(self) -> dict[str, list[torch.Tensor]]:
+        """torch's state by its names: of a vector its parts; of a number, which all blocks have, the first block's."""
+        states = [self._optim.state.get(block, {}) for block in self._blocks]
+        first = {name: value for name, value in states[0].items() if isinstance(value, torch.Tensor)}
+        return {name: [state[name] for state in states] if value.ndim else [value] for name, value in first.items()}
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """One update from `grad`, same shape, which stays as it is, with the rate of step `at` times `damping`."""
-        self._flat.grad = torch.from_numpy(grad)
+        for block, part in zip(self._blocks, torch.from_numpy(grad).split(self._sizes), strict=True):
+            block.grad = part
         self._optim.param_groups[0]["lr"] = rate(self._spec, at) * damping
         self._optim.step()
 
@@ -59,9 +73,16 @@ class FlatOptimizer:
 
     def state(self) -> dict[str, Array]:
         """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""
-        found = self._optim.state.get(self._flat, {})
-        return {name: value.numpy() for name, value in found.items() if isinstance(value, torch.Tensor)}
+        return {
+            name: (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy() for name, parts in self._kept().items()
+        }
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Replace the state by copies of what `state` gave."""
-        self._optim.state[self._flat] = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
+        for block in self._blocks:
+            self._optim.state[block] = {}
+        for name, value in state.items():
+            whole = torch.from_numpy(value)
+            parts = whole.split(self._sizes) if whole.ndim else [whole] * len(self._blocks)
+            for block, part in zip(self._blocks, parts, strict=True):
+                self._optim.state[block][name] = part.clone()
