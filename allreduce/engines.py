@@ -193,7 +193,8 @@ class Mpi(AllReduce):
 
     def check(self, workers: int) -> None:
         if importlib.util.find_spec("mpi4py") is None:
-            raise ConfigError("strategy 'mpi' needs mpi4py: pip install 'syncbench[mpi]'")
+            how = "pip install -e '.[mpi]', apt-get install openmpi-bin"
+            raise ConfigError(f"strategy 'mpi' needs mpi4py and Open MPI: {how}")
         if shutil.which("mpirun") is None:
             raise ConfigError("strategy 'mpi' needs Open MPI's mpirun: apt-get install openmpi-bin")
         said = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, timeout=10, check=False)

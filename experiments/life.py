@@ -63,8 +63,9 @@ def tell(home: Path, rank: int, report: dict[str, Any]) -> None:
     """Leave `report` where the agent finds it, whole; a later one takes its place."""
     part = home / f"report-{rank}.part"
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    part.write_text(json.dumps({**report, "at": time.monotonic(), "peak_memory_bytes": peak}))
-    part.rename(home / f"report-{rank}.json")
+    with contextlib.suppress(FileNotFoundError):  # the agent has given up this job, and nobody is left to be told
+        part.write_text(json.dumps({**report, "at": time.monotonic(), "peak_memory_bytes": peak}))
+        part.rename(home / f"report-{rank}.json")
 
 
 def failure(error: BaseException, place: Place) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any], beside: Sequ
     if link:
         return f"{ranks} {place} over a link shaped to {link}: the network is as asked for, the host is one."
     over = "shared memory" if transport == "shm" else f"loopback ({transport})"
+    if (summary.get("hosts") or 1) > 1 and transport == "shm":
+        over += ", and loopback (tcp) between what stands for hosts"
     return (
         f"{ranks} {place} over {over}: no network bottleneck here{_unseen([summary, *beside])}; read these as software "
         "costs, not as cluster results."

@@ -81,6 +81,14 @@ class WritesToLentMemory(PlantedSum):
         x[:] = 0.0
 
 
+class WritesToExposedMemory(PlantedSum):
+    def collect(self, ctx, x):
+        if ctx.rank == 0:
+            return super().collect(ctx, x)
+        ctx.expose(0, x)
+        x[:] = 0.0
+
+
 class WrongBytes(PlantedSum):
     def bytes_sent(self, rank, workers, servers, size, itemsize=4):
         return size * itemsize

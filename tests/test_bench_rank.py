@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from allreduce.strategy import AllReduce
 from common.context import Context, Place
 from common.transport.meter import Metered
 from common.transport.process import ProcessEndpoint
@@ -34,7 +35,7 @@ class Alone(ProcessEndpoint):
         return any(np.shares_memory(array, each) for each in self.memory)
 
 
-class Keeps:
+class Keeps(AllReduce):
     """An all-reduce of one worker which allocates, in `setup`, what it needs until the end."""
 
     def setup(self, ctx, params):

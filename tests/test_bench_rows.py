@@ -8,7 +8,9 @@ import pytest
 
 from allreduce.ring import Ring
 from common.strategy import Link
+from experiments.bench.plan import schedule
 from experiments.bench.rows import links, make_rows, read_lines, with_ratios, wrong_line
+from experiments.bench.table import notes
 
 KEYS = {
     "strategy",
@@ -109,6 +111,19 @@ def test_wrong_elements_are_added_up_over_the_ranks_and_named():
     assert [row["wrong"] for row in rows] == [0, 7]
     assert wrong_line(rows) == "wrong results: ps-bsp over ipc at 4000 bytes (7 elements)"
     assert wrong_line(rows[:1]) is None
+
+
+def test_the_last_word_of_a_strategy_on_its_choices_stands_under_the_tables():
+    spec = benches.spec()
+    lines = benches.lines(spec)
+    verified = [at for at, block in enumerate(schedule(spec)) if block.kind == "verify" and not block.contestant]
+    for number, at in enumerate(verified):
+        lines[0][at]["notes"] = f"picked {number}"
+    rows = with_ratios(make_rows(spec, lines, benches.LIMITS), "ring")
+    assert [row["notes"] for row in rows] == ["picked 0", None, "picked 1", None]
+    document = benches.document(spec)
+    assert notes({**document, "rows": rows})[0] == "ring over ipc picked 1"
+    assert notes(document)[0].startswith("limits measured")
 
 
 def test_what_was_not_finished_by_every_rank_is_no_sample():

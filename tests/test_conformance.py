@@ -62,6 +62,7 @@ def test_a_strategy_keeps_its_promises_with_another_optimizer():
         (planted.EveryRankAddsInItsOwnOrder, r"the workers hold different parameters"),
         (planted.DriftsApart, r"the workers hold different parameters"),
         (planted.WritesToLentMemory, r"ProtocolError: .*rank 1 wrote to an array that it had lent"),
+        (planted.WritesToExposedMemory, r"ProtocolError: .*it wrote to what it had exposed to rank 0"),
         (planted.WrongBytes, r"rank 0 promised 12 bytes in 3 steps, sent 0"),
         (planted.WrongSeconds, r"workers=2 .* a step took .* s, predicted were"),
         (planted.NeverReturns, r"Deadlock: .*waits for"),

@@ -166,7 +166,7 @@ def installed(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("what", "complaint"),
     [
-        ({"mpi4py": False}, "strategy 'mpi' needs mpi4py: pip install 'syncbench[mpi]'"),
+        ({"mpi4py": False}, "needs mpi4py and Open MPI: pip install -e '.[mpi]', apt-get install openmpi-bin"),
         ({}, "strategy 'mpi' needs Open MPI's mpirun: apt-get install openmpi-bin"),
         ({"version": "HYDRA build details"}, "the mpirun here is not Open MPI's: apt-get install openmpi-bin"),
     ],

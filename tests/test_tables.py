@@ -223,6 +223,11 @@ def test_colocated_servers_are_told_with_the_workers(tmp_path):
         ),
         ({"workers": 2, "transport": "shm"}, {"cores": 8}, "2 workers on 8 cores of one host over shared memory: no"),
         (
+            {"workers": 4, "transport": "shm", "hosts": 2},
+            {"cores": 8},
+            "4 workers on 8 cores of one host over shared memory, and loopback (tcp) between what stands for hosts: no",
+        ),
+        (
             {"workers": 4, "processes": 1, "transport": "shm"},
             {"cores": 2},
             "1 process on 2 cores of one host: it sends",

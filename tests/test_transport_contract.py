@@ -273,24 +273,6 @@ def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport
     assert on(transport, program, 4) == [[5] * size] * 4
 
 
-def test_the_answer_to_what_was_exposed_may_be_received_elsewhere(transport):
-    def program(ctx):
-        x = ctx.alloc(1000, np.float32)
-        x[:] = ctx.rank + 1
-        if ctx.rank:
-            ctx.expose(0, x)
-            ctx.send(0, np.full_like(x, 20))
-            return ctx.recv(0, x)[-1], ctx.recv(0, x)[-1]
-        ctx.recv_add_answer((1,), x, lambda part: None)
-        ctx.settle()
-        ctx.recv_add(1, x)
-        ctx.send(1, x)
-        ctx.settle()
-        return x[-1]
-
-    assert on(transport, program, 2) == [23, (3, 23)]
-
-
 def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transport):
     """Rank 1 sends only when what rank 2 has lent was read."""
 

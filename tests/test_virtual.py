@@ -372,9 +372,6 @@ def test_what_is_exposed_is_not_to_be_read_before_the_answer_and_may_be_afterwar
         ctx.settle()
         return read_too_soon, array
 
-    def answer(ctx):
-        ctx.recv_add_answer((0,), np.ones(2), lambda part: None)
-
     too_soon, answered = run(expose, answer).results[0]
     assert np.isnan(too_soon).all()
     assert answered.tolist() == [2, 3]
@@ -387,8 +384,33 @@ def test_settling_before_the_answer_is_caught():
         ctx.expose(1, np.ones(2))
         ctx.settle()
 
-    with pytest.raises(ProtocolError, match="it settles before rank 1 has answered what was exposed to it"):
+    with pytest.raises(ProtocolError, match="it settles before it has received, in its place, rank 1's answer"):
         run(expose, idle)
+
+
+def answer(ctx):
+    ctx.recv_add_answer((0,), np.ones(2), lambda part: None)
+
+
+def test_writing_to_what_is_exposed_is_caught_when_it_is_answered():
+    def expose(ctx):
+        array = np.ones(2)
+        ctx.expose(1, array)
+        array[1] = 0
+        ctx.recv_into(1, array)
+
+    with pytest.raises(ProtocolError, match="it wrote to what it had exposed to rank 1, before that was answered"):
+        run(expose, answer)
+
+
+def test_an_answer_that_is_taken_elsewhere_leaves_what_was_exposed_to_the_other():
+    def expose(ctx):
+        ctx.expose(1, np.ones(2))
+        ctx.recv(1, np.ones(2))
+        ctx.settle()
+
+    with pytest.raises(ProtocolError, match="in its place, rank 1's answer"):
+        run(expose, answer)
 
 
 def test_an_early_loan_of_many_is_still_watched():

@@ -21,6 +21,7 @@ import numpy as np
 from common.context import Array, Context, Optimizer, Place
 from common.errors import PeerFailed, ProtocolError, RunError, step_name
 from common.strategy import Vector
+from common.transport.arena import address
 from common.transport.base import Endpoint, Message, as_bytes, flat
 from common.transport.book import Killed, Packet, Pipe, Port, RankState
 from common.transport.hub import Hub, run
@@ -31,6 +32,7 @@ from common.transport.strands import VirtualQueue, VirtualTask
 __all__ = ["Delay", "Drop", "Fault", "Kill", "Network", "Outcome", "VirtualEndpoint", "simulate"]
 
 FREE = Network()  # costs nothing
+ALIEN = 0xFF  # each byte of what is exposed: NaN, or -1
 _LENT = 16  # loans remembered before those already read are forgotten
 
 
@@ -56,7 +58,7 @@ class VirtualEndpoint(Endpoint):
         super().__init__(rank.place, hub.deadline)
         self.hub = hub
         self.rank = rank
-        self._exposed: set[int] = set()  # to these ranks, who have not answered yet
+        self._exposed: dict[tuple[int, int], Array] = {}  # what has no answer yet, by who owes it and where it goes
 
     def send(self, to: int, array: Array) -> None:
         place = self.place
@@ -76,14 +78,15 @@ class VirtualEndpoint(Endpoint):
         self.hub.post(self.rank, packet)
 
     def expose(self, to: int, array: Array) -> None:
-        """Whoever reads the array before it has been answered finds NaN, or -1."""
+        """Who reads the array before it has been answered finds NaN, or -1; who has written to it is caught then."""
         self.send(to, array)
-        as_bytes(array).fill(0xFF)
-        self._exposed.add(to)
+        as_bytes(array).fill(ALIEN)
+        self._exposed[to, address(array)] = array
 
     def settle(self) -> None:
         if self._exposed:
-            cause = f"it settles before rank {min(self._exposed)} has answered what was exposed to it"
+            debtor, _ = min(self._exposed)
+            cause = f"it settles before it has received, in its place, rank {debtor}'s answer to what it exposed"
             raise ProtocolError(cause, **self.place.fields())
         for packet in self.rank.lent:
             if not packet.read:
@@ -95,7 +98,17 @@ class VirtualEndpoint(Endpoint):
     def recv_into(self, from_: int, out: Array) -> None:
         if not out.flags.c_contiguous or out.ndim != 1:
             out = flat(out)
-        out[:] = self._take(from_, out)
+        data = self._take(from_, out)
+        if self._exposed:
+            self._take_back(from_, out)
+        out[:] = data
+
+    def _take_back(self, from_: int, out: Array) -> None:
+        """The answer of `from_` goes to `out`: if that is what was exposed to it, it is this rank's again."""
+        exposed = self._exposed.pop((from_, address(out)), None)
+        if exposed is not None and (as_bytes(exposed) != ALIEN).any():
+            cause = f"it wrote to what it had exposed to rank {from_}, before that was answered"
+            raise ProtocolError(cause, **self.place.fields())
 
     def recv_add(self, from_: int, into: Array) -> None:
         if not into.flags.c_contiguous or into.ndim != 1:
@@ -121,7 +134,6 @@ class VirtualEndpoint(Endpoint):
         del pipe.box[0]
         pipe.taken += 1
         packet.read = True
-        self._exposed.discard(pipe.src)
         out[: data.size] = data.reshape(-1)
         return Message(pipe.src, packet.step, packet.bucket, data.size)
 
@@ -175,8 +187,6 @@ class VirtualEndpoint(Endpoint):
         del pipe.box[0]
         pipe.taken += 1
         packet.read = True
-        if self._exposed:
-            self._exposed.discard(from_)
         return data if data.ndim == 1 else data.reshape(-1)
 
     def _refuse_broken(self, packet: Packet) -> None:

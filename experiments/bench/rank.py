@@ -192,7 +192,8 @@ class BenchRank:
         self.workers.barrier()
         seconds = self._exchange(contest, VERIFIED, pilots(block.nbytes))
         self.chosen[block.contestant, block.nbytes] = iterations_for(seconds)
-        return {"wrong": wrong}
+        said = contest.strategy.notes().get("in_words") if self.place.rank == 0 else None
+        return {"wrong": wrong, **({"notes": said} if said else {})}
 
     def _time(self, contest: Contest, block: Block, iterations: int) -> dict[str, Any]:
         warm = warm_up(iterations)

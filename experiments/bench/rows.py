@@ -33,6 +33,7 @@ class _Cell:
     """What is known of one contestant at one size."""
 
     wrong: int | None = None
+    notes: str | None = None  # what the strategy says of its choices so far
     samples: list[float] = field(default_factory=list)
     iterations: int | None = None
     sent: dict[int, dict[int, float]] = field(default_factory=dict)  # bytes an exchange, by sender and receiver
@@ -81,6 +82,7 @@ def _gather(cell: _Cell, spec: Spec, block: Block, at: int, lines: Lines) -> Non
         return
     if block.kind == "verify":
         cell.wrong = sum(lines[rank][at]["wrong"] for rank in range(spec.workers))
+        cell.notes = lines[0][at].get("notes")
         return
     workers = [lines[rank][at] for rank in range(spec.workers)]
     cell.samples.append(sum(worker["seconds"] for worker in workers) / len(workers))
@@ -119,6 +121,7 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
         "wire_bytes": None if one.own else round(sum(sum(to.values()) for to in cell.sent.values())),
         "wrong": cell.wrong,
         "limit_fraction": least / seconds if least is not None else None,
+        "notes": cell.notes,
         "iterations": cell.iterations,
         "samples": cell.samples,
         "seconds_predicted": create(one.strategy, {}).seconds(n, servers, nbytes, link) if link else None,

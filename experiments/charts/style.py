@@ -15,6 +15,7 @@ STYLES: dict[str, tuple[str, Marker]] = {  # Okabe and Ito's, then Tol's muted o
     "ps-backup": ("#882255", "p"),
     "star": ("#B39B1E", "*"),
     "ring": ("#0072B2", "o"),
+    "direct": ("#8C510A", (5, 0, 180)),
     "tree": ("#009E73", "^"),
     "double-tree": ("#78AB00", "<"),
     "halving-doubling": ("#56B4E9", "h"),
