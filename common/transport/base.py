@@ -60,8 +60,8 @@ class Endpoint(ABC):
         """`lend` it to `to`, who may write its answer into it; `recv_into(to, array)` then finds that there.
 
         The array is the receiver's until that has returned, and stays so after an error: neither read nor write it, nor
-        lend it to anybody else, and do not `settle`, which would wait for who may be waiting for others. An answer in
-        place it can be if the array is memory of `alloc`. Virtual time checks all that.
+        lend it to anybody else, and do not `settle`, which would wait for who may be waiting for others. Virtual time
+        checks that. The answer is written there only if the array is memory of `alloc`, and both are on one host.
         """
         self.lend(to, array)
 
