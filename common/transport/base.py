@@ -100,9 +100,13 @@ class Endpoint(ABC):
         """
         senders = list(from_)
         self.recv_add_all(senders, into)
-        finish(flat(into))
-        for sender in senders:
-            self.lend(sender, into)
+        self.lend_finished(senders, into, finish)
+
+    def lend_finished(self, to: Iterable[int], total: Array, finish: Callable[[Array], None]) -> None:
+        """The way of `recv_add_answer` that is always open: `finish` the total, and lend it to each of `to`."""
+        finish(flat(total))
+        for rank in to:
+            self.lend(rank, total)
 
     @abstractmethod
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:

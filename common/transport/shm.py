@@ -218,9 +218,7 @@ class ShmEndpoint(ProcessEndpoint):
             slot = self._in[sender].slot()
             if slot.kind != EXPOSED or sender in exposed:  # nothing has been taken so far
                 self._sum([elements], senders, into, end)
-                finish(elements)
-                for each in senders:
-                    self.lend(each, into)
+                self.lend_finished(senders, into, finish)
                 return
             exposed[sender] = slot
         add_up([elements, *places], elements, finish, places)

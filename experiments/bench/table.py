@@ -67,7 +67,7 @@ def notes(document: Mapping[str, Any]) -> list[str]:
         columns = f"a server has no busbw: in and out are the bytes through the busiest one; {columns}"
     said = {f"{row['strategy']} over {row['transport']}": row["notes"] for row in document["rows"] if row.get("notes")}
     return [
-        *(f"{name} {notes}" for name, notes in said.items()),
+        *(f"{name} {words}" for name, words in said.items()),
         f"limits measured in this run: one core copies {limits['copy_GBps_per_core']:.1f} GB/s; "
         f"{limits['tcp_streams']} plain loopback stream{' carries' if limits['tcp_streams'] == 1 else 's carry'} "
         f"{limits['tcp_stream_GBps']:.1f} GB/s",
