@@ -85,6 +85,7 @@ class Context:
     `rank`, `role`      who this is; `place`, where it is right now
     `workers`           their ranks, a range; `servers` likewise; `size` is the number of both
     `hosts`             the workers of each host, every worker once
+    `crew`              the other ranks of this process, with whom memory can be shared
     `tensors`           elements of each of the model's tensors, as they lie in it; empty: not known
     `record(event)`     notes an event, JSON values by name, in this rank's history; may raise RunError
     `departed()`        the workers that have died so far and that the job goes on without
@@ -121,6 +122,7 @@ class Context:
             raise ValueError(
                 f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
             )
+        self.crew = endpoint.crew
         self._optimizer = optimizer
         self._process = process
         self.tensors: Sequence[int] = ()  # whoever builds the model, later than this, says it
@@ -133,8 +135,10 @@ class Context:
         self.send = endpoint.send
         self.lend = endpoint.lend
         self.expose = endpoint.expose
+        self.share = endpoint.share
         self.settle = endpoint.settle
         self.recv_into = endpoint.recv_into
+        self.recv_shared = endpoint.recv_shared
         self.recv_add = endpoint.recv_add
         self.recv_add_all = endpoint.recv_add_all
         self.recv_sum = endpoint.recv_sum

@@ -20,6 +20,7 @@ class Consistency(ABC):
 
     name: str  # as in Traits.consistency
     at_once = False  # whether gradients are applied as they come, so that no two servers ever need to agree on a step
+    one_copy = False  # whether parameters change only between all workers' pushes and the answers: see ParameterServer
 
     def due(self, shard: Shard) -> tuple[int, ...]:
         """The workers whose next push may be taken now."""
@@ -70,6 +71,7 @@ class BSP(Consistency):
     """
 
     name = "bsp"
+    one_copy = True
 
     def due(self, shard: Shard) -> tuple[int, ...]:
         return tuple(worker for worker in shard.workers if worker not in shard.taken)[:1]

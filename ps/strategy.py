@@ -32,7 +32,11 @@ ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether 
 
 
 class ParameterServer(SyncStrategy):
-    """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what."""
+    """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what.
+
+    Where a server has a worker in its process and `consistency.one_copy` holds, its parameters are that worker's, in
+    place: it changes them when the worker has pushed and waits for the answer, which it finds where it belongs.
+    """
 
     consistency: Consistency
     _sharding: Sharding
@@ -52,6 +56,8 @@ class ParameterServer(SyncStrategy):
         """
         self._sharding = self._sharding_of(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
+        for server in self._beside(ctx, ctx.servers):
+            ctx.share(server, params)
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
             count = int(ctx.recv(server, np.empty(1, np.int64))[0])
@@ -80,7 +86,14 @@ class ParameterServer(SyncStrategy):
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
+        for worker in self._beside(ctx, ctx.workers):
+            params = ctx.recv_shared(worker, params)
+            buckets = [replace(each, params=params[each.start :][: each.params.size]) for each in buckets]
         serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size))
+
+    def _beside(self, ctx: Context, ranks: range) -> list[int]:
+        """Those of `ranks` with whom this rank has one copy of the parameters."""
+        return sorted(ctx.crew.intersection(ranks)) if self.consistency.one_copy else []
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.

@@ -16,7 +16,7 @@ class Allocator:
         self.made = []
 
     def __call__(self, nbytes):
-        self.made.append(Arena(nbytes, len(self.made)))
+        self.made.append(Arena(nbytes))
         return self.made[-1]
 
 

@@ -1,17 +1,21 @@
 """Memory that the ranks of one host read in place.
 
 An arena is an anonymous file in memory (memfd), mode 0600: it has no name, so nothing is left behind however its last
-user ends. Peers open it through /proc/<pid>/fd, which the system allows to processes of the same user alone.
+user ends. Peers open it through /proc/<pid>/fd, which the system allows to processes of the same user alone. Ranks of
+one process have one mapping of it.
 """
 
 from __future__ import annotations
 
+import copy
 import errno
+import itertools
 import mmap
 import os
 import platform
 import stat
 import sys
+import weakref
 from ctypes import addressof, c_char
 
 import numpy as np
@@ -43,14 +47,18 @@ def reason_against() -> str | None:
     return None
 
 
+_numbers = itertools.count(1)
+_open: weakref.WeakValueDictionary[int, Arena] = weakref.WeakValueDictionary()  # of this process, by file
+
+
 class Arena:
-    """`nbytes` zeroed bytes of this process that peers may map, its `number` in it.
+    """`nbytes` zeroed bytes of this process that peers may map. Its `number` is that of no other one in it, ever.
 
     OSError for more than the machine has; what it has, the system hands out as it is used, and may run out then.
     """
 
-    def __init__(self, nbytes: int, number: int = 0) -> None:
-        self.number = number
+    def __init__(self, nbytes: int) -> None:
+        self.number = next(_numbers)
         self.fd = os.memfd_create("syncbench", os.MFD_CLOEXEC)
         try:
             os.fchmod(self.fd, stat.S_IRUSR | stat.S_IWUSR)
@@ -63,16 +71,37 @@ class Arena:
             raise
         self.start = address(self.memory)
         self.end = self.start + self.memory.size
+        _open[self.fd] = self
 
     def array(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         """The arena's start as an array."""
         return np.ndarray(shape, dtype, self.memory)
 
+    def again(self) -> Arena:
+        """The same memory as an arena that is closed by itself. OSError if no more files can be opened."""
+        other = copy.copy(self)
+        other.number, other.fd = next(_numbers), os.dup(self.fd)
+        _open[other.fd] = other
+        return other
+
     def close(self) -> None:
         """Let go of it. The memory lives, and costs an open file, for as long as an array anywhere refers to it."""
         if self.fd >= 0:
+            del _open[self.fd]
             os.close(self.fd)
             self.fd = -1
+
+
+def own_arena(fd: int) -> Arena:
+    """This process's arena whose file is `fd`. OSError if it is closed."""
+    if (arena := _open.get(fd)) is None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return arena
+
+
+def arena_memory(pid: int, fd: int) -> Bytes:
+    """The memory of the arena that process `pid`, which may be this one, has open as `fd`. OSError if it is gone."""
+    return own_arena(fd).memory if pid == os.getpid() else peers_arena(pid, fd)
 
 
 def peers_arena(pid: int, fd: int) -> Bytes:

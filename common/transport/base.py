@@ -33,10 +33,14 @@ class Message:
 class Endpoint(ABC):
     """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call.
 
+    `crew` are the other ranks of this process, if it can share memory with them: threads of it that run at once.
+
     Calls raise ValueError for a rank that is no other rank of the job, or an array that cannot travel. Those that
     block raise DeadlineExceeded, PeerFailed when the job is over, and ProtocolError when something else came than was
     asked for; what they were to fill may then be half filled.
     """
+
+    crew: frozenset[int] = frozenset()
 
     def __init__(self, place: Place, deadline: float) -> None:
         self.place = place
@@ -65,6 +69,13 @@ class Endpoint(ABC):
         """
         self.lend(to, array)
 
+    def share(self, to: int, array: Array) -> None:
+        """Let `to`, one of `crew`, have `array`, memory of `alloc`, for good: what `recv_shared` gives is this memory.
+
+        Which of the two may write where, and when, is for them to agree on. What either lends of it is lent in place.
+        """
+        raise ValueError(f"rank {to} does not share memory with rank {self.place.rank}")
+
     @abstractmethod
     def settle(self) -> None:
         """Block until everything lent has come back: then it may be changed."""
@@ -75,6 +86,10 @@ class Endpoint(ABC):
     @abstractmethod
     def recv_into(self, from_: int, out: Array) -> None:
         """Receive the next message from `from_` into `out`, which it must fill exactly. Blocks."""
+
+    def recv_shared(self, from_: int, like: Array) -> Array:
+        """The memory that `from_`, one of `crew`, shares: an array of the shape and dtype of `like`. Blocks."""
+        raise ValueError(f"rank {from_} does not share memory with rank {self.place.rank}")
 
     @abstractmethod
     def recv_add(self, from_: int, into: Array) -> None:

@@ -55,6 +55,7 @@ def connect(
         return sockets()
     meeting = Rendezvous(store, place, deadline, "rank" if transport == "shm" else "near")
     near = ShmEndpoint(place, ranks, meeting, deadline=deadline, watch=watch)
+    near.crew = frozenset(crew) - {place.rank}
     if len(close_by) == ranks:
         return near
     try:

@@ -26,7 +26,7 @@ import struct
 import threading
 from typing import NamedTuple
 
-from common.transport.arena import Arena, Bytes, forget, peers_arena
+from common.transport.arena import Arena, Bytes, arena_memory, forget
 
 LINE = 64  # bytes of a cache line
 WORDS = LINE // 8
@@ -35,7 +35,8 @@ GROWTH = 4
 LANE = 2 + SLOTS  # lines of a lane
 MOVED = 255  # instead of a dtype: the lane goes on in a ring of `length` slots
 ANYTHING = -1  # asleep for whatever comes first
-LENT, EXPOSED, ANSWER = range(3)  # kinds of messages; into what is exposed the reader may write its answer
+# Kinds of messages: into what is exposed the reader may write its answer; what is shared stays the reader's, too.
+LENT, EXPOSED, ANSWER, SHARED = range(4)
 _SLOT = struct.Struct("<BxxxIqQIIIQ")
 
 
@@ -138,7 +139,7 @@ class Peer:
 
     def __init__(self, pid: int, mailbox_fd: int, rope_fd: int) -> None:
         self.pid = pid
-        self.memory = peers_arena(pid, mailbox_fd)
+        self.memory = arena_memory(pid, mailbox_fd)
         self.words = self.memory.data.cast("q")
         self.rope = os.open(f"/proc/{pid}/fd/{rope_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.arenas: dict[int, Bytes] = {}
@@ -159,9 +160,9 @@ class Peer:
         return not rope.poll(0)
 
     def arena(self, fd: int, number: int) -> Bytes:
-        """Its arena `number`, mapped when it is first asked for."""
+        """Its arena `number`; another process's is mapped when it is first asked for."""
         if (found := self.arenas.get(number)) is None:
-            found = self.arenas[number] = peers_arena(self.pid, fd)
+            found = self.arenas[number] = arena_memory(self.pid, fd)
         return found
 
     def trim(self) -> None:

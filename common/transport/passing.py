@@ -20,12 +20,15 @@ class Passing(Endpoint):
         super().__init__(inner.place, inner.deadline)
         self.inner = inner
 
+    crew = _inner("crew")
     send = _inner("send")
     lend = _inner("lend")
     expose = _inner("expose")
+    share = _inner("share")
     settle = _inner("settle")
     trim = _inner("trim")
     recv_into = _inner("recv_into")
+    recv_shared = _inner("recv_shared")
     recv_add = _inner("recv_add")
     recv_add_all = _inner("recv_add_all")
     recv_sum = _inner("recv_sum")

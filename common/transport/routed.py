@@ -29,6 +29,7 @@ class Routed(Endpoint):
     def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, close_by: Set[int]) -> None:
         super().__init__(near.place, near.deadline)
         self.near, self.far, self.close_by = near, far, close_by
+        self.crew = near.crew
         self._far_first = False
         near.beside = far.pump_or_sleep
 
@@ -44,6 +45,9 @@ class Routed(Endpoint):
     def expose(self, to: int, array: Array) -> None:
         self._to(to).expose(to, array)
 
+    def share(self, to: int, array: Array) -> None:
+        self.near.share(to, array)
+
     def settle(self) -> None:
         self.near.settle()
         self.far.settle()
@@ -54,6 +58,9 @@ class Routed(Endpoint):
 
     def recv_into(self, from_: int, out: Array) -> None:
         self._to(from_).recv_into(from_, out)
+
+    def recv_shared(self, from_: int, like: Array) -> Array:
+        return self.near.recv_shared(from_, like)
 
     def recv_add(self, from_: int, into: Array) -> None:
         self._to(from_).recv_add(from_, into)

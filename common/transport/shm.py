@@ -11,7 +11,6 @@ spinning would keep those from working who are waited for.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
 import time
@@ -25,10 +24,10 @@ from common.context import Array, Place
 from common.errors import ConfigError, RunError
 from common.rendezvous import Rendezvous
 from common.transport import wire
-from common.transport.arena import Arena, Bytes, address, reason_against
+from common.transport.arena import Arena, Bytes, address, own_arena, reason_against
 from common.transport.base import Message, as_bytes, flat
 from common.transport.blocks import add_up
-from common.transport.mailbox import ANSWER, ANYTHING, EXPOSED, LENT, Bell, Lane, Peer, Slot, mailbox
+from common.transport.mailbox import ANSWER, ANYTHING, EXPOSED, LENT, SHARED, Bell, Lane, Peer, Slot, mailbox
 from common.transport.outbox import Outbox
 from common.transport.process import SLICE, ProcessEndpoint, either
 
@@ -76,8 +75,7 @@ class ShmEndpoint(ProcessEndpoint):
         # Sends on what another endpoint of this rank still has to; if there is any left, it sleeps until it can go on
         # or the file that it is given can be read, for a moment at most, and says so.
         self.beside: Callable[[int], bool] = lambda ear: False
-        self._arenas: dict[int, Arena] = {}  # of `alloc`: what lies in them is lent in place
-        self._number = itertools.count(1)
+        self._arenas: dict[int, Arena] = {}  # of `alloc`, or shared: what lies in them is lent in place
         others = [rank for rank in range(peers) if rank != place.rank]
         self._peers: dict[int, Peer] = {}
         self._out: dict[int, Outbox] = {}
@@ -101,7 +99,7 @@ class ShmEndpoint(ProcessEndpoint):
 
     def _arena(self, nbytes: int) -> Arena:
         with self._short_of():
-            return Arena(nbytes, next(self._number))
+            return Arena(nbytes)
 
     @contextlib.contextmanager
     def _short_of(self) -> Iterator[None]:
@@ -124,17 +122,27 @@ class ShmEndpoint(ProcessEndpoint):
     def expose(self, to: int, array: Array) -> None:
         self._lend(to, array, EXPOSED)
 
+    def share(self, to: int, array: Array) -> None:
+        if to not in self.crew:
+            super().share(to, array)
+        self._lend(to, array, SHARED)
+
     def _lend(self, to: int, array: Array, kind: int) -> None:
         code = wire.dtype_code(array.dtype)
         if array.flags.c_contiguous and array.size:
             start = address(array)
-            for arena in self._arenas.values():
-                if arena.start <= start < arena.end:
-                    out = self._outbox(to)
-                    out.lend(self.place, code, array.nbytes, arena, start - arena.start, kind)
-                    out.peer.wake(_from(self.place.rank))
-                    return
+            if (arena := self._around(start)) is not None:
+                out = self._outbox(to)
+                out.lend(self.place, code, array.nbytes, arena, start - arena.start, kind)
+                out.peer.wake(_from(self.place.rank))
+                return
+        if kind == SHARED:
+            raise ValueError("only memory of `alloc` can be shared")
         self.send(to, array)
+
+    def _around(self, start: int) -> Arena | None:
+        """The arena of `alloc`, or that was shared, in which the address `start` lies."""
+        return next((arena for arena in self._arenas.values() if arena.start <= start < arena.end), None)
 
     def _outbox(self, to: int) -> Outbox:
         if (found := self._out.get(to)) is None:
@@ -173,8 +181,20 @@ class ShmEndpoint(ProcessEndpoint):
 
     def recv_into(self, from_: int, out: Array) -> None:
         elements = flat(out)
-        elements[:] = self._message(from_, out)  # of an answer that lies there already NumPy copies nothing
+        elements[:] = self._message(from_, out)  # where it lies there already NumPy copies nothing
         self._took(from_)
+
+    def recv_shared(self, from_: int, like: Array) -> Array:
+        shared = self._message(from_, like)
+        slot = self._in[from_].slot()
+        if slot.kind != SHARED:
+            raise self.unexpected(from_, self._named(from_, slot), "memory to share")
+        if self._around(address(shared)) is None:
+            with self._short_of():
+                arena = own_arena(slot.fd).again()
+            self._arenas[arena.number] = arena
+        self._took(from_)
+        return shared.reshape(like.shape)
 
     def recv_add(self, from_: int, into: Array) -> None:
         elements = flat(into)

@@ -1,0 +1,217 @@
+"""One copy of what two ranks of a process work on: memory that they share, and parameters that a server keeps there."""
+
+import threading
+
+import numpy as np
+import pytest
+from transports import JOB, in_threads, private_folder
+
+from common.context import Context, Place
+from common.errors import FINISH, ProtocolError
+from common.strategy import Bucket
+from common.testing import SGD
+from common.transport.connect import connect
+from common.transport.meter import Metered
+from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
+
+TRANSPORTS = ("shm", "ipc", "tcp")
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+BIG = 1 << 18  # elements: beyond what a transport sends in one piece
+
+
+def as_crews(transport, program, crews, servers=0, optimizer=None, deadline=10.0):
+    """What `program(ctx)` returns on each rank, each a thread; a crew's take each other for a process."""
+    ranks = sum(map(len, crews))
+
+    def life(folder, rank):
+        crew = next(crew for crew in crews if rank in crew)
+        end = connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, crew=crew)
+        try:
+            more = {"servers": servers, "optimizer": optimizer}
+            return program(Context(Metered(end), workers=ranks - servers, **more))
+        finally:
+            end.close(linger=2.0)
+
+    with private_folder() as folder:
+        return in_threads([lambda rank=rank: life(folder, rank) for rank in range(ranks)])
+
+
+@every_transport
+def test_a_crew_is_those_of_the_same_process_and_nobody_elses(transport):
+    assert as_crews(transport, lambda ctx: ctx.crew, [[0, 2, 3], [1]]) == [{2, 3}, set(), {0, 3}, {0, 2}]
+
+
+@every_transport
+def test_what_is_shared_is_the_same_memory_of_the_shape_asked_for(transport):
+    def program(ctx):
+        if ctx.rank == 0:
+            mine = ctx.alloc(12, np.float32)
+            ctx.share(1, mine)
+            ctx.recv_into(1, np.empty(1))
+            return mine.copy()
+        if ctx.rank == 1:
+            theirs = ctx.recv_shared(0, np.empty((3, 4), np.float32))
+            assert theirs.shape == (3, 4)
+            theirs[1, 2] = 7
+            ctx.send(0, np.ones(1))
+        return None
+
+    assert as_crews(transport, program, [[0, 1], [2]])[0].tolist() == [0] * 6 + [7] + [0] * 5
+
+
+@every_transport
+def test_who_was_let_have_it_lends_it_to_others_in_place(transport):
+    """The owner gets it too: there is nothing to copy then, so what it writes meanwhile stays."""
+    lent = threading.Event()
+
+    def program(ctx):
+        like = np.zeros(BIG, np.float32)
+        if ctx.rank == 0:
+            mine = ctx.alloc(BIG, np.float32)
+            ctx.share(1, mine)
+            assert lent.wait(10)
+            mine[5] = 9
+            ctx.recv_into(1, mine)
+            return mine[5]
+        if ctx.rank == 1:
+            theirs = ctx.recv_shared(0, like)
+            theirs[:] = 3
+            ctx.lend(0, theirs)
+            ctx.lend(2, theirs)
+            lent.set()
+            ctx.settle()
+            return None
+        out = ctx.recv(1, like)
+        return out[0], out[-1]
+
+    assert as_crews(transport, program, [[0, 1], [2]]) == [9, None, (3, 3)]
+
+
+@every_transport
+def test_it_lives_on_when_the_one_who_was_let_have_it_is_gone(transport):
+    def program(ctx):
+        like = np.zeros(BIG, np.float32)
+        if ctx.rank == 0:
+            mine = ctx.alloc(BIG, np.float32)
+            ctx.share(1, mine)
+            ctx.recv_into(2, np.empty(1))  # rank 1 has closed by then
+            mine[:] = 4
+            ctx.lend(2, mine)
+            ctx.settle()
+        elif ctx.rank == 1:
+            ctx.recv_shared(0, like)
+            ctx.endpoint.close()
+            gone.set()
+        else:
+            assert gone.wait(10)
+            ctx.send(0, np.ones(1))
+            return ctx.recv(0, like)[-1]
+        return None
+
+    gone = threading.Event()
+    assert as_crews(transport, program, [[0, 1], [2]])[2] == 4
+
+
+def test_what_is_shared_again_and_again_takes_no_more_files():
+    def program(ctx):
+        mine = ctx.alloc(12, np.float32)
+        for _ in range(3):
+            if ctx.rank == 0:
+                ctx.share(1, mine)
+            else:
+                ctx.recv_shared(0, mine)
+        ctx.settle()
+        return len(ctx.endpoint.inner._arenas)
+
+    assert as_crews("shm", program, [[0, 1]]) == [1, 2]
+
+
+@every_transport
+def test_only_memory_of_alloc_is_shared_and_only_inside_a_process(transport):
+    def program(ctx):
+        if ctx.rank == 0:
+            with pytest.raises(ValueError, match="rank 2 does not share memory with rank 0"):
+                ctx.share(2, ctx.alloc(3, np.float32))
+            with pytest.raises(ValueError, match="only memory of `alloc`"):
+                ctx.share(1, np.zeros(3, np.float32))
+            ctx.lend(1, ctx.alloc(3, np.float32))
+            ctx.settle()
+        elif ctx.rank == 1:
+            with pytest.raises(ProtocolError, match="expected memory to share from rank 0"):
+                ctx.recv_shared(0, np.zeros(3, np.float32))
+            ctx.recv_into(0, np.zeros(3, np.float32))
+        return None
+
+    as_crews(transport, program, [[0, 1], [2]])
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_sockets_alone_share_nothing(transport):
+    def program(ctx):
+        with pytest.raises(ValueError, match=f"rank {1 - ctx.rank} does not share memory"):
+            ctx.recv_shared(1 - ctx.rank, np.zeros(3, np.float32))
+
+    as_crews(transport, program, [[0], [1]])
+
+
+# --- the parameter server ---
+
+
+def train(make, transport, crews, servers, size=1000, steps=3):
+    """Parameters of each worker at the end; and of each server, whether they lie in those of its process's worker."""
+    workers = sum(map(len, crews)) - servers
+    params = dict.fromkeys(range(workers))
+    beside = {}
+
+    def program(ctx):
+        strategy = make()
+        mine = ctx.alloc(size, np.float32)
+        mine[:] = ctx.rank + np.arange(size)
+        grad = ctx.alloc(size, np.float32)
+        if ctx.rank in ctx.servers:
+            mate = next((rank for rank in ctx.crew if rank < workers), None)
+
+            def optimizer(shard):
+                beside[ctx.rank] = any(np.may_share_memory(shard, params[rank]) for rank in [mate] if mate is not None)
+                return SGD(shard)
+
+            ctx._optimizer = optimizer
+            strategy.serve(ctx, mine, [Bucket(grad, mine)])
+            return None
+        params[ctx.rank] = mine
+        strategy.setup(ctx, mine)
+        for ctx.place.step in range(steps):
+            grad[:] = (ctx.rank + 1) * (ctx.place.step + 1) + np.arange(size)
+            strategy.synchronize(ctx, Bucket(grad, mine))
+        ctx.place.step = FINISH
+        strategy.finish(ctx)
+        return mine.copy()
+
+    return as_crews(transport, program, crews, servers)[:workers], beside
+
+
+@every_transport
+@pytest.mark.parametrize(
+    "crews",
+    [[[0, 2], [1, 3]], [[0, 2, 4], [1, 3]], [[0, 2], [1]]],
+    ids=["one each", "three servers", "one server"],
+)
+def test_a_colocated_server_keeps_its_parameters_in_its_workers_and_the_bits_are_the_same(transport, crews):
+    servers = sum(map(len, crews)) - 2
+    apart, outside = train(PsBsp, transport, [[rank] for rank in range(2 + servers)], servers)
+    together, inside = train(PsBsp, transport, crews, servers)
+    assert not any(outside.values())
+    assert all(inside.values())
+    assert {each.tobytes() for each in apart} == {each.tobytes() for each in together}
+
+
+@pytest.mark.parametrize("make", [PsSsp, PsAsync, PsBackup])
+def test_not_where_workers_read_them_while_others_push(make):
+    _, inside = train(make, "shm", [[0, 2], [1, 3]], 2)
+    assert inside
+    assert not any(inside.values())
+
+
+def test_with_no_staleness_it_is_bulk_synchronous_and_does():
+    _, inside = train(lambda: PsSsp(0), "shm", [[0, 2], [1, 3]], 2)
+    assert all(inside.values())
