@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from common.context import Array, Context
 from common.errors import FINISH, SETUP
+from common.pipeline.update import BLOCK
 from common.strategy import Bucket, Rows, SyncStrategy, Vector
 
 PERIOD = 8191  # a prime, as no power of two is a multiple of it
@@ -49,14 +50,16 @@ class Pool:
 
 
 class Subtract:
-    """The update rule of a benchmark's servers, exact for integers: `params -= grad`. `updated` is told after each."""
+    """The update rule of a benchmark, exact for integers: `params -= grad`. `updated` is told after each."""
 
-    def __init__(self, params: Vector, updated: Callable[[], None]) -> None:
+    def __init__(self, params: Vector, updated: Callable[[], None] = lambda: None) -> None:
         self.params, self.updated = params, updated
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """Update the parameters in place."""
-        np.subtract(self.params, grad, out=self.params)
+        """Update the parameters in place, block by block as a run does."""
+        for start in range(0, grad.size, BLOCK):
+            block = self.params[start : start + BLOCK]
+            np.subtract(block, grad[start : start + BLOCK], out=block)
         self.updated()
 
     def state(self) -> dict[str, Array]:
@@ -143,9 +146,13 @@ class AllReduceContest(Contest):
 
     def begin(self, size: int) -> None:
         self.x = self.pool.alloc(size, np.float32)
+        self.set_up(self.x)
+
+    def set_up(self, params: Vector) -> None:
+        """Set the strategy up with `params`, once for all blocks. Blocks."""
         if self.fresh:
             self.ctx.place.step = SETUP
-            self.strategy.setup(self.ctx, self.x)
+            self.strategy.setup(self.ctx, params)
             self.fresh = False
 
     def fill(self, step: int) -> None:
@@ -167,18 +174,19 @@ class AllReduceContest(Contest):
             self.strategy.finish(self.ctx)
 
 
-class ServerContest(Contest):
-    """Push and pull. A strategy object for each block, since the servers' lives end with it.
+class _ToParameters(Contest):
+    """A gradient in, new parameters out: those of worker 0 to begin with, `Subtract` for a rule.
 
     The gradient is n times the numbers, so that the mean over n workers is whole too.
     """
 
-    def begin(self, size: int) -> None:
-        self.strategy = self.make()
+    grad: Vector
+    params: Vector
+
+    def get(self, size: int, first: int) -> None:
+        """Get both vectors, with the parameters of worker `first`."""
         self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
-        fill(self.params, numbers(self.ctx.rank, 0))
-        self.ctx.place.step = SETUP
-        self.strategy.setup(self.ctx, self.params)
+        fill(self.params, numbers(first, 0))
 
     def fill(self, step: int) -> None:
         fill(self.grad, len(self.ctx.workers) * numbers(self.ctx.rank, step))
@@ -186,12 +194,35 @@ class ServerContest(Contest):
     def clear(self) -> None:
         self.grad.fill(0)
 
-    def exchange(self) -> None:
-        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
-
     def wrong(self, step: int) -> int:
         updates = sum(total(len(self.ctx.workers), each) for each in range(step + 1))
         return wrong_elements(self.params, (numbers(0, 0) - updates).astype(np.float32))
+
+
+class UpdateContest(_ToParameters, AllReduceContest):
+    """The mean over all workers, in place, and the update that every worker makes with it, as a server does."""
+
+    def begin(self, size: int) -> None:
+        self.get(size, first=0)
+        self.set_up(self.params)
+        self.rule = Subtract(self.params)
+
+    def exchange(self) -> None:
+        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
+        self.rule.step(self.grad)
+
+
+class ServerContest(_ToParameters):
+    """Push and pull. A strategy object for each block, since the servers' lives end with it."""
+
+    def begin(self, size: int) -> None:
+        self.strategy = self.make()
+        self.get(size, first=self.ctx.rank)
+        self.ctx.place.step = SETUP
+        self.strategy.setup(self.ctx, self.params)
+
+    def exchange(self) -> None:
+        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
 
     def end(self) -> None:
         self.ctx.place.step = FINISH

@@ -33,6 +33,7 @@ class BenchOptions:
     interface: str = "127.0.0.1"
     deadline: float = 60.0
     threads: int = 1
+    with_update: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Spec:
     threads: int
     placement: str = DEDICATED  # of the servers
     launcher: Literal["fork", "mpi"] = "fork"  # of the workers: what one contestant needs, all get
+    update: bool = False  # whether an all-reduce's workers update their parameters, as servers do
 
     @property
     def ranks(self) -> int:
@@ -157,6 +159,7 @@ def plan_bench(options: BenchOptions) -> Spec:
         options.threads,
         options.placement,
         "mpi" if any(each.traits.launcher == "mpi" for each in plans) else "fork",
+        options.with_update,
     )
     _check_memory(spec)
     return spec
@@ -165,13 +168,13 @@ def plan_bench(options: BenchOptions) -> Spec:
 def vectors(spec: Spec) -> int:
     """How many vectors of the largest size all ranks together hold at the end: each has a pool for each transport.
 
-    A worker holds x, or parameters and gradient if a contestant has servers; a server the latter two, and its shard's
-    sum, which is no whole vector but in all of them together.
+    A worker holds x, or parameters and gradient if a contestant has servers or all update; a server the latter two, and
+    its shard's sum, which is no whole vector but in all of them together.
     """
     held = 0
     for transport in {one.transport for one in spec.contestants}:
         served = any(one.servers for one in spec.contestants if one.transport == transport)
-        held += 2 * spec.ranks + 1 if served else spec.workers
+        held += 2 * spec.ranks + 1 if served else (1 + spec.update) * spec.workers
     return held
 
 

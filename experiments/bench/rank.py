@@ -28,7 +28,7 @@ from common.stages import STAGES
 from common.strategy import Bucket, Vector
 from common.transport.connect import connect
 from common.transport.meter import Metered
-from experiments.bench.contest import AllReduceContest, Contest, Pool, ServerContest, Subtract
+from experiments.bench.contest import AllReduceContest, Contest, Pool, ServerContest, Subtract, UpdateContest
 from experiments.bench.plan import ITEM, Block, Contestant, Spec, schedule
 from experiments.life import LINGER, live, overdue, writing
 from experiments.registry import create
@@ -177,7 +177,8 @@ class BenchRank:
     def _contest(self, block: Block) -> Contest:
         if block.contestant not in self.contests:
             one = self.spec.contestants[block.contestant]
-            kind = ServerContest if one.servers else AllReduceContest
+            all_reduce = UpdateContest if self.spec.update else AllReduceContest
+            kind: type[Contest] = ServerContest if one.servers else all_reduce
             ctx = self._context(one.transport, self.spec.servers if one.servers else 0)
             self.contests[block.contestant] = kind(partial(create, one.strategy, {}), ctx, self.pools[one.transport])
         return self.contests[block.contestant]

@@ -54,7 +54,21 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _bandwidth(row: Mapping[str, Any]) -> str:
     if row["busbw_GBps"] is not None:
         return f"{row['busbw_GBps']:.3g}"
+    if row["server_ingress_GBps"] is None:
+        return DASH
     return f"in {row['server_ingress_GBps']:.3g}, out {row['server_egress_GBps']:.3g}"
+
+
+def _timed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the times are of, where that is not the exchange alone for everybody."""
+    updated = {bool(row["servers"]): row["update"] for row in rows}
+    if updated.get(False):
+        return ["times are of the exchange and of the update of the parameters, by every worker or by the servers"]
+    if len(updated) > 1:
+        return [
+            "a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"
+        ]
+    return []
 
 
 def notes(document: Mapping[str, Any]) -> list[str]:
@@ -68,6 +82,7 @@ def notes(document: Mapping[str, Any]) -> list[str]:
     said = {f"{row['strategy']} over {row['transport']}": row["notes"] for row in document["rows"] if row.get("notes")}
     return [
         *(f"{name} {words}" for name, words in said.items()),
+        *_timed(document["rows"]),
         f"limits measured in this run: one core copies {limits['copy_GBps_per_core']:.1f} GB/s; "
         f"{limits['tcp_streams']} plain loopback stream{' carries' if limits['tcp_streams'] == 1 else 's carry'} "
         f"{limits['tcp_stream_GBps']:.1f} GB/s",

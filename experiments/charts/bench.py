@@ -44,7 +44,7 @@ COLUMNS = (
 class _Chart:
     """`value` gives what is drawn for a row that took so many seconds; `title` a sentence about all rows."""
 
-    unit: str
+    unit: Callable[[Document], str]
     value: Callable[[Row, float], float]
     title: Callable[[Document], str]
     tick: Callable[[float], str]
@@ -89,7 +89,7 @@ def _figure(chart: _Chart, document: Document, shown: Sequence[Row]) -> Figure:
     many = figure.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False)[0]
     sizes = sorted({row["bytes"] for row in shown})
     drawn = [_panel(axes, chart, rows, sizes) for axes, rows in zip(many, parts.values(), strict=True)]
-    many[0].set_ylabel(chart.unit)
+    many[0].set_ylabel(chart.unit(document))
     ticks_in_sight(many[0])
     many[0].yaxis.set_major_formatter(lambda value, _: chart.tick(value))
     for axes, name, curves in zip(many, parts, drawn, strict=True):
@@ -171,6 +171,11 @@ def _name(row: Row) -> str:
     return name if name == row["transport"] else f"{name} over {row['transport']}"
 
 
+def _timed(document: Document) -> str:
+    updated = any(row["update"] and not row["servers"] for row in document["rows"])
+    return "time of one exchange and update" if updated else "time of one exchange"
+
+
 def _time_title(document: Document) -> str:
     sizes = sorted({row["bytes"] for row in document["rows"]})
     parts = []
@@ -201,9 +206,9 @@ def _plain_seconds(seconds: float) -> str:
 
 
 CHARTS = {
-    "time": _Chart("time of one exchange", lambda row, seconds: seconds, _time_title, _plain_seconds, human_seconds),
+    "time": _Chart(_timed, lambda row, seconds: seconds, _time_title, _plain_seconds, human_seconds),
     "bandwidth": _Chart(
-        "bus bandwidth, GB/s",
+        lambda document: "bus bandwidth, GB/s",
         _bandwidth,
         _bandwidth_title,
         lambda value: f"{value:g}",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from experiments.comparison import Entry
 
 NOTHING = "1 worker without a server exchanges nothing: there is nothing to predict"
+UPDATED = "bench --with-update times more than an exchange: what is no server is left out"
 BENCH_KEYS = ("strategy", "transport", "workers", "servers", "bytes", "seconds_median")
 
 
@@ -115,6 +116,9 @@ def _of_bench(
         who = row["strategy"], {}, row["workers"], row["servers"], row["bytes"]
         placement = row.get("placement") or DEDICATED
         if row.get("wire_bytes", 0) is None:  # an engine that sends past our transports
+            continue
+        if row.get("update") and not row["servers"]:
+            notes.append(UPDATED)
             continue
         figures, word = calibration.nearest(row["transport"], row["workers"])
         notes += [word] if word else []
