@@ -1,7 +1,8 @@
 """Segments: what a server receives, updates and sends back at a time, while the next ones still come in.
 
 Every segment is a shard with clocks of its own. Large ones leave the server idle until the first is in, and the
-workers until the first is back; small ones cost a message each, on every side.
+workers until the first is back; small ones cost a message each, on every side. docs/performance.md has what that comes
+to on a network and on one host.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from itertools import pairwise
 from common.strategy import Bucket, Vector
 from ps.sharding import Sharding, even
 
-ELEMENTS = 1 << 18  # float32 in a segment: 1 MiB, which stays in a core's cache while it is summed and updated
-# float32 that a worker pushes to each server before it takes the first answer. Not below one segment: workers that
-# begin with different servers would wait for each other.
-AHEAD = 2 * ELEMENTS
+BYTES = 1 << 20  # of a segment, by default: it stays in a core's cache while it is summed and updated
+ITEM = 4  # bytes of a float32
+AHEAD = 2 * BYTES  # that a worker pushes to each server before it takes the first answer; one segment, if that is more
+
+
+def ahead(most: int) -> int:
+    """Elements that a worker pushes to each server, in segments of `most` bytes, before it takes the first answer.
+
+    Not below one segment: workers that begin with different servers would wait for each other.
+    """
+    return max(AHEAD, most) // ITEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +45,22 @@ class Segment:
         return self.params.size // self.width if self.width else self.params.size
 
 
-def cut(pieces: Sequence[slice]) -> list[slice]:
-    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `ELEMENTS`, in order.
+def cut(pieces: Sequence[slice], most: int) -> list[slice]:
+    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `most` bytes, in order.
 
     There is always one, be it empty: who owns nothing of a bucket still hears of every step in time.
     """
     parts = []
     for piece in pieces:
         size = piece.stop - piece.start
-        count = -(-size // ELEMENTS)
+        count = -(-size // (most // ITEM))
         edges = [piece.start + part * size // max(count, 1) for part in range(count + 1)]
         parts += [slice(low, high) for low, high in pairwise(edges)]
     return parts or [slice(0, 0)]
 
 
-def owned(buckets: Sequence[Bucket], sharding: Sharding, server: int, servers: int) -> list[Segment]:
-    """All segments of server number `server` out of `servers`, in the order in which they are pushed.
+def owned(buckets: Sequence[Bucket], sharding: Sharding, most: int, server: int, servers: int) -> list[Segment]:
+    """All segments, of at most `most` bytes, of server number `server` of `servers`, in the order of the pushes.
 
     Of a table whose gradient comes by rows it has one, an equal range of the rows, wherever all else lies.
     """
@@ -64,18 +72,18 @@ def owned(buckets: Sequence[Bucket], sharding: Sharding, server: int, servers: i
             part = slice(rows.start * width, rows.stop * width)
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part], width))
             continue
-        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server]):
+        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server], most):
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part]))
     return segments
 
 
-def route(bucket: Bucket, sharding: Sharding, worker: int = 0) -> list[tuple[int, slice]]:
+def route(bucket: Bucket, sharding: Sharding, most: int, worker: int = 0) -> list[tuple[int, slice]]:
     """Where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
 
     So all of them have something to do soon; each gets its own segments in their order. Every worker begins with
     another server, so that they do not all crowd round one.
     """
-    parts = [cut(pieces) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
+    parts = [cut(pieces, most) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
     longest = max(len(each) for each in parts)
     servers = [(worker + i) % len(parts) for i in range(len(parts))]
     return [(server, parts[server][turn]) for turn in range(longest) for server in servers if turn < len(parts[server])]

@@ -19,14 +19,14 @@ from ps.shard import Shard
 from ps.sharding import Sharding
 
 
-def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sharding: Sharding) -> None:
+def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sharding: Sharding, segment: int) -> None:
     """Own this server's pieces of every bucket until every worker has left. Blocks; raises RunError.
 
     Takes the first values from worker 0, or from a checkpoint, and gives them to all. Then answers the pushes of one
-    segment after the other with parameters, which live in `buckets`, in place. The order of the segments is the
-    workers' too.
+    segment, `segment` bytes at most, after the other with parameters, which live in `buckets`, in place. The order of
+    the segments is the workers' too.
     """
-    segments = owned(buckets, sharding, ctx.rank - ctx.servers.start, len(ctx.servers))
+    segments = owned(buckets, sharding, segment, ctx.rank - ctx.servers.start, len(ctx.servers))
     if ctx.resumed is None:
         _first_values(ctx, segments)
     optimizers = [ctx.optimizer(each.params) for each in segments]

@@ -23,7 +23,7 @@ from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
-from ps.segments import AHEAD, cut, route
+from ps.segments import BYTES, ITEM, ahead, cut, route
 from ps.server import serve
 from ps.sharding import Even, Sharding, check_name, sharding
 
@@ -34,6 +34,8 @@ ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether 
 class ParameterServer(SyncStrategy):
     """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what.
 
+    `segment` is how many bytes are pushed, updated and answered at a time, at most.
+
     Where a server has a worker in its process and `consistency.one_copy` holds, its parameters are that worker's, in
     place: it changes them when the worker has pushed and waits for the answer, which it finds where it belongs.
     """
@@ -41,8 +43,10 @@ class ParameterServer(SyncStrategy):
     consistency: Consistency
     _sharding: Sharding
 
-    def __init__(self, sharding: str = "even", sparse: Sparse = "auto") -> None:
-        self.sharding, self.sparse = check_name(sharding), sparse
+    def __init__(self, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES) -> None:
+        self.sharding, self.sparse, self.segment = check_name(sharding), sparse, segment
+        if _whole("segment", segment) < ITEM:
+            raise ConfigError(f"--strategy.segment is {segment}: give bytes, {ITEM} at least")
 
     def _sharding_of(self, ctx: Context, size: int) -> Sharding:
         """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
@@ -89,7 +93,7 @@ class ParameterServer(SyncStrategy):
         for worker in self._beside(ctx, ctx.workers):
             params = ctx.recv_shared(worker, params)
             buckets = [replace(each, params=params[each.start :][: each.params.size]) for each in buckets]
-        serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size))
+        serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size), self.segment)
 
     def _beside(self, ctx: Context, ranks: range) -> list[int]:
         """Those of `ranks` with whom this rank has one copy of the parameters."""
@@ -115,25 +119,27 @@ class ParameterServer(SyncStrategy):
     def _push(self, ctx: Context, bucket: Bucket) -> Iterator[tuple[int, slice]]:
         """Lend the gradient to the servers; yields (server, part of the bucket) of each answer that is to be taken now.
 
-        With more than `AHEAD` elements a server on their way the oldest answers come first: what is sent long before
+        With more than `ahead` of them a server on their way the oldest answers come first: what is sent long before
         its turn has left the cache by then.
         """
         way = self._way(ctx, bucket)
-        answers, ahead, limit = iter(way), 0, AHEAD * len(ctx.servers)
+        answers, under_way, limit = iter(way), 0, ahead(self.segment) * len(ctx.servers)
         for server, part in way:
             ctx.lend(server, bucket.grad[part])
-            ahead += part.stop - part.start
-            while ahead > limit:
+            under_way += part.stop - part.start
+            while under_way > limit:
                 answer = next(answers)
                 yield answer
-                ahead -= answer[1].stop - answer[1].start
+                under_way -= answer[1].stop - answer[1].start
         yield from answers
 
     def _way(self, ctx: Context, bucket: Bucket) -> list[tuple[int, slice]]:
         """(server, part of the bucket) in the order in which this worker pushes, and is answered."""
         key = bucket.start, bucket.params.size
         if (way := self._routes.get(key)) is None:
-            way = [(ctx.servers[number], part) for number, part in route(bucket, self._sharding, ctx.rank)]
+            way = [
+                (ctx.servers[number], part) for number, part in route(bucket, self._sharding, self.segment, ctx.rank)
+            ]
             self._routes[key] = way
         return way
 
@@ -153,7 +159,7 @@ class ParameterServer(SyncStrategy):
         if self.sharding != "even":
             return None
         load = workers / servers
-        parts = len(cut([slice(0, nbytes // 4 // servers)]))
+        parts = len(cut([slice(0, nbytes // ITEM // servers)], self.segment))
         busy = (1 + 1 / parts) * max(1.0, load) * nbytes
         return 2 * link.alpha + busy * link.beta + load * nbytes * link.gamma
 
@@ -176,8 +182,10 @@ class PsSsp(ParameterServer):
         on_server_death="continue",
     )
 
-    def __init__(self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto") -> None:
-        super().__init__(sharding, sparse)
+    def __init__(
+        self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES
+    ) -> None:
+        super().__init__(sharding, sparse, segment)
         _whole("staleness", staleness)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
         if staleness:
@@ -191,9 +199,13 @@ class PsAsync(ParameterServer):
     traits = replace(PsSsp.traits, consistency="asp")
 
     def __init__(
-        self, damping: Literal["none", "inverse"] = "none", sharding: str = "even", sparse: Sparse = "auto"
+        self,
+        damping: Literal["none", "inverse"] = "none",
+        sharding: str = "even",
+        sparse: Sparse = "auto",
+        segment: int = BYTES,
     ) -> None:
-        super().__init__(sharding, sparse)
+        super().__init__(sharding, sparse, segment)
         if damping not in ("none", "inverse"):
             raise ConfigError(f"--strategy.damping is {damping!r}: give none or inverse")
         self.consistency = ASP(damping)
@@ -204,8 +216,8 @@ class PsBackup(ParameterServer):
 
     traits = replace(PsBsp.traits, consistency="backup(1)", replicas_equal=False)
 
-    def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto") -> None:
-        super().__init__(sharding, sparse)
+    def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES) -> None:
+        super().__init__(sharding, sparse, segment)
         _whole("backups", backups)
         self.backups = backups
         self.consistency = Backup(backups)
@@ -237,6 +249,7 @@ class PsBackup(ParameterServer):
         """No promise: who comes too late skips steps, and sends nothing in them."""
 
 
-def _whole(option: str, value: object) -> None:
+def _whole(option: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number from 0")
+    return value

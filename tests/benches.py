@@ -10,10 +10,10 @@ ENGINE = Contestant("star", "ipc", "gloo", False)  # as if it were an engine
 LINK = {"alpha": 1e-4, "beta": 1e-9, "gamma": 1e-10}
 
 
-def spec(contestants=(RING, SERVER), *, sizes=(4000, 40000), workers=4, repeats=3, transports=("ipc",)):
+def spec(contestants=(RING, SERVER), *, sizes=(4000, 40000), workers=4, repeats=3, transports=("ipc",), **more):
     """A benchmark of 4 workers, and 2 servers if any contestant has them."""
     servers = 2 if any(one.servers for one in contestants) else 0
-    return Spec(tuple(contestants), transports, sizes, workers, servers, repeats, "127.0.0.1", 60.0, 1)
+    return Spec(tuple(contestants), transports, sizes, workers, servers, repeats, "127.0.0.1", 60.0, 1, **more)
 
 
 def seconds(block, rank):

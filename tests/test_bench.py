@@ -115,6 +115,7 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
         ({"strategies": "ring", "placement": "colocated"}, "none of the strategies has servers to be colocated"),
         ({"strategies": "ps-bsp", "placement": "beside"}, "unknown placement 'beside'"),
         ({"interface": "0.0.0.0"}, "loopback only"),
+        ({"strategies": "ps-bsp", "with_update": True}, "leave --with-update out, or add ring"),
         ({"baseline": "gloo"}, "--baseline gloo is not among the strategies: ring, ps-bsp"),
     ],
 )
@@ -129,6 +130,7 @@ def test_what_cannot_be_benched_is_refused(changes, complaint):
         ({"strategies": "ring", "transport": "ipc"}, 4),
         ({"strategies": "ring,tree", "transport": "ipc,tcp"}, 2 * 4),  # all contestants of a transport share
         ({"strategies": "ring,ps-bsp", "transport": "ipc", "servers": 2}, 2 * 4 + 2 * 2 + 1),
+        ({"strategies": "ring", "transport": "ipc", "with_update": True}, 2 * 4),
     ],
 )
 def test_vectors_that_do_not_fit_into_memory_together_are_refused_before_anything_starts(monkeypatch, changes, held):

@@ -9,6 +9,7 @@ from planted import TinyServer
 from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
+from common.pipeline.update import BLOCK
 from common.strategy import Bucket
 from common.transport.virtual import simulate
 from experiments.bench.contest import (
@@ -17,6 +18,7 @@ from experiments.bench.contest import (
     Pool,
     ServerContest,
     Subtract,
+    UpdateContest,
     fill,
     numbers,
     total,
@@ -55,9 +57,15 @@ class AnswersWithOldParameters(TinyServer):
             ctx.send(worker, params + np.float32(worker == 1 and ctx.place.step >= 0))
 
 
-def wrong(make, workers=3, servers=0, size=SIZE):
+class ForgetsToDivide(Ring):
+    def synchronize(self, ctx, bucket):
+        self.all_reduce(ctx, bucket.grad)
+        ctx.settle()
+
+
+def wrong(make, workers=3, servers=0, size=SIZE, kind=None):
     """Elements that are wrong after two exchanges, of all workers together."""
-    kind = ServerContest if servers else AllReduceContest
+    kind = kind or (ServerContest if servers else AllReduceContest)
 
     def program(ctx):
         if ctx.rank in ctx.servers:
@@ -89,6 +97,17 @@ def wrong(make, workers=3, servers=0, size=SIZE):
 @pytest.mark.parametrize("size", [1, 5, PERIOD, SIZE])
 def test_an_all_reduce_that_is_right_has_no_wrong_element(make, workers, size):
     assert wrong(make, workers, size=size) == 0
+
+
+@pytest.mark.parametrize("make", [Star, Ring, Tree])
+@pytest.mark.parametrize("size", [1, PERIOD, BLOCK + 17])
+def test_nor_have_the_parameters_that_its_workers_update(make, size):
+    assert wrong(make, 3, size=size, kind=UpdateContest) == 0
+
+
+def test_a_gradient_that_is_not_the_mean_is_seen_in_them():
+    assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceContest) == 0
+    assert wrong(ForgetsToDivide, size=SIZE, kind=UpdateContest) == 2 * 3 * SIZE
 
 
 @pytest.mark.parametrize("make", [PsBsp, TinyServer])

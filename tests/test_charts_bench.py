@@ -87,6 +87,26 @@ def test_a_single_size_has_ticks_and_the_values(tmp_path):
     assert sum(re.fullmatch(r"\d+ µs", text) is not None for text in said) >= 2  # ticks
 
 
+def test_what_the_times_are_of_is_said_where_it_is_not_the_exchange_alone(tmp_path):
+    plain = benches.document(benches.spec())
+    assert "a server's time has the update in it, which all-reduce leaves to workers: --with-update adds" in said(plain)
+    assert "update" not in said(benches.document(benches.spec((benches.RING,))))
+    assert "update" not in said(benches.document(benches.spec((benches.SERVER,))))
+    updated = benches.document(benches.spec(update=True))
+    assert "times are of the exchange and of the update of the parameters" in said(updated)
+    assert [file.name for file in plot_bench(updated, tmp_path)] == NAMES[:3]  # no bus bandwidth
+    assert "time of one exchange and update" in texts(tmp_path / "time.svg")
+    console = Console(width=120, record=True)
+    for table in bench_tables(updated):
+        console.print(table)
+    assert re.search(r"ring +ipc .* – +23\.4 KiB +– ", console.export_text())
+
+
+def said(document):
+    """All that stands below the tables."""
+    return "\n".join(notes(document))
+
+
 def test_servers_are_explained_where_there_are_any():
     assert "a server has no busbw" in notes(benches.document(benches.spec()))[-1]
     assert notes(benches.document(benches.spec((benches.RING,))))[-1] == "columns: docs/bench.md"

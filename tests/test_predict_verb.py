@@ -100,6 +100,16 @@ def test_predictions_are_held_against_a_benchmark(answer, calibration, bench, he
     assert (folder / "plots" / "residuals.svg").exists()
 
 
+def test_what_was_timed_with_its_update_is_no_exchange_to_be_predicted_but_a_server_has_always_had_it(
+    tmp_path, calibration
+):
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(bench_document(spec(update=True))))
+    rows, notes = beside([path], read_calibration(calibration), 0.0)
+    assert {row.strategy for row in rows} == {"ps-bsp"}
+    assert notes == ["bench --with-update times more than an exchange: what is no server is left out"]
+
+
 def test_the_residual_is_by_how_much_the_formula_is_too_long(calibration, bench):
     rows, notes = beside([bench], read_calibration(calibration), 0.0)
     assert notes == []

@@ -1,5 +1,6 @@
 """The parameter server as a strategy: what it computes, its options, and what it costs."""
 
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -13,7 +14,6 @@ from common.strategy import Bucket, Link
 from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
 from common.transport.virtual import Network, simulate
 from ps import segments
-from ps import strategy as strategies
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 
@@ -33,9 +33,8 @@ def test_it_keeps_its_promises(workers, servers):
 
 
 @every_one
-def test_it_keeps_them_with_many_segments(strategy, monkeypatch):
-    monkeypatch.setattr(segments, "ELEMENTS", 7)
-    check_strategy(strategy, workers=(3,), servers=(1, 2), sizes=(50,))
+def test_it_keeps_them_with_many_segments(strategy):
+    check_strategy(partial(strategy, segment=4 * 7), workers=(3,), servers=(1, 2), sizes=(50,))
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
@@ -106,11 +105,10 @@ def test_of_a_thousand_orders_of_arrival_there_is_one_result():
 @pytest.mark.parametrize(("servers", "most"), [(1, 15), (2, 25)])
 def test_a_worker_is_never_far_ahead_of_the_answers(servers, most, monkeypatch):
     """By one segment of 5 more than 10 elements a server."""
-    monkeypatch.setattr(segments, "ELEMENTS", 5)
-    monkeypatch.setattr(strategies, "AHEAD", 10)
+    monkeypatch.setattr(segments, "AHEAD", 4 * 10)
 
     def program(ctx):
-        strategy, under_way = PsBsp(), []
+        strategy, under_way = PsBsp(segment=4 * 5 + 3), []
         if ctx.rank in ctx.servers:
             return serve(ctx, strategy, 100)
         params = np.arange(100, dtype=np.float32)
@@ -136,9 +134,9 @@ def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers,
     network = Network(latency=1e-3, jitter=0.02, seed=seed)
     far = run(workers, servers, 40, gradient=rough_gradient)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(segments, "ELEMENTS", 5)
-        patched.setattr(strategies, "AHEAD", 5)
-        near = run(workers, servers, 40, gradient=rough_gradient, network=network, make=strategy)
+        patched.setattr(segments, "AHEAD", 4)
+        make = partial(strategy, segment=4 * 5)
+        near = run(workers, servers, 40, gradient=rough_gradient, network=network, make=make)
     if strategy is PsBsp:
         assert near.tobytes() == far.tobytes()
     assert np.array_equal(near[:, -1], np.broadcast_to(near[0, -1], near[:, -1].shape))
@@ -154,6 +152,9 @@ def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers,
         (lambda: PsSsp(1.5), "--strategy.staleness is 1.5: give a whole number from 0"),
         (lambda: PsSsp(True), "--strategy.staleness is True: give a whole number from 0"),
         (lambda: PsBackup("1"), "--strategy.backups is '1': give a whole number from 0"),
+        (lambda: PsBsp(segment=3), "--strategy.segment is 3: give bytes, 4 at least"),
+        (lambda: PsAsync(segment=0), "--strategy.segment is 0: give bytes, 4 at least"),
+        (lambda: PsBackup(segment="1MiB"), "--strategy.segment is '1MiB': give a whole number from 0"),
         (lambda: PsAsync("linear"), "--strategy.damping is 'linear': give none or inverse"),
         (lambda: PsBackup(3).check(3), "--strategy.backups is 3 of 3 workers: give fewer than workers"),
     ],

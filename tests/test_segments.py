@@ -6,15 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.strategy import Bucket
-from ps import segments
 from ps.segments import cut, owned, route
 from ps.sharding import Even
 
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Segments of at most 10 elements."""
-    monkeypatch.setattr(segments, "ELEMENTS", 10)
+MOST = 40  # bytes: 10 elements
 
 
 class Scattered:
@@ -41,19 +36,21 @@ class Scattered:
     ],
 )
 def test_a_piece_is_cut_into_parts_of_equal_size(pieces, sizes):
-    assert [part.stop - part.start for part in cut(pieces)] == sizes
+    assert [part.stop - part.start for part in cut(pieces, MOST)] == sizes
 
 
 @given(st.integers(0, 100), st.integers(1, 7), st.sampled_from([Even, Scattered]))
 def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, sharding):
     params = np.arange(2 * size, dtype=np.float32)
     buckets = [Bucket(params[size:], params[size:], 0, size), Bucket(params[:size], params[:size], 1, 0)]
-    way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, sharding(servers))]
+    way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, sharding(servers), MOST)]
     for server in range(servers):
         pushed = [
             (bucket.index, bucket.start + part.start, bucket.params[part]) for who, bucket, part in way if who == server
         ]
-        own = [(each.bucket, each.start, each.params) for each in owned(buckets, sharding(servers), server, servers)]
+        own = [
+            (each.bucket, each.start, each.params) for each in owned(buckets, sharding(servers), MOST, server, servers)
+        ]
         assert [each[:2] for each in own] == [each[:2] for each in pushed]
         assert all(np.array_equal(a[2], b[2]) for a, b in zip(own, pushed, strict=True))
     seen = np.concatenate([bucket.params[part] for _, bucket, part in way])
@@ -62,15 +59,19 @@ def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, 
 
 def test_servers_take_turns():
     bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
-    assert [server for server, _ in route(bucket, Even(2))] == [0, 1] * 3
+    assert [server for server, _ in route(bucket, Even(2), MOST)] == [0, 1] * 3
 
 
 def test_every_worker_begins_with_another_server():
     bucket = Bucket(np.zeros(60, np.float32), np.zeros(60, np.float32))
-    ways = [[server for server, _ in route(bucket, Even(3), worker)] for worker in range(4)]
+    ways = [[server for server, _ in route(bucket, Even(3), MOST, worker)] for worker in range(4)]
     assert ways == [[0, 1, 2] * 2, [1, 2, 0] * 2, [2, 0, 1] * 2, [0, 1, 2] * 2]
 
 
 def test_a_server_that_owns_nothing_of_a_bucket_hears_of_it_all_the_same():
     bucket = Bucket(np.zeros(1, np.float32), np.zeros(1, np.float32))
-    assert [(server, part.stop - part.start) for server, part in route(bucket, Even(3))] == [(0, 0), (1, 0), (2, 1)]
+    assert [(server, part.stop - part.start) for server, part in route(bucket, Even(3), MOST)] == [
+        (0, 0),
+        (1, 0),
+        (2, 1),
+    ]

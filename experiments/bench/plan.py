@@ -142,6 +142,10 @@ def plan_bench(options: BenchOptions) -> Spec:
         raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
     if options.placement == COLOCATED and not servers:
         raise ConfigError("none of the strategies has servers to be colocated: leave --placement out, or add ps-bsp")
+    if options.with_update and all(each.traits.servers for each in plans):
+        raise ConfigError(
+            "none of the strategies leaves the update to its workers: leave --with-update out, or add ring"
+        )
     contestants: dict[tuple[str, str], Contestant] = {}
     for each in plans:
         name, transport = each.job.strategy, each.job.transport

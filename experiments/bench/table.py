@@ -65,9 +65,7 @@ def _timed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if updated.get(False):
         return ["times are of the exchange and of the update of the parameters, by every worker or by the servers"]
     if len(updated) > 1:
-        return [
-            "a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"
-        ]
+        return ["a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"]
     return []
 
 
@@ -82,10 +80,10 @@ def notes(document: Mapping[str, Any]) -> list[str]:
     said = {f"{row['strategy']} over {row['transport']}": row["notes"] for row in document["rows"] if row.get("notes")}
     return [
         *(f"{name} {words}" for name, words in said.items()),
-        *_timed(document["rows"]),
         f"limits measured in this run: one core copies {limits['copy_GBps_per_core']:.1f} GB/s; "
         f"{limits['tcp_streams']} plain loopback stream{' carries' if limits['tcp_streams'] == 1 else 's carry'} "
         f"{limits['tcp_stream_GBps']:.1f} GB/s",
         f"{shared}loopback has no network bottleneck, so ratios here are not those of a cluster",
+        *_timed(document["rows"]),
         columns,
     ]

@@ -9,10 +9,8 @@ from __future__ import annotations
 from common.job import DEDICATED
 from common.strategy import Link, SyncStrategy
 from ps.consistency import BSP
-from ps.segments import AHEAD, cut
+from ps.segments import BYTES, ITEM, ahead, cut
 from ps.strategy import ParameterServer
-
-ITEM = 4  # bytes of a float32
 
 
 def added_to_a_step(
@@ -29,10 +27,10 @@ def added_to_a_step(
         return None
     if placement != DEDICATED or not 0 < servers <= workers:
         return None
-    return lockstep_seconds(workers, servers, nbytes, link)
+    return lockstep_seconds(workers, servers, nbytes, link, strategy.segment)
 
 
-def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link) -> float:
+def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segment: int = BYTES) -> float:
     """What a step takes longer than its training, seconds: from a worker's push until its last answer is in.
 
     With one server, n workers and k segments of s = Mβ/k seconds each: the answers to a step's last segment leave the
@@ -48,10 +46,10 @@ def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link) -> flo
     segments of s = Mβ/(S·k), but a worker's link carries S of them for one of a server's: 2S - 1 - S·w(w - 1)/2
     instead of 1 - w(w - 1)/2. What servers add up comes on top, (n/S)·Mγ, as in the formula of the exchange.
     """
-    parts = cut([slice(0, nbytes // ITEM // servers)])
+    parts = cut([slice(0, nbytes // ITEM // servers)], segment)
     longest: int = max(1, *(part.stop - part.start for part in parts))
     count = len(parts)
-    ahead = min(float(count), (AHEAD * servers // longest + 1) / servers)
-    edges = 2 * servers - 1 - servers * ahead * (ahead - 1) / 2
-    busy = (workers * (count + ahead - 1) + edges) * nbytes / (servers * count)
+    first = min(float(count), (ahead(segment) * servers // longest + 1) / servers)  # segments pushed before an answer
+    edges = 2 * servers - 1 - servers * first * (first - 1) / 2
+    busy = (workers * (count + first - 1) + edges) * nbytes / (servers * count)
     return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma

@@ -89,6 +89,15 @@ def test_engines_take_part_once_whatever_the_transports_and_servers_may_too(box)
     assert done.json()["baseline"] == "gloo"
 
 
+def test_with_the_update_every_worker_ends_with_the_parameters_that_a_server_would_give_it(box):
+    words = ("--strategies", "ring,direct,ps-bsp,gloo", "--with-update", *SHORT, "--transport", "ipc,shm", "--json")
+    done = box.run("bench", *words, "--servers", 2, "--placement", "colocated", "--repeats", 1)
+    assert done.code == 0, done.err
+    rows = done.json()["rows"]
+    assert len(rows) == 2 * (3 * 2 + 1)
+    assert {(row["wrong"], row["update"], row["busbw_GBps"]) for row in rows} == {(0, True, None)}
+
+
 def test_two_engines_of_torch_take_part_in_one_benchmark(box):
     box.module("planted_bench", "from allreduce.engines import Gloo\n\nclass Another(Gloo):\n    pass\n")
     words = ("--strategies", "gloo,planted_bench:Another", *SHORT, "--transport", "ipc", "--repeats", 1, "--json")
