@@ -40,7 +40,7 @@ from common.transport.streams import Streams
 
 STREAM_FROM = 1 << 16  # bytes that are worth a stream: less is faster copied
 ALIGNED = 64  # bytes: a whole number of elements of any dtype
-SCRATCH = 1 << 20  # bytes: what is received at a time where it is added: fits the cache, and saves wake-ups
+SCRATCH = 1 << 18  # bytes: what is received at a time where it is added: it stays in the cache until it has been
 
 
 class ZmqEndpoint(ProcessEndpoint):
