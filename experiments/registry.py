@@ -1,14 +1,20 @@
-"""Strategies by name: the built-in ones, those of installed plug-ins, and `package.module:Class`."""
+"""Strategies by name: the built-in ones, those of installed plug-ins, and `package.module:Class`.
+
+Where several stand in one line, each may have its options behind it: `ps-bsp(segment=65536)`, a *call*.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 import sys
 import typing
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
+
+import yaml
 
 from common.errors import ConfigError, suggest
 from common.named import TARGET, attribute, find_beside_the_user
@@ -77,6 +83,32 @@ def _is_strategy(value: object) -> bool:
 def options_of(cls: type[SyncStrategy]) -> list[str]:
     """The names of its options."""
     return [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+
+
+_CALL = re.compile(r"([^(),]+)(?:\(([^()]*)\))?")
+_BETWEEN = re.compile(r",(?![^()]*\))")  # the commas that are in no brackets
+
+
+def split_calls(text: str) -> list[str]:
+    """The calls that stand between the commas of `text`, spaces taken out; options keep theirs to themselves."""
+    return [call for part in _BETWEEN.split(text) if (call := "".join(part.split()))]
+
+
+def parse_call(call: str) -> tuple[str, dict[str, Any]]:
+    """A strategy's name, and its options as YAML reads them. ConfigError, one line, for what is no call."""
+    found = _CALL.fullmatch(call)
+    pairs = [each.partition("=") for each in (found[2] or "").split(",") if each] if found else []
+    if found is None or not all(name and equals and value for name, equals, value in pairs):
+        raise ConfigError(f"{call!r} is no strategy with options: give it as name(option=value,option=value)")
+    try:
+        return found[1], {name: yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError:
+        raise ConfigError(f"{call!r}: the value of an option is no YAML") from None
+
+
+def create_call(call: str) -> SyncStrategy:
+    """A fresh strategy, as `create` makes it, from a call."""
+    return create(*parse_call(call))
 
 
 def create(name: str, options: dict[str, Any]) -> SyncStrategy:

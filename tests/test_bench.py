@@ -77,6 +77,18 @@ def test_each_strategy_is_run_over_each_transport_and_the_servers_are_those_of_t
     assert plan_bench(BenchOptions(strategies="ring,ps-bsp", servers=3, sizes="4")).servers == 3
 
 
+def test_one_strategy_can_take_part_several_times_with_other_options():
+    given = "ps-bsp, ps-bsp(segment=65536), ps-bsp( sharding = hashed, segment=4 ),ring,ps-bsp"
+    spec = plan_bench(BenchOptions(strategies=given, transport="ipc", sizes="4", baseline="ps-bsp(segment=65536)"))
+    assert [one.name for one in spec.contestants] == [
+        "ps-bsp over ipc",
+        "ps-bsp(segment=65536) over ipc",
+        "ps-bsp(sharding=hashed,segment=4) over ipc",
+        "ring over ipc",
+    ]
+    assert [one.servers for one in spec.contestants] == [True, True, True, False]
+
+
 def test_an_engine_with_its_own_transport_is_run_once(monkeypatch):
     monkeypatch.setattr(bench, "own_transport", lambda name: "gloo" if name == "star" else None)
     spec = plan_bench(BenchOptions(strategies="star,ring", transport="ipc,tcp", sizes="4"))
@@ -93,7 +105,7 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
         class traits:  # noqa: N801
             own_transport = "mpi"
 
-    monkeypatch.setattr(bench, "create", lambda name, options: Engine)
+    monkeypatch.setattr(bench, "create_call", lambda call: Engine)
     assert bench.own_transport("engine") == "mpi"
 
 
@@ -102,6 +114,13 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
     [
         ({"strategies": "rnig"}, "did you mean ring?"),
         ({"strategies": ""}, "--strategies is empty"),
+        ({"strategies": "ps-bsp(segment=3)"}, "--strategy.segment is 3: give bytes, 4 at least"),
+        ({"strategies": "ps-bsp(segmnet=4)"}, "has no option --strategy.segmnet: did you mean segment"),
+        (
+            {"strategies": "ps-bsp(segment)"},
+            r"'ps-bsp\(segment\)' is no strategy with options: give it as name\(option",
+        ),
+        ({"strategies": "ps-bsp(segment=4"}, r"'ps-bsp\(segment=4' is no strategy with options"),
         ({"strategies": "noop"}, "'noop' cannot be benched: it is no all-reduce and no synchronous server"),
         ({"strategies": "ring,single"}, "'single' cannot be benched"),
         ({"transport": "udp"}, "unknown transport 'udp'"),
@@ -150,7 +169,7 @@ def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
     class Ssp:
         traits = Traits(servers=True, update="server", consistency="ssp(3)")
 
-    monkeypatch.setattr(bench, "create", lambda name, options: Ssp())
+    monkeypatch.setattr(bench, "create_call", lambda call: Ssp())
     with pytest.raises(ConfigError, match="cannot be benched"):
         bench.check_benchable("ps-ssp")
 

@@ -50,7 +50,7 @@ class Keeps(AllReduce):
 def made(monkeypatch):
     """Every strategy is `Keeps`; those made so far."""
     made = []
-    monkeypatch.setattr(bench_rank, "create", lambda name, options: made.append(Keeps()) or made[-1])
+    monkeypatch.setattr(bench_rank, "create_call", lambda call: made.append(Keeps()) or made[-1])
     return made
 
 
@@ -87,7 +87,7 @@ def test_a_server_serves_from_the_memory_of_its_transport(monkeypatch):
         def serve(self, ctx, params, buckets):
             served.extend([params, buckets[0].params, buckets[0].grad])
 
-    monkeypatch.setattr(bench_rank, "create", lambda name, options: Server())
+    monkeypatch.setattr(bench_rank, "create_call", lambda call: Server())
     endpoint = Alone(Place(1, "server"))
     contestant = Contestant("ps-bsp", "ipc", "ipc", True)
     rank_on(endpoint, [contestant], servers=1)._serve(contestant, Block("verify", "ipc", 0, 4 * SIZE))

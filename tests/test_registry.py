@@ -8,7 +8,7 @@ import pytest
 from allreduce.ring import Ring
 from common.errors import ConfigError
 from experiments import registry
-from experiments.registry import BUILTIN, create, known, strategy_class
+from experiments.registry import BUILTIN, create, create_call, known, parse_call, split_calls, strategy_class
 
 FINE = "from allreduce.ring import Ring\nclass Mine(Ring):\n    "
 
@@ -166,3 +166,50 @@ def test_what_a_strategy_prints_while_it_is_made_stays_out_of_standard_output(mo
     name = module("print('import')\n" + FINE + "def __init__(self): print('init')")
     create(f"{name}:Mine", {})
     assert capsys.readouterr() == ("", "import\ninit\n")
+
+
+# --- calls: several strategies in one line, each with its options ---
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("", []),
+        ("ring", ["ring"]),
+        (" ring , tree,", ["ring", "tree"]),
+        ("a(b=1, c = 2),my.mod:Cls(d=x) ,ring", ["a(b=1,c=2)", "my.mod:Cls(d=x)", "ring"]),
+        ("a(b=1,c", ["a(b=1", "c"]),  # neither is one, as parse_call says
+    ],
+)
+def test_calls_are_parted_by_commas_outside_brackets(text, calls):
+    assert split_calls(text) == calls
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "options"),
+    [
+        ("ring", "ring", {}),
+        ("ring()", "ring", {}),
+        ("my.mod:Cls(a=1,b=2.5,c=true,d=hashed)", "my.mod:Cls", {"a": 1, "b": 2.5, "c": True, "d": "hashed"}),
+    ],
+)
+def test_a_call_is_a_name_and_options_of_their_types(call, name, options):
+    assert parse_call(call) == (name, options)
+
+
+@pytest.mark.parametrize(
+    "call", ["ring(", "ring)", "ring(a)", "ring(a=)", "ring(=1)", "ring(a=(1))", "ring(a=1)b", "(a=1)"]
+)
+def test_what_is_no_call_is_refused_with_what_one_looks_like(call):
+    with pytest.raises(ConfigError, match=r"is no strategy with options: give it as name\(option=value,option=value\)"):
+        parse_call(call)
+
+
+def test_an_option_that_is_no_yaml_is_refused():
+    with pytest.raises(ConfigError, match="the value of an option is no YAML"):
+        parse_call("ring(a=[1)")
+
+
+def test_a_call_makes_the_strategy_with_its_options():
+    assert create_call("ps-ssp(staleness=7,segment=4096)").segment == 4096
+    assert create_call("ps-ssp(staleness=7)").traits.consistency == "ssp(7)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from common.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.options import byte_size
 from experiments.environment import physical_memory
-from experiments.registry import create
+from experiments.registry import create_call, parse_call, split_calls
 from experiments.units import size_name
 
 ITEM = 4  # bytes of a float32
@@ -40,7 +41,7 @@ class BenchOptions:
 class Contestant:
     """One strategy over one transport. `shown` is what it is called in results: an engine brings its own transport."""
 
-    strategy: str
+    strategy: str  # with its options, if it has any: see `registry.parse_call`
     transport: str  # on whose endpoint its context is, whether the strategy uses it or not
     shown: str
     servers: bool
@@ -126,7 +127,8 @@ def describe(block: Block, spec: Spec) -> str:
 
 def plan_bench(options: BenchOptions) -> Spec:
     """Check everything and fill in what was left open. Raises ConfigError, one line."""
-    strategies, transports = _list("strategies", options.strategies), _list("transport", options.transport)
+    strategies = _given("strategies", split_calls(options.strategies))
+    transports = _list("transport", options.transport)
     if VIRTUAL in transports:
         raise ConfigError("--transport virtual: a benchmark measures, and virtual time is predicted")
     if options.workers < 2:
@@ -136,7 +138,8 @@ def plan_bench(options: BenchOptions) -> Spec:
     if options.baseline is not None and options.baseline not in strategies:
         raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
     sizes = parse_sizes(options.sizes)
-    plans = [_plan(options, name, transport) for name in strategies for transport in transports]
+    called = [(call, _plan(options, call, transport)) for call in strategies for transport in transports]
+    plans = [each for _, each in called]
     servers = max(each.job.servers for each in plans)
     if options.servers and not servers:
         raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
@@ -147,10 +150,10 @@ def plan_bench(options: BenchOptions) -> Spec:
             "none of the strategies leaves the update to its workers: leave --with-update out, or add ring"
         )
     contestants: dict[tuple[str, str], Contestant] = {}
-    for each in plans:
-        name, transport = each.job.strategy, each.job.transport
-        shown = own_transport(name) or transport
-        contestants.setdefault((name, shown), Contestant(name, transport, shown, each.traits.servers))
+    for call, each in called:
+        transport = each.job.transport
+        shown = own_transport(call) or transport
+        contestants.setdefault((call, shown), Contestant(call, transport, shown, each.traits.servers))
     spec = Spec(
         tuple(contestants.values()),
         tuple(dict.fromkeys(each.job.transport for each in plans)),
@@ -193,27 +196,29 @@ def _check_memory(spec: Spec) -> None:
         )
 
 
-def _plan(options: BenchOptions, strategy: str, transport: str) -> Plan:
+def _plan(options: BenchOptions, call: str, transport: str) -> Plan:
     """One contestant as a run would be planned, which checks all that the two have in common."""
-    check_benchable(strategy)
-    served = create(strategy, {}).traits.servers
+    check_benchable(call)
+    served = create_call(call).traits.servers
+    name, own = parse_call(call)
     servers, placement = (options.servers, options.placement) if served else (None, DEDICATED)
     shared = {key: getattr(options, key) for key in ("workers", "interface", "deadline", "threads")}
-    return plan(RunOptions(strategy=strategy, servers=servers, placement=placement, transport=transport, **shared))
+    shared.update(servers=servers, placement=placement, transport=transport)
+    return plan(RunOptions(strategy=name, strategy_options=own, **shared))
 
 
-def check_benchable(name: str) -> None:
+def check_benchable(call: str) -> None:
     """ConfigError if a benchmark cannot know what this strategy's exchange should compute."""
-    strategy = create(name, {})
+    strategy = create_call(call)
     traits = strategy.traits
     served = traits.servers and traits.update == "server" and traits.consistency == "bsp"
     if not served and (traits.servers or not callable(getattr(strategy, "all_reduce", None))):
-        raise ConfigError(f"strategy {name!r} cannot be benched: it is no all-reduce and no synchronous server")
+        raise ConfigError(f"strategy {call!r} cannot be benched: it is no all-reduce and no synchronous server")
 
 
-def own_transport(name: str) -> str | None:
+def own_transport(call: str) -> str | None:
     """What an engine moves its bytes with instead of ours; None for a strategy that uses our transports."""
-    return create(name, {}).traits.own_transport
+    return create_call(call).traits.own_transport
 
 
 def baseline_of(spec: Spec, asked: str | None) -> str:
@@ -224,7 +229,12 @@ def baseline_of(spec: Spec, asked: str | None) -> str:
 
 def _list(option: str, given: str) -> tuple[str, ...]:
     """What stands between the commas, each once."""
-    names = tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip())))
+    return _given(option, [name for part in given.split(",") if (name := part.strip())])
+
+
+def _given(option: str, each: Sequence[str]) -> tuple[str, ...]:
+    """Each once; there must be one at least."""
+    names = tuple(dict.fromkeys(each))
     if not names:
         raise ConfigError(f"--{option} is empty: give at least one, with commas between them")
     return names

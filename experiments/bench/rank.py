@@ -31,7 +31,7 @@ from common.transport.meter import Metered
 from experiments.bench.contest import AllReduceContest, Contest, Pool, ServerContest, Subtract, UpdateContest
 from experiments.bench.plan import ITEM, Block, Contestant, Spec, schedule
 from experiments.life import LINGER, live, overdue, writing
-from experiments.registry import create
+from experiments.registry import create_call
 
 CONTROL = "ipc"  # benchmarks run on one machine
 LINK_ROUNDS = 100, 8  # of a tiny and of a large message, to find α, β and γ
@@ -180,7 +180,7 @@ class BenchRank:
             all_reduce = UpdateContest if self.spec.update else AllReduceContest
             kind: type[Contest] = ServerContest if one.servers else all_reduce
             ctx = self._context(one.transport, self.spec.servers if one.servers else 0)
-            self.contests[block.contestant] = kind(partial(create, one.strategy, {}), ctx, self.pools[one.transport])
+            self.contests[block.contestant] = kind(partial(create_call, one.strategy), ctx, self.pools[one.transport])
         return self.contests[block.contestant]
 
     def _verify(self, contest: Contest, block: Block) -> dict[str, Any]:
@@ -231,7 +231,7 @@ class BenchRank:
 
         ctx = Context(meter, workers=self.spec.workers, servers=self.spec.servers, optimizer=optimizer)
         params, grad = (self.pools[block.transport].alloc(block.nbytes // ITEM, np.float32) for _ in range(2))
-        create(one.strategy, {}).serve(ctx, params, [Bucket(grad, params)])
+        create_call(one.strategy).serve(ctx, params, [Bucket(grad, params)])
         return {"sent": _each(meter.bytes_to, updates // max(optimizers, 1))} if block.kind == "time" else {}
 
     def _record(self, index: int, found: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from experiments import statistics
 from experiments.bench.plan import Block, Spec, schedule
 from experiments.limits import Limits
 from experiments.lines import whole_lines
-from experiments.registry import create
+from experiments.registry import create_call
 
 Row = dict[str, Any]
 Lines = Mapping[int, Mapping[int, Mapping[str, Any]]]  # by rank, by block: what that rank recorded of it
@@ -127,7 +127,7 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
         "notes": cell.notes,
         "iterations": cell.iterations,
         "samples": cell.samples,
-        "seconds_predicted": create(one.strategy, {}).seconds(n, servers, nbytes, link) if link else None,
+        "seconds_predicted": create_call(one.strategy).seconds(n, servers, nbytes, link) if link else None,
     }
 
 

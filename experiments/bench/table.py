@@ -29,7 +29,7 @@ def _table(nbytes: int, rows: Sequence[Mapping[str, Any]], baseline: str) -> Tab
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left", min_width=100
     )
     for index, header in enumerate((*_HEADERS, f"{baseline} /\nthis", "wrong")):
-        table.add_column(Text(header), justify="left" if index < 2 else "right", no_wrap=True)
+        table.add_column(Text(header), justify="left" if index < 2 else "right", no_wrap=index > 0, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, _cells(row)), style="red" if row["wrong"] else "")
     return table

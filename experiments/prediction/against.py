@@ -20,6 +20,7 @@ from experiments.prediction.predict import (
     predicted_step_exchange,
     simulation_cost,
 )
+from experiments.registry import parse_call
 from experiments.results import Run, find_runs
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _of_bench(
     rows, notes = [], []
     for row in sorted(document["rows"], key=lambda row: (row["bytes"], row["workers"])):
         who: tuple[str, dict[str, Any], int, int, int]
-        who = row["strategy"], {}, row["workers"], row["servers"], row["bytes"]
+        who = *parse_call(row["strategy"]), row["workers"], row["servers"], row["bytes"]
         placement = row.get("placement") or DEDICATED
         if row.get("wire_bytes", 0) is None:  # an engine that sends past our transports
             continue

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HELP = "strategies' exchanges alone, beside each other: time and bandwidth"
 BENCH = BenchOptions()
+STRATEGIES = "names of `list`, or module:Class, with options as in ps-bsp(segment=65536)"
 
 
 def parser() -> ArgumentParser:
@@ -30,7 +31,7 @@ def parser() -> ArgumentParser:
         "Time the exchange alone, without training: results verified first, contestants in turns, beside the limits of "
         "this machine. Exit code 3 if a result is wrong."
     )
-    parser.add_argument("--strategies", type=str, default=BENCH.strategies, help="names of `list`, or module:Class")
+    parser.add_argument("--strategies", type=str, default=BENCH.strategies, help=STRATEGIES)
     parser.add_argument("--sizes", type=str, default=BENCH.sizes, help="of the vector of float32: bytes, KiB, MB …")
     parser.add_argument("--workers", type=int, default=BENCH.workers, help="worker processes, at least 2")
     parser.add_argument("--servers", type=int | None, default=None, help="servers; null: 1 if any has them")

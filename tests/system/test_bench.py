@@ -98,6 +98,17 @@ def test_with_the_update_every_worker_ends_with_the_parameters_that_a_server_wou
     assert {(row["wrong"], row["update"], row["busbw_GBps"]) for row in rows} == {(0, True, None)}
 
 
+def test_a_strategy_takes_part_once_for_each_set_of_options(box):
+    words = ("--strategies", "ring,ps-bsp,ps-bsp(segment=1024)", *SHORT, "--transport", "shm", "--repeats", 1, "--json")
+    done = box.run("bench", *words)
+    assert done.code == 0, done.err
+    rows = done.json()["rows"]
+    assert [row["strategy"] for row in rows] == 2 * ["ring", "ps-bsp", "ps-bsp(segment=1024)"]
+    assert {row["wrong"] for row in rows} == {0}
+    assert rows[4]["wire_bytes"] == rows[5]["wire_bytes"]
+    assert rows[4]["seconds_predicted"] > rows[5]["seconds_predicted"]  # more of the pipeline is filled
+
+
 def test_two_engines_of_torch_take_part_in_one_benchmark(box):
     box.module("planted_bench", "from allreduce.engines import Gloo\n\nclass Another(Gloo):\n    pass\n")
     words = ("--strategies", "gloo,planted_bench:Another", *SHORT, "--transport", "ipc", "--repeats", 1, "--json")
