@@ -85,7 +85,7 @@ class Context:
     `rank`, `role`      who this is; `place`, where it is right now
     `workers`           their ranks, a range; `servers` likewise; `size` is the number of both
     `hosts`             the workers of each host, every worker once
-    `crew`              the other ranks of this process, with whom memory can be shared
+    `crew`              the other ranks of this process, with whom parameters can be shared
     `tensors`           elements of each of the model's tensors, as they lie in it; empty: not known
     `record(event)`     notes an event, JSON values by name, in this rank's history; may raise RunError
     `departed()`        the workers that have died so far and that the job goes on without
@@ -108,8 +108,12 @@ class Context:
         departed: Callable[[], frozenset[int]] = frozenset,
         checkpoints: Checkpoints | None = None,
         resumed: int | None = None,
+        overlaps: bool = False,
     ) -> None:
-        """`hosts` are by default one, with all workers. ValueError if not every worker has one, or one has none."""
+        """`hosts` are by default one, with all workers. ValueError if not every worker has one, or one has none.
+
+        `overlaps`: stage 4 may be reading the parameters while a bucket is synchronised, so nobody shares them.
+        """
         self.endpoint = endpoint
         self.place = endpoint.place
         self.rank = endpoint.place.rank
@@ -122,7 +126,7 @@ class Context:
             raise ValueError(
                 f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
             )
-        self.crew = endpoint.crew
+        self.crew: frozenset[int] = frozenset() if overlaps else endpoint.crew
         self._optimizer = optimizer
         self._process = process
         self.tensors: Sequence[int] = ()  # whoever builds the model, later than this, says it

@@ -151,6 +151,7 @@ class Rank:
             departed=self.news.departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if self.incarnation.resumed else None,
+            overlaps=job.overlap == "on",
         )
 
     def _clock(self) -> StageClock:

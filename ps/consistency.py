@@ -20,7 +20,7 @@ class Consistency(ABC):
 
     name: str  # as in Traits.consistency
     at_once = False  # whether gradients are applied as they come, so that no two servers ever need to agree on a step
-    one_copy = False  # whether parameters change only between all workers' pushes and the answers: see ParameterServer
+    lockstep = False  # whether a step has one push of every worker, and parameters change between these and the answers
 
     def due(self, shard: Shard) -> tuple[int, ...]:
         """The workers whose next push may be taken now."""
@@ -71,7 +71,7 @@ class BSP(Consistency):
     """
 
     name = "bsp"
-    one_copy = True
+    lockstep = True
 
     def due(self, shard: Shard) -> tuple[int, ...]:
         return tuple(worker for worker in shard.workers if worker not in shard.taken)[:1]

@@ -19,12 +19,12 @@ ITEM = 4  # bytes of a float32
 AHEAD = 2 * BYTES  # that a worker pushes to each server before it takes the first answer; one segment, if that is more
 
 
-def ahead(most: int) -> int:
-    """Elements that a worker pushes to each server, in segments of `most` bytes, before it takes the first answer.
+def elements_ahead(nbytes: int) -> int:
+    """Elements that a worker pushes to each server, in segments of `nbytes`, before it takes the first answer.
 
     Not below one segment: workers that begin with different servers would wait for each other.
     """
-    return max(AHEAD, most) // ITEM
+    return max(AHEAD, nbytes) // ITEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,22 @@ class Segment:
         return self.params.size // self.width if self.width else self.params.size
 
 
-def cut(pieces: Sequence[slice], most: int) -> list[slice]:
-    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `most` bytes, in order.
+def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
+    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `nbytes`, in order.
 
     There is always one, be it empty: who owns nothing of a bucket still hears of every step in time.
     """
     parts = []
     for piece in pieces:
         size = piece.stop - piece.start
-        count = -(-size // (most // ITEM))
+        count = -(-size // (nbytes // ITEM))
         edges = [piece.start + part * size // max(count, 1) for part in range(count + 1)]
         parts += [slice(low, high) for low, high in pairwise(edges)]
     return parts or [slice(0, 0)]
 
 
-def owned(buckets: Sequence[Bucket], sharding: Sharding, most: int, server: int, servers: int) -> list[Segment]:
-    """All segments, of at most `most` bytes, of server number `server` of `servers`, in the order of the pushes.
+def owned(buckets: Sequence[Bucket], sharding: Sharding, nbytes: int, server: int, servers: int) -> list[Segment]:
+    """All segments, of at most `nbytes`, of server number `server` of `servers`, in the order of the pushes.
 
     Of a table whose gradient comes by rows it has one, an equal range of the rows, wherever all else lies.
     """
@@ -72,18 +72,18 @@ def owned(buckets: Sequence[Bucket], sharding: Sharding, most: int, server: int,
             part = slice(rows.start * width, rows.stop * width)
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part], width))
             continue
-        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server], most):
+        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server], nbytes):
             segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part]))
     return segments
 
 
-def route(bucket: Bucket, sharding: Sharding, most: int, worker: int = 0) -> list[tuple[int, slice]]:
+def route(bucket: Bucket, sharding: Sharding, nbytes: int, worker: int = 0) -> list[tuple[int, slice]]:
     """Where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
 
     So all of them have something to do soon; each gets its own segments in their order. Every worker begins with
     another server, so that they do not all crowd round one.
     """
-    parts = [cut(pieces, most) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
+    parts = [cut(pieces, nbytes) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
     longest = max(len(each) for each in parts)
     servers = [(worker + i) % len(parts) for i in range(len(parts))]
     return [(server, parts[server][turn]) for turn in range(longest) for server in servers if turn < len(parts[server])]

@@ -9,7 +9,7 @@ import numpy as np
 from common.context import Context, Optimizer
 from common.strategy import Bucket
 from ps.arrivals import Arrivals
-from ps.consistency import BSP, Consistency
+from ps.consistency import Consistency
 from ps.history import History
 from ps.lockstep import lockstep
 from ps.row_shard import RowShard
@@ -43,7 +43,7 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sha
     if consistency.at_once:
         saved.carry()
     saved.reached(consistency.progress(shards[-1]))
-    if isinstance(consistency, BSP):
+    if consistency.lockstep:
         lockstep(ctx, segments, shards, saved.reached)
     else:
         Arrivals(ctx, segments, shards, saved.reached, history).serve()

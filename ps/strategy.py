@@ -23,7 +23,7 @@ from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
-from ps.segments import BYTES, ITEM, ahead, cut, route
+from ps.segments import BYTES, ITEM, cut, elements_ahead, route
 from ps.server import serve
 from ps.sharding import Even, Sharding, check_name, sharding
 
@@ -36,8 +36,9 @@ class ParameterServer(SyncStrategy):
 
     `segment` is how many bytes are pushed, updated and answered at a time, at most.
 
-    Where a server has a worker in its process and `consistency.one_copy` holds, its parameters are that worker's, in
-    place: it changes them when the worker has pushed and waits for the answer, which it finds where it belongs.
+    Where a server has a worker in its process and `consistency.lockstep` holds, its parameters are that worker's, in
+    place: it changes them when the worker has pushed and waits for the answer, which it finds where it belongs. So the
+    worker itself must not write to them between `setup` and the end of the last worker's `finish`.
     """
 
     consistency: Consistency
@@ -45,8 +46,7 @@ class ParameterServer(SyncStrategy):
 
     def __init__(self, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES) -> None:
         self.sharding, self.sparse, self.segment = check_name(sharding), sparse, segment
-        if _whole("segment", segment) < ITEM:
-            raise ConfigError(f"--strategy.segment is {segment}: give bytes, {ITEM} at least")
+        _whole("segment", segment, ITEM, " of bytes")
 
     def _sharding_of(self, ctx: Context, size: int) -> Sharding:
         """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
@@ -90,14 +90,16 @@ class ParameterServer(SyncStrategy):
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
         """Serve this server's part of every bucket until all workers have finished."""
-        for worker in self._beside(ctx, ctx.workers):
+        if beside := self._beside(ctx, ctx.workers):
+            (worker,) = beside
             params = ctx.recv_shared(worker, params)
-            buckets = [replace(each, params=params[each.start :][: each.params.size]) for each in buckets]
+            ends = [each.start + each.params.size for each in buckets]
+            buckets = [replace(each, params=params[each.start : end]) for each, end in zip(buckets, ends, strict=True)]
         serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size), self.segment)
 
     def _beside(self, ctx: Context, ranks: range) -> list[int]:
         """Those of `ranks` with whom this rank has one copy of the parameters."""
-        return sorted(ctx.crew.intersection(ranks)) if self.consistency.one_copy else []
+        return sorted(ctx.crew.intersection(ranks)) if self.consistency.lockstep else []
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
@@ -119,11 +121,11 @@ class ParameterServer(SyncStrategy):
     def _push(self, ctx: Context, bucket: Bucket) -> Iterator[tuple[int, slice]]:
         """Lend the gradient to the servers; yields (server, part of the bucket) of each answer that is to be taken now.
 
-        With more than `ahead` of them a server on their way the oldest answers come first: what is sent long before
+        With more than `elements_ahead` a server on their way the oldest answers come first: what is sent long before
         its turn has left the cache by then.
         """
         way = self._way(ctx, bucket)
-        answers, under_way, limit = iter(way), 0, ahead(self.segment) * len(ctx.servers)
+        answers, under_way, limit = iter(way), 0, elements_ahead(self.segment) * len(ctx.servers)
         for server, part in way:
             ctx.lend(server, bucket.grad[part])
             under_way += part.stop - part.start
@@ -249,7 +251,6 @@ class PsBackup(ParameterServer):
         """No promise: who comes too late skips steps, and sends nothing in them."""
 
 
-def _whole(option: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number from 0")
-    return value
+def _whole(option: str, value: object, least: int = 0, unit: str = "") -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number{unit} from {least}")

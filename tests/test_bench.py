@@ -114,7 +114,7 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
     [
         ({"strategies": "rnig"}, "did you mean ring?"),
         ({"strategies": ""}, "--strategies is empty"),
-        ({"strategies": "ps-bsp(segment=3)"}, "--strategy.segment is 3: give bytes, 4 at least"),
+        ({"strategies": "ps-bsp(segment=3)"}, "--strategy.segment is 3: give a whole number of bytes"),
         ({"strategies": "ps-bsp(segmnet=4)"}, "has no option --strategy.segmnet: did you mean segment"),
         (
             {"strategies": "ps-bsp(segment)"},

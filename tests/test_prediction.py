@@ -439,7 +439,7 @@ def test_a_run_in_virtual_time_is_predicted_from_its_link():
 def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_by_its_exchange():
     served = {**SUMMARY, "strategy": "ps-bsp", "servers": 1}
     virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
-    steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9), 1 << 20)
     assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
     halves = {**virtual, "bucket": 2 << 20}
     assert predicted_step_exchange(halves, None) == 2 * PsBsp().seconds(4, 1, 2 << 20, Link(50e-6, 8e-9))

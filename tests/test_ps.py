@@ -152,9 +152,9 @@ def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers,
         (lambda: PsSsp(1.5), "--strategy.staleness is 1.5: give a whole number from 0"),
         (lambda: PsSsp(True), "--strategy.staleness is True: give a whole number from 0"),
         (lambda: PsBackup("1"), "--strategy.backups is '1': give a whole number from 0"),
-        (lambda: PsBsp(segment=3), "--strategy.segment is 3: give bytes, 4 at least"),
-        (lambda: PsAsync(segment=0), "--strategy.segment is 0: give bytes, 4 at least"),
-        (lambda: PsBackup(segment="1MiB"), "--strategy.segment is '1MiB': give a whole number from 0"),
+        (lambda: PsBsp(segment=3), "--strategy.segment is 3: give a whole number of bytes from 4"),
+        (lambda: PsAsync(segment=0), "--strategy.segment is 0: give a whole number of bytes from 4"),
+        (lambda: PsBackup(segment="1MiB"), "--strategy.segment is '1MiB': give a whole number of bytes from 4"),
         (lambda: PsAsync("linear"), "--strategy.damping is 'linear': give none or inverse"),
         (lambda: PsBackup(3).check(3), "--strategy.backups is 3 of 3 workers: give fewer than workers"),
     ],
@@ -195,3 +195,6 @@ def test_a_worker_sends_its_gradient_once_and_the_servers_their_shards_to_all(wo
 def test_few_servers_are_a_bottleneck_and_more_than_workers_do_not_help(workers, servers, load):
     link = Link(alpha=0.5, beta=1.0)
     assert PsBsp().seconds(workers, servers, 100, link) == 2 * 0.5 + 2 * load * 100
+    few = 400 * max(workers, servers)  # bytes: no server has less than 100
+    segments = PsBsp(segment=few // servers // 4 // 4 * 4).seconds(workers, servers, few, link) - 2 * 0.5
+    assert segments == pytest.approx((1 + 1 / -(-(few // 4 // servers) // (few // servers // 16))) * load * few)

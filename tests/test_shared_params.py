@@ -7,7 +7,7 @@ import pytest
 from transports import JOB, in_threads, private_folder
 
 from common.context import Context, Place
-from common.errors import FINISH, ProtocolError
+from common.errors import FINISH, PeerFailed, ProtocolError
 from common.strategy import Bucket
 from common.testing import SGD
 from common.transport.connect import connect
@@ -19,7 +19,7 @@ every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 BIG = 1 << 18  # elements: beyond what a transport sends in one piece
 
 
-def as_crews(transport, program, crews, servers=0, optimizer=None, deadline=10.0):
+def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
     """What `program(ctx)` returns on each rank, each a thread; a crew's take each other for a process."""
     ranks = sum(map(len, crews))
 
@@ -27,8 +27,7 @@ def as_crews(transport, program, crews, servers=0, optimizer=None, deadline=10.0
         crew = next(crew for crew in crews if rank in crew)
         end = connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, crew=crew)
         try:
-            more = {"servers": servers, "optimizer": optimizer}
-            return program(Context(Metered(end), workers=ranks - servers, **more))
+            return program(Context(Metered(end), workers=ranks - servers, servers=servers, **more))
         finally:
             end.close(linger=2.0)
 
@@ -132,6 +131,8 @@ def test_only_memory_of_alloc_is_shared_and_only_inside_a_process(transport):
         if ctx.rank == 0:
             with pytest.raises(ValueError, match="rank 2 does not share memory with rank 0"):
                 ctx.share(2, ctx.alloc(3, np.float32))
+            with pytest.raises(ValueError, match="rank 2 does not share memory with rank 0"):
+                ctx.recv_shared(2, np.zeros(3, np.float32))
             with pytest.raises(ValueError, match="only memory of `alloc`"):
                 ctx.share(1, np.zeros(3, np.float32))
             ctx.lend(1, ctx.alloc(3, np.float32))
@@ -143,6 +144,48 @@ def test_only_memory_of_alloc_is_shared_and_only_inside_a_process(transport):
         return None
 
     as_crews(transport, program, [[0, 1], [2]])
+
+
+def test_who_has_shared_and_is_gone_is_named():
+    def program(ctx):
+        if ctx.rank == 0:
+            mine = ctx.alloc(3, np.float32)
+            ctx.lend(1, mine)
+            ctx.settle()  # so rank 1 knows this memory
+            ctx.share(1, mine)
+            ctx.endpoint.close()
+            gone.set()
+        elif ctx.rank == 1:
+            ctx.recv_into(0, np.zeros(3, np.float32))
+            assert gone.wait(10)
+            with pytest.raises(PeerFailed, match="lost rank 0"):
+                ctx.recv_shared(0, np.zeros(3, np.float32))
+
+    gone = threading.Event()
+    as_crews("shm", program, [[0, 1]])
+
+
+@every_transport
+def test_what_either_lends_of_it_is_there_when_the_owner_is_gone(transport):
+    def program(ctx):
+        like = np.zeros(BIG, np.float32)
+        if ctx.rank == 0:
+            ctx.share(1, ctx.alloc(BIG, np.float32))
+            ctx.settle()
+            ctx.endpoint.close()
+            gone.set()
+        elif ctx.rank == 1:
+            theirs = ctx.recv_shared(0, like)
+            theirs[:] = 4
+            assert gone.wait(10)
+            ctx.lend(2, theirs)
+            ctx.settle()
+        else:
+            return ctx.recv(1, like)[-1]
+        return None
+
+    gone = threading.Event()
+    assert as_crews(transport, program, [[0, 1], [2]])[2] == 4
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
@@ -157,8 +200,8 @@ def test_sockets_alone_share_nothing(transport):
 # --- the parameter server ---
 
 
-def train(make, transport, crews, servers, size=1000, steps=3):
-    """Parameters of each worker at the end; and of each server, whether they lie in those of its process's worker."""
+def train(make, transport, crews, servers, size=1000, steps=3, **more):
+    """Parameters of each worker at the end; and by server, in which workers' its own lie."""
     workers = sum(map(len, crews)) - servers
     params = dict.fromkeys(range(workers))
     beside = {}
@@ -169,10 +212,10 @@ def train(make, transport, crews, servers, size=1000, steps=3):
         mine[:] = ctx.rank + np.arange(size)
         grad = ctx.alloc(size, np.float32)
         if ctx.rank in ctx.servers:
-            mate = next((rank for rank in ctx.crew if rank < workers), None)
 
             def optimizer(shard):
-                beside[ctx.rank] = any(np.may_share_memory(shard, params[rank]) for rank in [mate] if mate is not None)
+                lies = [rank for rank, theirs in params.items() if np.shares_memory(shard, theirs)]
+                beside[ctx.rank] = lies
                 return SGD(shard)
 
             ctx._optimizer = optimizer
@@ -187,7 +230,7 @@ def train(make, transport, crews, servers, size=1000, steps=3):
         strategy.finish(ctx)
         return mine.copy()
 
-    return as_crews(transport, program, crews, servers)[:workers], beside
+    return as_crews(transport, program, crews, servers, **more)[:workers], beside
 
 
 @every_transport
@@ -200,18 +243,23 @@ def test_a_colocated_server_keeps_its_parameters_in_its_workers_and_the_bits_are
     servers = sum(map(len, crews)) - 2
     apart, outside = train(PsBsp, transport, [[rank] for rank in range(2 + servers)], servers)
     together, inside = train(PsBsp, transport, crews, servers)
-    assert not any(outside.values())
-    assert all(inside.values())
+    nowhere = {rank: [] for rank in range(2, 2 + servers)}
+    assert outside == nowhere
+    assert inside == {server: crew[:1] for crew in crews for server in crew[1:]}
     assert {each.tobytes() for each in apart} == {each.tobytes() for each in together}
 
 
 @pytest.mark.parametrize("make", [PsSsp, PsAsync, PsBackup])
 def test_not_where_workers_read_them_while_others_push(make):
     _, inside = train(make, "shm", [[0, 2], [1, 3]], 2)
-    assert inside
-    assert not any(inside.values())
+    assert inside == {2: [], 3: []}
+
+
+def test_nor_where_backward_reads_them_meanwhile():
+    _, inside = train(PsBsp, "shm", [[0, 2], [1, 3]], 2, overlaps=True)
+    assert inside == {2: [], 3: []}
 
 
 def test_with_no_staleness_it_is_bulk_synchronous_and_does():
     _, inside = train(lambda: PsSsp(0), "shm", [[0, 2], [1, 3]], 2)
-    assert all(inside.values())
+    assert inside == {2: [0], 3: [1]}

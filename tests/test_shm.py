@@ -1,5 +1,6 @@
 """Shared memory: what lies where, who is woken, and what is left when somebody is gone."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -372,6 +373,26 @@ def test_everything_opened_is_closed():
     for _ in range(3):
         on("shm", lambda ctx: [ctx.alloc(8, float), ctx.send(1 - ctx.rank, ZEROS), ctx.recv(1 - ctx.rank, ZEROS)], 2)
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # one file store
+
+
+def test_so_is_what_was_shared():
+    def shares(rank, end):
+        ctx = Context(end, workers=2)
+        for _ in range(2):
+            if rank:
+                ctx.recv_shared(0, ZEROS)
+            else:
+                ctx.share(1, ctx.alloc(8, np.float32))
+        ctx.settle()
+
+    opened = []
+    for _ in range(4):
+        with endpoints("shm", 2, crew=(0, 1)) as ends:
+            in_threads([lambda rank=rank, end=end: shares(rank, end) for rank, end in enumerate(ends)])
+        del ends
+        gc.collect()
+        opened.append(len(os.listdir("/proc/self/fd")))
+    assert opened[1] == opened[2] == opened[3]
 
 
 def _sender(folder):

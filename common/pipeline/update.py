@@ -12,7 +12,7 @@ from common.job import OptimizerSpec
 from common.pipeline.schedule import rate
 from common.strategy import Rows, Vector
 
-BLOCK = 1 << 18  # elements that are updated at a time: 1 MiB, as much as a server's segment has
+BLOCK = 1 << 18  # elements that are updated at a time: 1 MiB, as much as a server's segment has by default
 
 
 class FlatOptimizer:

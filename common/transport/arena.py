@@ -48,7 +48,7 @@ def reason_against() -> str | None:
 
 
 _numbers = itertools.count(1)
-_open: weakref.WeakValueDictionary[int, Arena] = weakref.WeakValueDictionary()  # of this process, by file
+_open: weakref.WeakValueDictionary[int, Arena] = weakref.WeakValueDictionary()  # of this process, by number
 
 
 class Arena:
@@ -71,7 +71,7 @@ class Arena:
             raise
         self.start = address(self.memory)
         self.end = self.start + self.memory.size
-        _open[self.fd] = self
+        _open[self.number] = self
 
     def array(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         """The arena's start as an array."""
@@ -81,27 +81,22 @@ class Arena:
         """The same memory as an arena that is closed by itself. OSError if no more files can be opened."""
         other = copy.copy(self)
         other.number, other.fd = next(_numbers), os.dup(self.fd)
-        _open[other.fd] = other
+        _open[other.number] = other
         return other
 
     def close(self) -> None:
         """Let go of it. The memory lives, and costs an open file, for as long as an array anywhere refers to it."""
         if self.fd >= 0:
-            del _open[self.fd]
+            del _open[self.number]
             os.close(self.fd)
             self.fd = -1
 
 
-def own_arena(fd: int) -> Arena:
-    """This process's arena whose file is `fd`. OSError if it is closed."""
-    if (arena := _open.get(fd)) is None:
+def own_arena(number: int) -> Arena:
+    """This process's arena of that `number`. OSError if it is closed."""
+    if (arena := _open.get(number)) is None:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     return arena
-
-
-def arena_memory(pid: int, fd: int) -> Bytes:
-    """The memory of the arena that process `pid`, which may be this one, has open as `fd`. OSError if it is gone."""
-    return own_arena(fd).memory if pid == os.getpid() else peers_arena(pid, fd)
 
 
 def peers_arena(pid: int, fd: int) -> Bytes:

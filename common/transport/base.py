@@ -74,7 +74,11 @@ class Endpoint(ABC):
 
         Which of the two may write where, and when, is for them to agree on. What either lends of it is lent in place.
         """
-        raise ValueError(f"rank {to} does not share memory with rank {self.place.rank}")
+        raise self.not_crew(to)
+
+    def not_crew(self, rank: int) -> ValueError:
+        """The error that says that there is no memory in common with `rank`."""
+        return ValueError(f"rank {rank} does not share memory with rank {self.place.rank}")
 
     @abstractmethod
     def settle(self) -> None:
@@ -89,7 +93,7 @@ class Endpoint(ABC):
 
     def recv_shared(self, from_: int, like: Array) -> Array:
         """The memory that `from_`, one of `crew`, shares: an array of the shape and dtype of `like`. Blocks."""
-        raise ValueError(f"rank {from_} does not share memory with rank {self.place.rank}")
+        raise self.not_crew(from_)
 
     @abstractmethod
     def recv_add(self, from_: int, into: Array) -> None:

@@ -26,7 +26,7 @@ import struct
 import threading
 from typing import NamedTuple
 
-from common.transport.arena import Arena, Bytes, arena_memory, forget
+from common.transport.arena import Arena, Bytes, forget, own_arena, peers_arena
 
 LINE = 64  # bytes of a cache line
 WORDS = LINE // 8
@@ -139,7 +139,7 @@ class Peer:
 
     def __init__(self, pid: int, mailbox_fd: int, rope_fd: int) -> None:
         self.pid = pid
-        self.memory = arena_memory(pid, mailbox_fd)
+        self.memory = peers_arena(pid, mailbox_fd)
         self.words = self.memory.data.cast("q")
         self.rope = os.open(f"/proc/{pid}/fd/{rope_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.arenas: dict[int, Bytes] = {}
@@ -162,7 +162,8 @@ class Peer:
     def arena(self, fd: int, number: int) -> Bytes:
         """Its arena `number`; another process's is mapped when it is first asked for."""
         if (found := self.arenas.get(number)) is None:
-            found = self.arenas[number] = arena_memory(self.pid, fd)
+            found = own_arena(number).memory if self.pid == os.getpid() else peers_arena(self.pid, fd)
+            self.arenas[number] = found
         return found
 
     def trim(self) -> None:

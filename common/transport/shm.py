@@ -123,9 +123,12 @@ class ShmEndpoint(ProcessEndpoint):
         self._lend(to, array, EXPOSED)
 
     def share(self, to: int, array: Array) -> None:
-        if to not in self.crew:
-            super().share(to, array)
+        self._refuse_unless_crew(to)
         self._lend(to, array, SHARED)
+
+    def _refuse_unless_crew(self, rank: int) -> None:
+        if rank not in self.crew:
+            raise self.not_crew(rank)
 
     def _lend(self, to: int, array: Array, kind: int) -> None:
         code = wire.dtype_code(array.dtype)
@@ -185,13 +188,16 @@ class ShmEndpoint(ProcessEndpoint):
         self._took(from_)
 
     def recv_shared(self, from_: int, like: Array) -> Array:
+        self._refuse_unless_crew(from_)
         shared = self._message(from_, like)
         slot = self._in[from_].slot()
         if slot.kind != SHARED:
             raise self.unexpected(from_, self._named(from_, slot), "memory to share")
         if self._around(address(shared)) is None:
+            with self._gone(from_):
+                arena = own_arena(slot.number)
             with self._short_of():
-                arena = own_arena(slot.fd).again()
+                arena = arena.again()
             self._arenas[arena.number] = arena
         self._took(from_)
         return shared.reshape(like.shape)

@@ -162,6 +162,8 @@ class BenchRank:
         contest.begin(block.nbytes // ITEM)
         found = self._verify(contest, block) if block.kind == "verify" else self._time(contest, block, iterations)
         contest.end()
+        if contestant.servers:  # before anybody reuses memory that a server of its own process may still be lending
+            self.workers.barrier()
         return found
 
     def _link(self, transport: str) -> dict[str, Any] | None:

@@ -108,7 +108,9 @@ def _conditions(document: Document) -> str:
     servers = max(each["servers"] for each in document["rows"])
     processes = f"{row['workers']} workers" + (f" and {servers} server{'s' if servers > 1 else ''}" if servers else "")
     dots = "each repeat a dot, line: median" if repeats > 1 else "one repeat"
-    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}, dashed: predicted by the formula"
+    predicted = any(each["seconds_predicted"] for each in document["rows"])
+    dashed = ", dashed: predicted by the formula of the exchange" if predicted else ""
+    return f"{processes} on {env['cores']} cores ({env['cpu']}); {dots}{dashed}"
 
 
 def _left_out(document: Document, shown: Sequence[Row]) -> list[str]:

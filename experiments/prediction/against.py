@@ -88,7 +88,8 @@ def beside(paths: Sequence[str | Path], calibration: Calibration, budget: float)
         rows += found
         notes += said
     if not rows:
-        raise ConfigError(f"nothing to hold predictions against in {', '.join(map(str, paths))}")
+        why = "".join(f" ({note})" for note in dict.fromkeys(notes))
+        raise ConfigError(f"nothing to hold predictions against in {', '.join(map(str, paths))}{why}")
     return rows, list(dict.fromkeys(notes))
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from common.job import DEDICATED
 from common.strategy import Link, SyncStrategy
 from ps.consistency import BSP
-from ps.segments import BYTES, ITEM, ahead, cut
+from ps.segments import ITEM, cut, elements_ahead
 from ps.strategy import ParameterServer
+
+FEW = 3  # segments before an answer for which the formula holds with any number of workers; with more, as many as those
 
 
 def added_to_a_step(
@@ -19,7 +21,7 @@ def added_to_a_step(
     """Seconds that an exchange of `nbytes` bytes adds to each step; None where there is no formula of its own for it.
 
     Then it is as long as the exchange. There is one for `ps-bsp` with even shards, on servers of their own, no more
-    of them than workers.
+    of them than workers, and segments of which a worker does not push many more than there are workers before it waits.
     """
     if not isinstance(strategy, ParameterServer) or not isinstance(strategy.consistency, BSP):
         return None
@@ -30,7 +32,7 @@ def added_to_a_step(
     return lockstep_seconds(workers, servers, nbytes, link, strategy.segment)
 
 
-def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segment: int = BYTES) -> float:
+def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segment: int) -> float | None:
     """What a step takes longer than its training, seconds: from a worker's push until its last answer is in.
 
     With one server, n workers and k segments of s = Mβ/k seconds each: the answers to a step's last segment leave the
@@ -49,7 +51,11 @@ def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segmen
     parts = cut([slice(0, nbytes // ITEM // servers)], segment)
     longest: int = max(1, *(part.stop - part.start for part in parts))
     count = len(parts)
-    first = min(float(count), (ahead(segment) * servers // longest + 1) / servers)  # segments pushed before an answer
+    first = min(
+        float(count), (elements_ahead(segment) * servers // longest + 1) / servers
+    )  # segments pushed before an answer
+    if first > max(FEW, workers):
+        return None
     edges = 2 * servers - 1 - servers * first * (first - 1) / 2
     busy = (workers * (count + first - 1) + edges) * nbytes / (servers * count)
     return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma

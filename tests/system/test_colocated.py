@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 
 import pytest
@@ -100,6 +101,28 @@ def test_colocated_servers_end_with_the_bits_of_dedicated_ones(bits, workers, se
 def test_so_they_do_on_several_hosts_and_beside_backward(bits, transport):
     overlapped = ("--bucket", "4KiB", "--overlap", "on", "--hosts", 2)
     assert bits(3, 3, "colocated", transport, *overlapped) == bits(3, 1, "dedicated", "shm")
+
+
+@pytest.mark.parametrize("transport", ["shm", "tcp"])
+@pytest.mark.parametrize("words", [("--bucket", "4KiB", "--overlap", "off"), ("--strategy.segment", 100)])
+def test_so_they_do_in_many_small_pieces(bits, transport, words):
+    assert bits(3, 3, "colocated", transport, *words) == bits(3, 1, "dedicated", "shm")
+
+
+@pytest.mark.parametrize("transport", ["shm", "tcp"])
+def test_so_they_do_where_only_the_touched_rows_travel(bits, transport):
+    rows = ("--model", "embedding", "--data", "clicks", "--momentum", 0)
+    assert bits(3, 3, "colocated", transport, *rows) == bits(3, 2, "dedicated", "shm", *rows)
+
+
+@pytest.mark.parametrize(("overlap", "crews"), [("off", [[3], [4], [5]]), ("on", [[], [], []])])
+def test_parameters_are_not_shared_while_backward_may_read_them(box, overlap, crews):
+    told = "class Told(PsBsp):\n    def setup(self, ctx, params):\n        print('crew', ctx.rank, sorted(ctx.crew))\n"
+    box.module("planted_crew", f"from ps.strategy import PsBsp\n\n{told}        super().setup(ctx, params)\n")
+    options = ("--workers", 3, "--servers", 3, "--placement", "colocated", "--overlap", overlap, "--bucket", "4KiB")
+    done = box.run("run", "--strategy", "planted_crew:Told", *options, "--steps", 2, "--results", "results")
+    assert done.code == 0, done.err
+    assert sorted(re.findall(r"crew \d .*", done.err)) == [f"crew {rank} {crew}" for rank, crew in enumerate(crews)]
 
 
 def start(box, *words, strategy="ps-bsp"):
