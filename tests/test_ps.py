@@ -195,6 +195,8 @@ def test_a_worker_sends_its_gradient_once_and_the_servers_their_shards_to_all(wo
 def test_few_servers_are_a_bottleneck_and_more_than_workers_do_not_help(workers, servers, load):
     link = Link(alpha=0.5, beta=1.0)
     assert PsBsp().seconds(workers, servers, 100, link) == 2 * 0.5 + 2 * load * 100
-    few = 400 * max(workers, servers)  # bytes: no server has less than 100
-    segments = PsBsp(segment=few // servers // 4 // 4 * 4).seconds(workers, servers, few, link) - 2 * 0.5
-    assert segments == pytest.approx((1 + 1 / -(-(few // 4 // servers) // (few // servers // 16))) * load * few)
+
+
+def test_smaller_segments_leave_less_of_the_pipeline_idle():
+    link = Link(alpha=0.5, beta=1.0)
+    assert PsBsp(segment=40).seconds(4, 1, 400, link) == pytest.approx(2 * 0.5 + (1 + 1 / 10) * 4 * 400)
