@@ -36,7 +36,8 @@ def conditions(runs: Sequence[Run]) -> str:
     hosts = "" if each("hosts") in ("1", "?") else f", {each('hosts')} hosts" if link else real
     colocated = {run.summary["servers"]: None for run in runs if run.summary.get("placement") == COLOCATED}
     if colocated:
-        workers += f" with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
+        some = "" if all(run.summary.get("placement") == COLOCATED for run in runs) else ", some"
+        workers += f"{some} with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
     slow = f"; {words}" if (words := slowness(runs)) else ""
     return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{link}{hosts}{slow}"
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from common.context import EMPTY, Context
 from common.errors import ConfigError, ProtocolError
+from common.sizes import byte_size
 from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
@@ -44,9 +45,8 @@ class ParameterServer(SyncStrategy):
     consistency: Consistency
     _sharding: Sharding
 
-    def __init__(self, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES) -> None:
-        self.sharding, self.sparse, self.segment = check_name(sharding), sparse, segment
-        _whole("segment", segment, ITEM, " of bytes")
+    def __init__(self, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES) -> None:
+        self.sharding, self.sparse, self.segment = check_name(sharding), sparse, _bytes("segment", segment)
 
     def _sharding_of(self, ctx: Context, size: int) -> Sharding:
         """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
@@ -185,7 +185,7 @@ class PsSsp(ParameterServer):
     )
 
     def __init__(
-        self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES
+        self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
     ) -> None:
         super().__init__(sharding, sparse, segment)
         _whole("staleness", staleness)
@@ -205,7 +205,7 @@ class PsAsync(ParameterServer):
         damping: Literal["none", "inverse"] = "none",
         sharding: str = "even",
         sparse: Sparse = "auto",
-        segment: int = BYTES,
+        segment: str | int = BYTES,
     ) -> None:
         super().__init__(sharding, sparse, segment)
         if damping not in ("none", "inverse"):
@@ -218,7 +218,9 @@ class PsBackup(ParameterServer):
 
     traits = replace(PsBsp.traits, consistency="backup(1)", replicas_equal=False)
 
-    def __init__(self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto", segment: int = BYTES) -> None:
+    def __init__(
+        self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
+    ) -> None:
         super().__init__(sharding, sparse, segment)
         _whole("backups", backups)
         self.backups = backups
@@ -251,6 +253,16 @@ class PsBackup(ParameterServer):
         """No promise: who comes too late skips steps, and sends nothing in them."""
 
 
-def _whole(option: str, value: object, least: int = 0, unit: str = "") -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number{unit} from {least}")
+def _whole(option: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number from 0")
+
+
+def _bytes(option: str, value: str | int) -> int:
+    try:
+        nbytes = byte_size(value)
+    except ValueError:
+        nbytes = 0
+    if nbytes < ITEM:
+        raise ConfigError(f"--strategy.{option} is {value!r}: give a size from {ITEM} bytes, like 65536, 64KiB or 1MiB")
+    return nbytes

@@ -114,7 +114,7 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
     [
         ({"strategies": "rnig"}, "did you mean ring?"),
         ({"strategies": ""}, "--strategies is empty"),
-        ({"strategies": "ps-bsp(segment=3)"}, "--strategy.segment is 3: give a whole number of bytes"),
+        ({"strategies": "ps-bsp(segment=3)"}, "--strategy.segment is 3: give a size from 4 bytes"),
         ({"strategies": "ps-bsp(segmnet=4)"}, "has no option --strategy.segmnet: did you mean segment"),
         (
             {"strategies": "ps-bsp(segment)"},
@@ -123,6 +123,8 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
         ({"strategies": "ps-bsp(segment=4"}, r"'ps-bsp\(segment=4' is no strategy with options"),
         ({"strategies": "noop"}, "'noop' cannot be benched: it is no all-reduce and no synchronous server"),
         ({"strategies": "ring,single"}, "'single' cannot be benched"),
+        ({"strategies": "ring,sparse-all-gather"}, "'sparse-all-gather' cannot be benched: it sends rows of a table"),
+        ({"strategies": "ps-bsp(sparse=on)"}, "cannot be benched: it sends rows of a table"),
         ({"transport": "udp"}, "unknown transport 'udp'"),
         ({"workers": 1}, "--workers is 1: a benchmark of synchronisation needs at least 2"),
         ({"workers": 1000}, "at most 256"),

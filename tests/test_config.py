@@ -11,7 +11,7 @@ from common.errors import ConfigError
 from common.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.arena import reason_against
 from experiments.config import RunOptions, plan
-from experiments.config.options import byte_size, sizes
+from experiments.config.options import sizes
 from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
 from experiments.config.training import BATCH_PER_WORKER
 from experiments.environment import cores
@@ -263,20 +263,6 @@ def test_a_batch_is_accepted_exactly_if_every_worker_gets_the_same_share_of_what
 )
 def test_layer_sizes_are_read_from_text_number_or_list(given_, layers):
     assert sizes(given_) == layers
-
-
-@pytest.mark.parametrize(
-    ("given_", "nbytes"),
-    [("4MiB", 4 << 20), ("64 kib", 64 << 10), ("1MB", 10**6), ("4096", 4096), (4096, 4096), ("512B", 512)],
-)
-def test_a_size_is_read_with_its_unit(given_, nbytes):
-    assert byte_size(given_) == nbytes
-
-
-@pytest.mark.parametrize("junk", ["", "MiB", "4XB", "-4", "1.5MiB", "4MiBs", None, [4]])
-def test_anything_else_is_no_size(junk):
-    with pytest.raises(ValueError, match="like 4MiB"):
-        byte_size(junk)
 
 
 @pytest.mark.parametrize("junk", ["junk", "", "12,,3", "-5", "1.5", "8 4", "1e3", [64, "x"], [64, 1.5], None])

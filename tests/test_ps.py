@@ -152,9 +152,17 @@ def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers,
         (lambda: PsSsp(1.5), "--strategy.staleness is 1.5: give a whole number from 0"),
         (lambda: PsSsp(True), "--strategy.staleness is True: give a whole number from 0"),
         (lambda: PsBackup("1"), "--strategy.backups is '1': give a whole number from 0"),
-        (lambda: PsBsp(segment=3), "--strategy.segment is 3: give a whole number of bytes from 4"),
-        (lambda: PsAsync(segment=0), "--strategy.segment is 0: give a whole number of bytes from 4"),
-        (lambda: PsBackup(segment="1MiB"), "--strategy.segment is '1MiB': give a whole number of bytes from 4"),
+        (lambda: PsBsp(segment=3), "--strategy.segment is 3: give a size from 4 bytes, like 65536, 64KiB or 1MiB"),
+        (lambda: PsAsync(segment=0), "--strategy.segment is 0: give a size from 4 bytes, like 65536, 64KiB or 1MiB"),
+        (
+            lambda: PsBackup(segment="1TiB"),
+            "--strategy.segment is '1TiB': give a size from 4 bytes, like 65536, 64KiB or 1MiB",
+        ),
+        (
+            lambda: PsSsp(segment=True),
+            "--strategy.segment is True: give a size from 4 bytes, like 65536, 64KiB or 1MiB",
+        ),
+        (lambda: PsBsp(segment=-1), "--strategy.segment is -1: give a size from 4 bytes, like 65536, 64KiB or 1MiB"),
         (lambda: PsAsync("linear"), "--strategy.damping is 'linear': give none or inverse"),
         (lambda: PsBackup(3).check(3), "--strategy.backups is 3 of 3 workers: give fewer than workers"),
     ],
@@ -200,3 +208,7 @@ def test_few_servers_are_a_bottleneck_and_more_than_workers_do_not_help(workers,
 def test_smaller_segments_leave_less_of_the_pipeline_idle():
     link = Link(alpha=0.5, beta=1.0)
     assert PsBsp(segment=40).seconds(4, 1, 400, link) == pytest.approx(2 * 0.5 + (1 + 1 / 10) * 4 * 400)
+
+
+def test_a_segment_may_have_a_unit():
+    assert [PsBsp(segment=each).segment for each in (4096, "4096", "4KiB", "4 kb")] == [4096, 4096, 4096, 4000]

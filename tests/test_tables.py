@@ -172,6 +172,19 @@ def test_the_caption_gives_the_conditions_and_the_full_names_of_the_stages(runs)
     assert "preprocess, partition, load, train, synchronize, update" in text
 
 
+def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, runs):
+    """As much as a ring: of 100 bytes each way per step a quarter is for the server beside it."""
+    sent = {"per_worker": [2000] * 4, "per_server": [2000, 2000, 2000, 2400]}
+    details = [{"bytes_within_process": within} for within in (1000, 1000, 1000, 1200)]
+    beside = {"placement": "colocated", "servers": 4, "bytes_sent": sent, "servers_detail": details}
+    run = load_run(write_run(tmp_path, "ps-bsp", steps=20, name="beside", **beside))
+    text = markdown([run], verdicts([run]))
+    assert "A colocated server shares its worker's link: 160 B a step leave the busiest process." in text
+    assert "4 workers with 4 servers in their processes" in conditions([run])
+    assert "4 workers, some with 4 servers in their processes" in conditions([*runs, run])
+    assert "shares its worker's link" not in markdown(runs, verdicts(runs))
+
+
 def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs):
     assert "stale" not in markdown(runs, verdicts(runs))
     late = {"staleness_histogram": {"0": 3, "3": 1}, "staleness_max": 3, "pushes": {"applied": 4, "dropped": 0}}

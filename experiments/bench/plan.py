@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from common.errors import ConfigError
 from common.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
+from common.sizes import byte_size
 from experiments.config import Plan, RunOptions, plan
-from experiments.config.options import byte_size
+from experiments.config.options import on_off
 from experiments.environment import physical_memory
 from experiments.registry import create_call, parse_call, split_calls
 from experiments.units import size_name
@@ -214,6 +215,8 @@ def check_benchable(call: str) -> None:
     served = traits.servers and traits.update == "server" and traits.consistency == "bsp"
     if not served and (traits.servers or not callable(getattr(strategy, "all_reduce", None))):
         raise ConfigError(f"strategy {call!r} cannot be benched: it is no all-reduce and no synchronous server")
+    if on_off(strategy.sparse) == "on":
+        raise ConfigError(f"strategy {call!r} cannot be benched: it sends rows of a table, and a benchmark has none")
 
 
 def own_transport(call: str) -> str | None:

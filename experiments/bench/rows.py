@@ -3,8 +3,8 @@
     algbw   bytes / seconds
     busbw   algbw · 2(n-1)/n: comparable with the speed of a link, whatever n (nccl-tests, PERFORMANCE.md)
 
-A server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server. An
-all-reduce that was timed with its workers' update has no busbw, limit or prediction: those are of an exchange alone.
+A server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server. Where
+an all-reduce is timed with its workers' update, there is no busbw, limit or prediction: those are of an exchange alone.
 What a worker and a server of one process send each other crosses no wire and is not counted.
 """
 
@@ -102,9 +102,8 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
     seconds = statistics.median(cell.samples)
     interval = statistics.interval(cell.samples)
     servers = spec.servers if one.servers else 0
-    updated = spec.update and not one.servers
-    least = limits.seconds(one.shown, n, nbytes) if limits and not updated else None
-    link = None if one.own or updated else measured.get(one.transport)
+    least = limits.seconds(one.shown, n, nbytes) if limits and not spec.update else None
+    link = None if one.own or spec.update else measured.get(one.transport)
     algbw = nbytes / seconds / 1e9
     serving = range(n, n + servers)
     return {
@@ -118,7 +117,7 @@ def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None
         "seconds_median": seconds,
         "seconds_ci95": list(interval) if interval else None,
         "algbw_GBps": algbw,
-        "busbw_GBps": None if one.servers or updated else algbw * 2 * (n - 1) / n,
+        "busbw_GBps": None if one.servers or spec.update else algbw * 2 * (n - 1) / n,
         "server_ingress_GBps": _ingress(cell, serving) / seconds / 1e9 if one.servers else None,
         "server_egress_GBps": _egress(cell, serving) / seconds / 1e9 if one.servers else None,
         "wire_bytes": None if one.own else round(sum(sum(to.values()) for to in cell.sent.values())),

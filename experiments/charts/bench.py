@@ -15,6 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from common.job import COLOCATED
 from experiments.bench.table import notes
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
 from experiments.charts.picture import draw_files, write_csv
@@ -28,7 +29,11 @@ Row = Mapping[str, Any]
 COLUMNS = (
     "strategy",
     "transport",
+    "workers",
+    "servers",
+    "placement",
     "bytes",
+    "update",
     "seconds_median",
     "seconds_ci95_low",
     "seconds_ci95_high",
@@ -36,6 +41,7 @@ COLUMNS = (
     "algbw_GBps",
     "busbw_GBps",
     "server_ingress_GBps",
+    "server_egress_GBps",
     "samples",
 )
 
@@ -106,7 +112,9 @@ def _conditions(document: Document) -> str:
     row, env = document["rows"][0], document["environment"]
     repeats = max(len(each["samples"]) for each in document["rows"])
     servers = max(each["servers"] for each in document["rows"])
-    processes = f"{row['workers']} workers" + (f" and {servers} server{'s' if servers > 1 else ''}" if servers else "")
+    beside = any(each["placement"] == COLOCATED for each in document["rows"])
+    count = f" and {servers} server{'s' if servers > 1 else ''}" if servers else ""
+    processes = f"{row['workers']} workers{count}{' in their processes' if beside else ''}"
     dots = "each repeat a dot, line: median" if repeats > 1 else "one repeat"
     predicted = any(each["seconds_predicted"] for each in document["rows"])
     dashed = ", dashed: predicted by the formula of the exchange" if predicted else ""

@@ -10,7 +10,6 @@ from typing import Any
 from common.errors import ConfigError
 from common.job import AUTO, DEDICATED
 
-UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 AUTO_ON_OFF = ("auto", "on", "off")  # what `on_off` may give
 
 
@@ -61,14 +60,6 @@ def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
         raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {given!r}")
     return tuple(int(part) for part in text.split(","))
-
-
-def byte_size(given: str | int) -> int:
-    """`4MiB` (or `64KiB`, `1MB`, `4096`) in bytes. ValueError if it is something else."""
-    match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(given).strip().lower())
-    if match is None or match[2] not in UNITS:
-        raise ValueError(f"a size is a whole number and a unit, like 4MiB or 64KiB; not {given!r}")
-    return int(match[1]) * UNITS[match[2]]
 
 
 def on_off(given: Any) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HELP = "strategies' exchanges alone, beside each other: time and bandwidth"
 BENCH = BenchOptions()
-STRATEGIES = "names of `list`, or module:Class, with options as in ps-bsp(segment=65536)"
+STRATEGIES = "names of `list`, or module:Class, with options as in ps-bsp(segment=64KiB)"
 
 
 def parser() -> ArgumentParser:
@@ -38,9 +38,7 @@ def parser() -> ArgumentParser:
     placement_option(parser)
     parser.add_argument("--transport", type=str, default=BENCH.transport, help=f"any of {', '.join(TRANSPORTS)}")
     parser.add_argument("--repeats", type=int, default=BENCH.repeats, help="samples of each, in turns with the others")
-    parser.add_argument(
-        "--with-update", action="store_true", help="time also the update that an all-reduce leaves to workers"
-    )
+    parser.add_argument("--with-update", action="store_true", help="add to all-reduces the update, which servers make")
     parser.add_argument("--baseline", type=str | None, default=None, help="strategy to divide by; null: gloo, or first")
     parser.add_argument("--interface", type=str, default=BENCH.interface, help="of tcp: loopback only")
     parser.add_argument("--deadline", type=float, default=BENCH.deadline, help="seconds a blocking call may take")

@@ -13,8 +13,9 @@ from common.models import MODELS
 from common.pipeline.partitioners import PARTITIONERS
 from common.pipeline.schedule import SCHEDULES
 from common.pipeline.transforms import TRANSFORMS
+from common.sizes import byte_size
 from experiments.config import RunOptions
-from experiments.config.options import byte_size, on_off, sizes
+from experiments.config.options import on_off, sizes
 from experiments.config.training import BATCH_PER_WORKER, OPTIMIZERS
 
 DEFAULTS = RunOptions()
