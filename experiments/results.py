@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
+from common.job import COLOCATED
+from common.placement import crews
 from common.stages import STAGES
 from experiments.folders import read_json
 from experiments.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
@@ -98,6 +100,22 @@ class Run:
         if not isinstance(sent, Mapping) or not steps:
             return []
         return [value / steps for value in sent.get(f"per_{role}") or [] if value is not None]
+
+    def leaving_per_step(self) -> list[float]:
+        """Payload bytes that leave each process in a step, on average, where a worker has servers in it.
+
+        What they send each other is left out. Empty where servers are not colocated, or not every rank told its bytes.
+        """
+        sent, steps = self.summary.get("bytes_sent"), self.number("steps_done")
+        details = self.summary.get("servers_detail") or []
+        if self.summary.get("placement") != COLOCATED or not isinstance(sent, Mapping) or not steps:
+            return []
+        workers, servers = sent.get("per_worker") or [], sent.get("per_server") or []
+        within = [detail.get("bytes_within_process") for detail in details]
+        if None in [*workers, *servers, *within] or len(within) != len(servers):
+            return []
+        beyond = [*workers, *(count - inside for count, inside in zip(servers, within, strict=True))]
+        return [sum(beyond[rank] for rank in crew) / steps for crew in crews(len(workers), len(servers), COLOCATED)]
 
 
 def ceiling(run: Run, runs: Sequence[Run]) -> float | None:

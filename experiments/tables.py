@@ -10,7 +10,6 @@ from typing import Any
 from rich.table import Table
 
 from common.errors import step_name
-from common.job import COLOCATED
 from common.stages import STAGES
 from experiments.columns import DASH, Column, markdown_table, terminal_table
 from experiments.equivalence import Verdict
@@ -178,27 +177,13 @@ def verdict_cell(run: Run, verdict: Verdict) -> str:
     return f"{mark} {human_deviation(verdict.deviation)}"
 
 
-def _leaving(run: Run) -> float | None:
-    """Bytes a step that leave the busiest process: its worker's and its servers', without what these send each other.
-
-    None where no server is colocated.
-    """
-    sent, steps, details = run.summary.get("bytes_sent"), run.number("steps_done"), run.summary.get("servers_detail")
-    if run.summary.get("placement") != COLOCATED or not sent or not steps or not details:
-        return None
-    by_process = list(map(float, sent["per_worker"]))
-    for server, (mine, detail) in enumerate(zip(sent["per_server"], details, strict=True)):
-        by_process[server % len(by_process)] += mine - detail["bytes_within_process"]
-    return max(by_process) / steps
-
-
 def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[str]:
     lines = [
         f"{conditions(runs)}. {', '.join(_SHORT.values())}: share of a step's time in {', '.join(STAGES)}. "
         "sends: payload per step of the busiest rank. Throughput and shares without warm-up."
     ]
-    if together := [each for each in map(_leaving, runs) if each is not None]:
-        each = human_bytes(max(together))
+    if leaving := [count for run in runs for count in run.leaving_per_step()]:
+        each = human_bytes(max(leaving))
         lines[0] += f" A colocated server shares its worker's link: {each} a step leave the busiest process."
     if any(map(hidden_seconds_per_step, runs)):
         lines[0] += " sync hidden: share of the synchronisation that ran beside train and is part of its time."

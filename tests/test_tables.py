@@ -185,6 +185,17 @@ def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, ru
     assert "shares its worker's link" not in markdown(runs, verdicts(runs))
 
 
+@pytest.mark.parametrize("role", ["per_worker", "per_server", "within"])
+def test_nor_is_it_guessed_where_a_rank_did_not_live_to_tell(tmp_path, role):
+    known = {"per_worker": [2000] * 4, "per_server": [2000] * 4, "within": [1000] * 4}
+    known[role] = [2000, None, 2000, 2000]
+    details = [{"bytes_within_process": within} for within in known.pop("within")]
+    beside = {"placement": "colocated", "servers": 4, "bytes_sent": known, "servers_detail": details}
+    run = load_run(write_run(tmp_path, "ps-bsp", **(fail() | beside)))
+    assert run.leaving_per_step() == []
+    assert "shares its worker's link" not in markdown([run], verdicts([run]))
+
+
 def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs):
     assert "stale" not in markdown(runs, verdicts(runs))
     late = {"staleness_histogram": {"0": 3, "3": 1}, "staleness_max": 3, "pushes": {"applied": 4, "dropped": 0}}

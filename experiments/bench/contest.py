@@ -188,6 +188,9 @@ class _ToParameters(Contest):
         self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
         fill(self.params, numbers(first, 0))
 
+    def exchange(self) -> None:
+        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
+
     def fill(self, step: int) -> None:
         fill(self.grad, len(self.ctx.workers) * numbers(self.ctx.rank, step))
 
@@ -208,7 +211,7 @@ class UpdateContest(_ToParameters, AllReduceContest):
         self.rule = Subtract(self.params)
 
     def exchange(self) -> None:
-        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
+        super().exchange()
         self.rule.step(self.grad)
 
 
@@ -220,9 +223,6 @@ class ServerContest(_ToParameters):
         self.get(size, first=self.ctx.rank)
         self.ctx.place.step = SETUP
         self.strategy.setup(self.ctx, self.params)
-
-    def exchange(self) -> None:
-        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
 
     def end(self) -> None:
         self.ctx.place.step = FINISH

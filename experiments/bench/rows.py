@@ -3,9 +3,9 @@
     algbw   bytes / seconds
     busbw   algbw · 2(n-1)/n: comparable with the speed of a link, whatever n (nccl-tests, PERFORMANCE.md)
 
-A server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server. Where
-an all-reduce is timed with its workers' update, there is no busbw, limit or prediction: those are of an exchange alone.
-What a worker and a server of one process send each other crosses no wire and is not counted.
+A server is no all-reduce: it has no busbw, but ingress and egress, those of the busiest server. Where all-reduces are
+timed with their workers' update, there is no busbw, limit or prediction: those are of an exchange alone. What a worker
+and a server of one process send each other crosses no wire and is not counted.
 """
 
 from __future__ import annotations

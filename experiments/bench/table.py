@@ -59,12 +59,16 @@ def _bandwidth(row: Mapping[str, Any]) -> str:
     return f"in {row['server_ingress_GBps']:.3g}, out {row['server_egress_GBps']:.3g}"
 
 
+def with_update(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the update of an all-reduce's workers was timed with its exchange."""
+    return any(row["update"] and not row["servers"] for row in rows)
+
+
 def _timed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the times are of, where that is not the exchange alone for everybody."""
-    updated = {bool(row["servers"]): row["update"] for row in rows}
-    if updated.get(False):
+    if with_update(rows):
         return ["times are of the exchange and of the update of the parameters, by every worker or by the servers"]
-    if len(updated) > 1:
+    if len({bool(row["servers"]) for row in rows}) > 1:
         return ["a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"]
     return []
 

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.job import COLOCATED
-from experiments.bench.table import notes
+from experiments.bench.table import notes, with_update
 from experiments.charts.curves import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
 from experiments.charts.picture import draw_files, write_csv
 from experiments.charts.slide import blank, frame
@@ -182,8 +182,7 @@ def _name(row: Row) -> str:
 
 
 def _timed(document: Document) -> str:
-    updated = any(row["update"] and not row["servers"] for row in document["rows"])
-    return "time of one exchange and update" if updated else "time of one exchange"
+    return "time of one exchange and update" if with_update(document["rows"]) else "time of one exchange"
 
 
 def _time_title(document: Document) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from common.job import DEDICATED
 from common.strategy import Link, SyncStrategy
-from ps.consistency import BSP
 from ps.segments import ITEM, cut, elements_ahead
 from ps.strategy import ParameterServer
 
@@ -23,7 +22,7 @@ def added_to_a_step(
     Then it is as long as the exchange. There is one for `ps-bsp` with even shards, on servers of their own, no more
     of them than workers, and segments of which a worker does not push many more than there are workers before it waits.
     """
-    if not isinstance(strategy, ParameterServer) or not isinstance(strategy.consistency, BSP):
+    if not isinstance(strategy, ParameterServer) or not strategy.consistency.lockstep:
         return None
     if strategy.sharding != "even":
         return None
@@ -47,15 +46,15 @@ def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segmen
     Together (n·(k + w - 1) + 1 - w(w - 1)/2)·s, and 2α. With S servers each has n workers and 1/S of the vector, in k
     segments of s = Mβ/(S·k), but a worker's link carries S of them for one of a server's: 2S - 1 - S·w(w - 1)/2
     instead of 1 - w(w - 1)/2. What servers add up comes on top, (n/S)·Mγ, as in the formula of the exchange.
+
+    None where w is more than n and more than `FEW`: there it does not hold.
     """
     parts = cut([slice(0, nbytes // ITEM // servers)], segment)
     longest: int = max(1, *(part.stop - part.start for part in parts))
     count = len(parts)
-    first = min(
-        float(count), (elements_ahead(segment) * servers // longest + 1) / servers
-    )  # segments pushed before an answer
-    if first > max(FEW, workers):
+    window = min(float(count), (elements_ahead(segment) * servers // longest + 1) / servers)  # w above
+    if window > max(FEW, workers):
         return None
-    edges = 2 * servers - 1 - servers * first * (first - 1) / 2
-    busy = (workers * (count + first - 1) + edges) * nbytes / (servers * count)
+    edges = 2 * servers - 1 - servers * window * (window - 1) / 2
+    busy = (workers * (count + window - 1) + edges) * nbytes / (servers * count)
     return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
