@@ -1,41 +1,80 @@
-"""What the README shows works when pasted, and what it links to is there."""
+"""The examples of README and docs work when pasted, and their links and images resolve."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from allreduce.strategy import AllReduce
-from common.testing import check_strategy
 from experiments.cli import VERBS
 from experiments.verbs.demo import DEMO
+from syncbench import AllReduce, check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-STRATEGY, SIMULATION = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = {str(page.relative_to(ROOT)): page.read_text() for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+
+
+def python(page):
+    """The Python examples of a page."""
+    return re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def prose(page):
+    """The text of a page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    """What links to a page may name: its headings as GitHub spells them, and its own anchors."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    spelled = [re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", head)).lower() for head in headings]
+    return {each.replace(" ", "-") for each in spelled} | set(re.findall(r'<a id="([^"]*)">', PAGES[page]))
+
+
+LINKS = sorted({(page, link) for page in PAGES for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", prose(page))})
 
 
 def test_the_strategy_keeps_its_promises_and_has_15_lines_at_most():
     names = {}
-    exec(STRATEGY, names)
+    (code,) = python("README.md")
+    exec(code, names)
     (strategy,) = (each for each in names.values() if isinstance(each, type) and each is not AllReduce)
-    assert check_strategy(strategy) > 50
-    assert len(STRATEGY.strip().splitlines()) <= 15
+    assert check(strategy) > 50
+    assert len(code.strip().splitlines()) <= 15
 
 
 def test_the_simulation_prints_what_is_said_below_it(capsys):
-    exec(SIMULATION, {})
-    (said,) = re.findall(r"^prints (.*): the incast", README, re.MULTILINE)
+    (code,) = python("docs/your-strategy.md")
+    exec(code, {})
+    (said,) = re.findall(r"^prints (.*?): ", PAGES["docs/your-strategy.md"], re.MULTILINE)
     assert capsys.readouterr().out.splitlines() == re.findall(r"`([^`]*)`", said)
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!https:)[^)#]+)\)", README))))
-def test_what_it_links_to_exists(link):
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_examples_import_syncbench_and_nothing_else_of_this_project(page):
+    imports = re.findall(r"^\s*(?:from|import) (\w+)", "\n".join(python(page)), re.MULTILINE)
+    assert not {"common", "ps", "allreduce", "experiments"} & set(imports)
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_each_link_and_image_resolves(page, link):
+    path, _, anchor = link.partition("#")
+    target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(str(target.relative_to(ROOT)))
+
+
+def test_the_readme_names_every_page():
+    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= {link for page, link in LINKS if page == "README.md"}
+
+
+def test_the_readme_has_150_lines_at_most():
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_tables_are_those_of_the_demo():
-    shown = README.partition("<!-- demo table -->")[2].partition("<!-- /demo table -->")[0].strip()
+    shown = PAGES["docs/demo.md"].partition("<!-- demo table -->")[2].partition("<!-- /demo table -->")[0].strip()
     assert re.match(r"\*\*(Against ps-bsp|There is no verdict) .*\.\*\*$", shown, re.MULTILINE)
     names = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("|")]
     first, second = names[: len(names) // 2], names[len(names) // 2 :]
@@ -45,7 +84,12 @@ def test_the_tables_are_those_of_the_demo():
     assert [("verdict" in head, "sync %" in head) for head in heads] == [(True, False), (False, True)]
 
 
-def test_each_command_of_the_page_is_one():
-    lines = re.findall(r"^\$ syncbench (\S+)", README, re.MULTILINE)
+def test_each_command_of_the_pages_is_one():
+    lines = re.findall(r"^(?:\$ |    )syncbench (\S+)", "\n".join(PAGES.values()), re.MULTILINE)
     assert len(lines) > 15
     assert set(lines) <= set(VERBS)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_no_sentence_has_a_clause_with_who_as_its_subject(page):
+    assert not re.findall(r'(?:^|[.;:(] |""")[Ww]ho [a-z]+', PAGES[page], re.MULTILINE)
