@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.behind import Behind
+from experiments.metrics.behind import Behind
 from ps.consistency import ASP, SSP
 from ps.shard import Shard
 

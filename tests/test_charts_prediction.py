@@ -4,12 +4,12 @@ import pytest
 from charts import table, texts
 
 from common.strategy import Link
-from experiments.charts.prediction import _crossovers, plot_ahead, plot_beside
-from experiments.charts.slide import blank
-from experiments.prediction.against import Beside
+from experiments.charts.layout import blank
+from experiments.charts.predictions import _crossovers, plot_ahead, plot_beside
+from experiments.prediction.batch import Cell
+from experiments.prediction.cost_model import constant
 from experiments.prediction.crossovers import Reign
-from experiments.prediction.figures import constant
-from experiments.prediction.grid import Cell
+from experiments.prediction.residuals import Beside
 
 SIZES = (1024, 1 << 20)
 

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from common.board import Board
 from common.errors import DeadlineExceeded, PeerFailed, RunError
-from experiments import crew as crew_module
-from experiments.crew import Crew
+from common.runtime.status_board import Board
+from experiments.launch import rank_threads as crew_module
+from experiments.launch.rank_threads import Crew
 
 
 @pytest.fixture

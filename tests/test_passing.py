@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from spies import Spy
 
-from common.tape import Tape
+from common.records.trace_buffer import Tape
 from common.transport.base import Message
-from common.transport.meter import Metered
-from common.transport.passing import Passing
-from common.transport.traced import Traced
+from common.transport.wrappers.forwarding import Passing
+from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.traced import Traced
 
 
 def traced(inner):

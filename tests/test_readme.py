@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from allreduce.strategy import AllReduce
-from common.testing import check_strategy
-from experiments.cli import VERBS
-from experiments.verbs.demo import DEMO
+from common.testing.checks import check_strategy
+from experiments.cli.demo import DEMO
+from experiments.cli.main import VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

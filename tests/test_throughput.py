@@ -5,9 +5,9 @@ import json
 import pytest
 from runs import write_rows
 
-from experiments.pushes import read_pushes
-from experiments.rows import add_up
-from experiments.throughput import Pace
+from experiments.metrics.staleness import read_pushes
+from experiments.metrics.step_totals import add_up
+from experiments.metrics.throughput import Pace
 
 
 def row(step, began, ended, **more):
@@ -60,7 +60,7 @@ def test_skipped_steps_and_dropped_pushes_do_not_count():
 
 
 def event(worker, step, **more):
-    """A push as ps.history notes it."""
+    """A push as ps.push_history notes it."""
     known = {"event": "push", "worker": worker, "step": step, "applied": step, "staleness": 0, "version": step}
     return {"at": 0.1, **known, "waited": 0.0, "outcome": "applied", **more}
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Set
 
 from numpy.typing import DTypeLike
 
-from common.context import Array
-from common.job import COLOCATED, DEDICATED
-from common.placement import crews
+from common.runtime.job import COLOCATED, DEDICATED
+from common.runtime.placement import crews
 from common.transport.base import Endpoint, Message
-from common.transport.process import ProcessEndpoint, either
-from common.transport.shm import ShmEndpoint
+from common.transport.process_endpoint import ProcessEndpoint, either
+from common.transport.shm.endpoint import ShmEndpoint
+from common.transport.sockets.endpoint import ZmqEndpoint
 from common.transport.task import Queue, Task
-from common.transport.zmq import ZmqEndpoint
+from common.types import Array
 
 
 class Routed(Endpoint):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from experiments.prediction.figures import Figures
-from experiments.prediction.grid import servers_of
+from experiments.format.units import human_bytes, human_seconds
+from experiments.prediction.batch import servers_of
+from experiments.prediction.cost_model import Figures
 from experiments.prediction.predict import predicted_exchange_seconds
-from experiments.sentences import listed
-from experiments.units import human_bytes, human_seconds
+from experiments.runs.describe import listed
 
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
