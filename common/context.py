@@ -162,11 +162,11 @@ class Context:
         An algorithm runs in it as in a job of its own. Messages go over the same links as this context's, in one
         order with them. ValueError if this rank is not one of them.
         """
-        from common.transport.wrappers.subgroup import Among  # which is built upon this module
+        from common.transport.wrappers.subgroup import SubgroupEndpoint  # which is built upon this module
 
         if self.rank not in ranks:
             raise ValueError(f"rank {self.rank} is none of {list(ranks)}")
-        group = Context(Among(self.endpoint, ranks), workers=len(ranks))
+        group = Context(SubgroupEndpoint(self.endpoint, ranks), workers=len(ranks))
         group.rank = ranks.index(self.rank)
         return group
 

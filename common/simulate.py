@@ -12,7 +12,7 @@ from common.errors import PeerFailed, RunError
 from common.place import Place
 from common.transport.virtual.endpoint import VirtualEndpoint
 from common.transport.virtual.network import FREE, Fault, Network
-from common.transport.virtual.scheduler import Hub, run
+from common.transport.virtual.scheduler import Scheduler, run
 from common.transport.virtual.state import Killed, Port, RankState
 from common.transport.wrappers.metered import Metered
 from common.types import Vector
@@ -53,7 +53,7 @@ def simulate(
     outcome. A Deadlock is always raised. `machines` are the ranks of each, who share its link; a rank that is in none
     has a machine of its own. `place` makes the place of a rank in a role.
     """
-    hub = Hub(network, tuple(faults), deadline)
+    scheduler = Scheduler(network, tuple(faults), deadline)
     results: list[Any] = [None] * ranks
     meters: list[Metered] = []
     workers = ranks - servers
@@ -64,31 +64,31 @@ def simulate(
         try:
             results[ctx.rank] = program(ctx)
         except Killed:
-            failed = PeerFailed(f"killed at {hub.now:g} s of virtual time", **ctx.place.fields())
-            hub.errors[ctx.rank] = failed
+            failed = PeerFailed(f"killed at {scheduler.now:g} s of virtual time", **ctx.place.fields())
+            scheduler.errors[ctx.rank] = failed
         except PeerFailed as error:
-            failed = hub.errors[ctx.rank] = error
+            failed = scheduler.errors[ctx.rank] = error
         except Exception as error:
-            hub.errors[ctx.rank] = error
+            scheduler.errors[ctx.rank] = error
             cause = error.cause if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
             failed = PeerFailed(cause, **ctx.place.fields())
         finally:
             rank.alive = False
-            hub.living -= 1
+            scheduler.living -= 1
         if failed is not None:
-            hub.gone(rank, failed)
+            scheduler.gone(rank, failed)
 
     for number in range(ranks):
         where = place(number, "worker" if number < workers else "server")
         rank = RankState(where, port=ports.get(number) or Port())
-        meters.append(Metered(VirtualEndpoint(hub, rank)))
+        meters.append(Metered(VirtualEndpoint(scheduler, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
-        hub.ranks.append(rank)
-        hub.begin(rank, functools.partial(life, rank, ctx))
-    for fault in hub.kills:
-        hub.at(max(0.0, fault.at), hub.ranks[fault.rank], hub.kill)
-    run(hub)
-    outcome = Outcome(results, hub.errors, meters, hub.now)
+        scheduler.ranks.append(rank)
+        scheduler.begin(rank, functools.partial(life, rank, ctx))
+    for fault in scheduler.kills:
+        scheduler.at(max(0.0, fault.at), scheduler.ranks[fault.rank], scheduler.kill)
+    run(scheduler)
+    outcome = Outcome(results, scheduler.errors, meters, scheduler.now)
     if check:
         outcome.raise_first()
     return outcome

@@ -100,7 +100,9 @@ class Routed(Endpoint):
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
-            self.near.doze_beside(lambda: any(map(self.near.has, near)), lambda ear: self.far.sleep_for(far, ear))
+            self.near.doze_beside(
+                lambda: any(map(self.near.has, near)), lambda wake_read: self.far.sleep_for(far, wake_read)
+            )
             self.near.check(end, either(from_), from_)
 
     def spawn(self, fn: Callable[[], None]) -> Task:

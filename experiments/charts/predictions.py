@@ -18,7 +18,7 @@ from experiments.charts.style import FAINT, INK, RC, style
 from experiments.format.units import human_bytes, human_seconds, size_name
 from experiments.prediction.batch import Cell
 from experiments.prediction.cost_model import Figures
-from experiments.prediction.crossovers import Reign, curves
+from experiments.prediction.crossovers import FastestRange, curves
 from experiments.prediction.residuals import Beside
 from experiments.runs.describe import plural
 
@@ -28,7 +28,7 @@ CLOSE = 0.06  # of the width of a panel: the height of a name on its side, and s
 
 
 def plot_ahead(
-    cells: Sequence[Cell], found: Mapping[int, Sequence[Reign]], figures: Mapping[int, Figures], folder: Path
+    cells: Sequence[Cell], found: Mapping[int, Sequence[FastestRange]], figures: Mapping[int, Figures], folder: Path
 ) -> list[Path]:
     """Write prediction.png, .svg and .csv into `folder`, made if need be; returns them.
 
@@ -48,7 +48,7 @@ def plot_ahead(
         return _write(figure, rows, folder, "prediction")
 
 
-def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[Reign], figures: Figures) -> None:
+def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[FastestRange], figures: Figures) -> None:
     strategies = list(dict.fromkeys(cell.strategy for cell in cells))
     servers = max(cell.servers for cell in cells) or 1
     sizes = sorted({cell.nbytes for cell in cells})
@@ -66,7 +66,7 @@ def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[Reign], fig
     _scale(axes, sizes, f"{plural(cells[0].workers, 'worker')}")
 
 
-def _crossovers(axes: Axes, reigns: Sequence[Reign], span: float) -> None:
+def _crossovers(axes: Axes, reigns: Sequence[FastestRange], span: float) -> None:
     """A dotted line where somebody takes over, and who; the names of two that are close stand at opposite ends."""
     high, before = False, 0.0
     for reign in reigns[1:]:

@@ -22,7 +22,7 @@ from common.runtime.placement import crew_of
 from common.runtime.status_board import Board, PostedPlace
 from experiments.launch.job_folder import LOCK
 from experiments.launch.processes import remove_private
-from experiments.launch.rank_threads import Crew
+from experiments.launch.rank_threads import ColocatedRanks
 
 LINGER = 5.0  # seconds that the last messages get to leave
 
@@ -36,7 +36,7 @@ def live(folder: str, rank: int, life: Life) -> None:
     first of them to fail has reported.
     """
     order, home, board = begin(folder)
-    crew = Crew(board, crew_of(rank, order["processes"], order["servers"], order["placement"]))
+    crew = ColocatedRanks(board, crew_of(rank, order["processes"], order["servers"], order["placement"]))
 
     def one(rank: int) -> None:
         place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")

@@ -19,7 +19,7 @@ PATIENCE = 0.5
 LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends, whatever they do
 
 
-class Crew:
+class ColocatedRanks:
     """The lives of `ranks`, all of one process; `board` is theirs in common."""
 
     def __init__(self, board: Board, ranks: Sequence[int]) -> None:

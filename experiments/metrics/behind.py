@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Behind:
+class UpdateStaleness:
     """Reads the events of one server (ps/history.py), in their order."""
 
     def __init__(self, workers: int, consistency: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.records.lines import whole_lines
-from experiments.metrics.behind import Behind
+from experiments.metrics.behind import UpdateStaleness
 
 KEYS = (
     "staleness_max",
@@ -68,7 +68,7 @@ def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> Pushes
     for file in files:
         if file.exists():
             pushes.servers += 1
-            behind = Behind(workers, consistency)
+            behind = UpdateStaleness(workers, consistency)
             for line in whole_lines(file):
                 event = json.loads(line)
                 updates = behind.take(event)

@@ -13,7 +13,7 @@ from typing import Any
 from common.records.ledger import Ledger
 from common.records.stage_clock import STAGES
 from experiments.metrics.staleness import Pushes
-from experiments.metrics.throughput import Pace
+from experiments.metrics.throughput import ThroughputWindow
 
 TAIL = 1 << 16  # bytes at the end of a file that hold its last line
 Rows = dict[int, dict[str, Any]]  # of each worker process, by rank, all of one step
@@ -31,7 +31,7 @@ class Totals:
     stage_seconds: dict[str, float] = field(default_factory=dict)  # mean over the workers
     hidden_seconds: float = 0.0  # of synchronisation, beside train; mean over the workers
     ledger_sha256: str | None = None
-    steps_per_second: float | None = None  # of all worker processes together, applied, after the warm-up; see Pace
+    steps_per_second: float | None = None  # all workers, after the warm-up; see ThroughputWindow
 
 
 def add_up(
@@ -45,7 +45,7 @@ def add_up(
     A file that is missing, or cut short in its last line, ends the pass at that step; but who has `departed` drops out,
     and the others' steps go on. `pushes` says which were not applied.
     """
-    totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), Pace(len(files))
+    totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
     sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
     for by_rank in _steps(files, departed):
         rows = list(by_rank.values())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 
-class Pace:
+class ThroughputWindow:
     """When each worker process ended its steps, and how much of each was applied: 16 bytes a step."""
 
     def __init__(self, processes: int) -> None:

@@ -17,7 +17,7 @@ from experiments.launch.rank_process import writing
 from experiments.ranks.resumption import Resumption, added
 
 
-class Books:
+class RankRecorder:
     """One rank's, in one incarnation of the job; what came before is in its `resumption`.
 
     RunError where its files cannot be written. `sent` is by receiver, and of all steps; it is empty until they are

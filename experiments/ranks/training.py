@@ -37,7 +37,7 @@ from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import POLL, Incarnation, Past, live_through
 from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
-from experiments.ranks.recording import Books
+from experiments.ranks.recording import RankRecorder
 from experiments.ranks.server_optimizer import ServerOptimizer, Updates
 from experiments.ranks.trace_recorder import Recording, Taped, Untraced, tape_file
 
@@ -112,7 +112,7 @@ class Rank:
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         self.news = _News(board, incarnation.number)
         self.meter = Metered(recording.endpoint(self._endpoint()))
-        self.books = Books(job, order, board, self.meter, incarnation, past)
+        self.books = RankRecorder(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
         self.clock = self._clock()
         self.updates = Updates(self.meter, self.clock, self.books.observe)

@@ -28,7 +28,7 @@ from common.transport.base import Endpoint
 from common.transport.routed import hosts_of
 from common.transport.virtual.endpoint import VirtualEndpoint
 from common.transport.virtual.link_spec import parse
-from common.transport.virtual.scheduler import Hub
+from common.transport.virtual.scheduler import Scheduler
 from common.transport.wrappers.metered import Metered
 from common.types import Vector
 from experiments.config.strategies import create
@@ -94,7 +94,7 @@ class VirtualJob:
 
     def _live(self, ctx: Context) -> None:
         if ctx.rank == 0:
-            Watchdog(cast("VirtualEndpoint", _bare(ctx)).hub, self.home, self._over).start()
+            Watchdog(cast("VirtualEndpoint", _bare(ctx)).scheduler, self.home, self._over).start()
         try:
             rank = VirtualRank(self, ctx)
             with rank.recording:
@@ -166,8 +166,8 @@ class Watchdog:
     Then nobody else can run either, so nobody in virtual time would ever notice.
     """
 
-    def __init__(self, hub: Hub, home: Path, over: threading.Event) -> None:
-        self._hub, self._home, self._over = hub, home, over
+    def __init__(self, scheduler: Scheduler, home: Path, over: threading.Event) -> None:
+        self._hub, self._home, self._over = scheduler, home, over
 
     def start(self) -> None:
         """Look after it from now on, in a thread, until it is `over`."""
@@ -185,6 +185,6 @@ class Watchdog:
 
     def _running(self) -> Place:
         """Of the rank whose greenlet runs now: the only one that is alive and not suspended anywhere."""
-        strands = [strand for rank in self._hub.ranks for strand in rank.strands]
-        running = (strand.rank.place for strand in strands if strand.run and strand.run.gr_frame is None)
+        fibers = [fiber for rank in self._hub.ranks for fiber in rank.fibers]
+        running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
         return next(running, self._hub.ranks[0].place)

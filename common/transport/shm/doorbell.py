@@ -15,9 +15,9 @@ class Bell:
 
     def __init__(self, memory: Bytes) -> None:
         self.words = memory.data.cast("q")
-        self.ear, self.rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
-        self._poll.register(self.ear, select.POLLIN)
+        self._poll.register(self.wake_read, select.POLLIN)
         self._fence = Fence()
 
     def announce(self, what: int) -> None:
@@ -34,12 +34,12 @@ class Bell:
     def hear(self) -> None:
         """Let the rings that were for nobody, or have been answered, not wake the next sleeper."""
         with contextlib.suppress(BlockingIOError):
-            os.read(self.ear, 4096)
+            os.read(self.wake_read, 4096)
 
     def awake(self) -> None:
         """Take back what `announce` said."""
         self.words[0] = 0
 
     def close(self) -> None:
-        os.close(self.ear)
-        os.close(self.rope)
+        os.close(self.wake_read)
+        os.close(self.wake_write)

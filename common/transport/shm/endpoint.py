@@ -76,7 +76,7 @@ class ShmEndpoint(ProcessEndpoint):
         self.rendezvous = rendezvous
         # Sends on what another endpoint of this rank still has to; if there is any left, it sleeps until it can go on
         # or the file that it is given can be read, for a moment at most, and says so.
-        self.beside: Callable[[int], bool] = lambda ear: False
+        self.beside: Callable[[int], bool] = lambda wake_read: False
         self._arenas: dict[int, Arena] = {}  # of `alloc`, or shared: what lies in them is lent in place
         others = [rank for rank in range(peers) if rank != place.rank]
         self._peers: dict[int, Peer] = {}
@@ -89,7 +89,7 @@ class ShmEndpoint(ProcessEndpoint):
             self._bell = Bell(self._mailbox.memory)
             undo.callback(self._bell.close)
             self._in = {rank: _Incoming(Lane(self._mailbox.memory, rank)) for rank in others}
-            rendezvous.publish(dict.fromkeys(others, f"{os.getpid()} {self._mailbox.fd} {self._bell.rope}"))
+            rendezvous.publish(dict.fromkeys(others, f"{os.getpid()} {self._mailbox.fd} {self._bell.wake_write}"))
             undo.pop_all()
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -357,7 +357,7 @@ class ShmEndpoint(ProcessEndpoint):
         if ready():
             self._bell.awake()
             return True
-        if self.beside(self._bell.ear):
+        if self.beside(self._bell.wake_read):
             self._bell.hear()
             self._bell.awake()
         else:
@@ -368,7 +368,7 @@ class ShmEndpoint(ProcessEndpoint):
         """Unless `ready`, call `sleep` with a file that can be read once anything has come for this endpoint."""
         self._bell.announce(ANYTHING)
         if not ready():
-            sleep(self._bell.ear)
+            sleep(self._bell.wake_read)
             self._bell.hear()
         self._bell.awake()
 

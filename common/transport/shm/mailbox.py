@@ -106,7 +106,7 @@ class Peer:
         self.pid = pid
         self.memory = peers_arena(pid, mailbox_fd)
         self.words = self.memory.data.cast("q")
-        self.rope = os.open(f"/proc/{pid}/fd/{rope_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake_write = os.open(f"/proc/{pid}/fd/{rope_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.arenas: dict[int, Bytes] = {}
         self._fence = Fence()
 
@@ -115,14 +115,14 @@ class Peer:
         self._fence()
         if self.words[0] in (what, ANYTHING):
             with contextlib.suppress(BlockingIOError, BrokenPipeError):  # full: it rings already; broken: it is gone
-                os.write(self.rope, b"!")
+                os.write(self.wake_write, b"!")
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet, nor closed its bell."""
-        rope = select.poll()
-        rope.register(self.rope, 0)
-        return not rope.poll(0)
+        wake_write = select.poll()
+        wake_write.register(self.wake_write, 0)
+        return not wake_write.poll(0)
 
     def arena(self, fd: int, number: int) -> Bytes:
         """Its arena `number`; another process's is mapped when it is first asked for."""
@@ -137,4 +137,4 @@ class Peer:
             forget(memory)
 
     def close(self) -> None:
-        os.close(self.rope)
+        os.close(self.wake_write)

@@ -2,8 +2,8 @@
 
     outcome = simulate(lambda ctx: ring(ctx, x[ctx.rank]), ranks=64, network=Network(latency=50e-6, bandwidth=125e6))
 
-`network.py` is the model of the network, `hub.py` the clock. `recv_add` costs `reduce` seconds a byte; other computing
-costs nothing unless the program says so with `ctx.sleep`.
+`network.py` is the model of the network, `scheduler.py` the clock. `recv_add` costs `reduce` seconds a byte; other
+computing costs nothing unless the program says so with `ctx.sleep`.
 
 A deadlock raises at once. Faults can be injected: `Kill` a rank, `Drop` what a link carries, `Delay` it.
 """
@@ -20,7 +20,7 @@ from common.simulate import Outcome, simulate
 from common.transport.base import Endpoint, Message, as_bytes, flat
 from common.transport.shm.arena import address
 from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network
-from common.transport.virtual.scheduler import Hub
+from common.transport.virtual.scheduler import Scheduler
 from common.transport.virtual.state import Packet, Pipe, RankState
 from common.transport.virtual.tasks import VirtualQueue, VirtualTask
 from common.types import Array
@@ -34,28 +34,28 @@ _LENT = 16  # loans remembered before those already read are forgotten
 class VirtualEndpoint(Endpoint):
     """One rank's end of the virtual network."""
 
-    def __init__(self, hub: Hub, rank: RankState) -> None:
-        super().__init__(rank.place, hub.deadline)
-        self.hub = hub
+    def __init__(self, scheduler: Scheduler, rank: RankState) -> None:
+        super().__init__(rank.place, scheduler.deadline)
+        self.scheduler = scheduler
         self.rank = rank
         self._exposed: dict[tuple[int, int], Array] = {}  # what has no answer yet, by who owes it and where it goes
 
     def send(self, to: int, array: Array) -> None:
         place = self.place
-        pipe = self.rank.out.get(to) or self.hub.pipe(place.rank, to)
-        self.hub.post(self.rank, Packet(pipe, 0, place.step, place.bucket, flat(array).copy(), None))
+        pipe = self.rank.out.get(to) or self.scheduler.pipe(place.rank, to)
+        self.scheduler.post(self.rank, Packet(pipe, 0, place.step, place.bucket, flat(array).copy(), None))
 
     def lend(self, to: int, array: Array) -> None:
         if not array.flags.c_contiguous:
             as_bytes(array)  # says what is wrong
         place = self.place
-        pipe = self.rank.out.get(to) or self.hub.pipe(place.rank, to)
+        pipe = self.rank.out.get(to) or self.scheduler.pipe(place.rank, to)
         packet = Packet(pipe, 0, place.step, place.bucket, array, zlib.crc32(array))  # type: ignore[arg-type]
         lent = self.rank.lent
         lent.append(packet)
         if len(lent) >= _LENT:
             lent[:] = [packet for packet in lent if not packet.read]
-        self.hub.post(self.rank, packet)
+        self.scheduler.post(self.rank, packet)
 
     def expose(self, to: int, array: Array) -> None:
         """Who reads the array before it has been answered finds NaN, or -1; who has written to it is caught then."""
@@ -73,7 +73,7 @@ class VirtualEndpoint(Endpoint):
                 self._check_loan(packet)
                 packet.data, packet.checksum = packet.data.copy(), None
         self.rank.lent.clear()
-        self.hub.pause(self.rank, self.rank.egress - self.hub.now)
+        self.scheduler.pause(self.rank, self.rank.egress - self.scheduler.now)
 
     def recv_into(self, from_: int, out: Array) -> None:
         if not out.flags.c_contiguous or out.ndim != 1:
@@ -95,15 +95,15 @@ class VirtualEndpoint(Endpoint):
             into = flat(into)
         data = self._take(from_, into)
         np.add(into, data, into)
-        if self.hub.network.reduce:
-            self.hub.pause(self.rank, data.nbytes * self.hub.network.reduce)
+        if self.scheduler.network.reduce:
+            self.scheduler.pause(self.rank, data.nbytes * self.scheduler.network.reduce)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         out = flat(out)
         pipe = self._first(from_)
         if pipe is None:
-            self.hub.check(self.place.rank, from_)
-            self.hub.wait(self.rank, from_)
+            self.scheduler.check(self.place.rank, from_)
+            self.scheduler.wait(self.rank, from_)
             pipe = self._first(from_)
             assert pipe is not None
         packet = pipe.box[0]
@@ -123,19 +123,19 @@ class VirtualEndpoint(Endpoint):
         return min(full, key=lambda pipe: pipe.box[0].delivery) if full else None
 
     def now(self) -> float:
-        return self.hub.now
+        return self.scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        self.hub.pause(self.rank, seconds)
+        self.scheduler.pause(self.rank, seconds)
 
     def spawn(self, fn: Callable[[], None]) -> VirtualTask:
-        return VirtualTask(self.hub, self.rank, fn)
+        return VirtualTask(self.scheduler, self.rank, fn)
 
     def queue(self) -> VirtualQueue:
-        return VirtualQueue(self.hub, self.rank)
+        return VirtualQueue(self.scheduler, self.rank)
 
     def abandon(self) -> None:
-        self.hub.at(self.hub.now, self.rank, self.hub.abandon)
+        self.scheduler.at(self.scheduler.now, self.rank, self.scheduler.abandon)
 
     def close(self, *, linger: float = 0.0) -> None:
         """Nothing to let go of."""
@@ -145,8 +145,8 @@ class VirtualEndpoint(Endpoint):
         pipe = self.rank.pipes.get(from_)
         if pipe is None or not pipe.box:
             if pipe is None:
-                self.hub.check(self.place.rank, (from_,))
-            self.hub.wait(self.rank, (from_,))
+                self.scheduler.check(self.place.rank, (from_,))
+            self.scheduler.wait(self.rank, (from_,))
             pipe = self.rank.pipes[from_]
         packet, place = pipe.box[0], self.place
         data = packet.data

@@ -13,10 +13,10 @@ import greenlet
 from common.context import EMPTY
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
 from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network, holds
-from common.transport.virtual.state import Killed, Packet, Pipe, RankState, Strand
+from common.transport.virtual.state import Fiber, Killed, Packet, Pipe, RankState
 
 
-class Hub:
+class Scheduler:
     """The clock and the network: runs whichever rank or event comes next."""
 
     def __init__(self, network: Network, faults: Sequence[Fault], deadline: float) -> None:
@@ -24,9 +24,9 @@ class Hub:
         self.deadline = deadline
         self.ranks: list[RankState] = []
         self.now = 0.0
-        # (when, tie-breaker, to whom, what): a packet arrives at a rank, a ticket wakes a strand, or a rank acts
+        # (when, tie-breaker, to whom, what): a packet arrives at a rank, a ticket wakes a fiber, or a rank acts
         self.events: list[tuple[float, int, Any, Packet | int | Callable[[RankState], None]]] = []
-        self.timers: list[tuple[float, int, int]] = []  # when, rank, strand
+        self.timers: list[tuple[float, int, int]] = []  # when, rank, fiber
         self.count = 0
         self.random = random.Random(network.seed)
         self.kills = [fault for fault in faults if isinstance(fault, Kill)]
@@ -37,8 +37,8 @@ class Hub:
         self.main = greenlet.getcurrent()
         self.living = 0
 
-    def at(self, when: float, whom: RankState | Strand, what: Packet | int | Callable[[RankState], None]) -> None:
-        """Let `what` happen to a rank, or to a strand, at a moment."""
+    def at(self, when: float, whom: RankState | Fiber, what: Packet | int | Callable[[RankState], None]) -> None:
+        """Let `what` happen to a rank, or to a fiber, at a moment."""
         self.count += 1
         heapq.heappush(self.events, (when, self.count, whom, what))
 
@@ -54,8 +54,8 @@ class Hub:
                     if whom.ticket == what and whom.rank.alive:
                         whom.run.switch()
                 elif type(what) is Packet:
-                    if (strand := self._arrive(whom, what)) is not None:
-                        strand.run.switch()
+                    if (fiber := self._arrive(whom, what)) is not None:
+                        fiber.run.switch()
                 else:
                     what(whom)  # type: ignore[operator]
             else:
@@ -67,29 +67,29 @@ class Hub:
     def _fire_timer(self) -> None:
         when, number, which = heapq.heappop(self.timers)
         rank = self.ranks[number]
-        strand = rank.strands[which]
-        strand.timer = False
-        if not (rank.alive and strand.waits_for):
+        fiber = rank.fibers[which]
+        fiber.timer = False
+        if not (rank.alive and fiber.waits_for):
             return
-        if strand.since + self.deadline > when:
-            self._set_timer(strand)
+        if fiber.since + self.deadline > when:
+            self._set_timer(fiber)
             return
         self.now = when
-        self.throw(strand, self._too_late(rank, strand.waits_for))
+        self.throw(fiber, self._too_late(rank, fiber.waits_for))
 
     def _too_late(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
         names = " or ".join(f"rank {peer}" for peer in peers)
         return DeadlineExceeded(f"waited {self.deadline:g} s for {names}", peers=peers, **rank.place.fields())
 
-    def _set_timer(self, strand: Strand) -> None:
-        strand.timer = True
-        heapq.heappush(self.timers, (strand.since + self.deadline, strand.rank.place.rank, strand.number))
+    def _set_timer(self, fiber: Fiber) -> None:
+        fiber.timer = True
+        heapq.heappush(self.timers, (fiber.since + self.deadline, fiber.rank.place.rank, fiber.number))
 
     def _deadlock(self) -> Deadlock:
         stuck = [rank for rank in self.ranks if rank.alive]
         lines = [
             f"{rank.place.role} rank {rank.place.rank} ({step_name(rank.place.step)}) waits for "
-            + (" or ".join(str(peer) for strand in rank.strands for peer in strand.waits_for) or "itself")
+            + (" or ".join(str(peer) for fiber in rank.fibers for peer in fiber.waits_for) or "itself")
             for rank in stuck[:16]
         ]
         more = f"; and {len(stuck) - 16} more" if len(stuck) > 16 else ""
@@ -140,37 +140,37 @@ class Hub:
         heapq.heappush(self.events, (arrival, self.count, pipe.dst, packet))
 
     def wait(self, rank: RankState, peers: tuple[int, ...]) -> None:
-        """Block the running strand of `rank` until a packet from one of `peers` is delivered."""
-        strand = rank.strand()
-        strand.waits_for = peers
-        strand.since = self.now
-        if not strand.timer:
-            self._set_timer(strand)
-        self._pass_on(strand)
+        """Block the running fiber of `rank` until a packet from one of `peers` is delivered."""
+        fiber = rank.fiber()
+        fiber.waits_for = peers
+        fiber.since = self.now
+        if not fiber.timer:
+            self._set_timer(fiber)
+        self._pass_on(fiber)
 
-    def _pass_on(self, waiting: Strand) -> None:
+    def _pass_on(self, waiting: Fiber) -> None:
         """Return when `waiting` goes on. Runs what comes next from here if that is easy: half the switches."""
         events = self.events
         while events and type(events[0][3]) is Packet and not (self.timers and self._timer_is_next()):
             self.now, _, rank, packet = heapq.heappop(events)
-            if (strand := self._arrive(rank, packet)) is not None:  # type: ignore[arg-type]
-                if strand is not waiting:
-                    strand.run.switch()
+            if (fiber := self._arrive(rank, packet)) is not None:  # type: ignore[arg-type]
+                if fiber is not waiting:
+                    fiber.run.switch()
                 return
         self.main.switch()
 
     def pause(self, rank: RankState, seconds: float) -> None:
-        """Let virtual time pass for the running strand of a rank."""
+        """Let virtual time pass for the running fiber of a rank."""
         if seconds > 0:
-            strand = rank.strand()
-            strand.ticket += 1
-            self.at(self.now + seconds, strand, strand.ticket)
+            fiber = rank.fiber()
+            fiber.ticket += 1
+            self.at(self.now + seconds, fiber, fiber.ticket)
             self.main.switch()
 
-    # Events: they run in the hub.
+    # Events: they run in the scheduler.
 
-    def _arrive(self, rank: RankState, packet: Packet) -> Strand | None:
-        """A packet begins to arrive, or has arrived; returns the strand that goes on with it, if one waits for it."""
+    def _arrive(self, rank: RankState, packet: Packet) -> Fiber | None:
+        """A packet begins to arrive, or has arrived; returns the fiber that goes on with it, if one waits for it."""
         if not rank.alive:
             return None
         if packet.delivery < 0:  # it begins to arrive
@@ -186,36 +186,36 @@ class Hub:
         pipe = packet.pipe
         pipe.box.append(packet)
         src = pipe.src
-        for strand in rank.strands:
-            if src in strand.waits_for:
-                strand.waits_for = ()
-                strand.ticket += 1
-                return strand
+        for fiber in rank.fibers:
+            if src in fiber.waits_for:
+                fiber.waits_for = ()
+                fiber.ticket += 1
+                return fiber
         return None
 
-    def begin(self, rank: RankState, life: Callable[[], None]) -> Strand:
+    def begin(self, rank: RankState, life: Callable[[], None]) -> Fiber:
         """Let a rank run `life`, beside what else it runs, from now on."""
-        strand = Strand(rank, len(rank.strands), greenlet.greenlet(life, parent=self.main))
-        rank.strands.append(strand)
-        self.at(self.now, strand, strand.ticket)
-        return strand
+        fiber = Fiber(rank, len(rank.fibers), greenlet.greenlet(life, parent=self.main))
+        rank.fibers.append(fiber)
+        self.at(self.now, fiber, fiber.ticket)
+        return fiber
 
-    def throw(self, strand: Strand, error: BaseException) -> None:
-        """Raise `error` in a strand, whatever it waits for."""
-        strand.ticket += 1
-        strand.waits_for = ()
-        strand.run.throw(error)
+    def throw(self, fiber: Fiber, error: BaseException) -> None:
+        """Raise `error` in a fiber, whatever it waits for."""
+        fiber.ticket += 1
+        fiber.waits_for = ()
+        fiber.run.throw(error)
 
     def abandon(self, rank: RankState) -> None:
         """End what a rank has spawned."""
-        for strand in rank.strands[1:]:
-            if strand.run:  # has begun, and not ended
-                self.throw(strand, greenlet.GreenletExit())
+        for fiber in rank.fibers[1:]:
+            if fiber.run:  # has begun, and not ended
+                self.throw(fiber, greenlet.GreenletExit())
 
     def kill(self, rank: RankState) -> None:
         """End a rank, if it still runs."""
         if rank.alive:
-            self.throw(rank.strands[0], Killed())
+            self.throw(rank.fibers[0], Killed())
 
     def gone(self, dead: RankState, error: PeerFailed) -> None:
         """A rank failed: tell the others, behind everything that it sent before."""
@@ -226,17 +226,17 @@ class Hub:
                 self.post(dead, Packet(pipe, 0, place.step, place.bucket, EMPTY, None, error))
 
 
-def run(hub: Hub) -> None:
-    """Let the hub run to the end and leave no rank behind."""
-    hub.living = len(hub.ranks)
+def run(scheduler: Scheduler) -> None:
+    """Let the scheduler run to the end and leave no rank behind."""
+    scheduler.living = len(scheduler.ranks)
     collecting = gc.isenabled()
     gc.disable()  # many live objects, no garbage in cycles: with 1,024 ranks the collector would take a quarter
     try:
-        hub.loop()
+        scheduler.loop()
     finally:
-        for rank in hub.ranks:
-            hub.abandon(rank)
-            if rank.alive and rank.strands[0].run:
-                rank.strands[0].run.throw(greenlet.GreenletExit)
+        for rank in scheduler.ranks:
+            scheduler.abandon(rank)
+            if rank.alive and rank.fibers[0].run:
+                rank.fibers[0].run.throw(greenlet.GreenletExit)
         if collecting:
             gc.enable()

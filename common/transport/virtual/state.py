@@ -1,4 +1,4 @@
-"""What the hub of virtual time knows of the ranks, of their strands, and of messages on their way."""
+"""What the scheduler of virtual time knows of the ranks, of their fibers, and of messages on their way."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Port:
 
 @dataclass(eq=False, slots=True)
 class RankState:
-    """The hub's book on one rank."""
+    """The scheduler's book on one rank."""
 
     place: Place
-    strands: list[Strand] = field(default_factory=list)  # the first is its life, the others were spawned
+    fibers: list[Fiber] = field(default_factory=list)  # the first is its life, the others were spawned
     pipes: dict[int, Pipe] = field(default_factory=dict)  # from each peer that has sent something
     out: dict[int, Pipe] = field(default_factory=dict)  # to each peer that it has sent something
     lent: list[Packet] = field(default_factory=list)
@@ -65,17 +65,17 @@ class RankState:
     egress: float = 0.0  # when all that it has sent has left
     alive: bool = True
 
-    def strand(self) -> Strand:
+    def fiber(self) -> Fiber:
         """The one that runs now."""
-        first = self.strands[0]
-        if len(self.strands) == 1:
+        first = self.fibers[0]
+        if len(self.fibers) == 1:
             return first
         running = greenlet.getcurrent()
-        return next(strand for strand in self.strands if strand.run is running)
+        return next(fiber for fiber in self.fibers if fiber.run is running)
 
 
 @dataclass(eq=False, slots=True)
-class Strand:
+class Fiber:
     """A greenlet of a rank, and what it waits for."""
 
     rank: RankState
@@ -84,4 +84,4 @@ class Strand:
     waits_for: tuple[int, ...] = ()
     since: float = 0.0
     ticket: int = 0  # of the wake-up it waits for; older ones are void
-    timer: bool = False  # has an entry in the hub's timers
+    timer: bool = False  # has an entry in the scheduler's timers

@@ -6,38 +6,38 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from common.transport.virtual.scheduler import Hub
-from common.transport.virtual.state import RankState, Strand
+from common.transport.virtual.scheduler import Scheduler
+from common.transport.virtual.state import Fiber, RankState
 
 
 class VirtualQueue:
     """First in, first out. `put` does not let anybody else run: it may be called from inside foreign code."""
 
-    def __init__(self, hub: Hub, rank: RankState) -> None:
-        self._hub, self._rank = hub, rank
+    def __init__(self, scheduler: Scheduler, rank: RankState) -> None:
+        self._scheduler, self._rank = scheduler, rank
         self._items: deque[Any] = deque()
-        self._reader: Strand | None = None  # waits for an item
+        self._reader: Fiber | None = None  # waits for an item
 
     def put(self, item: Any) -> None:
         self._items.append(item)
         if self._reader is not None:
-            self._hub.at(self._hub.now, self._reader, self._reader.ticket)
+            self._scheduler.at(self._scheduler.now, self._reader, self._reader.ticket)
             self._reader = None
 
     def get(self) -> Any:
         if not self._items:
-            self._reader = self._rank.strand()
+            self._reader = self._rank.fiber()
             self._reader.ticket += 1
-            self._hub.main.switch()
+            self._scheduler.main.switch()
         return self._items.popleft()
 
 
 class VirtualTask:
     """A function in a greenlet of its own, which begins when its rank next waits."""
 
-    def __init__(self, hub: Hub, rank: RankState, fn: Callable[[], None]) -> None:
-        self._fn, self._ended = fn, VirtualQueue(hub, rank)
-        hub.begin(rank, self._run)
+    def __init__(self, scheduler: Scheduler, rank: RankState, fn: Callable[[], None]) -> None:
+        self._fn, self._ended = fn, VirtualQueue(scheduler, rank)
+        scheduler.begin(rank, self._run)
 
     def _run(self) -> None:
         error: BaseException | None = None

@@ -13,7 +13,7 @@ def _inner(name: str) -> Any:
     return property(attrgetter(f"inner.{name}"))
 
 
-class Passing(Endpoint):
+class ForwardingEndpoint(Endpoint):
     """An endpoint in front of another one, `inner`. Its subclasses have their own say in some of the calls."""
 
     def __init__(self, inner: Endpoint) -> None:

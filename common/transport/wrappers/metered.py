@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from common.transport.base import Endpoint
-from common.transport.wrappers.forwarding import Passing
+from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class Metered(Passing):
+class Metered(ForwardingEndpoint):
     """An endpoint that counts the payload bytes and messages it sends, per receiver, and passes everything on."""
 
     def __init__(self, inner: Endpoint) -> None:

@@ -12,7 +12,7 @@ from common.transport.task import Queue, Task
 from common.types import Array
 
 
-class Among(Endpoint):
+class SubgroupEndpoint(Endpoint):
     """The endpoint `inner`, on which rank `ranks[i]` goes by the number i; errors keep naming the ranks of the job."""
 
     def __init__(self, inner: Endpoint, ranks: Sequence[int]) -> None:

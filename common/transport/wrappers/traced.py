@@ -12,11 +12,11 @@ from itertools import count
 
 from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, Tape
 from common.transport.base import Endpoint, Message
-from common.transport.wrappers.forwarding import Passing
+from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class Traced(Passing):
+class Traced(ForwardingEndpoint):
     """An endpoint that passes everything on, and notes each message and each `settle` on a tape when it is over.
 
     Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.
