@@ -15,7 +15,7 @@ from allreduce.star import Star
 from allreduce.tree import Tree
 from common.simulate import simulate
 from common.strategy import Link
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 
 
 class ThreeChunks(DoubleTree):

@@ -16,7 +16,7 @@ from common.records.recorder import StepRecord
 from common.records.stage_clock import StageClock
 from common.runtime.job import Job, OptimizerSpec
 from common.simulate import Outcome, simulate
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 STRATEGIES = {

@@ -31,7 +31,7 @@ from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
 from common.simulate import simulate
 from common.strategy import Bucket
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 
 # --- the sum ---
 

@@ -8,7 +8,7 @@ import pytest
 from allreduce.auto import FAMILY, Auto, measure
 from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.transport.virtual.endpoint import Delay, Network
+from common.transport.virtual.network import Delay, Network
 from experiments.config.strategies import strategy_class
 
 SLOW = Link(alpha=50e-6, beta=1 / 125e6, gamma=1e-10)  # 1 Gbit/s

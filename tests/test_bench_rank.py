@@ -10,7 +10,7 @@ from common.context import Context
 from common.place import Place
 from common.simulate import simulate
 from common.transport.process_endpoint import ProcessEndpoint
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from common.transport.wrappers.metered import Metered
 from experiments.bench import rank as bench_rank
 from experiments.bench.exchanges import Pool

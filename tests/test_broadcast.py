@@ -15,7 +15,7 @@ from hypothesis import given
 
 from allreduce.broadcast import broadcast, receivers
 from common.simulate import simulate
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 
 
 def run_broadcast(n, size, net):

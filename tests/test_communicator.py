@@ -10,7 +10,7 @@ from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.pipeline.communicator import Communicator
 from common.simulate import simulate
 from common.strategy import Bucket, SyncStrategy
-from common.transport.virtual.endpoint import Kill, Network
+from common.transport.virtual.network import Kill, Network
 
 EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
 

@@ -9,7 +9,7 @@ from jobs import job, run
 
 from common.errors import PeerFailed, RunError
 from common.runtime.status_board import Board
-from common.transport.virtual.endpoint import Kill, Network
+from common.transport.virtual.network import Kill, Network
 from experiments.launch.deaths import deaths_line, survivable, survive
 from experiments.launch.failure import Running
 from ps.strategy import PsAsync, PsSsp

@@ -23,7 +23,7 @@ from common.records.stage_clock import StageClock
 from common.simulate import simulate
 from common.strategy import SyncStrategy, Traits
 from common.transport.process_endpoint import ProcessEndpoint
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 
 SMALL = 1 << 12  # bytes: the models here are several buckets
 

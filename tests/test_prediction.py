@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.link_probe import pieces, shift
 from common.simulate import simulate
 from common.strategy import Link
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from experiments.comparison import Contest, Entry
 from experiments.metrics.intervals import Interval
 from experiments.prediction import (

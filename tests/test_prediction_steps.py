@@ -7,7 +7,7 @@ from common.errors import FINISH, SETUP
 from common.runtime.job import COLOCATED, DEDICATED
 from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from experiments.config.strategies import create
 from experiments.prediction.simulation import Free
 from experiments.prediction.step_cost import added_to_a_step, lockstep_seconds

@@ -14,7 +14,7 @@ from common.simulate import simulate
 from common.strategy import Bucket, Link
 from common.testing.checks import check_strategy
 from common.testing.trial import SGD, Trial, rough_gradient, whole_gradient
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from ps import segments
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 

@@ -9,7 +9,7 @@ from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.testing.trial import SGD, Trial
-from common.transport.virtual.endpoint import Kill
+from common.transport.virtual.network import Kill
 from ps.strategy import PsBsp
 
 

@@ -19,7 +19,7 @@ from servers import (
 from common.errors import DeadlineExceeded, PeerFailed, ProtocolError
 from common.simulate import simulate
 from common.testing.trial import SGD
-from common.transport.virtual.endpoint import Kill
+from common.transport.virtual.network import Kill
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
 

@@ -18,7 +18,7 @@ from common.records.stage_clock import StageClock
 from common.runtime.job import OptimizerSpec
 from common.simulate import simulate
 from common.strategy import SyncStrategy, Traits
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from common.types import Rows
 from experiments.config import RunOptions, plan
 from experiments.config.sparse import by_rows

@@ -10,7 +10,7 @@ from jobs import job
 from traces import Hand, check_schema, virtual_tapes
 
 from common.records.trace_buffer import CUT, SEND
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from experiments.ranks.trace_recorder import tape_file
 from experiments.trace.export import cut_line, write_trace
 from experiments.trace.perfetto import TRACKS, trace_events

@@ -7,7 +7,7 @@ from traces import Hand, check_schema, virtual_tapes
 
 from common.records.stage_clock import STAGES
 from common.records.trace_buffer import ALSO, STAGE, VIRTUAL
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from experiments.trace.attribution import account
 from experiments.trace.critical_path import critical_path
 from experiments.trace.load import read_tapes

@@ -8,7 +8,7 @@ from common.context import Context
 from common.records.stage_clock import STAGES, StageClock
 from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
 from common.simulate import simulate
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from common.transport.wrappers.traced import Traced
 from experiments.ranks.trace_recorder import Taped, Untraced
 

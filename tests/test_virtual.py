@@ -12,7 +12,7 @@ from allreduce.ring import ring
 from common.errors import ProtocolError
 from common.simulate import simulate
 from common.transport.base import Message
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 
 # --- the model ---
 

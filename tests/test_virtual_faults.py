@@ -9,7 +9,7 @@ from programs import LATENCY, NETWORK, WIRE, ZEROS, idle, recv, run, send
 
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, ProtocolError
 from common.simulate import simulate
-from common.transport.virtual.endpoint import Delay, Drop, Kill, Network
+from common.transport.virtual.network import Delay, Drop, Kill, Network
 
 # --- wrong calls ---
 

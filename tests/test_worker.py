@@ -19,7 +19,7 @@ from common.pipeline.worker import Worker, flat_model
 from common.records.stage_clock import STAGES, StageClock
 from common.runtime.job import Job, OptimizerSpec
 from common.simulate import simulate
-from common.transport.virtual.endpoint import Kill, Network
+from common.transport.virtual.network import Kill, Network
 from ps.strategy import PsBsp
 
 SYNCHRONOUS = [("star", 0), ("ring", 0), ("tree", 0), ("ps-bsp", 1), ("ps-bsp", 3)]

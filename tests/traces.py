@@ -10,7 +10,7 @@ from common.place import Place
 from common.records.stage_clock import StageClock
 from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL
 from common.simulate import simulate
-from common.transport.virtual.endpoint import Network
+from common.transport.virtual.network import Network
 from common.transport.wrappers.metered import Metered
 from experiments.ranks.server_optimizer import Updates
 from experiments.ranks.trace_recorder import Taped

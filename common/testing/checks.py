@@ -20,7 +20,7 @@ from common.context import Optimizer
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed
 from common.strategy import SyncStrategy, Traits
 from common.testing.trial import GRAD, LINK, NETWORK, PARAMS, SGD, Trial, compare, first_params, rough_gradient
-from common.transport.virtual.endpoint import Kill
+from common.transport.virtual.network import Kill
 from common.types import Vector
 
 CONSISTENCY = re.compile(r"bsp|asp|none|ssp\(\d+\)|backup\(\d+\)")

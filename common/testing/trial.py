@@ -13,7 +13,7 @@ from common.context import Context, Optimizer
 from common.errors import FINISH
 from common.simulate import Outcome, simulate
 from common.strategy import Bucket, Link, SyncStrategy
-from common.transport.virtual.endpoint import Fault, Network
+from common.transport.virtual.network import Fault, Network
 from common.types import Array, Rows, Vector
 
 LINK = Link(alpha=1e-3, beta=1e-8, gamma=1e-9)

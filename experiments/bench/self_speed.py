@@ -42,7 +42,7 @@ def recorder_share() -> None:
 def virtual_ring() -> None:
     """Real seconds of a ring in virtual time."""
     from common.simulate import simulate
-    from common.transport.virtual.endpoint import Network
+    from common.transport.virtual.network import Network
 
     for ranks in (256, 1024):
         x = np.ones((ranks, ranks), np.float32)

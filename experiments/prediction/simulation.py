@@ -68,7 +68,7 @@ def _exchange(
 ) -> tuple[float, int]:
     """Its virtual seconds, and how many messages were sent, those of the set-up too."""
     from common.simulate import simulate
-    from common.transport.virtual.endpoint import Network
+    from common.transport.virtual.network import Network
 
     ready: list[float] = []
     size = nbytes // ITEM

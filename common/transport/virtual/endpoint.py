@@ -16,16 +16,12 @@ from collections.abc import Callable
 import numpy as np
 
 from common.errors import ProtocolError, step_name
-from common.simulate import Outcome, simulate
 from common.transport.base import Endpoint, Message, as_bytes, flat
 from common.transport.shm.arena import address
-from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network
 from common.transport.virtual.scheduler import Scheduler
 from common.transport.virtual.state import Packet, Pipe, RankState
 from common.transport.virtual.tasks import VirtualQueue, VirtualTask
 from common.types import Array
-
-__all__ = ["Delay", "Drop", "Fault", "Kill", "Network", "Outcome", "VirtualEndpoint", "simulate"]
 
 ALIEN = 0xFF  # each byte of what is exposed: NaN, or -1
 _LENT = 16  # loans remembered before those already read are forgotten
