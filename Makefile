@@ -89,7 +89,7 @@ format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## measure start-up, recorder, virtual time (the exchanges: syncbench bench; keep the machine quiet)
-	@$(BIN)/python -m experiments.benchmarks
+	@$(BIN)/python -m experiments.bench.self_speed
 
 clean: ## remove .venv, caches and build output; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

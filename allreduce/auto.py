@@ -26,9 +26,10 @@ from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
-from common.context import Array, Context
-from common.patterns import shifts
-from common.strategy import Link, Vector
+from common.context import Context
+from common.link_probe import shifts
+from common.strategy import Link
+from common.types import Array, Vector
 
 FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is picked
     "direct": Direct,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from common.context import Array, Context
+from common.context import Context
+from common.types import Array
 
 
 def broadcast(ctx: Context, x: Array) -> None:

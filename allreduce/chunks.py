@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from common.context import Array
+from common.types import Array
 
 
 def bounds(size: int, n: int) -> list[int]:

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from allreduce.chunks import bounds, split
 from allreduce.options import at_least_one
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 CHUNK_BYTES = 1 << 18  # smaller ones cost more, by their messages, than they gain, by the pipeline
 MOST_CHUNKS = 64

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from allreduce.broadcast import broadcast
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
+from common.context import Context
 from common.errors import ConfigError, RunError
-from common.strategy import Bucket, SyncStrategy, Traits, Vector
+from common.strategy import Bucket, SyncStrategy, Traits
+from common.types import Array, Vector
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

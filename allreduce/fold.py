@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def fold(ctx: Context, x: Array, algorithm: Callable[[Context, Array], None]) -> None:

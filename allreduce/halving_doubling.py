@@ -20,8 +20,9 @@ from collections.abc import Callable
 from allreduce.chunks import bounds
 from allreduce.fold import fold, fold_bytes, fold_seconds, stay
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def halving_doubling(ctx: Context, x: Array) -> None:

@@ -19,8 +19,9 @@ from allreduce.options import at_least_one
 from allreduce.ring import Ring, ring
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
-from common.strategy import Link, Vector
+from common.context import Context
+from common.strategy import Link
+from common.types import Array, Vector
 
 Hosts = Sequence[Sequence[int]]
 

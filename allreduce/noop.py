@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from allreduce.broadcast import broadcast
 from common.context import Context
-from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
+from common.strategy import Bucket, Link, SyncStrategy, Traits
+from common.types import Vector
 
 
 class Noop(SyncStrategy):

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from allreduce.fold import fold, fold_bytes, fold_seconds, stay
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def recursive_doubling(ctx: Context, x: Array) -> None:

@@ -18,8 +18,9 @@ from functools import partial
 
 from allreduce.chunks import bounds, split
 from allreduce.strategy import AllReduce, divide, keep
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def ring(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:

@@ -18,10 +18,11 @@ from __future__ import annotations
 import numpy as np
 
 from allreduce.ring import Ring
-from common.context import Array, Context
+from common.context import Context
 from common.errors import ProtocolError
-from common.rows import add_up
-from common.strategy import Bucket, Rows, Traits
+from common.models.sparse_rows import add_up
+from common.strategy import Bucket, Traits
+from common.types import Array, Rows
 
 
 class SparseAllGather(Ring):

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import partial
 
 from allreduce.strategy import AllReduce, divide, keep
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def star(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:

@@ -12,8 +12,9 @@ from abc import abstractmethod
 import numpy as np
 
 from allreduce.broadcast import broadcast
-from common.context import Array, Context
-from common.strategy import Bucket, SyncStrategy, Vector
+from common.context import Context
+from common.strategy import Bucket, SyncStrategy
+from common.types import Array, Vector
 
 
 class AllReduce(SyncStrategy):

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from allreduce.broadcast import broadcast, receivers
 from allreduce.strategy import AllReduce
-from common.context import Array, Context
+from common.context import Context
 from common.strategy import Link
+from common.types import Array
 
 
 def tree(ctx: Context, x: Array) -> None:

@@ -11,47 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-from common.errors import FINISH, SETUP, step_name
-from common.strategy import Rows, Vector
+from common.errors import FINISH, SETUP
+from common.place import Place
+from common.types import Array, Rows, Vector
 
 if TYPE_CHECKING:
-    from common.checkpoint import Checkpoints
-    from common.process import Process
+    from common.runtime.checkpoint import Checkpoints
+    from common.runtime.engine_host import Process
     from common.transport.base import Endpoint, Message
 
-Array = NDArray[Any]
 EMPTY = np.empty(0, np.float32)
 
 __all__ = ["EMPTY", "FINISH", "SETUP", "Array", "Context", "Optimizer", "Place"]
-
-
-class Place:
-    """Where a rank is right now: what every error and every message is stamped with. Mutable, one per rank."""
-
-    __slots__ = ("bucket", "rank", "role", "stage", "step")
-
-    def __init__(
-        self, rank: int, role: str = "worker", stage: str = "setup", step: int = SETUP, bucket: int = 0
-    ) -> None:
-        self.rank = rank
-        self.role = role
-        self.stage = stage
-        self.step = step
-        self.bucket = bucket
-
-    def enter(self, stage: str) -> None:
-        """Be in `stage` from now on."""
-        self.stage = stage
-
-    def fields(self) -> dict[str, Any]:
-        """The keyword arguments of a `RunError` raised here."""
-        where = {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
-        return {**where, "bucket": self.bucket} if self.bucket else where
-
-    def __str__(self) -> str:
-        return f"{self.role} rank {self.rank}, stage {self.stage}, {step_name(self.step)}"
 
 
 class Optimizer(Protocol):
@@ -190,11 +162,11 @@ class Context:
         An algorithm runs in it as in a job of its own. Messages go over the same links as this context's, in one
         order with them. ValueError if this rank is not one of them.
         """
-        from common.transport.among import Among  # which is built upon this module
+        from common.transport.wrappers.subgroup import SubgroupEndpoint  # which is built upon this module
 
         if self.rank not in ranks:
             raise ValueError(f"rank {self.rank} is none of {list(ranks)}")
-        group = Context(Among(self.endpoint, ranks), workers=len(ranks))
+        group = Context(SubgroupEndpoint(self.endpoint, ranks), workers=len(ranks))
         group.rank = ranks.index(self.rank)
         return group
 
@@ -210,8 +182,3 @@ class Context:
         if self._process is None:
             raise ValueError("this rank is no process of its own: an engine with its own transport cannot run here")
         return self._process
-
-
-def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Plain memory: what `alloc` gives where a transport has nothing better."""
-    return np.zeros(shape, dtype)

@@ -2,7 +2,7 @@
 
 A strategy is plain blocking Python over a `Context`: send, recv, arithmetic. It never sees a socket, so the same
 file runs on real transports and in virtual time. Try one with `syncbench run --strategy your_module:YourClass`, and
-hold it to its promises with `common.testing.check_strategy`.
+hold it to its promises with `common.testing.checks.check_strategy`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from common.types import Rows, Vector
 
 if TYPE_CHECKING:
     from common.context import Context
     from common.models.flat import FlatModel
     from common.pipeline.train import Train
-
-Vector = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +54,6 @@ class Link:
     alpha: float = 0.0
     beta: float = 0.0
     gamma: float = 0.0
-
-
-@dataclass(slots=True)
-class Rows:
-    """The gradient of an embedding table of `width` columns: that of the rows it touches; all others have none.
-
-    `index`, shape (k,), are the numbers of these rows, each once, in order; `values`, shape (k, width), is theirs.
-    Neither array is written to once it is here: who has others puts them in its place.
-    """
-
-    width: int
-    index: Indices
-    values: Vector
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    from experiments.cli import run  # late: ranks import this module when they start
+    from experiments.cli.main import run  # late: ranks import this module when they start
 
     return run(sys.argv[1:])
 

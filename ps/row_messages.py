@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from common.context import Array, Context
+from common.context import Context
 from common.errors import ProtocolError
-from common.strategy import Bucket, Rows, Vector
+from common.strategy import Bucket
+from common.types import Array, Rows, Vector
 from ps.row_shard import together
 from ps.sharding import even
 

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from common.context import Array
-from common.rows import add_up
-from common.strategy import Indices, Rows, Vector
+from common.models.sparse_rows import add_up
+from common.types import Array, Indices, Rows, Vector
 from ps.consistency import Consistency
 from ps.shard import Refused, Shard
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from common.strategy import Bucket, Vector
+from common.strategy import Bucket
+from common.types import Vector
 from ps.sharding import Sharding, even
 
 BYTES = 1 << 20  # of a segment, by default: it stays in a core's cache while it is summed and updated

@@ -8,12 +8,12 @@ import numpy as np
 
 from common.context import Context, Optimizer
 from common.strategy import Bucket
-from ps.arrivals import Arrivals
+from ps.any_order_loop import Arrivals
+from ps.checkpointing import Saved
 from ps.consistency import Consistency
-from ps.history import History
-from ps.lockstep import lockstep
+from ps.lockstep_loop import lockstep
+from ps.push_history import History
 from ps.row_shard import RowShard
-from ps.saved import Saved
 from ps.segments import Segment, owned
 from ps.shard import Shard
 from ps.sharding import Sharding

@@ -16,8 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from common.context import Array
-from common.strategy import Rows, Vector
+from common.types import Array, Rows, Vector
 from ps.consistency import Consistency
 
 Gradient = Vector | Rows  # rows where the parameters are those of a table: see row_shard.py

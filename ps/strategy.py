@@ -20,8 +20,9 @@ import numpy as np
 
 from common.context import EMPTY, Context
 from common.errors import ConfigError, ProtocolError
-from common.sizes import byte_size
-from common.strategy import Bucket, Link, SyncStrategy, Traits, Vector
+from common.strategy import Bucket, Link, SyncStrategy, Traits
+from common.types import Vector
+from common.util.byte_size import byte_size
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
 from ps.segments import BYTES, ITEM, cut, elements_ahead, route

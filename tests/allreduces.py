@@ -13,8 +13,9 @@ from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
+from common.simulate import simulate
 from common.strategy import Link
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 
 
 class ThreeChunks(DoubleTree):

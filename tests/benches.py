@@ -1,8 +1,8 @@
 """A synthetic benchmark: what its ranks would have written, with numbers that follow from formulas."""
 
 from experiments.bench.plan import Contestant, Spec, schedule
-from experiments.bench.rows import make_rows, with_ratios
-from experiments.limits import Limits
+from experiments.bench.results import make_rows, with_ratios
+from experiments.machine.bandwidth_limits import Limits
 
 LIMITS = Limits(copy=10e9, stream=4e9, streams=2, cores=2)
 RING, SERVER = Contestant("ring", "ipc", "ipc", False), Contestant("ps-bsp", "ipc", "ipc", True)

@@ -13,7 +13,7 @@ settings.load_profile("syncbench")
 @pytest.fixture
 def answer(capsys):
     """Run a command line in this process: (exit code, standard output, standard error)."""
-    from experiments.cli import run
+    from experiments.cli.main import run
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

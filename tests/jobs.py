@@ -9,13 +9,14 @@ from allreduce.ring import Ring
 from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.tree import Tree
-from common.job import Job, OptimizerSpec
-from common.ledger import ledger_sha256
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Trained, Worker, serve
-from common.recorder import StepRecord
-from common.stages import StageClock
-from common.transport.virtual import Network, Outcome, simulate
+from common.records.ledger import ledger_sha256
+from common.records.recorder import StepRecord
+from common.records.stage_clock import StageClock
+from common.runtime.job import Job, OptimizerSpec
+from common.simulate import Outcome, simulate
+from common.transport.virtual.network import Network
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 STRATEGIES = {

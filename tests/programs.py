@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from common.transport.virtual import Network, simulate
+from common.simulate import simulate
+from common.transport.virtual.network import Network
 
 # Powers of two, so that sums of them are exact.
 LATENCY, OVERHEAD, BANDWIDTH, REDUCE = 2.0**-3, 2.0**-6, 2.0**10, 2.0**-12

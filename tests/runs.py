@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
 
 WORKERS, BATCH, PARAMETERS = 4, 128, 4810
 SECONDS = {  # of one step of one worker

@@ -5,9 +5,10 @@ import pytest
 
 from common.errors import FINISH
 from common.pipeline.buckets import cut
+from common.simulate import simulate
 from common.strategy import Bucket
-from common.testing import SGD
-from common.transport.virtual import Network, simulate
+from common.testing.trial import SGD
+from common.transport.virtual.network import Network
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 NETWORK = Network(latency=1.0, bandwidth=2.0**20)

@@ -15,9 +15,9 @@ import time
 import psutil
 from system.leftovers import Box, until
 
-from experiments.results import load_run
+from experiments.runs.run import load_run
 from ps.consistency import ASP, SSP, Backup
-from ps.history import replay
+from ps.push_history import replay
 
 STEPS, EVERY, WORKERS = 80, 9, 3
 BITS, OTHERS = 20, 18  # moments: under BSP, and under the others

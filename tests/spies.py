@@ -1,6 +1,6 @@
 """An endpoint that writes down how it was called."""
 
-from common.context import Place
+from common.place import Place
 from common.transport.base import Endpoint, Message
 
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import yaml
 
 from common.errors import RunError
-from experiments.execute import RunFailed
-from experiments.sweep.files import _Texts
+from experiments.runs.execute import RunFailed
 from experiments.sweep.grid import make_grid
-from experiments.sweep.reading import read, shortened
+from experiments.sweep.parse import read, shortened
+from experiments.sweep.yaml_files import _Texts
 
 
 def sweep(text, flags=None, *, quick=False):

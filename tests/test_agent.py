@@ -7,9 +7,9 @@ import tempfile
 import pytest
 
 from common.errors import ConfigError
-from experiments import launch
-from experiments.agent import Agent
-from experiments.private import LOCK, sweep
+from experiments.launch import processes
+from experiments.launch.agent import Agent
+from experiments.launch.job_folder import LOCK, sweep
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_the_folder_of_a_living_agent_stays(tmpdir):
 
 def test_the_shared_memory_of_a_killed_agent_is_removed_and_nobody_elses(tmpdir, monkeypatch):
     memory = tmpdir / "shm"
-    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
+    monkeypatch.setattr(processes, "SHARED_MEMORY", memory)
     names = ("syncbench-mpi-stale", "syncbench-mpi-alive", "syncbench-mpi-unnamed", "another-program")
     for name in names:
         (memory / name).mkdir(parents=True)
         (memory / name / "segment").touch()
     for agent_, name in (("stale", names[0]), ("alive", names[1]), ("foreign", names[3])):
-        (left_behind(tmpdir, f"syncbench-{agent_}") / "job-1234" / launch.SHARED_NOTE).write_text(str(memory / name))
+        (left_behind(tmpdir, f"syncbench-{agent_}") / "job-1234" / processes.SHARED_NOTE).write_text(str(memory / name))
     with open(tmpdir / "syncbench-alive" / LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sweep()

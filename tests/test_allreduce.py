@@ -29,8 +29,9 @@ from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
+from common.simulate import simulate
 from common.strategy import Bucket
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 
 # --- the sum ---
 

@@ -6,8 +6,8 @@ from greenlet import GreenletExit
 
 from allreduce.ring import ring
 from common.errors import ProtocolError
+from common.simulate import simulate
 from common.transport.base import Message
-from common.transport.virtual import simulate
 
 RANKS = (3, 0, 4)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from allreduce.auto import FAMILY, Auto, measure
+from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.transport.virtual import Delay, Network, simulate
-from experiments.registry import strategy_class
+from common.transport.virtual.network import Delay, Network
+from experiments.config.strategies import strategy_class
 
 SLOW = Link(alpha=50e-6, beta=1 / 125e6, gamma=1e-10)  # 1 Gbit/s
 FAST = Link(alpha=5e-6, beta=1 / 10e9, gamma=1 / 16e9)

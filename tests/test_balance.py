@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.balance import imbalance, servers_detail
 from experiments.config import RunOptions, plan
+from experiments.metrics.traffic import imbalance, servers_detail
 
 
 def detail(held, moved, workers=2, placement="dedicated", **changes):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.behind import Behind
+from experiments.metrics.behind import UpdateStaleness
 from ps.consistency import ASP, SSP
 from ps.shard import Shard
 
@@ -23,7 +23,7 @@ def push(worker, step, version, **more):
 
 
 def taken(workers, consistency, *events):
-    behind = Behind(workers, consistency)
+    behind = UpdateStaleness(workers, consistency)
     return [found for event in events if (found := behind.take(event)) is not None]
 
 

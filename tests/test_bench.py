@@ -21,7 +21,7 @@ from experiments.bench.plan import (
     plan_bench,
     schedule,
 )
-from experiments.units import size_name
+from experiments.format.units import size_name
 
 
 @pytest.mark.parametrize(

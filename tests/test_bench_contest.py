@@ -10,9 +10,9 @@ from allreduce.ring import Ring
 from allreduce.star import Star
 from allreduce.tree import Tree
 from common.pipeline.update import BLOCK
+from common.simulate import simulate
 from common.strategy import Bucket
-from common.transport.virtual import simulate
-from experiments.bench.contest import (
+from experiments.bench.exchanges import (
     PERIOD,
     AllReduceContest,
     Pool,

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from allreduce.strategy import AllReduce
-from common.context import Context, Place
-from common.transport.meter import Metered
-from common.transport.process import ProcessEndpoint
-from common.transport.virtual import Network, simulate
+from common.context import Context
+from common.place import Place
+from common.simulate import simulate
+from common.transport.process_endpoint import ProcessEndpoint
+from common.transport.virtual.network import Network
+from common.transport.wrappers.metered import Metered
 from experiments.bench import rank as bench_rank
-from experiments.bench.contest import Pool
+from experiments.bench.exchanges import Pool
 from experiments.bench.plan import Block, Contestant, Spec
 from experiments.bench.rank import BenchRank
 

@@ -9,7 +9,7 @@ import pytest
 from allreduce.ring import Ring
 from common.strategy import Link
 from experiments.bench.plan import schedule
-from experiments.bench.rows import links, make_rows, read_lines, with_ratios, wrong_line
+from experiments.bench.results import links, make_rows, read_lines, with_ratios, wrong_line
 from experiments.bench.table import notes
 
 KEYS = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.between import MOST, between, groups
+from experiments.metrics.between import MOST, between, groups
 
 
 def test_pairs_without_traffic_are_left_out():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.transport.blocks import BLOCK, add_up
+from common.transport.shm.blockwise_sum import BLOCK, add_up
 
 EACH = BLOCK // 4  # float32 in a block
 

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from common.board import Board, PostedPlace, Reincarnated, Status
 from common.errors import FINISH, SETUP, PeerFailed
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
+from common.runtime.status_board import Board, PostedPlace, Reincarnated, Status
 
 NONE = dict.fromkeys(STAGES, 0.0)
 SECONDS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

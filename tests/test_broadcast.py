@@ -14,7 +14,8 @@ from allreduces import (
 from hypothesis import given
 
 from allreduce.broadcast import broadcast, receivers
-from common.transport.virtual import Network, simulate
+from common.simulate import simulate
+from common.transport.virtual.network import Network
 
 
 def run_broadcast(n, size, net):

@@ -14,10 +14,10 @@ from charts import Seen, grid, planted, refuse, said, table
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
 from experiments.charts import CHARTS, Absent, Material, Predictions, draw, plot_all, predictions
-from experiments.charts.picture import compact
+from experiments.charts.export import compact
 from experiments.charts.style import STYLES, style
 from experiments.comparison import compare_runs
-from experiments.results import STAGE_COLOURS, load_run
+from experiments.runs.run import STAGE_COLOURS, load_run
 
 NOTE = "loopback, cores shared: 4 workers on 2 cores"
 ALWAYS = ["throughput", "stages", "loss_vs_samples", "loss_vs_seconds", "time_to_loss", "step_times", "traffic"]
@@ -246,5 +246,7 @@ def test_predictions_of_nothing_are_none():
 
 
 def test_reading_and_tables_do_not_import_matplotlib():
-    code = "import experiments.tables, experiments.progress, sys; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import experiments.comparison.run_table, experiments.runs.progress, sys; sys.exit('matplotlib' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

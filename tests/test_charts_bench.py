@@ -10,7 +10,7 @@ from rich.console import Console
 
 from experiments.bench.table import bench_tables, notes
 from experiments.charts.bench import CHARTS, panels, plot_bench
-from experiments.charts.slide import spread
+from experiments.charts.layout import spread
 from experiments.charts.style import style
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)

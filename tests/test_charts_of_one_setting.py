@@ -7,7 +7,7 @@ from charts import Seen, grid, planted
 from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 
 from experiments.charts import Absent
-from experiments.results import load_run
+from experiments.runs.run import load_run
 
 HUBS = "The busiest process sends 4.0× what others do in ps-bsp and ps-async, and 3.0× in star; ring has no hub"
 MODEL, STEP = 4 * PARAMETERS, math.fsum(SECONDS.values())

@@ -4,12 +4,12 @@ import pytest
 from charts import table, texts
 
 from common.strategy import Link
-from experiments.charts.prediction import _crossovers, plot_ahead, plot_beside
-from experiments.charts.slide import blank
-from experiments.prediction.against import Beside
-from experiments.prediction.crossovers import Reign
-from experiments.prediction.figures import constant
-from experiments.prediction.grid import Cell
+from experiments.charts.layout import blank
+from experiments.charts.predictions import _crossovers, plot_ahead, plot_beside
+from experiments.prediction.batch import Cell
+from experiments.prediction.cost_model import constant
+from experiments.prediction.crossovers import FastestRange
+from experiments.prediction.residuals import Beside
 
 SIZES = (1024, 1 << 20)
 
@@ -29,7 +29,7 @@ def test_measured_and_predicted_are_beside_each_other(tmp_path):
 
 def test_where_the_fastest_changes_is_named(tmp_path):
     cells = [Cell(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
-    reigns = {4: [Reign("tree", 1024, 5000), Reign("ring", 5000, 1 << 20)]}
+    reigns = {4: [FastestRange("tree", 1024, 5000), FastestRange("ring", 5000, 1 << 20)]}
     files = plot_ahead(cells, reigns, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
     assert [file.name for file in files] == ["prediction.csv", "prediction.png", "prediction.svg"]
     assert len(table(files[0])) == len(cells)
@@ -39,7 +39,12 @@ def test_where_the_fastest_changes_is_named(tmp_path):
 def test_names_of_crossovers_that_are_close_stand_at_opposite_ends():
     """What is 1 % of the width apart would be printed over each other."""
     axes = blank().subplots()
-    found = [Reign("a", 1e3, 1e4), Reign("b", 1e4, 1.1e4), Reign("c", 1.1e4, 1e8), Reign("d", 1e8, 1e9)]
+    found = [
+        FastestRange("a", 1e3, 1e4),
+        FastestRange("b", 1e4, 1.1e4),
+        FastestRange("c", 1.1e4, 1e8),
+        FastestRange("d", 1e8, 1e9),
+    ]
     _crossovers(axes, found, 1e6)
     assert [(text.get_text().split()[0], text.get_va()) for text in axes.texts] == [
         ("b", "bottom"),

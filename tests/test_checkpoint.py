@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from common.checkpoint import SUFFIX, Checkpoints, versions, whole_versions
-from common.context import Place
 from common.errors import RunError
+from common.place import Place
+from common.runtime.checkpoint import SUFFIX, Checkpoints, versions, whole_versions
 
 JOB, RANK = 77, 4
 STATE = {"params": np.arange(5, dtype=np.float32), "clock": np.array(3)}

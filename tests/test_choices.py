@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from jobs import job, run
 
-from common.job import OptimizerSpec
 from common.models import MODELS
 from common.pipeline.partitioners import PARTITIONERS
+from common.runtime.job import OptimizerSpec
 
 PLAIN = OptimizerSpec("sgd", lr=0.05, momentum=0.0)
 IMAGES = "synthetic:samples=300,features=2,side=6,classes=4"

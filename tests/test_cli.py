@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from runs import write_run
 
-from experiments.cli import run
-from experiments.registry import BUILTIN
-from experiments.verbs import VERBS, demo
-from experiments.verbs import run as run_verb
+from experiments.cli import VERBS, demo
+from experiments.cli import run as run_verb
+from experiments.cli.main import run
+from experiments.config.strategies import BUILTIN
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,8 +8,9 @@ from transports import TRANSPORTS, ZMQ, on
 
 from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.pipeline.communicator import Communicator
+from common.simulate import simulate
 from common.strategy import Bucket, SyncStrategy
-from common.transport.virtual import Kill, Network, simulate
+from common.transport.virtual.network import Kill, Network
 
 EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
 

@@ -13,7 +13,7 @@ from sweeps import sweep
 
 from common.errors import ConfigError
 from experiments.comparison import Interval, compare_paths, compare_runs
-from experiments.results import load_run
+from experiments.runs.run import load_run
 from experiments.sweep.grid import make_grid
 from experiments.sweep.journal import Line
 

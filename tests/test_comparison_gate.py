@@ -4,7 +4,7 @@ import pytest
 from runs import fail, write_run
 
 from experiments.comparison import compare_runs
-from experiments.results import load_run
+from experiments.runs.run import load_run
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from runs import fail, write_run
 
 from experiments import prediction
 from experiments.comparison import compare_runs
-from experiments.comparison.flat import comma_separated, document
-from experiments.comparison.predicted import predictions
-from experiments.comparison.shown import markdown_comparison, print_comparison
-from experiments.results import find_runs, load_run
+from experiments.comparison.export import comma_separated, document
+from experiments.comparison.predictions import predictions
+from experiments.comparison.render import markdown_comparison, print_comparison
+from experiments.runs.run import find_runs, load_run
 
 NAMES = ("single", "noop", "ps-bsp", "star", "ring", "halving-doubling")
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from common.data import DATASETS
 from common.errors import ConfigError
-from common.job import BUCKET, WHOLE, Job, OptimizerSpec
-from common.transport.arena import reason_against
+from common.runtime.job import BUCKET, WHOLE, Job, OptimizerSpec
+from common.transport.shm.arena import reason_against
 from experiments.config import RunOptions, plan
 from experiments.config.options import sizes
 from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
 from experiments.config.training import BATCH_PER_WORKER
-from experiments.environment import cores
+from experiments.machine.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
 CLICKS = {"data": "clicks", "model": "embedding"}
@@ -39,7 +39,7 @@ def test_what_was_left_open_is_filled_in():
 
 
 def test_where_memory_cannot_be_shared_ipc_is_taken_and_shm_refused(monkeypatch):
-    monkeypatch.setattr("common.transport.arena.reason_against", lambda: "it needs another machine")
+    monkeypatch.setattr("common.transport.shm.arena.reason_against", lambda: "it needs another machine")
     assert job(transport="auto").transport == "ipc"
     with pytest.raises(ConfigError, match="shm cannot be used here: it needs another machine; use ipc"):
         job(transport="shm")

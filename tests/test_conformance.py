@@ -18,7 +18,8 @@ from allreduce.sparse_all_gather import SparseAllGather
 from allreduce.star import Star
 from allreduce.tree import Tree
 from common.strategy import Traits
-from common.testing import SGD, check_strategy
+from common.testing.checks import check_strategy
+from common.testing.trial import SGD
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 FAMILY = [Star, Ring, Tree, Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, Hierarchical, TwoToAHost, Auto]
@@ -28,7 +29,7 @@ STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp, PsSsp, PsAsync, PsB
 @pytest.fixture(autouse=True)
 def small_probes(monkeypatch):
     """In virtual time there is no cache to get past: auto measures the same with fewer bytes, and far sooner."""
-    monkeypatch.setattr("common.patterns.LARGE", 1 << 18)
+    monkeypatch.setattr("common.link_probe.LARGE", 1 << 18)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

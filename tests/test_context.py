@@ -5,10 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from common.context import FINISH, SETUP, Place, zeros
+from common.context import FINISH, SETUP
 from common.errors import ProtocolError
+from common.place import Place
+from common.simulate import simulate
 from common.transport.base import Endpoint, as_bytes
-from common.transport.virtual import simulate
+from common.types import zeros
 
 
 def test_a_place_prints_and_lists_where_a_rank_is():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from common.data import load
-from common.job import Job, OptimizerSpec
-from common.stages import STAGES
-from common.strategy import Rows, Traits
-from common.transport.virtual import simulate
-from experiments.virtual.costs import CostlyClock, CostlyOptimizer, Costs, costs_of
+from common.records.stage_clock import STAGES
+from common.runtime.job import Job, OptimizerSpec
+from common.simulate import simulate
+from common.strategy import Traits
+from common.types import Rows
+from experiments.ranks.compute_costs import CostlyClock, CostlyOptimizer, Costs, costs_of
 
 PRICES = {"preprocess": 1.0, "partition": 2.0, "load": 4.0, "train": 8.0, "synchronize": 0.0, "update": 16.0}
 RULE = OptimizerSpec("sgd", momentum=0.0)

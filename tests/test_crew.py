@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from common.board import Board
 from common.errors import DeadlineExceeded, PeerFailed, RunError
-from experiments import crew as crew_module
-from experiments.crew import Crew
+from common.runtime.status_board import Board
+from experiments.launch import rank_threads as crew_module
+from experiments.launch.rank_threads import ColocatedRanks
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def test_every_rank_lives_in_a_thread_of_its_own_the_first_in_the_main_one(board
         seen[rank] = threading.current_thread()
         meet.wait()
 
-    assert Crew(board, [0, 1, 2]).run(live)
+    assert ColocatedRanks(board, [0, 1, 2]).run(live)
     assert seen[0] is threading.current_thread()
     assert [seen[1].name, seen[2].name] == ["rank-1", "rank-2"]
 
 
 def test_a_rank_without_company_only_tells(board, last_resort):
     told = []
-    crew = Crew(board, [0])
+    crew = ColocatedRanks(board, [0])
     assert not crew.run(lambda rank: crew.fails(error_of(0).record(), lambda: told.append(rank)))
     settle()
     assert (told, board.culprit(), last_resort) == ([0], None, [])
@@ -67,7 +67,7 @@ def test_a_rank_without_company_only_tells(board, last_resort):
 
 def test_the_others_hear_of_a_failure_once_it_is_told_and_the_process_ends_whatever_they_do(board, last_resort):
     told = []
-    crew = Crew(board, [0, 1, 2])
+    crew = ColocatedRanks(board, [0, 1, 2])
     crew.fails(error_of(1).record(), lambda: told.append(board.culprit()))
     assert told == [None]
     heard = board.culprit()
@@ -79,7 +79,7 @@ def test_the_others_hear_of_a_failure_once_it_is_told_and_the_process_ends_whate
 
 def test_who_heard_of_another_says_nothing_but_who_failed_by_itself_does(board, last_resort):
     told = []
-    crew = Crew(board, [0, 1, 2])
+    crew = ColocatedRanks(board, [0, 1, 2])
     crew.fails(error_of(1).record(), lambda: told.append(1))
     crew.fails(board.culprit().record(), lambda: told.append("an echo"))
     crew.fails(error_of(2, "another bug").record(), lambda: told.append(2))
@@ -90,7 +90,7 @@ def test_who_heard_of_another_says_nothing_but_who_failed_by_itself_does(board, 
 
 def test_who_waits_in_vain_lets_the_others_say_for_whom_they_do(board, last_resort, monkeypatch):
     monkeypatch.setattr(crew_module, "PATIENCE", 0.05)
-    crew = Crew(board, [0, 1])
+    crew = ColocatedRanks(board, [0, 1])
     crew.fails(waited(0).record(), lambda: None)
     assert board.culprit() is None
     settle()
@@ -105,4 +105,4 @@ def test_a_crew_of_which_one_could_not_even_tell_has_not_ended_well(board, monke
         if rank:
             raise OSError("the disk is full")
 
-    assert not Crew(board, [0, 1]).run(live)
+    assert not ColocatedRanks(board, [0, 1]).run(live)

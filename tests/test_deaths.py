@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from jobs import job, run
 
-from common.board import Board
 from common.errors import PeerFailed, RunError
-from common.transport.virtual import Kill, Network
-from experiments.deaths import deaths_line, survivable, survive
-from experiments.verdict import Running
+from common.runtime.status_board import Board
+from common.transport.virtual.network import Kill, Network
+from experiments.launch.deaths import deaths_line, survivable, survive
+from experiments.launch.failure import Running
 from ps.strategy import PsAsync, PsSsp
 
 NETWORK = Network(latency=0.01)

@@ -10,13 +10,13 @@ import pytest
 import torch.distributed as dist
 
 from allreduce.engines import Ddp, Gloo, Mpi, Nccl, translated
-from common.context import Place
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
-from common.process import Process
-from common.testing import check_strategy
-from common.transport.virtual import simulate
+from common.place import Place
+from common.runtime.engine_host import Process
+from common.simulate import simulate
+from common.testing.checks import check_strategy
 from experiments.config import RunOptions, plan
-from experiments.registry import BUILTIN, create
+from experiments.config.strategies import BUILTIN, create
 
 ENGINES = [name for name, target in BUILTIN.items() if target.startswith("allreduce.engines:")]
 

@@ -8,8 +8,8 @@ from importlib import metadata
 
 import pytest
 
-from experiments import environment as module
-from experiments.environment import PACKAGES, environment
+from experiments.machine import environment as module
+from experiments.machine.environment import PACKAGES, environment
 
 
 def test_the_environment_is_json_and_says_what_this_process_may_use():

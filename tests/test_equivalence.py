@@ -7,8 +7,8 @@ import pytest
 from runs import fail, write_run
 
 from common.errors import CheckFailed
-from experiments.equivalence import TOLERANCE, deviation, verdicts
-from experiments.results import load_run
+from experiments.comparison.equivalence import TOLERANCE, deviation, verdicts
+from experiments.runs.run import load_run
 
 
 @pytest.fixture

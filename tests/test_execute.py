@@ -8,14 +8,14 @@ import pytest
 import yaml
 from runs import SECONDS, loss_at, worker_row, write_rows
 
-from common.board import Status as RankStatus
 from common.errors import ConfigError, PeerFailed
-from common.ledger import ledger_sha256
-from common.stages import STAGES
+from common.records.ledger import ledger_sha256
+from common.records.stage_clock import STAGES
+from common.runtime.status_board import Status as RankStatus
 from experiments.config import RunOptions, plan
-from experiments.execute import RunFailed, execute
-from experiments.summary import warmup_steps
-from experiments.watch import Ended
+from experiments.launch.supervisor import Ended
+from experiments.runs.execute import RunFailed, execute
+from experiments.runs.summary import warmup_steps
 
 STEP = sum(SECONDS.values())  # seconds
 
@@ -239,7 +239,7 @@ def test_a_disk_that_is_full_is_one_line_and_no_half_summary(tmp_path, monkeypat
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.folders.os.fsync", full)
+    monkeypatch.setattr("experiments.runs.files.os.fsync", full)
     with pytest.raises(ConfigError, match="no space left on device; give another --results folder"):
         execute(planned(), FakeAgent(20, 20), tmp_path, lambda status: None)
     (folder,) = tmp_path.iterdir()

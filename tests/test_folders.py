@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import ConfigError
-from experiments.folders import new_folder, writable_folder
+from experiments.runs.files import new_folder, writable_folder
 
 
 def test_every_new_folder_has_a_name_of_its_own(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 
 from allreduce.hierarchical import Hierarchical, consecutive
 from allreduce.ring import Ring
+from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 
 LINK = Link(alpha=2.0**-10, beta=2.0**-20, gamma=2.0**-23)
 NETWORK = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta, reduce=LINK.gamma)

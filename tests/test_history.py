@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ps.consistency import ASP, SSP
-from ps.history import History, replay
+from ps.push_history import History, replay
 from ps.shard import Refused, Shard
 
 WORKERS = range(2)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from common.board import Board, PostedPlace, Reincarnated
-from common.checkpoint import Checkpoints, versions
 from common.errors import SETUP, DeadlineExceeded, PeerFailed
-from common.job import Job
-from common.recorder import Recorder, StepRecord
-from common.stages import STAGES
-from experiments.incarnation import Incarnation, Past, home_of, live_through
-from experiments.resumption import Resumption, added
+from common.records.recorder import Recorder, StepRecord
+from common.records.stage_clock import STAGES
+from common.runtime.checkpoint import Checkpoints, versions
+from common.runtime.job import Job
+from common.runtime.status_board import Board, PostedPlace, Reincarnated
+from experiments.launch.incarnation import Incarnation, Past, home_of, live_through
+from experiments.ranks.resumption import Resumption, added
 
 FIRST = 77
 JOB = Job("ps-bsp", 2, 1, batch=2, steps=50, checkpoint_every=10, restarts=1)

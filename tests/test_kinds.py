@@ -7,9 +7,9 @@ import pytest
 from runs import SECONDS, default_summary, write_run
 
 from common.errors import ConfigError
-from experiments.environment import environment
-from experiments.kinds import ENVIRONMENT, SUMMARY, damage
-from experiments.results import load_run
+from experiments.machine.environment import environment
+from experiments.runs.kinds import ENVIRONMENT, SUMMARY, damage
+from experiments.runs.run import load_run
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 from system.leftovers import ROOT
 
-from experiments import launch, life
-from experiments.launch import LOST, MpiRank, exit_path
+from experiments.launch import processes, rank_process
+from experiments.launch.processes import LOST, MpiRank, exit_path
 
 ENTRY = """
 import os, sys
@@ -72,16 +72,16 @@ def test_the_shared_memory_of_a_job_is_named_in_its_folder_before_mpirun_starts(
     memory, home, seen = tmp_path / "shm", tmp_path / "job-1", []
 
     def start(command, **options):
-        named = Path((home / launch.SHARED_NOTE).read_text())
+        named = Path((home / processes.SHARED_NOTE).read_text())
         seen.append((named, stat.S_IMODE(named.stat().st_mode), str(named) in command))
         raise OSError("no mpirun here")
 
     memory.mkdir()
     home.mkdir()
-    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
-    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    monkeypatch.setattr(processes, "SHARED_MEMORY", memory)
+    monkeypatch.setattr(processes.subprocess, "Popen", start)
     with pytest.raises(OSError, match="no mpirun"):
-        launch._MpiRun("entry", home, 2)
+        processes._MpiRun("entry", home, 2)
     ((named, mode, given),) = seen
     assert named.parent == memory
     assert (mode, given) == (0o700, True)
@@ -93,12 +93,12 @@ def test_with_its_agent_a_rank_removes_the_shared_memory(tmp_path, monkeypatch):
     memory, home = tmp_path / "shm", tmp_path / "syncbench-1" / "job-1"
     (memory / "syncbench-mpi-1").mkdir(parents=True)
     home.mkdir(parents=True)
-    (home / launch.SHARED_NOTE).write_text(str(memory / "syncbench-mpi-1"))
+    (home / processes.SHARED_NOTE).write_text(str(memory / "syncbench-mpi-1"))
     (home.parent / "agent.lock").touch()
-    monkeypatch.setattr(launch, "SHARED_MEMORY", memory)
+    monkeypatch.setattr(processes, "SHARED_MEMORY", memory)
     ended = threading.Event()
-    monkeypatch.setattr(life.os, "_exit", lambda code: ended.set())
-    life.die_with_the_agent(home)
+    monkeypatch.setattr(rank_process.os, "_exit", lambda code: ended.set())
+    rank_process.die_with_the_agent(home)
     assert ended.wait(30)
     assert list(memory.iterdir()) == []
     assert not home.parent.exists()
@@ -115,7 +115,15 @@ def guardian(tmp_path):
 
     def start(life, *before):
         (tmp_path / "entry.py").write_text(ENTRY.format(life=life))
-        command = [*before, sys.executable, "-m", "experiments.mpi_rank", "entry", str(tmp_path), str(shared)]
+        command = [
+            *before,
+            sys.executable,
+            "-m",
+            "experiments.launch.mpirun_guard",
+            "entry",
+            str(tmp_path),
+            str(shared),
+        ]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", "OMPI_COMM_WORLD_RANK": "0"}
         started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
         return SimpleNamespace(process=started[0], ear=ear, shared=shared)

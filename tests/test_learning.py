@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from runs import write_rows, write_run
 
-from experiments.learning import common_loss, loss_by_time, seconds_to_loss
-from experiments.results import load_run
+from experiments.runs.loss_curves import common_loss, loss_by_time, seconds_to_loss
+from experiments.runs.run import load_run
 
 
 def recorded(folder, *workers, name="run"):

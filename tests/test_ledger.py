@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ledger import Ledger, digest, ledger_sha256
+from common.records.ledger import Ledger, digest, ledger_sha256
 
 INDICES = st.lists(st.integers(0, 2**40), max_size=20)
 ENTRIES = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.sampled_from("ab")), max_size=20, unique=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.limits import Limits, copy_bandwidth, stream_bandwidth
+from experiments.machine.bandwidth_limits import Limits, copy_bandwidth, stream_bandwidth
 
 LIMITS = Limits(copy=10e9, stream=4e9, streams=2, cores=2)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.lines import whole_lines
+from common.records.lines import whole_lines
 
 
 @pytest.mark.parametrize(

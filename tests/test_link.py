@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.transport.link import parse, written
-from common.transport.network import Network
+from common.transport.virtual.link_spec import parse, written
+from common.transport.virtual.network import Network
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from common.pipeline.load import Samples, TimedBatches, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Normalise
-from common.stages import STAGES, StageClock
+from common.records.stage_clock import STAGES, StageClock
 
 X = torch.rand(50, 1, 3, 3, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(50) % 7

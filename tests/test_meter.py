@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from spies import Spy
 
-from common.transport.meter import Metered
-from common.transport.virtual import simulate
+from common.simulate import simulate
+from common.transport.wrappers.metered import Metered
 
 X = np.zeros(5, np.float32)
 

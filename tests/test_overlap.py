@@ -10,18 +10,20 @@ from jobs import STRATEGIES, job
 from torch import nn
 from transports import on
 
-from common.context import Context, Place
+from common.context import Context
 from common.models.flat import FlatModel
 from common.pipeline.buckets import layout
 from common.pipeline.overlap import Filling, Overlapped
 from common.pipeline.synchronize import AfterBackward, synchronizer
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
-from common.recorder import StepRecord
-from common.stages import StageClock
+from common.place import Place
+from common.records.recorder import StepRecord
+from common.records.stage_clock import StageClock
+from common.simulate import simulate
 from common.strategy import SyncStrategy, Traits
-from common.transport.process import ProcessEndpoint
-from common.transport.virtual import Network, simulate
+from common.transport.process_endpoint import ProcessEndpoint
+from common.transport.virtual.network import Network
 
 SMALL = 1 << 12  # bytes: the models here are several buckets
 

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from common.data import canonical, describe, load
-from common.data.own import _loaded
+from common.data.user_dataset import _loaded
 from common.errors import ConfigError
 from common.models import build_for
-from common.models.own import check
+from common.models.user_model import check
 from experiments.config import RunOptions, plan
 
 DATA = """

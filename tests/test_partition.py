@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ledger import digest
 from common.pipeline.partition import Batches, partition
+from common.records.ledger import digest
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from spies import Spy
 
-from common.tape import Tape
+from common.records.trace_buffer import Tape
 from common.transport.base import Message
-from common.transport.meter import Metered
-from common.transport.passing import Passing
-from common.transport.traced import Traced
+from common.transport.wrappers.forwarding import ForwardingEndpoint
+from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.traced import Traced
 
 
 def traced(inner):
@@ -64,5 +64,5 @@ def test_close_is_passed_on_with_its_linger(front):
 
 def test_sums_that_are_answered_are_passed_on_by_who_has_no_say_in_them():
     spy = Spy()
-    Passing(spy).recv_add_answer([1, 2], X, print)
+    ForwardingEndpoint(spy).recv_add_answer([1, 2], X, print)
     assert spy.calls == [("recv_add_answer", [1, 2], X, print)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.placement import crew_of, crews
+from common.runtime.placement import crew_of, crews
 from common.transport.routed import hosts_of
 
 WORKERS, SERVERS = st.integers(1, 20), st.integers(0, 50)

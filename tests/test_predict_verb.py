@@ -8,9 +8,9 @@ from benches import spec
 from runs import write_run
 
 from experiments.prediction import Calibration, Curve, Figures, read_calibration, write_calibration
-from experiments.prediction import measure as measuring
-from experiments.prediction.against import beside, median_error
+from experiments.prediction import calibrate as measuring
 from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.prediction.residuals import beside, median_error
 
 FLAT = Curve(1e-4, (4096,), (1e-9,), (1e-10,))
 SMALL = ("--workers", "4,8", "--sizes", "4KiB,64KiB,1MiB", "--budget", 1)

@@ -10,10 +10,12 @@ import pytest
 from allreduce.ring import Ring
 from allreduce.tree import Tree
 from common.errors import ConfigError
-from common.patterns import pieces, shift
+from common.link_probe import pieces, shift
+from common.simulate import simulate
 from common.strategy import Link
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 from experiments.comparison import Contest, Entry
+from experiments.metrics.intervals import Interval
 from experiments.prediction import (
     Calibration,
     Curve,
@@ -28,16 +30,15 @@ from experiments.prediction import (
     read_calibration,
     write_calibration,
 )
-from experiments.prediction import primitives as primitives_module
+from experiments.prediction import probes as primitives_module
+from experiments.prediction.batch import by_formulas, simulated
+from experiments.prediction.calibrate import figures_of
+from experiments.prediction.cost_model import among_neighbours, through_a_hub
 from experiments.prediction.crossovers import reigns, sentence
-from experiments.prediction.figures import among_neighbours, through_a_hub
-from experiments.prediction.grid import by_formulas, simulated
 from experiments.prediction.links import parse_link
-from experiments.prediction.measure import figures_of
-from experiments.prediction.primitives import primitives
-from experiments.prediction.steps import lockstep_seconds
-from experiments.results import Run
-from experiments.statistics import Interval
+from experiments.prediction.probes import primitives
+from experiments.prediction.step_cost import lockstep_seconds
+from experiments.runs.run import Run
 from ps.strategy import PsBsp
 
 LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from common.errors import FINISH, SETUP
-from common.job import COLOCATED, DEDICATED
+from common.runtime.job import COLOCATED, DEDICATED
+from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
+from experiments.config.strategies import create
 from experiments.prediction.simulation import Free
-from experiments.prediction.steps import added_to_a_step, lockstep_seconds
-from experiments.registry import create
+from experiments.prediction.step_cost import added_to_a_step, lockstep_seconds
 from ps.strategy import PsBsp
 
 LINK = Link(50e-6, 8e-9)

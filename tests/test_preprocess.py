@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from common.data import describe
 from common.errors import ConfigError
-from common.pipeline import transforms
+from common.pipeline import transform_names
 from common.pipeline.preprocess import AUGMENTS, Normalise, fit
 
 RAW = torch.tensor([[0.0, 2.0], [4.0, 10.0]])  # mean 4, deviation √(56/3)
@@ -79,7 +79,7 @@ def test_bytes_are_counted_and_give_the_same_statistics():
     ],
 )
 def test_transforms_are_in_the_order_asked_for_and_usual_if_not_asked_for(text, data, canonical):
-    assert transforms.canonical(text, data, describe(data)) == canonical
+    assert transform_names.canonical(text, data, describe(data)) == canonical
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_transforms_are_in_the_order_asked_for_and_usual_if_not_asked_for(text, 
 )
 def test_what_cannot_be_done_to_the_data_is_one_line(text, data, complaint):
     with pytest.raises(ConfigError, match=complaint) as refused:
-        transforms.canonical(text, data, describe(data))
+        transform_names.canonical(text, data, describe(data))
     assert "\n" not in str(refused.value)
 
 
 def test_every_transform_that_is_listed_can_be_done():
-    for name in transforms.TRANSFORMS:
+    for name in transform_names.TRANSFORMS:
         assert fit(describe("digits"), RAW, name).test(RAW).shape == RAW.shape
-    assert set(AUGMENTS) == transforms.OF_IMAGES
+    assert set(AUGMENTS) == transform_names.OF_IMAGES
 
 
 # --- random transforms ---

@@ -9,11 +9,11 @@ import tempfile
 import pytest
 
 from common.errors import ConfigError
-from experiments.private import private_folder, sweep
+from experiments.launch.job_folder import private_folder, sweep
 
 KILLED = """
 import os, signal
-from experiments.private import private_folder
+from experiments.launch.job_folder import private_folder
 with private_folder() as folder:
     (folder / "drawing").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from servers import every_one, serve
 
 from common.errors import FINISH, ConfigError
+from common.simulate import simulate
 from common.strategy import Bucket, Link
-from common.testing import SGD, Trial, check_strategy, rough_gradient, whole_gradient
-from common.transport.virtual import Network, simulate
+from common.testing.checks import check_strategy
+from common.testing.trial import SGD, Trial, rough_gradient, whole_gradient
+from common.transport.virtual.network import Network
 from ps import segments
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 

@@ -6,9 +6,10 @@ from servers import HALVES, NETWORK, sends_integers, sends_less, sends_more, ser
 
 from common.context import EMPTY
 from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
+from common.simulate import simulate
 from common.strategy import Bucket
-from common.testing import SGD, Trial
-from common.transport.virtual import Kill, simulate
+from common.testing.trial import SGD, Trial
+from common.transport.virtual.network import Kill
 from ps.strategy import PsBsp
 
 

@@ -6,7 +6,7 @@ import pytest
 from servers import every_one, paced, relaxed
 
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.history import replay
+from ps.push_history import replay
 from ps.shard import Refused
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 

@@ -17,8 +17,9 @@ from servers import (
 )
 
 from common.errors import DeadlineExceeded, PeerFailed, ProtocolError
-from common.testing import SGD
-from common.transport.virtual import Kill, simulate
+from common.simulate import simulate
+from common.testing.trial import SGD
+from common.transport.virtual.network import Kill
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
 

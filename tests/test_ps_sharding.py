@@ -5,8 +5,8 @@ import pytest
 from jobs import job, run
 
 from common.pipeline.worker import flat_model
-from common.testing import check_strategy
-from common.transport.virtual import simulate
+from common.simulate import simulate
+from common.testing.checks import check_strategy
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 LAYERS = (64 * 64, 64, 64 * 10, 10)  # weights and biases of the default model

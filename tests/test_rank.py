@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.rank import LINGER, Rank
+from experiments.ranks.training import LINGER, Rank
 
 
 def rank(closed, work):

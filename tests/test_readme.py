@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import VERBS
-from experiments.verbs.demo import DEMO
+from experiments.cli.demo import DEMO
+from experiments.cli.main import VERBS
 from syncbench import AllReduce, check
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.recorder import Events, Recorder, StepRecord
-from common.stages import STAGES
+from common.records.recorder import Events, Recorder, StepRecord
+from common.records.stage_clock import STAGES
 
 SECONDS = dict(zip(STAGES, (0.5, 0.25, 0.125, 2.0, 4.0, 8.0), strict=True))
 WORKER = StepRecord(

@@ -7,8 +7,8 @@ import pytest
 
 from allreduce.ring import Ring
 from common.errors import ConfigError
-from experiments import registry
-from experiments.registry import BUILTIN, create, create_call, known, parse_call, split_calls, strategy_class
+from experiments.config import strategies
+from experiments.config.strategies import BUILTIN, create, create_call, known, parse_call, split_calls, strategy_class
 
 FINE = "from allreduce.ring import Ring\nclass Mine(Ring):\n    "
 
@@ -34,9 +34,9 @@ def plugins(monkeypatch):
     """Install entry points: name -> module:Class."""
 
     def install(**points):
-        group = registry.GROUP
+        group = strategies.GROUP
         found = [EntryPoint(name, target, group) for name, target in points.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == registry.GROUP else [])
+        monkeypatch.setattr(strategies, "entry_points", lambda group: found if group == strategies.GROUP else [])
 
     return install
 

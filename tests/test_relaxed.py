@@ -3,7 +3,7 @@
 import pytest
 
 from common.strategy import Traits
-from common.testing import check_strategy
+from common.testing.checks import check_strategy
 from ps.consistency import ASP, SSP, Backup
 from ps.strategy import ParameterServer, PsAsync, PsBackup, PsSsp
 

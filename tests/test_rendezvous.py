@@ -5,10 +5,10 @@ import threading
 import pytest
 from transports import in_threads
 
-from common import rendezvous
-from common.context import Place
 from common.errors import DeadlineExceeded, PeerFailed
-from common.rendezvous import Rendezvous, file_store
+from common.place import Place
+from common.runtime import rendezvous
+from common.runtime.rendezvous import Rendezvous, file_store
 
 
 def rank_of(folder, rank, ranks=3, deadline=10.0, place=None):

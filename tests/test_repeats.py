@@ -4,8 +4,8 @@ import pytest
 from runs import write_run
 
 from common.errors import CheckFailed
-from experiments.repeats import same_bits
-from experiments.results import load_run
+from experiments.comparison.repeats import same_bits
+from experiments.runs.run import load_run
 
 
 def test_repeats_with_other_bits_are_refused(tmp_path):

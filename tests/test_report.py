@@ -11,11 +11,11 @@ from runs import fail, write_run
 
 from experiments import charts
 from experiments.config import RunOptions, plan
-from experiments.execute import _config
-from experiments.report.content import report_on
-from experiments.report.page import render
-from experiments.report.pictures import Plate, Plates, fitting, plate
-from experiments.results import load_run
+from experiments.report.build import report_on
+from experiments.report.embed import Plate, Plates, fitting, plate
+from experiments.report.render import render
+from experiments.runs.execute import _config
+from experiments.runs.run import load_run
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -61,7 +61,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def no_charts(monkeypatch):
     """Charts take seconds to draw; tests that are about something else do without."""
-    monkeypatch.setattr("experiments.report.content.plates", lambda *_: Plates((), "none drawn"))
+    monkeypatch.setattr("experiments.report.build.plates", lambda *_: Plates((), "none drawn"))
 
 
 def full(parent):
@@ -167,7 +167,7 @@ def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts,
     write_run(tmp_path, "star", samples_per_second=2000.0)
     write_run(tmp_path, "ps-async", samples_per_second=3000.0)
     told = {(0, "ring"): 1250.0, (0, "star"): 1900.0}
-    monkeypatch.setattr("experiments.comparison.predicted.predictions", lambda comparison: told)
+    monkeypatch.setattr("experiments.comparison.predictions.predictions", lambda comparison: told)
     (table,) = report_on([tmp_path]).tables
     column = table.heads.index("predicted") - 1
     assert {row.name: row.cells[column] for row in table.rows} == {

@@ -9,15 +9,15 @@ import yaml
 from runs import write_run
 
 from common.errors import ConfigError
-from experiments.cli import _strategy_options
+from experiments.cli import run as run_verb
+from experiments.cli.main import _strategy_options
+from experiments.cli.run_plans import run_options
 from experiments.config import RunOptions, plan
-from experiments.execute import _config
-from experiments.report.commands import commands, read_config, run_words
-from experiments.results import load_run
-from experiments.sweep.files import load
-from experiments.sweep.reading import read
-from experiments.verbs import run as run_verb
-from experiments.verbs.training import run_options
+from experiments.report.reproduce import commands, read_config, run_words
+from experiments.runs.execute import _config
+from experiments.runs.run import load_run
+from experiments.sweep.parse import read
+from experiments.sweep.yaml_files import load
 
 ASKED = [
     RunOptions(),

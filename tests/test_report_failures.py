@@ -6,7 +6,7 @@ import pytest
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
 from experiments.report.failures import failures, in_words
-from experiments.results import load_run
+from experiments.runs.run import load_run
 from experiments.sweep.journal import finished
 
 

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from common.board import Board
-from common.checkpoint import SUFFIX, Checkpoints
-from common.context import Place
-from experiments.deaths import survivable
-from experiments.incarnation import Incarnation
-from experiments.launch import LOST
-from experiments.restarts import Restarts, restarts_line
-from experiments.verdict import Running
+from common.place import Place
+from common.runtime.checkpoint import SUFFIX, Checkpoints
+from common.runtime.status_board import Board
+from experiments.launch.deaths import survivable
+from experiments.launch.failure import Running
+from experiments.launch.incarnation import Incarnation
+from experiments.launch.processes import LOST
+from experiments.launch.recovery import Restarts, restarts_line
 
 JOB, WORKERS, SERVERS = 4711, range(2), range(2, 4)
 

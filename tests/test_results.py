@@ -8,9 +8,9 @@ import pytest
 from runs import BATCH, SECONDS, WORKERS, fail, loss_at, worker_row, write_rows, write_run
 
 from common.errors import ConfigError
-from common.stages import STAGES
-from experiments.labels import labels
-from experiments.results import (
+from common.records.stage_clock import STAGES
+from experiments.runs.labels import labels
+from experiments.runs.run import (
     STAGE_COLOURS,
     Run,
     ceiling,

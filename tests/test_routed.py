@@ -9,13 +9,14 @@ from allreduce.direct import Direct
 from allreduce.hierarchical import Hierarchical
 from allreduce.ring import Ring
 from allreduce.star import Star
-from common.context import Context, Place
+from common.context import Context
 from common.errors import DeadlineExceeded, RunError
+from common.place import Place
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.meter import Metered
 from common.transport.routed import Routed, hosts_of
-from common.transport.shm import ShmEndpoint
+from common.transport.shm.endpoint import ShmEndpoint
+from common.transport.wrappers.metered import Metered
 
 HOSTS = ((0, 1), (2, 3))
 ZEROS = np.zeros(8, np.float32)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.strategy import Rows
-from common.testing import SGD
+from common.testing.trial import SGD
+from common.types import Rows
 from ps.consistency import ASP, BSP, SSP, Backup
 from ps.row_shard import RowShard, together
 from ps.shard import Refused, Shard

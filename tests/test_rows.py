@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from common.job import OptimizerSpec
 from common.models import build
 from common.models.flat import FlatModel
+from common.models.sparse_rows import OFTEN, add_up
 from common.pipeline.buckets import cut, layout
 from common.pipeline.train import train
 from common.pipeline.update import FlatOptimizer
-from common.rows import OFTEN, add_up
-from common.strategy import Rows
-from common.testing import SGD
+from common.runtime.job import OptimizerSpec
+from common.testing.trial import SGD
+from common.types import Rows
 
 ROWS, WIDTH = 12, 4
 PLAIN = OptimizerSpec("sgd", lr=0.5, momentum=0.0)

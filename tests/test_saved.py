@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from common.checkpoint import Checkpoints, versions
-from common.context import Place
 from common.errors import FINISH
-from common.job import OptimizerSpec
 from common.pipeline.update import FlatOptimizer
+from common.place import Place
+from common.runtime.checkpoint import Checkpoints, versions
+from common.runtime.job import OptimizerSpec
+from common.simulate import simulate
 from common.strategy import Bucket
-from common.testing import SGD
-from common.transport.virtual import simulate
+from common.testing.trial import SGD
+from ps.checkpointing import Saved
 from ps.consistency import ASP, BSP, Backup
-from ps.history import History
-from ps.saved import Saved
+from ps.push_history import History
 from ps.shard import Pushed, Shard
 from ps.strategy import PsAsync, PsBsp
 

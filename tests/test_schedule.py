@@ -8,9 +8,9 @@ import torch
 from jobs import job, run
 from torch.optim import lr_scheduler
 
-from common.job import OptimizerSpec
-from common.pipeline.schedule import SCHEDULES, rate
+from common.pipeline.lr_schedule import SCHEDULES, rate
 from common.pipeline.update import FlatOptimizer
+from common.runtime.job import OptimizerSpec
 
 STEPS = 30
 SPEC = OptimizerSpec("sgd", lr=0.4, momentum=0.9, decay=0.5, decay_every=7, steps=STEPS)

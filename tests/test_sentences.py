@@ -3,8 +3,8 @@
 from runs import write_run
 
 from experiments.charts.straggler import has_straggler
-from experiments.results import load_run
-from experiments.sentences import conditions, slowness, stale, straggler_cost, times_line
+from experiments.runs.describe import conditions, slowness, stale, straggler_cost, times_line
+from experiments.runs.run import load_run
 
 
 def test_what_made_workers_slow_is_said_in_words(tmp_path):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from transports import JOB, in_threads, private_folder
 
-from common.context import Context, Place
+from common.context import Context
 from common.errors import FINISH, PeerFailed, ProtocolError
+from common.place import Place
 from common.strategy import Bucket
-from common.testing import SGD
+from common.testing.trial import SGD
 from common.transport.connect import connect
-from common.transport.meter import Metered
+from common.transport.wrappers.metered import Metered
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 TRANSPORTS = ("shm", "ipc", "tcp")

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from transports import endpoint, endpoints, in_threads, on, private_folder
 
-from common.context import Context, Place
+from common.context import Context
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
-from common.transport import arena as arenas
-from common.transport import shm
-from common.transport.arena import Arena, address, forget, peers_arena
-from common.transport.blocks import BLOCK
-from common.transport.mailbox import GROWTH, SLOTS
+from common.place import Place
+from common.transport.shm import arena as arenas
+from common.transport.shm import endpoint as shm
+from common.transport.shm.arena import Arena, address, forget, peers_arena
+from common.transport.shm.blockwise_sum import BLOCK
+from common.transport.shm.mailbox import GROWTH, SLOTS
 
 ZEROS = np.zeros(8, np.float32)
 
@@ -85,7 +86,7 @@ def test_memory_that_is_not_to_be_had_is_an_error_at_once():
     ],
 )
 def test_a_machine_that_cannot_do_it_is_told_why(monkeypatch, name, value, why):
-    monkeypatch.setattr(f"common.transport.arena.{name}", value)
+    monkeypatch.setattr(f"common.transport.shm.arena.{name}", value)
     assert why in arenas.reason_against()
     with private_folder() as folder, pytest.raises(ConfigError, match=f"{why}.*use ipc"):
         endpoint("shm", folder, 0, 1)
@@ -342,7 +343,9 @@ def test_who_has_read_a_message_needs_its_sender_no_more():
 
 
 def test_an_endpoint_that_cannot_be_made_leaves_nothing_open(monkeypatch):
-    monkeypatch.setattr("common.rendezvous.Rendezvous.publish", lambda *_: (_ for _ in ()).throw(OSError(24, "files")))
+    monkeypatch.setattr(
+        "common.runtime.rendezvous.Rendezvous.publish", lambda *_: (_ for _ in ()).throw(OSError(24, "files"))
+    )
     with private_folder() as folder:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):

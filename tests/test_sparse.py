@@ -12,15 +12,17 @@ from transports import on
 
 from allreduce.sparse_all_gather import SparseAllGather, mean_rows
 from common.errors import ConfigError, ProtocolError
-from common.job import OptimizerSpec
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
-from common.stages import StageClock
-from common.strategy import Rows, SyncStrategy, Traits
-from common.transport.virtual import Network, simulate
+from common.records.stage_clock import StageClock
+from common.runtime.job import OptimizerSpec
+from common.simulate import simulate
+from common.strategy import SyncStrategy, Traits
+from common.transport.virtual.network import Network
+from common.types import Rows
 from experiments.config import RunOptions, plan
 from experiments.config.sparse import by_rows
-from experiments.sentences import sparse_line
+from experiments.runs.describe import sparse_line
 from ps.row_messages import send
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
@@ -322,7 +324,7 @@ def test_a_run_says_how_it_was_and_why(summary, can, words):
 
 
 def test_a_configuration_file_repeats_it():
-    from experiments.execute import _config
+    from experiments.runs.execute import _config
 
     options = RunOptions(strategy="sparse-all-gather", data="clicks", model="embedding", momentum=0.0)
     assert "sparse:" not in _config(plan(options).job)

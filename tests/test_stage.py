@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.transport.arena import Arena
-from common.transport.stage import FIRST, Stage
+from common.transport.shm.arena import Arena
+from common.transport.shm.staging import FIRST, Stage
 
 
 class Allocator:

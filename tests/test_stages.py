@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.stages import STAGES, StageClock
+from common.records.stage_clock import STAGES, StageClock
 
 
 class Time:

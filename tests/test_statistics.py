@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from experiments.statistics import RESOLUTION, interval, median, median_interval, ratio_interval
+from experiments.metrics.intervals import RESOLUTION, interval, median, median_interval, ratio_interval
 
 
 def test_the_median_is_the_one_in_the_middle():

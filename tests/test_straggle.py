@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jobs import job, run
 
-from common.pipeline.straggle import Jitter, Straggling, jitter, slow_workers
-from common.stages import STAGES
+from common.pipeline.straggler import Jitter, Straggling, jitter, slow_workers
+from common.records.stage_clock import STAGES
 
 FLOOR = 0.5  # seconds of virtual time, in which computing takes none
 

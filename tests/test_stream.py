@@ -12,9 +12,9 @@ import psutil
 import pytest
 from transports import private_folder
 
-from common.transport import stream
-from common.transport.address import ipc_address, tcp_address
-from common.transport.stream import HELLO_BYTES, STRANGERS, TOKEN_BYTES, Listener, Outflow
+from common.transport.sockets import stream
+from common.transport.sockets.address import ipc_address, tcp_address
+from common.transport.sockets.stream import HELLO_BYTES, STRANGERS, TOKEN_BYTES, Listener, Outflow
 
 MUCH = np.random.default_rng(0).integers(0, 256, 20_000_001, np.uint8)  # more than the system keeps for us
 

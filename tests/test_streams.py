@@ -14,10 +14,10 @@ import pytest
 from transports import ZMQ, endpoint, endpoints, in_threads, private_folder
 
 from common.errors import SETUP, DeadlineExceeded, PeerFailed, ProtocolError, RunError
-from common.transport import process, wire
+from common.transport import process_endpoint, wire
 from common.transport.base import Message
-from common.transport.streams import Streams
-from common.transport.zmq import SCRATCH, STREAM_FROM
+from common.transport.sockets.endpoint import SCRATCH, STREAM_FROM
+from common.transport.sockets.stream_set import Streams
 
 pytestmark = pytest.mark.parametrize("transport", ZMQ)
 
@@ -28,7 +28,7 @@ MUCH = np.random.default_rng(0).integers(0, 256, 40_000_001, np.uint8)  # more t
 
 @pytest.fixture(autouse=True)
 def _quick_verdict(monkeypatch):
-    monkeypatch.setattr(process, "VERDICT", 0.1)
+    monkeypatch.setattr(process_endpoint, "VERDICT", 0.1)
 
 
 def receive(end, call, from_, like):
@@ -335,7 +335,7 @@ def test_to_run_out_of_files_while_a_stream_comes_in_is_said(transport, monkeypa
 
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, LARGE)
-        monkeypatch.setattr("common.transport.stream.Listener.admit", admit)
+        monkeypatch.setattr("common.transport.sockets.stream.Listener.admit", admit)
         with pytest.raises(RunError, match=r"worker rank 0.*cannot take in a stream: Too many open files"):
             receive(end, "recv_into", 1, LARGE)
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from experiments.surroundings import MALLOC, rank_environment, signals_deferred
+from experiments.launch.inheritance import MALLOC, rank_environment, signals_deferred
 
 
 def test_ranks_get_few_threads_temporary_files_in_our_folder_and_no_interrupts(tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from sweeps import Pretend, grid
 
 from common.errors import ConfigError
 from experiments.sweep.calibration import pairs
-from experiments.sweep.conduct import conduct
 from experiments.sweep.estimate import Forecast, _alone, _exchange, duration, seconds_by_cell
 from experiments.sweep.journal import NAME, Journal, Line
-from experiments.sweep.order import turns
+from experiments.sweep.run_order import turns
+from experiments.sweep.runner import conduct
 
 CELLS = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells
 TURNS = turns(CELLS, 2)
@@ -204,7 +204,7 @@ def test_each_model_is_measured_once():
 def test_a_model_that_cannot_be_trained_is_known_before_anything_starts(monkeypatch, ended, complaint):
     code, out, err = ended
     done = SimpleNamespace(returncode=code, stdout=out, stderr=err)
-    monkeypatch.setattr("experiments.sweep.pace.subprocess.run", lambda *given, **more: done)
+    monkeypatch.setattr("experiments.sweep.step_timing.subprocess.run", lambda *given, **more: done)
     with pytest.raises(ConfigError, match=re.escape(complaint)):
         seconds_by_cell(CELLS)
 

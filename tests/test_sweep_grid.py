@@ -5,7 +5,7 @@ from sweeps import abouts, grid, sweep
 
 from common.errors import ConfigError
 from experiments.sweep.grid import make_grid
-from experiments.sweep.order import turns
+from experiments.sweep.run_order import turns
 
 ALONE = "ceiling: false\nyardstick: false\n"
 

@@ -6,10 +6,10 @@ from sweeps import sweep
 
 from common.errors import ConfigError
 from experiments.config import RunOptions
-from experiments.sweep.files import READY, _Texts, find, load, ready
 from experiments.sweep.grid import make_grid
-from experiments.sweep.reading import read
+from experiments.sweep.parse import read
 from experiments.sweep.spec import Contestant
+from experiments.sweep.yaml_files import READY, _Texts, find, load, ready
 
 
 def test_a_list_is_an_axis_and_everything_else_is_the_same_in_all_runs():

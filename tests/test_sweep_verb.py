@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import ConfigError
+from experiments.cli import sweep as verb
 from experiments.sweep.estimate import START_OF_SWEEP
 from experiments.sweep.journal import Line
-from experiments.verbs import sweep as verb
 
 
 def pretend(words, *, input="", **more):
@@ -129,7 +129,7 @@ def test_print_config_prints_a_file_that_says_the_same(answer, tmp_path):
 
 
 def test_every_setting_of_a_run_is_a_flag_of_a_sweep(answer):
-    from experiments.sweep.values import run_keys
+    from experiments.sweep.value_types import run_keys
 
     code, out, _ = answer("sweep", "--strategies", "ps-bsp", "--print_config")
     assert code == 0
@@ -158,8 +158,8 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
     def stop(*given):
         raise interrupt
 
-    monkeypatch.setattr("experiments.sweep.conduct.conduct", stop)
-    monkeypatch.setattr("experiments.sweep.conduct.Executor", lambda *given: nullcontext())
+    monkeypatch.setattr("experiments.sweep.runner.conduct", stop)
+    monkeypatch.setattr("experiments.sweep.runner.Executor", lambda *given: nullcontext())
     ended, out, err = answer("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
@@ -224,11 +224,11 @@ def test_going_on_with_a_finished_sweep_starts_no_agent(answer, monkeypatch, tmp
             journal.add(Line(cell.id, repeat, "ok", None, None, 1.0))
 
     words = ("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
-    monkeypatch.setattr("experiments.sweep.conduct.conduct", done)
-    monkeypatch.setattr("experiments.sweep.conduct.Executor", lambda *given: nullcontext())
+    monkeypatch.setattr("experiments.sweep.runner.conduct", done)
+    monkeypatch.setattr("experiments.sweep.runner.Executor", lambda *given: nullcontext())
     assert answer(*words)[0] == 0
     (folder,) = (tmp_path / "r").iterdir()
-    monkeypatch.setattr("experiments.sweep.conduct.Executor", None)
+    monkeypatch.setattr("experiments.sweep.runner.Executor", None)
     code, _, err = answer("sweep", "--resume", folder)
     assert code == 0
     assert "done before: 15 of 15 runs" in err

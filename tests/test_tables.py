@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from runs import PARAMETERS, SECONDS, fail, write_run
 
-from experiments.equivalence import verdicts
-from experiments.results import load_run
-from experiments.sentences import (
+from experiments.comparison.equivalence import verdicts
+from experiments.comparison.run_table import markdown, runs_table
+from experiments.runs.describe import (
     conditions,
     fastest,
     hub,
@@ -20,7 +20,7 @@ from experiments.sentences import (
     synchronisation,
     turns,
 )
-from experiments.tables import markdown, runs_table
+from experiments.runs.run import load_run
 
 NAMES = ["single", "noop", "ps-bsp", "ps-async", "star", "ring", "halving-doubling"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.tape import CUT, RECORD, Tape, this_clock
+from common.records.trace_buffer import CUT, RECORD, Tape, this_clock
 
 
 def noted(limit, count):

@@ -7,8 +7,9 @@ import pytest
 from transports import TRANSPORTS, on
 
 from common.errors import DeadlineExceeded
+from common.simulate import simulate
 from common.transport.task import ThreadTask
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 
 EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
 

@@ -6,9 +6,9 @@ import pytest
 from runs import BATCH, SECONDS, fail, loss_at, write_run
 
 from common.errors import ConfigError
-from common.stages import STAGES
-from experiments import tensorboard
-from experiments.results import load_run
+from common.records.stage_clock import STAGES
+from experiments.runs import tensorboard
+from experiments.runs.run import load_run
 
 STEP = sum(SECONDS.values())
 

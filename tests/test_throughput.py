@@ -5,9 +5,9 @@ import json
 import pytest
 from runs import write_rows
 
-from experiments.pushes import read_pushes
-from experiments.rows import add_up
-from experiments.throughput import Pace
+from experiments.metrics.staleness import read_pushes
+from experiments.metrics.step_totals import add_up
+from experiments.metrics.throughput import ThroughputWindow
 
 
 def row(step, began, ended, **more):
@@ -17,7 +17,7 @@ def row(step, began, ended, **more):
 
 def pace_of(*workers):
     """Of workers whose steps last so many seconds each: (seconds, steps)."""
-    pace = Pace(len(workers))
+    pace = ThroughputWindow(len(workers))
     for worker, (seconds, steps) in enumerate(workers):
         for step in range(steps):
             pace.add(worker, row(step, step * seconds, (step + 1) * seconds))
@@ -45,11 +45,11 @@ def test_steps_at_the_edges_count_by_their_part():
 def test_without_a_moment_in_which_all_work_there_is_no_figure():
     assert pace_of((1.0, 5), (10.0, 5)).steps_per_second(1) is None
     assert pace_of((1.0, 5), (1.0, 2)).steps_per_second(2) is None
-    assert Pace(2).steps_per_second(0) is None
+    assert ThroughputWindow(2).steps_per_second(0) is None
 
 
 def test_skipped_steps_and_dropped_pushes_do_not_count():
-    pace = Pace(1)
+    pace = ThroughputWindow(1)
     for step in range(10):
         pace.add(0, row(step, step, step + 1.0, skipped=step == 3), dropped={5: 1.0, 7: 0.5}.get(step, 0.0))
     assert pace.steps_per_second(0) == pytest.approx((10 - 2.5) / 10)
@@ -60,7 +60,7 @@ def test_skipped_steps_and_dropped_pushes_do_not_count():
 
 
 def event(worker, step, **more):
-    """A push as ps.history notes it."""
+    """A push as ps.push_history notes it."""
     known = {"event": "push", "worker": worker, "step": step, "applied": step, "staleness": 0, "version": step}
     return {"at": 0.1, **known, "waited": 0.0, "outcome": "applied", **more}
 

@@ -9,11 +9,11 @@ import pytest
 from jobs import job
 from traces import Hand, check_schema, virtual_tapes
 
-from common.tape import CUT, SEND
-from common.transport.virtual import Network
-from experiments.trace.events import TRACKS, trace_events
-from experiments.trace.file import cut_line, write_trace
-from experiments.trace.recording import tape_file
+from common.records.trace_buffer import CUT, SEND
+from common.transport.virtual.network import Network
+from experiments.ranks.trace_recorder import tape_file
+from experiments.trace.export import cut_line, write_trace
+from experiments.trace.perfetto import TRACKS, trace_events
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=50e-6, bandwidth=125e6, overhead=1e-6)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traces import Hand
 
-from experiments.trace.offsets import estimate, least_delays
+from experiments.trace.clock_offsets import estimate, least_delays
 from experiments.trace.timeline import timeline
 
 INF = np.inf

@@ -5,13 +5,13 @@ import virtual_jobs
 from jobs import job
 from traces import Hand, check_schema, virtual_tapes
 
-from common.stages import STAGES
-from common.tape import ALSO, STAGE, VIRTUAL
-from common.transport.virtual import Network
-from experiments.trace.account import account
-from experiments.trace.events import trace_events
-from experiments.trace.path import critical_path
-from experiments.trace.tapes import read_tapes
+from common.records.stage_clock import STAGES
+from common.records.trace_buffer import ALSO, STAGE, VIRTUAL
+from common.transport.virtual.network import Network
+from experiments.trace.attribution import account
+from experiments.trace.critical_path import critical_path
+from experiments.trace.load import read_tapes
+from experiments.trace.perfetto import trace_events
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=20e-6, bandwidth=125e6, overhead=1e-6)

@@ -8,9 +8,9 @@ from runs import write_run
 from traces import Hand
 
 from common.errors import ConfigError
-from common.tape import RECORD
+from common.records.trace_buffer import RECORD
 from experiments.config import RunOptions, plan
-from experiments.trace.recording import tape_file
+from experiments.ranks.trace_recorder import tape_file
 
 
 def write_tapes(folder, *hands):

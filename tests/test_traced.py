@@ -5,11 +5,12 @@ import pytest
 from spies import Spy
 
 from common.context import Context
-from common.stages import STAGES, StageClock
-from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
-from common.transport.traced import Traced
-from common.transport.virtual import Network, simulate
-from experiments.trace.recording import Taped, Untraced
+from common.records.stage_clock import STAGES, StageClock
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
+from common.simulate import simulate
+from common.transport.virtual.network import Network
+from common.transport.wrappers.traced import Traced
+from experiments.ranks.trace_recorder import Taped, Untraced
 
 X = np.zeros(5, np.float32)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.units import human_bytes, human_count, human_deviation, human_ms, human_seconds
+from experiments.format.units import human_bytes, human_count, human_deviation, human_ms, human_seconds
 
 
 @pytest.mark.parametrize(

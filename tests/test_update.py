@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from common.job import OptimizerSpec
 from common.models import build
 from common.models.flat import FlatModel
 from common.pipeline import update
 from common.pipeline.update import FlatOptimizer
+from common.runtime.job import OptimizerSpec
 from ps.sharding import even
 
 SPECS = [

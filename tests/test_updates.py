@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from common.context import Place
-from common.job import OptimizerSpec
 from common.pipeline.update import FlatOptimizer
-from common.stages import StageClock
-from experiments.updates import Updates
+from common.place import Place
+from common.records.stage_clock import StageClock
+from common.runtime.job import OptimizerSpec
+from experiments.ranks.server_optimizer import Updates
 
 
 @pytest.fixture

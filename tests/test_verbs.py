@@ -14,13 +14,13 @@ from common.data import DATASETS, ELSEWHERE
 from common.errors import CheckFailed
 from common.models import MODELS
 from common.pipeline.partitioners import PARTITIONERS
-from common.pipeline.transforms import TRANSFORMS
-from experiments import registry
+from common.pipeline.transform_names import TRANSFORMS
 from experiments.bench import run as bench_run
-from experiments.registry import BUILTIN
-from experiments.results import load_run
-from experiments.verbs.demo import DEMO
-from experiments.verbs.training import replicas_as_promised
+from experiments.cli.demo import DEMO
+from experiments.cli.run_plans import replicas_as_promised
+from experiments.config import strategies
+from experiments.config.strategies import BUILTIN
+from experiments.runs.run import load_run
 
 NOTHING = "nothing to show: no run came to its end"
 
@@ -39,7 +39,7 @@ def benched(monkeypatch, tmp_path):
         if world.unplottable is not None:
             raise world.unplottable
 
-    monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
+    monkeypatch.setattr("experiments.cli.bench.measure", run_it)
     monkeypatch.setattr("experiments.charts.bench.plot_bench", plot)
     world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
     return world
@@ -78,7 +78,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
     def run_it(options, spec, results):
         return bench_run.run_bench(options, spec, Agent(), results, lambda *_: None)
 
-    monkeypatch.setattr("experiments.verbs.bench.measure", run_it)
+    monkeypatch.setattr("experiments.cli.bench.measure", run_it)
     monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
     monkeypatch.setattr(bench_run.statistics, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)
@@ -114,8 +114,8 @@ def test_list_as_json_says_what_each_strategy_promises(answer):
 
 @pytest.mark.parametrize("words", [("list",), ("list", "--json")])
 def test_a_broken_plug_in_does_not_take_the_list_away(answer, monkeypatch, words):
-    broken = EntryPoint("broken", "not_installed_at_all:Strategy", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    broken = EntryPoint("broken", "not_installed_at_all:Strategy", strategies.GROUP)
+    monkeypatch.setattr(strategies, "entry_points", lambda group: [broken])
     code, out, err = answer(*words)
     assert (code, err) == (0, "")
     assert "ring" in out

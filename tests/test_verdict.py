@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.board import Board
 from common.errors import DeadlineExceeded, PeerFailed, RunError
-from experiments.launch import LOST
-from experiments.verdict import Running, first_error
+from common.runtime.status_board import Board
+from experiments.launch.failure import Running, first_error
+from experiments.launch.processes import LOST
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from programs import BANDWIDTH, BYTES, LATENCY, NETWORK, OVERHEAD, REDUCE, WIRE,
 
 from allreduce.ring import ring
 from common.errors import ProtocolError
+from common.simulate import simulate
 from common.transport.base import Message
-from common.transport.virtual import Network, simulate
+from common.transport.virtual.network import Network
 
 # --- the model ---
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import ConfigError
-from common.job import WHOLE
+from common.runtime.job import WHOLE
 from experiments.bench.plan import BenchOptions, plan_bench
 from experiments.config import RunOptions, plan
 from experiments.config.ranks import MOST_VIRTUAL

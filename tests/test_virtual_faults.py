@@ -8,7 +8,8 @@ import pytest
 from programs import LATENCY, NETWORK, WIRE, ZEROS, idle, recv, run, send
 
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, ProtocolError
-from common.transport.virtual import Delay, Drop, Kill, Network, simulate
+from common.simulate import simulate
+from common.transport.virtual.network import Delay, Drop, Kill, Network
 
 # --- wrong calls ---
 

@@ -6,7 +6,7 @@ from virtual_jobs import run
 
 from allreduce.ring import Ring
 from common.strategy import SyncStrategy
-from experiments.registry import BUILTIN, create
+from experiments.config.strategies import BUILTIN, create
 
 OURS = [name for name in BUILTIN if name != "sparse-all-gather" and create(name, {}).traits.own_transport is None]
 BANDWIDTH, LATENCY = 125e6, 50e-6

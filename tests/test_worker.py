@@ -13,12 +13,13 @@ from allreduce.single import Single
 from common.context import Context
 from common.data import load
 from common.errors import FINISH, SETUP, PeerFailed, RunError
-from common.job import Job, OptimizerSpec
 from common.pipeline.preprocess import Normalise
 from common.pipeline.train import accuracy
 from common.pipeline.worker import Worker, flat_model
-from common.stages import STAGES, StageClock
-from common.transport.virtual import Kill, Network, simulate
+from common.records.stage_clock import STAGES, StageClock
+from common.runtime.job import Job, OptimizerSpec
+from common.simulate import simulate
+from common.transport.virtual.network import Kill, Network
 from ps.strategy import PsBsp
 
 SYNCHRONOUS = [("star", 0), ("ring", 0), ("tree", 0), ("ps-bsp", 1), ("ps-bsp", 3)]

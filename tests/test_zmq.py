@@ -11,9 +11,9 @@ import pytest
 import zmq
 from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
 
-from common.context import Place
 from common.errors import SETUP, DeadlineExceeded, ProtocolError
-from common.rendezvous import Rendezvous, file_store
+from common.place import Place
+from common.runtime.rendezvous import Rendezvous, file_store
 from common.transport.base import Message
 from common.transport.wire import SEGMENT, Header, dtype_code, encode
 

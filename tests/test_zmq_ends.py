@@ -11,12 +11,12 @@ import psutil
 import pytest
 from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
 
-from common.context import Place
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
-from common.transport.address import IPC_PATH_BYTES, ipc_address, tcp_address
-from common.transport.pair import RECEIVE_AHEAD
+from common.place import Place
+from common.transport.sockets.address import IPC_PATH_BYTES, ipc_address, tcp_address
+from common.transport.sockets.channel import RECEIVE_AHEAD
+from common.transport.sockets.endpoint import ZmqEndpoint
 from common.transport.wire import SEGMENT
-from common.transport.zmq import ZmqEndpoint
 
 every_transport = pytest.mark.parametrize("transport", ZMQ)
 

@@ -17,20 +17,21 @@ import numpy as np
 import torch
 from scipy.stats import bootstrap
 
-from common.context import Context, Place
+from common.context import Context
 from common.data import describe, load
-from common.job import OptimizerSpec
 from common.models import build
 from common.models.flat import FlatModel
 from common.pipeline.train import train
 from common.pipeline.update import FlatOptimizer
-from common.stages import StageClock
+from common.place import Place
+from common.records.stage_clock import StageClock
+from common.records.trace_buffer import this_clock
+from common.runtime.job import OptimizerSpec
 from common.strategy import Bucket
-from common.tape import this_clock
 from common.transport.connect import connect
-from common.transport.meter import Metered
-from experiments.registry import create
-from experiments.trace.recording import Taped, Untraced
+from common.transport.wrappers.metered import Metered
+from experiments.config.strategies import create
+from experiments.ranks.trace_recorder import Taped, Untraced
 
 BATCH = 32
 

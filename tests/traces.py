@@ -3,17 +3,19 @@
 import numpy as np
 from jobs import STRATEGIES
 
-from common.context import Context, Place
+from common.context import Context
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
-from common.stages import StageClock
-from common.tape import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL
-from common.transport.meter import Metered
-from common.transport.virtual import Network, simulate
-from experiments.trace.events import TRACKS
-from experiments.trace.recording import Taped
-from experiments.trace.tapes import rank_tape
-from experiments.updates import Updates
+from common.place import Place
+from common.records.stage_clock import StageClock
+from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL
+from common.simulate import simulate
+from common.transport.virtual.network import Network
+from common.transport.wrappers.metered import Metered
+from experiments.ranks.server_optimizer import Updates
+from experiments.ranks.trace_recorder import Taped
+from experiments.trace.load import rank_tape
+from experiments.trace.perfetto import TRACKS
 
 
 def virtual_tapes(job, network=None, limit=None):

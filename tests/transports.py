@@ -5,10 +5,11 @@ import tempfile
 import threading
 from pathlib import Path
 
-from common.context import Context, Place
+from common.context import Context
 from common.errors import PeerFailed
+from common.place import Place
+from common.simulate import simulate
 from common.transport.connect import connect
-from common.transport.virtual import simulate
 
 JOB = 0x1122334455667788
 ZMQ = ("ipc", "tcp")

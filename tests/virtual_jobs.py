@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.board import Board
+from common.runtime.status_board import Board
 from experiments.config import RunOptions, plan
-from experiments.rows import add_up
-from experiments.virtual.job import VirtualJob
+from experiments.metrics.step_totals import add_up
+from experiments.ranks.virtual_job import VirtualJob
 
 LINK = "1gbit,50us"
 

@@ -15,11 +15,11 @@ from common.data.clicks import Clicks
 from common.data.info import DataInfo, Parameters, Source, read, written
 from common.data.npz import Npz
 from common.data.openml import OpenMl
-from common.data.own import Own
 from common.data.synthetic import Synthetic
 from common.data.text import Text
+from common.data.user_dataset import Own
 from common.errors import ConfigError, suggest
-from common.named import TARGET
+from common.util.import_by_name import TARGET
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from common.models.own import made
+from common.models.user_model import made
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,8 @@ import torch
 from numpy.typing import DTypeLike
 from torch import nn
 
-from common.context import Array, zeros
-from common.rows import add_up
-from common.strategy import Rows, Vector
+from common.models.sparse_rows import add_up
+from common.types import Array, Rows, Vector, zeros
 
 Alloc = Callable[[int, DTypeLike], Array]
 

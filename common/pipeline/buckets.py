@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.strategy import Bucket, Rows, Vector
+from common.strategy import Bucket
+from common.types import Rows, Vector
 
 ELEMENT = 4  # bytes of a float32
 

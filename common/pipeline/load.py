@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from common.pipeline.partition import Batches
 from common.pipeline.preprocess import Transform
-from common.stages import StageClock
+from common.records.stage_clock import StageClock
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

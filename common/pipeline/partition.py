@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from common.ledger import digest
 from common.pipeline.partitioners import Indices, partitioner
+from common.records.ledger import digest
 
 _ORDER = 1  # a random stream of its own under the seed, beside those of the partitioners
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from common.context import Array
-from common.job import OptimizerSpec
-from common.pipeline.schedule import rate
-from common.strategy import Rows, Vector
+from common.pipeline.lr_schedule import rate
+from common.runtime.job import OptimizerSpec
+from common.types import Array, Rows, Vector
 
 BLOCK = 1 << 18  # elements that are updated at a time: 1 MiB, as much as a server's segment has by default
 

@@ -14,20 +14,21 @@ from common.context import Context
 from common.data import describe, load
 from common.data.dataset import Dataset
 from common.errors import FINISH, RunError
-from common.job import Job
 from common.models import build_for
 from common.models.flat import FlatModel, sparse_rows
 from common.pipeline.buckets import cut, layout
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Transform, fit
-from common.pipeline.straggle import Straggling
+from common.pipeline.straggler import Straggling
 from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
-from common.recorder import StepRecord
-from common.stages import StageClock
-from common.strategy import SyncStrategy, Vector
+from common.records.recorder import StepRecord
+from common.records.stage_clock import StageClock
+from common.runtime.job import Job
+from common.strategy import SyncStrategy
+from common.types import Vector
 
 Observe = Callable[[StepRecord], None]
 

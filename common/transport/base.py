@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from common.context import Array, Place, zeros
+from common.place import Place
 from common.transport.task import Queue, Task
+from common.types import Array, zeros
 
 
 @dataclass(frozen=True, slots=True)

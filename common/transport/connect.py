@@ -1,19 +1,19 @@
-"""Transports by name (`common.job.TRANSPORTS`): what a rank opens to reach the others."""
+"""Transports by name (`common.runtime.job.TRANSPORTS`): what a rank opens to reach the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.context import Place
 from common.errors import ConfigError
-from common.rendezvous import Rendezvous, file_store
-from common.transport.address import ipc_address, tcp_address
-from common.transport.arena import reason_against
+from common.place import Place
+from common.runtime.rendezvous import Rendezvous, file_store
 from common.transport.base import Endpoint
 from common.transport.routed import Routed
-from common.transport.shm import ShmEndpoint
-from common.transport.zmq import ZmqEndpoint
+from common.transport.shm.arena import reason_against
+from common.transport.shm.endpoint import ShmEndpoint
+from common.transport.sockets.address import ipc_address, tcp_address
+from common.transport.sockets.endpoint import ZmqEndpoint
 
 
 def connect(

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Set
 
 from numpy.typing import DTypeLike
 
-from common.context import Array
-from common.job import COLOCATED, DEDICATED
-from common.placement import crews
+from common.runtime.job import COLOCATED, DEDICATED
+from common.runtime.placement import crews
 from common.transport.base import Endpoint, Message
-from common.transport.process import ProcessEndpoint, either
-from common.transport.shm import ShmEndpoint
+from common.transport.process_endpoint import ProcessEndpoint, either
+from common.transport.shm.endpoint import ShmEndpoint
+from common.transport.sockets.endpoint import ZmqEndpoint
 from common.transport.task import Queue, Task
-from common.transport.zmq import ZmqEndpoint
+from common.types import Array
 
 
 class Routed(Endpoint):
@@ -100,7 +100,9 @@ class Routed(Endpoint):
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
-            self.near.doze_beside(lambda: any(map(self.near.has, near)), lambda ear: self.far.sleep_for(far, ear))
+            self.near.doze_beside(
+                lambda: any(map(self.near.has, near)), lambda wake_read: self.far.sleep_for(far, wake_read)
+            )
             self.near.check(end, either(from_), from_)
 
     def spawn(self, fn: Callable[[], None]) -> Task:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from common.context import Place
 from common.errors import DeadlineExceeded
+from common.place import Place
 
 
 class Queue(Protocol):

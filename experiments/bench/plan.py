@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.errors import ConfigError
-from common.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
-from common.sizes import byte_size
+from common.runtime.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
+from common.util.byte_size import byte_size
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.options import on_off
-from experiments.environment import physical_memory
-from experiments.registry import create_call, parse_call, split_calls
-from experiments.units import size_name
+from experiments.config.strategies import create_call, parse_call, split_calls
+from experiments.format.units import size_name
+from experiments.machine.environment import physical_memory
 
 ITEM = 4  # bytes of a float32
 LARGEST = 1 << 30  # bytes of a vector

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiments.bench.run import Show
-from experiments.progress import LINE_EVERY
+from experiments.runs.progress import LINE_EVERY
 
 
 @contextmanager

@@ -18,20 +18,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.board import Board, PostedPlace
-from common.context import Context, Place
+from common.context import Context
 from common.errors import SETUP
-from common.patterns import shifts
-from common.placement import crew_of
-from common.process import Process
-from common.stages import STAGES
-from common.strategy import Bucket, Vector
+from common.link_probe import shifts
+from common.place import Place
+from common.records.stage_clock import STAGES
+from common.runtime.engine_host import Process
+from common.runtime.placement import crew_of
+from common.runtime.status_board import Board, PostedPlace
+from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.meter import Metered
-from experiments.bench.contest import AllReduceContest, Contest, Pool, ServerContest, Subtract, UpdateContest
+from common.transport.wrappers.metered import Metered
+from common.types import Vector
+from experiments.bench.exchanges import AllReduceContest, Contest, Pool, ServerContest, Subtract, UpdateContest
 from experiments.bench.plan import ITEM, Block, Contestant, Spec, schedule
-from experiments.life import LINGER, live, overdue, writing
-from experiments.registry import create_call
+from experiments.config.strategies import create_call
+from experiments.launch.rank_process import LINGER, live, overdue, writing
 
 CONTROL = "ipc"  # benchmarks run on one machine
 LINK_ROUNDS = 100, 8  # of a tiny and of a large message, to find α, β and γ

@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-from common.board import Status
 from common.errors import ConfigError, RunError
-from experiments import statistics
-from experiments.agent import Agent
+from common.runtime.status_board import Status
 from experiments.bench.plan import BenchOptions, Spec, baseline_of, describe, schedule
-from experiments.bench.rows import links, make_rows, read_lines, with_ratios
-from experiments.environment import environment
-from experiments.folders import new_folder, unwritable, write_json
-from experiments.limits import Limits, measure
-from experiments.surroundings import signals_deferred
-from experiments.watch import Ended
+from experiments.bench.results import links, make_rows, read_lines, with_ratios
+from experiments.launch.agent import Agent
+from experiments.launch.inheritance import signals_deferred
+from experiments.launch.supervisor import Ended
+from experiments.machine.bandwidth_limits import Limits, measure
+from experiments.machine.environment import environment
+from experiments.metrics import intervals
+from experiments.runs.files import new_folder, unwritable, write_json
 
 SCHEMA = 1
 ENTRY = "experiments.bench.rank"
@@ -72,7 +72,7 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
         (folder / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
         write_json(folder / "env.json", {**env, "transport": list(spec.transports), "link": None})
         show(0, "this machine's limits")
-        statistics.load()  # not after a rank has died: the end should be prompt, and not disturbed while ranks measure
+        intervals.load()  # not after a rank has died: the end should be prompt, and not disturbed while ranks measure
         limits = measured_limits()
         ended = agent.run(spec, spec.workers, folder, follow, ENTRY, spec.launcher)
         status = "ok" if ended.error is None else "failed"

@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.columns import DASH
-from experiments.units import human_bytes, human_seconds, size_name
+from experiments.format.table import DASH
+from experiments.format.units import human_bytes, human_seconds, size_name
 
 _HEADERS = ("strategy", "transport", "time", "95 % interval", "algbw\nGB/s", "busbw\nGB/s", "wire", "of limit")
 

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from experiments.charts.heat import traffic_between
+from experiments.charts.export import Picture, Sheet, write
 from experiments.charts.loss import loss_vs_samples, loss_vs_seconds
 from experiments.charts.material import UNKNOWN, Absent, Material, Predictions
-from experiments.charts.picture import Picture, Sheet, write
 from experiments.charts.predicted import predictions
 from experiments.charts.scaling import efficiency, scaling
 from experiments.charts.servers import servers
-from experiments.charts.size import size_bandwidth, size_time
 from experiments.charts.stages import stages
 from experiments.charts.staleness import staleness
-from experiments.charts.steps import step_times
+from experiments.charts.step_times import step_times
 from experiments.charts.straggler import stragglers
 from experiments.charts.style import RC
+from experiments.charts.sync_vs_size import size_bandwidth, size_time
 from experiments.charts.throughput import throughput
 from experiments.charts.time_to_loss import time_to_loss
 from experiments.charts.traffic import traffic
+from experiments.charts.traffic_matrix import traffic_between
 from experiments.comparison import Comparison
 
 CHARTS: Mapping[str, Callable[[Material], Sheet]] = {

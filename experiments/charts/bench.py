@@ -15,14 +15,14 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from common.job import COLOCATED
+from common.runtime.job import COLOCATED
 from experiments.bench.table import notes, with_update
-from experiments.charts.curves import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
-from experiments.charts.picture import draw_files, write_csv
-from experiments.charts.slide import blank, frame
+from experiments.charts.export import draw_files, write_csv
+from experiments.charts.layout import blank, frame
+from experiments.charts.loglog import Curve, Point, draw_curves, name_curves, thin_out, ticks_in_sight
 from experiments.charts.style import FAINT, INK, RC, style
-from experiments.limits import RESOURCE
-from experiments.units import human_seconds, size_name
+from experiments.format.units import human_seconds, size_name
+from experiments.machine.bandwidth_limits import RESOURCE
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.charts.goals import goal_of, race, times_to
+from experiments.charts.export import Sheet
+from experiments.charts.layout import blank, side_legend, thousands, wrapped
+from experiments.charts.loss_targets import goal_of, race, times_to
 from experiments.charts.material import Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import blank, side_legend, thousands, wrapped
 from experiments.charts.style import FAINT
 from experiments.comparison import Entry
-from experiments.learning import loss_by_time
-from experiments.results import Floats, Run, loss_curve, smooth
-from experiments.sentences import learning
+from experiments.runs.describe import learning
+from experiments.runs.loss_curves import loss_by_time
+from experiments.runs.run import Floats, Run, loss_curve, smooth
 
 POINTS = 240  # of a line: more than a slide can show
 Curve = tuple[Floats, Floats]  # x and the smoothed loss

@@ -10,13 +10,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.charts.picture import Rows, Sheet
-from experiments.charts.slide import frame
+from experiments.charts.export import Rows, Sheet
+from experiments.charts.layout import frame
 from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, size, style
 from experiments.comparison import Comparison, Contest, Entry
 from experiments.comparison.setting import setting_words
-from experiments.results import Run
-from experiments.sentences import conditions, plural
+from experiments.runs.describe import conditions, plural
+from experiments.runs.run import Run
 
 KINDS = {"single": " (yardstick)", "noop": " (ceiling)"}
 

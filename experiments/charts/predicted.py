@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from experiments.charts.material import Predictions, fact
-from experiments.charts.size import parameter_bytes
+from experiments.charts.sync_vs_size import parameter_bytes
 from experiments.comparison import Comparison, Contest
 
 

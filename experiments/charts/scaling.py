@@ -11,14 +11,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from experiments.charts.export import Sheet
+from experiments.charts.layout import End, blank, name_ends, percent, thousands
 from experiments.charts.material import Absent, Material, Series, fact
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import End, blank, name_ends, percent, thousands
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Contest
 from experiments.comparison.growth import growth
-from experiments.sentences import plural
-from experiments.units import human_count
+from experiments.format.units import human_count
+from experiments.runs.describe import plural
 
 Line = list[tuple[int, Series]]  # one label: (workers, the entry there), fewest workers first
 

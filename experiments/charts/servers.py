@@ -6,16 +6,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from common.job import COLOCATED
+from common.runtime.job import COLOCATED
+from experiments.charts.export import Sheet
+from experiments.charts.layout import End, blank, name_ends, thousands
 from experiments.charts.material import Absent, Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import End, blank, name_ends, thousands
 from experiments.charts.style import INK
 from experiments.comparison import Entry
-from experiments.labels import bound
-from experiments.results import Run
-from experiments.sentences import plural
-from experiments.units import human_count
+from experiments.format.units import human_count
+from experiments.runs.describe import plural
+from experiments.runs.labels import bound
+from experiments.runs.run import Run
 
 Line = list[tuple[int, Series]]  # of one strategy and placement: (servers, the entry there), fewest first
 

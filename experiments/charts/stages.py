@@ -9,15 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
+from experiments.charts.export import Sheet
+from experiments.charts.layout import bands, beside, blank
 from experiments.charts.material import Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import bands, beside, blank
 from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
-from experiments.results import STAGE_COLOURS, Run, hidden_seconds_per_step, stage_seconds_per_step
-from experiments.sentences import synchronisation
-from experiments.units import human_ms
+from experiments.format.units import human_ms
+from experiments.runs.describe import synchronisation
+from experiments.runs.run import STAGE_COLOURS, Run, hidden_seconds_per_step, stage_seconds_per_step
 
 Times = dict[str, float]  # seconds of each stage in a step, and of what is "hidden" in train
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from experiments.charts.export import Sheet
+from experiments.charts.layout import blank, panels, percent, wrapped
 from experiments.charts.material import Absent, Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import blank, panels, percent, wrapped
 from experiments.charts.style import INK
 from experiments.comparison import Contest, Entry
-from experiments.sentences import stale
+from experiments.runs.describe import stale
 
 BARS = 10  # in a histogram, at most
 PANELS, ACROSS = 8, 4

@@ -8,16 +8,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from experiments.charts.goals import goal_of
+from experiments.charts.export import Sheet
+from experiments.charts.layout import bands, beside, blank, thousands
+from experiments.charts.loss_targets import goal_of
 from experiments.charts.material import Absent, Material, Series, fact
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import bands, beside, blank, thousands
 from experiments.charts.style import ALARM, DASHES, FAINT, INK
 from experiments.comparison import Contest, Entry
-from experiments.learning import loss_by_time, seconds_to_loss
-from experiments.results import Floats, Run
-from experiments.sentences import straggler_cost
-from experiments.units import human_count
+from experiments.format.units import human_count
+from experiments.runs.describe import straggler_cost
+from experiments.runs.loss_curves import loss_by_time, seconds_to_loss
+from experiments.runs.run import Floats, Run
 
 POINTS = 240  # of a line
 SLOWNESS = ("slow_worker", "jitter", "train_seconds")  # settings

@@ -7,13 +7,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from experiments.charts.export import Sheet
+from experiments.charts.layout import bands, beside, blank, thousands
 from experiments.charts.material import Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import bands, beside, blank, thousands
 from experiments.charts.style import ALARM, FAINT, INK
 from experiments.comparison import Entry
-from experiments.sentences import fastest
-from experiments.units import human_count
+from experiments.format.units import human_count
+from experiments.runs.describe import fastest
 
 FAR = 1.25  # times as fast as everybody else: beyond that the yardstick's bar is cut, as it would dwarf the others
 

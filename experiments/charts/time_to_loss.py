@@ -8,13 +8,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from experiments.charts.goals import goal_of, middle_time, race, times_to
+from experiments.charts.export import Sheet
+from experiments.charts.layout import bands, beside, blank
+from experiments.charts.loss_targets import goal_of, middle_time, race, times_to
 from experiments.charts.material import Absent, Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import bands, beside, blank
 from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
-from experiments.learning import loss_by_time
+from experiments.runs.loss_curves import loss_by_time
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from experiments.charts.export import Sheet
+from experiments.charts.layout import bands, blank
 from experiments.charts.material import Material, Series
-from experiments.charts.picture import Sheet
-from experiments.charts.slide import bands, blank
 from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
-from experiments.results import Run
-from experiments.sentences import hub, hubs
+from experiments.runs.describe import hub, hubs
+from experiments.runs.run import Run
 
 MANY = 10  # bars of one role in a band; more are told by three
 SERVER: dict[str, Any] = {"edgecolor": INK, "hatch": "//////", "linewidth": 0.6}

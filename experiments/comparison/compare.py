@@ -10,13 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from common.errors import ConfigError, suggest
-from experiments.comparison.circumstances import circumstances, notes
-from experiments.comparison.contest import Comparison, Contest, Entry
-from experiments.comparison.gate import gate
+from experiments.comparison.caveats import circumstances, notes
+from experiments.comparison.comparability import gate
 from experiments.comparison.grouping import SETTING, Field, axes, fields
-from experiments.labels import descriptions, numbered
-from experiments.results import Run
-from experiments.statistics import Interval, median_interval, ratio_interval
+from experiments.comparison.model import Comparison, Contest, Entry
+from experiments.metrics.intervals import Interval, median_interval, ratio_interval
+from experiments.runs.labels import descriptions, numbered
+from experiments.runs.run import Run
 
 
 def compare_runs(

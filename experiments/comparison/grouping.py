@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.results import Run
-from experiments.summary import ASKED
+from experiments.runs.run import Run
+from experiments.runs.summary import ASKED
 
 # What entries of one contest have in common. What else was asked for, such as the strategy, its options, servers, or
 # the transport, is what they differ in.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from experiments.sentences import plural
+from experiments.runs.describe import plural
 
 if TYPE_CHECKING:
-    from experiments.comparison.contest import Contest
+    from experiments.comparison.model import Contest
 
 SEVERAL = 5  # labels that are all told; of more the extremes
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from experiments.labels import SETTINGS
-from experiments.sentences import plural
+from experiments.runs.describe import plural
+from experiments.runs.labels import SETTINGS
 
 if TYPE_CHECKING:
-    from experiments.comparison.contest import Contest
+    from experiments.comparison.model import Contest
 
 
 def setting_words(contest: Contest, axes: Iterable[str]) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from common.data.info import DataInfo
 from common.errors import ConfigError
 from common.models import IMAGES, MODELS, TABLES, TEXTS
-from common.pipeline import partitioners, transforms
+from common.pipeline import partitioners, transform_names
+from experiments.config.checks import known
 from experiments.config.options import RunOptions
-from experiments.config.values import known
 
 
 def check_model(model: str, data: str, info: DataInfo) -> None:
     """Whether the model takes such samples and gives such labels; one of the user's own is tried."""
     if ":" in model:
-        from common.models.own import check
+        from common.models.user_model import check
 
         check(model, info)
         return
@@ -43,4 +43,4 @@ def partition(options: RunOptions, info: DataInfo) -> str:
 
 def preprocess(options: RunOptions, info: DataInfo) -> str:
     """`--preprocess` in the one way to write it, filled in if it was left open."""
-    return transforms.canonical(options.preprocess, options.data, info)
+    return transform_names.canonical(options.preprocess, options.data, info)

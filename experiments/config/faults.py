@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from common.errors import ConfigError
-from common.job import COLOCATED
-from common.pipeline.straggle import jitter, slow_workers
+from common.pipeline.straggler import jitter, slow_workers
+from common.runtime.job import COLOCATED
 from common.strategy import Traits
+from experiments.config.checks import one_of
 from experiments.config.options import RunOptions
-from experiments.config.values import one_of
 
 MOST_RESTARTS = 999
 

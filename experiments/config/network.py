@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.pipeline.buckets import ELEMENT
+from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.strategy import Traits
+from experiments.config.checks import at_least_one, known, one_of, positive
 from experiments.config.options import AUTO_ON_OFF, RunOptions
-from experiments.config.values import at_least_one, known, one_of, positive
-from experiments.environment import cores
+from experiments.machine.environment import cores
 
 
 def transport_named(name: str) -> str:
     """The transport behind `name`, `auto` included. ConfigError if there is none, or this machine cannot do it."""
-    from common.transport.arena import reason_against
+    from common.transport.shm.arena import reason_against
 
     known("transport", name, (AUTO, *TRANSPORTS, VIRTUAL))
     reason = reason_against()
@@ -34,7 +34,7 @@ def network(options: RunOptions) -> str:
     if options.hosts > 1 and transport == "ipc":
         raise ConfigError("--hosts needs --transport shm, to have tcp between hosts, or tcp for all")
     if transport == "tcp" or options.hosts > 1:
-        from common.transport.address import tcp_address
+        from common.transport.sockets.address import tcp_address
 
         tcp_address(options.interface)
     return transport

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import ConfigError
-from common.job import AUTO, DEDICATED
+from common.runtime.job import AUTO, DEDICATED
 
 AUTO_ON_OFF = ("auto", "on", "off")  # what `on_off` may give
 

@@ -8,18 +8,18 @@ from typing import Any
 
 from common.data import canonical, describe
 from common.data import check as check_data
-from common.job import Job
+from common.runtime.job import Job
 from common.strategy import SyncStrategy, Traits
+from experiments.config.checks import plain
 from experiments.config.data import check_model, partition, preprocess
 from experiments.config.faults import check_restarts, check_trace, check_worker_deaths, stragglers
 from experiments.config.network import automatic, buckets, check_buckets, host_count, network
 from experiments.config.options import RunOptions
 from experiments.config.ranks import check_workers, server_count
 from experiments.config.sparse import by_rows
+from experiments.config.strategies import create
 from experiments.config.training import batch, check_training, update_rule
-from experiments.config.values import plain
 from experiments.config.virtual import check_virtual, link
-from experiments.registry import create
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import COLOCATED, PLACEMENTS, VIRTUAL
-from common.placement import crews
+from common.runtime.job import COLOCATED, PLACEMENTS, VIRTUAL
+from common.runtime.placement import crews
 from common.strategy import Traits
+from experiments.config.checks import at_least_one, known
 from experiments.config.options import RunOptions
-from experiments.config.values import at_least_one, known
 
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
 MOST_VIRTUAL = 1024  # machines in virtual time

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import OptimizerSpec
 from common.models import TABLES
+from common.runtime.job import OptimizerSpec
 from common.strategy import SyncStrategy
+from experiments.config.checks import one_of
 from experiments.config.options import AUTO_ON_OFF, on_off
-from experiments.config.values import one_of
 
 PLAIN = "--optimizer sgd --momentum 0"
 

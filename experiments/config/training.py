@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from common.errors import ConfigError
-from common.job import OptimizerSpec
 from common.models import MODELS
-from common.pipeline.schedule import SCHEDULES
+from common.pipeline.lr_schedule import SCHEDULES
+from common.runtime.job import OptimizerSpec
+from experiments.config.checks import at_least_one, known, positive
 from experiments.config.options import RunOptions
-from experiments.config.values import at_least_one, known, positive
 
 OPTIMIZERS = ("sgd", "adam")
 BATCH_PER_WORKER = 32

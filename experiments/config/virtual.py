@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.job import VIRTUAL
+from common.runtime.job import VIRTUAL
 from common.strategy import Traits
-from common.transport.link import parse, written
-from common.transport.network import Network
+from common.transport.virtual.link_spec import parse, written
+from common.transport.virtual.network import Network
 from experiments.config.options import RunOptions
 
 EXAMPLE = "like 1gbit,50us"

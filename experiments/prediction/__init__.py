@@ -1,7 +1,7 @@
 """Prediction: what a message and a byte cost here is measured, and what an exchange then should take is computed."""
 
-from experiments.prediction.figures import Calibration, Curve, Figures, constant
-from experiments.prediction.files import newest_calibration, read_calibration, write_calibration
+from experiments.prediction.calibration_file import newest_calibration, read_calibration, write_calibration
+from experiments.prediction.cost_model import Calibration, Curve, Figures, constant
 from experiments.prediction.predict import (
     LOCKSTEP,
     Predicted,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from experiments.prediction.figures import Figures
-from experiments.prediction.grid import servers_of
+from experiments.format.units import human_bytes, human_seconds
+from experiments.prediction.batch import servers_of
+from experiments.prediction.cost_model import Figures
 from experiments.prediction.predict import predicted_exchange_seconds
-from experiments.sentences import listed
-from experiments.units import human_bytes, human_seconds
+from experiments.runs.describe import listed
 
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
@@ -21,7 +21,7 @@ LEVEL = 1.05  # times the fastest: up to there, who reigns goes on to; formulas 
 
 
 @dataclass(frozen=True, slots=True)
-class Reign:
+class FastestRange:
     """`strategy` is predicted to be the fastest of all from `low` to `high` bytes, or within 5 % of those `level`."""
 
     strategy: str
@@ -35,7 +35,9 @@ class Reign:
         return {"strategy": self.strategy, **span, "within_5_percent": list(self.level)}
 
 
-def reigns(strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures) -> list[Reign]:
+def reigns(
+    strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures
+) -> list[FastestRange]:
     """Who is the fastest by formula at each size from `low` to `high` bytes, in order; empty if none has a formula.
 
     Somebody who is the fastest for a while, but never by more than 5 % of who was it before, ends no reign.
@@ -51,13 +53,13 @@ def reigns(strategies: Sequence[str], workers: int, servers: int, low: int, high
 
     count = max(2, math.ceil(STEPS * math.log(high / low, 16)) + 1) if high > low else 1
     grid = [low * (high / low) ** (i / max(1, count - 1)) for i in range(count)]
-    found = [Reign(fastest(low), low, low)]
+    found = [FastestRange(fastest(low), low, low)]
     for left, right in pairwise(grid):
         _between(fastest, left, right, found)
-    return _merged([*found[:-1], Reign(found[-1].strategy, found[-1].low, high)], times)
+    return _merged([*found[:-1], FastestRange(found[-1].strategy, found[-1].low, high)], times)
 
 
-def _merged(found: Sequence[Reign], times: Mapping[str, Callable[[int], float]]) -> list[Reign]:
+def _merged(found: Sequence[FastestRange], times: Mapping[str, Callable[[int], float]]) -> list[FastestRange]:
     """The same without those during which the one before stays within LEVEL of the fastest, where it is looked at."""
     merged = [found[0]]
     for reign in found[1:]:
@@ -68,11 +70,11 @@ def _merged(found: Sequence[Reign], times: Mapping[str, Callable[[int], float]])
             merged.append(reign)
         else:
             level = dict.fromkeys([*last.level, *([reign.strategy] if reign.strategy != last.strategy else [])])
-            merged[-1] = Reign(last.strategy, last.low, reign.high, tuple(level))
+            merged[-1] = FastestRange(last.strategy, last.low, reign.high, tuple(level))
     return merged
 
 
-def _between(fastest: Callable[[float], str], left: float, right: float, found: list[Reign]) -> None:
+def _between(fastest: Callable[[float], str], left: float, right: float, found: list[FastestRange]) -> None:
     """Add to `found` those who take over between two sizes."""
     while fastest(right) != found[-1].strategy:
         low, high = left, right
@@ -83,7 +85,7 @@ def _between(fastest: Callable[[float], str], left: float, right: float, found: 
             else:
                 high = middle
         last = found.pop()
-        found += [Reign(last.strategy, last.low, high), Reign(fastest(high), high, high)]
+        found += [FastestRange(last.strategy, last.low, high), FastestRange(fastest(high), high, high)]
         left = high
 
 
@@ -100,7 +102,9 @@ def curves(
     return {name: time for name, time in made.items() if time(1 << 20) is not None}  # type: ignore[misc]
 
 
-def sentence(strategies: Sequence[str], workers: int, servers: int, found: Sequence[Reign], figures: Figures) -> str:
+def sentence(
+    strategies: Sequence[str], workers: int, servers: int, found: Sequence[FastestRange], figures: Figures
+) -> str:
     """`64 workers: tree up to 182 KiB, then ring; …`, with how far the slowest is behind at the end."""
     if workers == 1:
         return "1 worker: nothing is exchanged"
@@ -122,5 +126,5 @@ def sentence(strategies: Sequence[str], workers: int, servers: int, found: Seque
     return f"{workers} workers, {span}: {text}"
 
 
-def _level(reign: Reign) -> str:
+def _level(reign: FastestRange) -> str:
     return f" ({listed(reign.level)} within 5 %)" if reign.level else ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.prediction.figures import Calibration, Curve, Figures
-from experiments.sentences import plural
-from experiments.units import size_name
+from experiments.format.units import size_name
+from experiments.prediction.cost_model import Calibration, Curve, Figures
+from experiments.runs.describe import plural
 
 WIDE = 0.3  # scatter from which on a median of a few samples says little: half of them are further off
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError, RunError
-from common.job import COLOCATED, DEDICATED
+from common.runtime.job import COLOCATED, DEDICATED
 from common.strategy import Link, SyncStrategy
-from experiments.prediction.figures import Calibration, Curve, Figures, constant
+from experiments.config.strategies import create
+from experiments.prediction.cost_model import Calibration, Curve, Figures, constant
 from experiments.prediction.links import parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
-from experiments.prediction.steps import added_to_a_step
-from experiments.registry import create
+from experiments.prediction.step_cost import added_to_a_step
 
 if TYPE_CHECKING:
     from experiments.comparison import Contest, Entry

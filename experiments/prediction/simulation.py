@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from common.context import Array, Context
+from common.context import Context
 from common.errors import FINISH, SETUP
-from common.strategy import Bucket, Link, Rows, Vector
-from experiments.registry import create
+from common.strategy import Bucket, Link
+from common.types import Array, Rows, Vector
+from experiments.config.strategies import create
 
 ITEM = 4  # bytes of a float32
 MOST_WORKERS = 1024
@@ -66,7 +67,8 @@ def _exchange(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
 ) -> tuple[float, int]:
     """Its virtual seconds, and how many messages were sent, those of the set-up too."""
-    from common.transport.virtual import Network, simulate
+    from common.simulate import simulate
+    from common.transport.virtual.network import Network
 
     ready: list[float] = []
     size = nbytes // ITEM

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from common.job import DEDICATED
-from experiments.prediction.primitives import SIZES
+from common.runtime.job import DEDICATED
+from experiments.prediction.probes import SIZES
 
 
 @dataclass(frozen=True, slots=True)

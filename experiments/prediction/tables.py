@@ -8,12 +8,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.columns import DASH
-from experiments.prediction.against import Beside, median_error
-from experiments.prediction.figures import Calibration, Curve
-from experiments.prediction.grid import Cell
-from experiments.sentences import plural
-from experiments.units import human_seconds, size_name
+from experiments.format.table import DASH
+from experiments.format.units import human_seconds, size_name
+from experiments.prediction.batch import Cell
+from experiments.prediction.cost_model import Calibration, Curve
+from experiments.prediction.residuals import Beside, median_error
+from experiments.runs.describe import plural
 
 
 def _table(title: str, left: int, headers: Sequence[str]) -> Table:

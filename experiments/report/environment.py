@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ConfigError
-from experiments.results import Run
-from experiments.units import human_bytes
+from experiments.format.units import human_bytes
+from experiments.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import FINISH, SETUP, ConfigError
-from experiments.labels import labels
-from experiments.results import Run
+from experiments.runs.labels import labels
+from experiments.runs.run import Run
 from experiments.sweep.journal import Line
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from experiments.columns import DASH
-from experiments.comparison.predicted import residual, unpredicted
+from experiments.comparison.predictions import residual, unpredicted
 from experiments.comparison.setting import setting_words
-from experiments.units import human_bytes, human_count, human_deviation, human_ms
+from experiments.format.table import DASH
+from experiments.format.units import human_bytes, human_count, human_deviation, human_ms
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
-    from experiments.equivalence import Verdict
-    from experiments.report.limits import Share
+    from experiments.comparison.equivalence import Verdict
+    from experiments.report.bottlenecks import Share
 
 
 @dataclass(frozen=True)

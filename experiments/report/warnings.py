@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from experiments.balance import imbalance
-from experiments.comparison.circumstances import SCATTER, scatter
+from experiments.comparison.caveats import SCATTER, scatter
 from experiments.comparison.setting import setting_words
-from experiments.deaths import deaths_line
+from experiments.launch.deaths import deaths_line
+from experiments.launch.recovery import restarts_line
+from experiments.metrics.traffic import imbalance
 from experiments.report.environment import environment_of
-from experiments.restarts import restarts_line
-from experiments.results import Run
+from experiments.runs.run import Run
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest

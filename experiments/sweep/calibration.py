@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import RunError
-from common.job import TRANSPORTS
-from experiments.folders import unwritable
-from experiments.prediction.files import NAME, write_calibration
-from experiments.prediction.measure import calibrate_all, plan_calibration
+from common.runtime.job import TRANSPORTS
+from experiments.prediction.calibrate import calibrate_all, plan_calibration
+from experiments.prediction.calibration_file import NAME, write_calibration
+from experiments.runs.files import unwritable
 from experiments.sweep.grid import Cell
 from experiments.sweep.spec import CEILING
 

@@ -9,16 +9,16 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from common.job import BUCKET, Job
-from common.pipeline.straggle import jitter, slow_workers
-from common.placement import crews
+from common.pipeline.straggler import jitter, slow_workers
+from common.runtime.job import BUCKET, Job
+from common.runtime.placement import crews
 from common.strategy import Link
 from experiments.config import Plan
-from experiments.environment import cores
-from experiments.registry import create
-from experiments.sweep import pace
+from experiments.config.strategies import create
+from experiments.machine.environment import cores
+from experiments.sweep import step_timing
 from experiments.sweep.grid import Cell
-from experiments.sweep.order import Turn
+from experiments.sweep.run_order import Turn
 
 # Orders of magnitude on one host, where ranks take turns on the cores.
 LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
@@ -27,7 +27,7 @@ START_OF_SWEEP, START_OF_MPIRUN = 4.0, 2.0
 Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a step, and bytes of its gradient
 
 
-def seconds_by_cell(cells: Sequence[Cell], measure: Measure = pace.measure) -> dict[str, float]:
+def seconds_by_cell(cells: Sequence[Cell], measure: Measure = step_timing.measure) -> dict[str, float]:
     """Roughly the seconds that one run of each cell takes, by its id. Blocks: each distinct model trains a few steps.
 
     Raises ConfigError where the data cannot be had.
@@ -54,7 +54,7 @@ def _alone(plan: Plan) -> Job:
         overlap="off",
         bucket=BUCKET,
         batch=job.batch // plan.processes,
-        steps=pace.STEPS,
+        steps=step_timing.STEPS,
         optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),
         slow_worker="",
         jitter="",

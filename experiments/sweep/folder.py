@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError
-from experiments.environment import environment
-from experiments.folders import new_folder, unwritable, write_json
-from experiments.sweep.files import load
+from experiments.machine.environment import environment
+from experiments.runs.files import new_folder, unwritable, write_json
 from experiments.sweep.grid import Grid
-from experiments.sweep.reading import read
+from experiments.sweep.parse import read
 from experiments.sweep.spec import Sweep
+from experiments.sweep.yaml_files import load
 
 SPEC, ENV = "sweep.yaml", "env.json"
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import ConfigError
-from common.job import COLOCATED, TRANSPORTS
+from common.runtime.job import COLOCATED, TRANSPORTS
 from experiments.config import Plan, RunOptions, plan
-from experiments.registry import create, strategy_class
+from experiments.config.strategies import create, strategy_class
 from experiments.sweep.spec import CEILING, SERVERS_ONLY, Contestant, Sweep, Values, text
 
 # Settings under which the ceiling or the yardstick cannot run, and which say nothing about them.

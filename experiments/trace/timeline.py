@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from common.tape import ALSO, RECEIVE, SEND, Records
-from experiments.trace.offsets import Floats, Offsets, estimate, least_delays
-from experiments.trace.tapes import RankTape
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, Records
+from experiments.trace.clock_offsets import Floats, Offsets, estimate, least_delays
+from experiments.trace.load import RankTape
 
 Ints = NDArray[np.int64]
 _SEQ = 1 << 40  # more messages than any pair of ranks exchanges

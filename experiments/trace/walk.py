@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common.stages import STAGES
-from common.tape import ALSO, RECEIVE, SEND, SETTLE, STAGE
-from experiments.trace.offsets import Floats
+from common.records.stage_clock import STAGES
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE
+from experiments.trace.clock_offsets import Floats
 from experiments.trace.timeline import Timeline
 
 ELSEWHERE = "between stages"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments.results import Run
+from experiments.runs.run import Run
 from system.leftovers import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from experiments.results import load_run
+from experiments.runs.run import load_run
 from system.leftovers import PROMPT, Box
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from common.checkpoint import SUFFIX
 from common.errors import FINISH
-from experiments.results import load_run
+from common.runtime.checkpoint import SUFFIX
+from experiments.runs.run import load_run
 from ps.consistency import ASP, SSP
-from ps.history import replay
+from ps.push_history import replay
 from system.leftovers import PROMPT, Box, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.history import replay
+from ps.push_history import replay
 from ps.shard import Refused
 from system.leftovers import Box
 

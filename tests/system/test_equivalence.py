@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

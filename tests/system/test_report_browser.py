@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from runs import fail, write_run
 
-from experiments.cli import run as syncbench
+from experiments.cli.main import run as syncbench
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
 from experiments.config import RunOptions, plan
 from experiments.config.network import transport_named
-from experiments.registry import create
-from experiments.results import load_run
+from experiments.config.strategies import create
+from experiments.runs.run import load_run
 from system.leftovers import Box, parse
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -9,9 +9,9 @@ import tempfile
 import pytest
 
 from common.errors import ConfigError
-from common.job import Job
-from experiments.results import find_runs, half_written
-from experiments.sweep.pace import STEPS, measure
+from common.runtime.job import Job
+from experiments.runs.run import find_runs, half_written
+from experiments.sweep.step_timing import STEPS, measure
 from system.leftovers import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]

@@ -1,0 +1,49 @@
+"""A model of the user's own: `module:callable`, which gets the data's description and gives a torch.nn.Module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common.errors import ConfigError
+from common.util.import_by_name import attribute, callables, called, find_beside_the_user
+
+if TYPE_CHECKING:
+    import torch
+
+    from common.data.info import DataInfo
+
+
+def made(target: str, info: DataInfo) -> torch.nn.Module:
+    """What the callable makes of `info`, on the CPU: its parameters are float32. ConfigError, one line.
+
+    Draw parameters from torch's generator, which is seeded around the call.
+    """
+    import torch
+
+    what = f"--model {target}"
+    find_beside_the_user()
+    make = attribute(what, target, callables)
+    with torch.device("cpu"):  # real memory, also where a server only counts the parameters
+        module = called(what, make, info)
+    if not isinstance(module, torch.nn.Module):
+        raise ConfigError(f"{what} gave a {type(module).__name__}: give a torch.nn.Module")
+    kinds = {parameter.dtype for parameter in module.parameters()}
+    if kinds != {torch.float32}:
+        found = ", ".join(sorted(map(str, kinds))) or "no parameters"
+        raise ConfigError(f"{what} has {found}: only torch.float32 can be synchronised")
+    return module
+
+
+def check(target: str, info: DataInfo) -> None:
+    """Make one and give it two samples of zeros. ConfigError unless it gives logits as `info.labels` has labels."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        module = made(target, info)
+        x = torch.zeros((2, *info.shape), dtype=torch.int64 if info.rows else torch.float32)
+        with torch.no_grad():
+            logits = called(f"--model {target} on samples of shape {info.shape}", module, x)
+    right = (2, info.classes, *info.labels)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != right:
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ConfigError(f"--model {target} makes {got} of two samples: give logits of shape {right}")

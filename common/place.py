@@ -1,0 +1,34 @@
+"""Where a rank is: rank, role, stage, step and bucket, for errors and message headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.errors import SETUP, step_name
+
+
+class Place:
+    """Where a rank is right now: what every error and every message is stamped with. Mutable, one per rank."""
+
+    __slots__ = ("bucket", "rank", "role", "stage", "step")
+
+    def __init__(
+        self, rank: int, role: str = "worker", stage: str = "setup", step: int = SETUP, bucket: int = 0
+    ) -> None:
+        self.rank = rank
+        self.role = role
+        self.stage = stage
+        self.step = step
+        self.bucket = bucket
+
+    def enter(self, stage: str) -> None:
+        """Be in `stage` from now on."""
+        self.stage = stage
+
+    def fields(self) -> dict[str, Any]:
+        """The keyword arguments of a `RunError` raised here."""
+        where = {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
+        return {**where, "bucket": self.bucket} if self.bucket else where
+
+    def __str__(self) -> str:
+        return f"{self.role} rank {self.rank}, stage {self.stage}, {step_name(self.step)}"

@@ -1,0 +1,1 @@
+"""What a rank writes down: step records, sample ledger, trace buffer, stage clock."""

@@ -1,0 +1,1 @@
+"""The surroundings of a rank: job, placement, rendezvous, status board, checkpoints."""

@@ -1,0 +1,94 @@
+"""Run a program on every rank of a job in one process, in virtual time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.context import Context, Optimizer
+from common.errors import PeerFailed, RunError
+from common.place import Place
+from common.transport.virtual.endpoint import VirtualEndpoint
+from common.transport.virtual.network import FREE, Fault, Network
+from common.transport.virtual.scheduler import Scheduler, run
+from common.transport.virtual.state import Killed, Port, RankState
+from common.transport.wrappers.metered import Metered
+from common.types import Vector
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What each rank returned (None if it failed), what it raised, what it sent, and when the last one was done."""
+
+    results: list[Any]
+    errors: dict[int, BaseException]  # in the order in which they happened
+    meters: list[Metered]
+    seconds: float = 0.0
+
+    def raise_first(self) -> None:
+        """Raise the error that happened first, if there was one."""
+        for error in self.errors.values():
+            raise error
+
+
+def simulate(
+    program: Callable[[Context], Any],
+    ranks: int,
+    *,
+    servers: int = 0,
+    network: Network = FREE,
+    faults: Iterable[Fault] = (),
+    deadline: float = 60.0,
+    optimizer: Callable[[Vector], Optimizer] | None = None,
+    check: bool = True,
+    hosts: Sequence[Sequence[int]] | None = None,
+    machines: Iterable[Iterable[int]] = (),
+    place: Callable[[int, str], Place] = Place,
+) -> Outcome:
+    """Run `program(ctx)` on every rank in virtual time; the last `servers` ranks are servers, `hosts` is the context's.
+
+    `deadline` is in virtual seconds. With `check`, the first error of any rank is raised; without, errors are in the
+    outcome. A Deadlock is always raised. `machines` are the ranks of each, who share its link; a rank that is in none
+    has a machine of its own. `place` makes the place of a rank in a role.
+    """
+    scheduler = Scheduler(network, tuple(faults), deadline)
+    results: list[Any] = [None] * ranks
+    meters: list[Metered] = []
+    workers = ranks - servers
+    ports = {rank: port for machine in machines for port in [Port()] for rank in machine}
+
+    def life(rank: RankState, ctx: Context) -> None:
+        failed: PeerFailed | None = None
+        try:
+            results[ctx.rank] = program(ctx)
+        except Killed:
+            failed = PeerFailed(f"killed at {scheduler.now:g} s of virtual time", **ctx.place.fields())
+            scheduler.errors[ctx.rank] = failed
+        except PeerFailed as error:
+            failed = scheduler.errors[ctx.rank] = error
+        except Exception as error:
+            scheduler.errors[ctx.rank] = error
+            cause = error.cause if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+            failed = PeerFailed(cause, **ctx.place.fields())
+        finally:
+            rank.alive = False
+            scheduler.living -= 1
+        if failed is not None:
+            scheduler.gone(rank, failed)
+
+    for number in range(ranks):
+        where = place(number, "worker" if number < workers else "server")
+        rank = RankState(where, port=ports.get(number) or Port())
+        meters.append(Metered(VirtualEndpoint(scheduler, rank)))
+        ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
+        scheduler.ranks.append(rank)
+        scheduler.begin(rank, functools.partial(life, rank, ctx))
+    for fault in scheduler.kills:
+        scheduler.at(max(0.0, fault.at), scheduler.ranks[fault.rank], scheduler.kill)
+    run(scheduler)
+    outcome = Outcome(results, scheduler.errors, meters, scheduler.now)
+    if check:
+        outcome.raise_first()
+    return outcome

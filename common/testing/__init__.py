@@ -1,0 +1,1 @@
+"""The conformance suite: checks that hold a strategy to its traits."""

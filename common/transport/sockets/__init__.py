@@ -1,0 +1,1 @@
+"""ZeroMQ sockets, with a plain stream beside them for large payloads."""

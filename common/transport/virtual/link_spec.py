@@ -1,0 +1,55 @@
+"""What people write for a network: `1gbit,50us`, or with an overhead a message `1gbit,50us,5us`."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from common.transport.virtual.network import Network
+
+_BITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}  # bits per second
+_SAME = {"kbps": "kbit", "mbps": "mbit", "gbps": "gbit", "bit": "bit", "bps": "bit"}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_NUMBER = r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+FORM = "BANDWIDTH,LATENCY, like 1gbit,50us (kbit, mbit or gbit; us, ms or s)"
+
+
+def parse(text: str) -> Network:
+    """The network of links like `text`: bandwidth, latency and, if it is given, overhead a message.
+
+    Bandwidth is in bits per second each way: 1gbit, as 1Gbps, is 125,000,000 bytes per second. ValueError, one line.
+    """
+    parts = [part.strip().lower() for part in text.split(",")]
+    if len(parts) not in (2, 3):
+        raise ValueError(f"{text!r} is not {FORM}")
+    bandwidth = _value(parts[0], {**_BITS, "bit": 1.0}, text) / 8
+    seconds = [_value(re.sub("[µμ]", "u", part), _SECONDS, text) for part in parts[1:]]
+    if not bandwidth:
+        raise ValueError(f"{text!r}: a link needs a bandwidth above 0")
+    return Network(latency=seconds[0], bandwidth=bandwidth, overhead=seconds[1] if len(seconds) > 1 else 0.0)
+
+
+def _value(part: str, units: dict[str, float], text: str) -> float:
+    match = re.fullmatch(_NUMBER + r"\s*([a-z]+)", part)
+    unit = "" if match is None else _SAME.get(match[2], match[2])
+    if match is None or unit not in units:
+        raise ValueError(f"{text!r} is not {FORM}")
+    value = float(match[1]) * units[unit]
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r}: {part} is too much")
+    return value
+
+
+def written(network: Network) -> str:
+    """The one way to write the links of a network; what `parse` reads."""
+    parts = [_in_units(network.bandwidth * 8, _BITS), _in_units(network.latency, _SECONDS)]
+    if network.overhead:
+        parts.append(_in_units(network.overhead, _SECONDS))
+    return ",".join(parts)
+
+
+def _in_units(value: float, units: dict[str, float]) -> str:
+    """In the largest unit of which there is one; six digits at most."""
+    fitting = [unit for unit, size in units.items() if value >= size * (1 - 1e-9)]
+    unit = fitting[-1] if fitting else next(iter(units))
+    return f"{value / units[unit]:.6g}{unit}"

@@ -1,0 +1,1 @@
+"""Endpoints around another endpoint: they count, trace or renumber."""

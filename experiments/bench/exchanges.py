@@ -1,0 +1,231 @@
+"""What one rank does with one contestant: set it up, give it known numbers, exchange, compare every element.
+
+Every vector holds a sequence of integers that repeats after a prime number of elements, so that a piece that ends up
+in the wrong place is seen whatever the sizes of chunks and segments. float32 adds them up exactly, in any order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from common.context import Context
+from common.errors import FINISH, SETUP
+from common.pipeline.update import BLOCK
+from common.strategy import Bucket, SyncStrategy
+from common.types import Array, Rows, Vector
+
+PERIOD = 8191  # a prime, as no power of two is a multiple of it
+BELOW = 61
+
+
+class Pool:
+    """A benchmark's own vectors, the same few in every block: what a transport allocates may live as long as it does.
+
+    `largest` is the size in bytes that each buffer gets, so that it serves the blocks of all sizes.
+    """
+
+    def __init__(self, alloc: Callable[[int, DTypeLike], Array], largest: int) -> None:
+        self._alloc, self._largest = alloc, largest
+        self._buffers: list[Array] = []
+        self._used = 0
+
+    def begin(self) -> None:
+        """Take all buffers back: a new block begins."""
+        self._used = 0
+
+    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Zeroed memory, as `Context.alloc`; valid until the next `begin`."""
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if self._used == len(self._buffers):
+            self._buffers.append(self._alloc(max(nbytes, self._largest), np.uint8))
+        buffer = self._buffers[self._used]
+        self._used += 1
+        out: Array = buffer[:nbytes].view(dtype).reshape(shape)
+        out.fill(0)
+        return out
+
+
+class Subtract:
+    """The update rule of a benchmark, exact for integers: `params -= grad`. `updated` is told after each."""
+
+    def __init__(self, params: Vector, updated: Callable[[], None] = lambda: None) -> None:
+        self.params, self.updated = params, updated
+
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        """Update the parameters in place, block by block as a run does."""
+        for start in range(0, grad.size, BLOCK):
+            block = self.params[start : start + BLOCK]
+            np.subtract(block, grad[start : start + BLOCK], out=block)
+        self.updated()
+
+    def state(self) -> dict[str, Array]:
+        """It has none."""
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Nothing to restore."""
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update some rows in place."""
+        self.params.reshape(-1, rows.width)[rows.index] -= rows.values
+        self.updated()
+
+
+def numbers(rank: int, step: int) -> Vector:
+    """One period of what `rank` puts in at `step`: integers from 1 to 61, shape (PERIOD,)."""
+    j = np.arange(PERIOD, dtype=np.int64) + 101 * step
+    values: Vector = (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % BELOW + 1).astype(np.float32)
+    return values
+
+
+def total(workers: int, step: int) -> Vector:
+    """One period of the sum over all workers, shape (PERIOD,)."""
+    values: Vector = np.stack([numbers(rank, step) for rank in range(workers)]).sum(axis=0)
+    return values
+
+
+def fill(x: Vector, period: Vector) -> None:
+    """Repeat `period`, shape (PERIOD,), over x, in place."""
+    whole = x.size // PERIOD * PERIOD
+    x[:whole].reshape(-1, PERIOD)[:] = period
+    x[whole:] = period[: x.size - whole]
+
+
+def wrong_elements(x: Vector, period: Vector) -> int:
+    """How many elements of x are not those of `period`, shape (PERIOD,), repeated."""
+    whole = x.size // PERIOD * PERIOD
+    body = np.count_nonzero(x[:whole].reshape(-1, PERIOD) != period)
+    return int(body) + int(np.count_nonzero(x[whole:] != period[: x.size - whole]))
+
+
+class Contest(ABC):
+    """A worker's side of a contestant. Calls come as begin, exchange…, end; once for all, `close`.
+
+    Its vectors come from `pool`, and are another's in the next block; what the strategy allocates is its own for good.
+    """
+
+    def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: Pool) -> None:
+        self.make, self.ctx, self.pool = make, ctx, pool
+        self.strategy: Any = make()  # Any: `all_reduce` is no part of every SyncStrategy
+
+    @abstractmethod
+    def begin(self, size: int) -> None:
+        """Get vectors of `size` float32 elements, all zero, and set the strategy up. Blocks."""
+
+    @abstractmethod
+    def fill(self, step: int) -> None:
+        """Put in this rank's numbers of `step`."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Put in zeros, which stay zeros however often they are summed."""
+
+    @abstractmethod
+    def exchange(self) -> None:
+        """What is timed. Blocks until the vectors may be written again."""
+
+    @abstractmethod
+    def wrong(self, step: int) -> int:
+        """How many elements are wrong after the exchange of `step`, the steps before it having been filled too."""
+
+    def end(self) -> None:  # noqa: B027 - optional
+        """The block is over."""
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """All blocks are."""
+
+
+class AllReduceContest(Contest):
+    """The sum over all workers, in place. One strategy object for all blocks, set up in the first."""
+
+    fresh = True
+
+    def begin(self, size: int) -> None:
+        self.x = self.pool.alloc(size, np.float32)
+        self.set_up(self.x)
+
+    def set_up(self, params: Vector) -> None:
+        """Set the strategy up with `params`, once for all blocks. Blocks."""
+        if self.fresh:
+            self.ctx.place.step = SETUP
+            self.strategy.setup(self.ctx, params)
+            self.fresh = False
+
+    def fill(self, step: int) -> None:
+        fill(self.x, numbers(self.ctx.rank, step))
+
+    def clear(self) -> None:
+        self.x.fill(0)
+
+    def exchange(self) -> None:
+        self.strategy.all_reduce(self.ctx, self.x)
+        self.ctx.settle()
+
+    def wrong(self, step: int) -> int:
+        return wrong_elements(self.x, total(len(self.ctx.workers), step))
+
+    def close(self) -> None:
+        if not self.fresh:
+            self.ctx.place.step = FINISH
+            self.strategy.finish(self.ctx)
+
+
+class _ToParameters(Contest):
+    """A gradient in, new parameters out: those of worker 0 to begin with, `Subtract` for a rule.
+
+    The gradient is n times the numbers, so that the mean over n workers is whole too.
+    """
+
+    grad: Vector
+    params: Vector
+
+    def get(self, size: int, first: int) -> None:
+        """Get both vectors, with the parameters of worker `first`."""
+        self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
+        fill(self.params, numbers(first, 0))
+
+    def exchange(self) -> None:
+        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
+
+    def fill(self, step: int) -> None:
+        fill(self.grad, len(self.ctx.workers) * numbers(self.ctx.rank, step))
+
+    def clear(self) -> None:
+        self.grad.fill(0)
+
+    def wrong(self, step: int) -> int:
+        updates = sum(total(len(self.ctx.workers), each) for each in range(step + 1))
+        return wrong_elements(self.params, (numbers(0, 0) - updates).astype(np.float32))
+
+
+class UpdateContest(_ToParameters, AllReduceContest):
+    """The mean over all workers, in place, and the update that every worker makes with it, as a server does."""
+
+    def begin(self, size: int) -> None:
+        self.get(size, first=0)
+        self.set_up(self.params)
+        self.rule = Subtract(self.params)
+
+    def exchange(self) -> None:
+        super().exchange()
+        self.rule.step(self.grad)
+
+
+class ServerContest(_ToParameters):
+    """Push and pull. A strategy object for each block, since the servers' lives end with it."""
+
+    def begin(self, size: int) -> None:
+        self.strategy = self.make()
+        self.get(size, first=self.ctx.rank)
+        self.ctx.place.step = SETUP
+        self.strategy.setup(self.ctx, self.params)
+
+    def end(self) -> None:
+        self.ctx.place.step = FINISH
+        self.strategy.finish(self.ctx)
+        self.ctx.settle()

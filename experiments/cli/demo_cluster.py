@@ -1,0 +1,54 @@
+"""What one host cannot show: the demo's question on machines of their own, in virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.cli.run_plans import execute_all
+from experiments.config import RunOptions, plan
+from experiments.format.units import human_bytes, human_seconds
+
+if TYPE_CHECKING:
+    from experiments.comparison import Comparison, Entry
+
+STRATEGIES = ("ring", "ps-bsp")
+LINK = "1gbit,50us"
+# Large enough for bytes to count, and training so long that the link is not all that there is.
+CLUSTER = RunOptions(
+    workers=16, transport="virtual", link=LINK, hidden=(512, 256), train_seconds=0.02, steps=10, seed=1
+)
+
+
+def on_a_cluster(folder: Path) -> Comparison:
+    """Train with a ring and with a parameter server on such machines; the runs go to `folder`. Raises RunFailed."""
+    from experiments.comparison import compare_runs
+
+    plans = [plan(replace(CLUSTER, strategy=name)) for name in STRATEGIES]
+    return compare_runs(execute_all(plans, folder), baseline=STRATEGIES[0])
+
+
+def told(comparison: Comparison) -> list[str]:
+    """The verdict, and what the busiest process of each strategy has to send: with a server, the incast."""
+    (contest,) = comparison.contests
+    about = f"{CLUSTER.workers} machines with links of 1 Gbit/s, in virtual time, training 20 ms a step"
+    return [
+        f"No link limits anybody on one host. The same question on {about}:",
+        comparison.sentence(),
+        *(f"  {_load(entry)}" for entry in contest.ranked),
+        "That is the incast: one link carries everybody's gradients in, and everybody's parameters out.",
+    ]
+
+
+def _load(entry: Entry) -> str:
+    from experiments.prediction.links import parse_link
+    from experiments.report.bottlenecks import busiest
+
+    who, sent, _ = busiest(entry.run)
+    step = (entry.run.number("batch") or 0) / entry.rate.middle
+    by = "every worker sends" if who == "all alike" else f"{who} sends"
+    on_link = human_seconds((sent or 0) * parse_link(LINK).beta)
+    return (
+        f"{entry.label}: {by} {human_bytes(round(sent or 0))} a step, {on_link} on its link, of {human_seconds(step)}"
+    )

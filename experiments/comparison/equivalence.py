@@ -1,0 +1,105 @@
+"""Did these runs compute the same thing? From the parameters that they ended with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import CheckFailed
+from experiments.runs.run import Run
+
+# Strategies add up in different orders, so the last bits of float32 differ and training magnifies that; a mistake
+# such as a sum for a mean, or a lost update, is orders of magnitude above.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known about one run against the yardstick.
+
+    `deviation` is that of `deviation()`, None where that is no finite number. `reason` says why something is not known.
+    """
+
+    kind: Literal["reference", "same", "differs", "not promised", "unknown"]
+    deviation: float | None = None
+    reason: str = ""
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether it says nothing of a run alone: that it is fit as others' yardstick, or promises nothing."""
+        return self.kind in ("reference", "not promised")
+
+
+def deviation(run: Run, reference: Run) -> float:
+    """‖a−b‖₂/‖b‖₂ of the final parameters, in float64. Raises CheckFailed if they cannot be read or compared."""
+    a, b = _parameters(run), _parameters(reference)
+    if a.shape != b.shape:
+        raise CheckFailed(f"{run.path} has {a.size} parameters, {reference.path} has {b.size}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.nan  # diverged: nothing is the same as that, not even itself
+    distance, norm = float(np.linalg.norm(a - b)), float(np.linalg.norm(b))
+    if norm == 0.0:
+        return 0.0 if distance == 0.0 else math.inf
+    return distance / norm
+
+
+def _parameters(run: Run) -> NDArray[np.float64]:
+    file = run.path / "params.npy"
+    try:
+        values = np.load(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise CheckFailed(f"{run.path} has no params.npy") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckFailed(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype != np.float32:
+        raise CheckFailed(f"{file} is not a flat float32 array")
+    return values.astype(np.float64)
+
+
+def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+    """One verdict a run, against `single` where it is among them, else against the first synchronous run."""
+    standard = yardstick(runs)
+    return [Verdict("reference", 0.0) if run is standard else _verdict(run, standard) for run in runs]
+
+
+def yardstick(runs: Sequence[Run]) -> Run | None:
+    """`single` where it is among `runs`, else the first synchronous one; None if there is none that is fit for it."""
+    fit = [run for run in runs if run.status == "ok" and _synchronous(run) and _as_equal_as_promised(run)]
+    fit = [run for run in fit if (run.path / "params.npy").is_file()]
+    return next((run for run in fit if run.strategy == "single"), fit[0] if fit else None)
+
+
+def _synchronous(run: Run) -> bool:
+    return run.summary.get("consistency") == "bsp"
+
+
+def _as_equal_as_promised(run: Run) -> bool:
+    return not run.summary.get("replicas_equal") or len(set(run.summary.get("params_sha256") or [])) <= 1
+
+
+def _verdict(run: Run, standard: Run | None) -> Verdict:
+    value, reason = None, ""
+    if run.status != "ok":
+        reason = f"the run {'failed' if run.status == 'failed' else 'is ' + run.status}"
+    elif standard is None:
+        reason = "no synchronous run to compare with"
+    else:
+        try:
+            value = deviation(run, standard)
+        except CheckFailed as error:
+            reason = str(error)
+    if not _synchronous(run):
+        return Verdict("not promised", value if value is not None and math.isfinite(value) else None, reason)
+    if value is None:
+        return Verdict("unknown", None, reason)
+    if not math.isfinite(value):
+        return Verdict("differs", None, "the parameters diverged, or the reference's are all zero")
+    if not _as_equal_as_promised(run):
+        # params.npy is worker 0's alone: what it says does not hold for replicas that differ from it.
+        return Verdict("differs", value, "the workers ended with different parameters")
+    return Verdict("same" if value <= TOLERANCE else "differs", value)

@@ -1,0 +1,128 @@
+"""Strategies by name: the built-in ones, those of installed plug-ins, and `package.module:Class`.
+
+Where several stand in one line, each may have its options behind it: `ps-bsp(segment=65536)`, a *call*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import sys
+import typing
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from common.errors import ConfigError, suggest
+from common.strategy import SyncStrategy, Traits
+from common.util.import_by_name import TARGET, attribute, find_beside_the_user
+
+GROUP = "syncbench.strategies"
+BUILTIN = {
+    "single": "allreduce.single:Single",
+    "noop": "allreduce.noop:Noop",
+    "ps-bsp": "ps.strategy:PsBsp",
+    "ps-ssp": "ps.strategy:PsSsp",
+    "ps-async": "ps.strategy:PsAsync",
+    "ps-backup": "ps.strategy:PsBackup",
+    "star": "allreduce.star:Star",
+    "ring": "allreduce.ring:Ring",
+    "tree": "allreduce.tree:Tree",
+    "direct": "allreduce.direct:Direct",
+    "double-tree": "allreduce.double_tree:DoubleTree",
+    "recursive-doubling": "allreduce.recursive_doubling:RecursiveDoubling",
+    "halving-doubling": "allreduce.halving_doubling:HalvingDoubling",
+    "sparse-all-gather": "allreduce.sparse_all_gather:SparseAllGather",
+    "hierarchical": "allreduce.hierarchical:Hierarchical",
+    "auto": "allreduce.auto:Auto",
+    "gloo": "allreduce.engines:Gloo",
+    "ddp": "allreduce.engines:Ddp",
+    "nccl": "allreduce.engines:Nccl",
+    "mpi": "allreduce.engines:Mpi",
+}
+
+
+def known() -> dict[str, str]:
+    """Every strategy that has a name, and where it is: built in, or an entry point of an installed package."""
+    plugins: dict[str, str] = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**plugins, **BUILTIN}
+
+
+def strategy_class(name: str) -> type[SyncStrategy]:
+    """The class behind a name or a `module:Class`. ConfigError if there is none, or if it is no strategy."""
+    target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
+    if target is None:
+        raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} (your own is given as module:Class)")
+    if TARGET.fullmatch(target) is None:
+        raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
+    if name not in BUILTIN:
+        find_beside_the_user()
+    found = attribute(f"strategy {name!r}", target, _strategies)
+    given = target.rpartition(":")[2].partition("[")[0].strip()
+    if not _is_strategy(found):
+        raise ConfigError(f"strategy {name!r}: {given} is no subclass of common.strategy.SyncStrategy")
+    if missing := sorted(found.__abstractmethods__):
+        raise ConfigError(f"strategy {name!r}: {given} does not define {', '.join(missing)}")
+    if not isinstance(found.traits, Traits):
+        raise ConfigError(f"strategy {name!r}: the traits of {given} are no common.strategy.Traits")
+    return typing.cast("type[SyncStrategy]", found)
+
+
+def _strategies(module: ModuleType, wrong: str) -> str:
+    names = [key for key, value in vars(module).items() if _is_strategy(value)]
+    return suggest(wrong, names) if names else "it defines no strategy"
+
+
+def _is_strategy(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, SyncStrategy)
+
+
+def options_of(cls: type[SyncStrategy]) -> list[str]:
+    """The names of its options."""
+    return [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+
+
+_CALL = re.compile(r"([^(),]+)(?:\(([^()]*)\))?")
+_BETWEEN = re.compile(r",(?![^()]*\))")  # the commas that are in no brackets
+
+
+def split_calls(text: str) -> list[str]:
+    """The calls that stand between the commas of `text`, spaces taken out; options keep theirs to themselves."""
+    return [call for part in _BETWEEN.split(text) if (call := "".join(part.split()))]
+
+
+def parse_call(call: str) -> tuple[str, dict[str, Any]]:
+    """A strategy's name, and its options as YAML reads them. ConfigError, one line, for what is no call."""
+    found = _CALL.fullmatch(call)
+    pairs = [each.partition("=") for each in (found[2] or "").split(",") if each] if found else []
+    if found is None or not all(name and equals and value for name, equals, value in pairs):
+        raise ConfigError(f"{call!r} is no strategy with options: give it as name(option=value,option=value)")
+    try:
+        return found[1], {name: yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError:
+        raise ConfigError(f"{call!r}: the value of an option is no YAML") from None
+
+
+def create_call(call: str) -> SyncStrategy:
+    """A fresh strategy, as `create` makes it, from a call."""
+    return create(*parse_call(call))
+
+
+def create(name: str, options: dict[str, Any]) -> SyncStrategy:
+    """A fresh strategy with its options (`--strategy.<option>`). ConfigError for an option that it does not have."""
+    cls = strategy_class(name)
+    known_options = options_of(cls)
+    for option in options:
+        if option not in known_options:
+            hint = suggest(option, known_options) if known_options else "it has no options"
+            raise ConfigError(f"strategy {name!r} has no option --strategy.{option}: {hint}")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return cls(**options)
+    except (TypeError, ValueError, ConfigError) as error:
+        raise ConfigError(f"strategy {name!r}: {error}") from None
+    except Exception as error:
+        raise ConfigError(f"strategy {name!r}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,1 @@
+"""Present values: units, words, tables, colours."""

@@ -1,0 +1,1 @@
+"""Start, watch, recover and end the processes of a job."""

@@ -1,0 +1,1 @@
+"""Numbers from raw records: intervals, staleness, totals, traffic."""

@@ -1,0 +1,80 @@
+"""Calibration: the primitives, on processes of their own, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from common.errors import ConfigError
+from common.runtime.job import TRANSPORTS
+from experiments.config.checks import at_least_one, known, positive
+from experiments.config.network import transport_named
+from experiments.config.ranks import MOST_PROCESSES
+from experiments.launch.agent import Agent
+from experiments.launch.job_folder import private_folder
+from experiments.machine.environment import environment
+from experiments.prediction.cost_model import Calibration, Curve, Figures, among_neighbours, through_a_hub
+from experiments.prediction.spec import CalibrationSpec
+
+ENTRY = "experiments.prediction.calibration_rank"
+ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # who has no neighbours
+
+
+def plan_calibration(
+    transports: Sequence[str], workers: Sequence[int], interface: str, deadline: float, threads: int
+) -> list[CalibrationSpec]:
+    """What is to be measured, every transport with every number of workers. ConfigError, one line."""
+    at_least_one("threads", threads)
+    positive("deadline", deadline)
+    for count in workers:
+        at_least_one("workers", count)
+        if count > MOST_PROCESSES:
+            raise ConfigError(f"{count} workers on one machine: at most {MOST_PROCESSES}")
+    for name in transports:
+        known("transport", name, ("auto", *TRANSPORTS))
+    names = list(dict.fromkeys(transport_named(name) for name in transports))
+    if "tcp" in names:
+        from common.transport.sockets.address import tcp_address
+
+        tcp_address(interface)
+    more: dict[str, Any] = {"interface": interface, "deadline": deadline, "threads": threads}
+    return [CalibrationSpec(name, count, **more) for name in names for count in sorted(set(workers))]
+
+
+def calibrate_all(
+    specs: Sequence[CalibrationSpec], show: Callable[[CalibrationSpec], None] = lambda spec: None
+) -> Calibration:
+    """Measure them one after the other; blocks, some seconds each. `show` is told what comes. RunError, ConfigError."""
+    threads = specs[0].threads
+    figures = []
+    with Agent(threads) as agent:
+        for spec in specs:
+            show(spec)
+            figures.append(measured(spec, agent))
+    return Calibration(tuple(figures), environment(threads))
+
+
+def measured(spec: CalibrationSpec, agent: Agent) -> Figures:
+    """Run the ranks of one calibration. Blocks. RunError."""
+    with private_folder() as folder:
+        ended = agent.run(spec, spec.workers, folder, lambda ranks, seconds: None, ENTRY)
+    if ended.error is not None:
+        raise ended.error
+    reports = [report["measured"] for report in ended.reports[: spec.workers] if report is not None]
+    return figures_of(spec.transport, spec.workers, spec.sizes, reports)
+
+
+def figures_of(transport: str, workers: int, sizes: Sequence[int], reports: Sequence[Mapping[str, Any]]) -> Figures:
+    """From what each worker saw to figures: the mean over the workers, as in a benchmark."""
+
+    def mean(pattern: str) -> tuple[float, list[float], list[float]]:
+        seen = [report[pattern] for report in reports]
+        moved, added = (
+            [fmean(values) for values in zip(*(each[how] for each in seen), strict=True)] for how in ("moved", "added")
+        )
+        return fmean(each["tiny"] for each in seen), moved, added
+
+    exchange = among_neighbours(workers, sizes, *mean("shift")) if workers > 1 else ALONE
+    worst = max(each["scatter"] for report in reports for each in report.values())
+    return Figures(transport, workers, exchange, through_a_hub(workers, sizes, *mean("relay")), scatter=worst)

@@ -1,0 +1,75 @@
+"""A server's stage 6, timed and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from common.pipeline.update import FlatOptimizer
+from common.records.recorder import StepRecord
+from common.records.stage_clock import StageClock
+from common.transport.wrappers.metered import Metered
+from common.types import Array, Rows, Vector
+
+
+class Updates:
+    """The updates of a server: `observe` gets a record for as many of them as it has optimizers.
+
+    With one optimizer a segment, that is a record a step where a step is one update of all, and a record for each
+    worker's push where every push is. A record's step is that of the gradient in its last update.
+    """
+
+    def __init__(self, meter: Metered, clock: StageClock, observe: Callable[[StepRecord], None]) -> None:
+        self._meter, self._clock, self._observe = meter, clock, observe
+        self._began = 0.0  # the record that is open
+        self._optimizers: list[FlatOptimizer] = []
+        self.done = 0
+
+    def expect(self, optimizer: FlatOptimizer) -> ServerOptimizer:
+        """One more optimizer takes part; the first step begins when the last of them is there."""
+        self._optimizers.append(optimizer)
+        self._began = self._meter.now()
+        return ServerOptimizer(optimizer, self)
+
+    def held(self) -> dict[str, int]:
+        """What this server has of the model, in parameters, and what its update rule keeps beside them, in bytes."""
+        return {
+            "parameters": sum(each.size for each in self._optimizers),
+            "optimizer_state_bytes": sum(each.state_bytes for each in self._optimizers),
+        }
+
+    def update(self, step: Callable[[], None]) -> None:
+        """Make one update, by `step`."""
+        if not self.done:
+            self._meter.reset()  # what was sent before the first update belongs to the set-up
+        with self._clock("update"):
+            step()
+        self._meter.place.enter("synchronize")
+        self.done += 1
+        if not self.done % len(self._optimizers):
+            self._record()
+
+    def _record(self) -> None:
+        place, ended = self._meter.place, self._meter.now()
+        seconds = self._clock.take()
+        seconds["synchronize"] = ended - self._began - seconds["update"]  # waiting, receiving, adding up, replying
+        self._observe(StepRecord(place.step, place.role, place.rank, self._began, ended, seconds))
+        self._began = ended
+
+
+class ServerOptimizer:
+    """Stage 6 on a server's piece of one bucket: see `common.context.Optimizer`."""
+
+    def __init__(self, optimizer: FlatOptimizer, updates: Updates) -> None:
+        self.optimizer, self.updates = optimizer, updates
+
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
+        self.updates.update(lambda: self.optimizer.step(grad, at, damping))
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        self.updates.update(lambda: self.optimizer.step_rows(rows, at, damping))
+
+    def state(self) -> dict[str, Array]:
+        return self.optimizer.state()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self.optimizer.restore(state)

@@ -1,0 +1,190 @@
+"""A whole job in virtual time: one process, in which every rank is a greenlet that lives a rank's life."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from common.context import Context
+from common.data import load
+from common.errors import DeadlineExceeded, Deadlock, PeerFailed
+from common.pipeline.update import FlatOptimizer
+from common.pipeline.worker import Worker
+from common.place import Place
+from common.records.stage_clock import StageClock
+from common.records.trace_buffer import VIRTUAL as ONE_CLOCK
+from common.runtime.engine_host import Process
+from common.runtime.job import Job
+from common.runtime.placement import crews
+from common.runtime.status_board import Board, PostedPlace
+from common.simulate import simulate
+from common.transport.base import Endpoint
+from common.transport.routed import hosts_of
+from common.transport.virtual.endpoint import VirtualEndpoint
+from common.transport.virtual.link_spec import parse
+from common.transport.virtual.scheduler import Scheduler
+from common.transport.wrappers.metered import Metered
+from common.types import Vector
+from experiments.config.strategies import create
+from experiments.launch.incarnation import Incarnation, Past
+from experiments.launch.rank_process import begin, failure, overdue, tell
+from experiments.ranks.compute_costs import CostlyClock, CostlyOptimizer, costs_of
+from experiments.ranks.training import Rank, recording_of
+
+LOOK = 0.5  # seconds between two looks whether something happens
+
+
+def main(folder: str, rank: int) -> None:
+    """Be all ranks of the training job described in `folder`/job.json; `rank` is the process's, 0."""
+    order, home, board = begin(folder)
+    sys.exit(0 if VirtualJob(order, home, board).run() else 1)
+
+
+class VirtualJob:
+    """One job. The first rank to fail says why and ends it; the others have no say."""
+
+    def __init__(self, order: dict[str, Any], home: Path, board: Board) -> None:
+        self.order, self.home, self.board = {**order, "epoch": 0.0}, home, board
+        self.asked = Job.from_dict(order["job"])
+        torch.set_num_threads(self.asked.threads)
+        self.culprit: PeerFailed | None = None
+        self._over = threading.Event()
+
+    def run(self) -> bool:
+        """Live all lives; returns whether they ended well. Blocks."""
+        job, workers = self.asked, self.order["processes"]
+        place = PostedPlace(self.board, 0, "worker")
+        try:
+            self.dataset = load(job.data)
+            self.costs = costs_of(job, create(job.strategy, job.strategy_options).traits, self.dataset)
+        except Exception as error:
+            self._fails(error, place)
+            return False
+        parts = job.workers // workers if self.costs.measured else 1  # of a step that one process does for several
+        self.job = replace(job, train_seconds=self.costs.stages["train"] / parts)  # who straggles sleeps so long
+        try:
+            simulate(
+                self._live,
+                workers + job.servers,
+                servers=job.servers,
+                network=replace(parse(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
+                deadline=job.deadline,
+                check=False,
+                machines=self._machines(workers),
+                place=lambda rank, role: PostedPlace(self.board, rank, role),
+            )
+        except Deadlock as error:
+            self._fails(error, place)
+        finally:
+            self._over.set()
+        return self.culprit is None
+
+    def _machines(self, workers: int) -> list[list[int]]:
+        """The ranks of each: those of one process; with `--hosts`, of so many hosts."""
+        job = self.job
+        if job.hosts > 1:
+            return hosts_of(workers, job.servers, job.hosts, job.placement)
+        return crews(workers, job.servers, job.placement)
+
+    def _live(self, ctx: Context) -> None:
+        if ctx.rank == 0:
+            Watchdog(cast("VirtualEndpoint", _bare(ctx)).scheduler, self.home, self._over).start()
+        try:
+            rank = VirtualRank(self, ctx)
+            with rank.recording:
+                report = rank.run()
+            tell(self.home, ctx.rank, {**report, "costs": self.costs.record()})
+        except Exception as error:
+            self._fails(error, ctx.place)
+            raise
+        except (SystemExit, KeyboardInterrupt) as error:  # a rank's own: the process is all ranks
+            self._fails(error, ctx.place)
+            assert self.culprit is not None
+            raise self.culprit from error
+
+    def _fails(self, error: BaseException, place: Place) -> None:
+        """Say so, if this is the first to fail."""
+        if self.culprit is None:
+            report = failure(error, place)
+            tell(self.home, report["error"]["rank"], report)
+            known = {key: report["error"][key] for key in ("rank", "role", "stage", "step")}
+            self.culprit = PeerFailed(report["error"]["cause"], **known)
+
+    def watch(self) -> None:
+        """PeerFailed if the job is over."""
+        if self.culprit is not None:
+            raise self.culprit
+
+
+class VirtualRank(Rank):
+    """One rank, on the network of its job, with what the job's ranks have in common."""
+
+    def __init__(self, whole: VirtualJob, ctx: Context) -> None:
+        self._whole, self._bare = whole, _bare(ctx)
+        place = cast("PostedPlace", ctx.place)
+        recording = recording_of(whole.job, whole.order, place, ONE_CLOCK)
+        incarnation = Incarnation(0, whole.home, 0)
+        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past(), recording)
+
+    def _endpoint(self) -> Endpoint:
+        return self._bare
+
+    def _process(self) -> Process | None:
+        return None
+
+    def _clock(self) -> StageClock:
+        if self.place.role == "server":
+            return self.recording.clock(StageClock, self.meter.now, self._enter)
+        costs = self._whole.costs.stages
+        return self.recording.clock(CostlyClock, self.meter.now, self._enter, self.meter.sleep, costs)
+
+    def _enter(self, stage: str) -> None:
+        self._whole.watch()  # who waits for nobody would train to the end
+        self.place.enter(stage)
+
+    def _optimizer(self, params: Vector) -> FlatOptimizer:
+        return CostlyOptimizer(self.job.optimizer, params, self.meter.sleep, self._whole.costs)
+
+    def _worker(self) -> Worker:
+        return Worker(self.job, self.ctx, self.strategy, self.clock, dataset=self._whole.dataset)
+
+
+def _bare(ctx: Context) -> Endpoint:
+    """The endpoint below the meter: the rank has a meter of its own."""
+    return cast("Metered", ctx.endpoint).inner
+
+
+class Watchdog:
+    """Ends the process when one rank has computed for longer than the deadline, in real seconds: it is stuck.
+
+    Then nobody else can run either, so nobody in virtual time would ever notice.
+    """
+
+    def __init__(self, scheduler: Scheduler, home: Path, over: threading.Event) -> None:
+        self._hub, self._home, self._over = scheduler, home, over
+
+    def start(self) -> None:
+        """Look after it from now on, in a thread, until it is `over`."""
+        threading.Thread(target=self._look, name="watchdog", daemon=True).start()
+
+    def _look(self) -> None:
+        seen, since = -1, time.monotonic()
+        while not self._over.wait(LOOK):
+            if self._hub.count != seen:
+                seen, since = self._hub.count, time.monotonic()
+            elif time.monotonic() > since + self._hub.deadline:
+                place = self._running()
+                cause = f"computed for {self._hub.deadline:g} s of real time, and no other rank could run"
+                overdue(self._home, place)(DeadlineExceeded(cause, **place.fields()))
+
+    def _running(self) -> Place:
+        """Of the rank whose greenlet runs now: the only one that is alive and not suspended anywhere."""
+        fibers = [fiber for rank in self._hub.ranks for fiber in rank.fibers]
+        running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
+        return next(running, self._hub.ranks[0].place)

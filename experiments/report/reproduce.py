@@ -1,0 +1,148 @@
+"""The commands that repeat what a report shows: for a shell, complete, so that they can be pasted as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import ConfigError
+from experiments.config import RunOptions
+from experiments.format.units import size_name
+from experiments.runs.run import Run
+
+AGAIN = "results/again"  # where runs that are repeated by hand meet
+_DELIMITER = "END_OF_SWEEP"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What it does, in words, and the text to paste; the text is empty where `about` says why there is none."""
+
+    about: str
+    text: str = ""
+
+
+def run_words(config: Mapping[str, Any], *more: str) -> list[str]:
+    """The words of `syncbench run` that lead to the same job as `config`, which is a run's config.yaml.
+
+    What a machine would choose for itself (transport, overlap, buckets) is spelled out; defaults are left out.
+    """
+    words = ["syncbench", "run"]
+    for option in dataclasses.fields(RunOptions):
+        name, value = option.name, config.get(option.name, _default(option))
+        if name == "strategy_options":
+            words += [f"--strategy.{key}={_yaml(its)}" for key, its in sorted((value or {}).items())]
+        elif name == "strategy" or (_plain(value) != _plain(_default(option)) and not _follows(name, value, config)):
+            text, flag = _text(name, value), "--" + name.replace("_", "-")
+            words += [flag] if value is True else [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    return [*words, *more]
+
+
+def _default(option: dataclasses.Field[Any]) -> Any:
+    return option.default_factory() if option.default_factory is not dataclasses.MISSING else option.default
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _follows(name: str, value: Any, config: Mapping[str, Any]) -> bool:
+    """Whether `value` is what the rest leads to anyway."""
+    match name:
+        case "servers":
+            return not value  # of a strategy without servers
+        case "decay_every":
+            return config.get("schedule") != "step"
+        case _:
+            return False
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "bucket" and isinstance(value, int):
+        return size_name(value, "")
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "null" if value is None else str(value)
+
+
+def _yaml(value: Any) -> str:
+    """As the command line reads the options of a strategy: YAML on one line."""
+    text = str(yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True))
+    return text.removesuffix("...\n").strip()
+
+
+def read_config(run: Run) -> dict[str, Any]:
+    """The run's config.yaml. ConfigError if it is missing, damaged, or has options that this version does not know."""
+    file = run.path / "config.yaml"
+    try:
+        found = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise ConfigError(f"{file} {why}") from None
+    if not isinstance(found, dict) or "strategy" not in found:
+        raise ConfigError(f"{file} is no configuration of a run")
+    known = {field.name for field in dataclasses.fields(RunOptions)}
+    if strangers := sorted(set(found) - known):
+        raise ConfigError(f"{file} has options that this version does not know: {', '.join(strangers)}")
+    return found
+
+
+def commands(runs: Sequence[Run], sweep: Path | None = None) -> list[Command]:
+    """What repeats `runs`, in order: the sweep of the file `sweep`, else a command for each, as often as it was run."""
+    if sweep is not None:
+        return [_sweep_command(sweep)]
+    lines: dict[str, int] = {}
+    missing = []
+    place = ["--results", AGAIN] if len(runs) > 1 else []
+    for run in runs:
+        try:
+            line = shlex.join(run_words(read_config(run), *place))
+        except ConfigError as error:
+            missing.append(Command(f"No command: {error}."))
+        else:
+            lines[line] = lines.get(line, 0) + 1
+    return [*_in_turns(lines), *missing]
+
+
+def _in_turns(lines: Mapping[str, int]) -> list[Command]:
+    """Repeats one after the other would be unfair on a machine whose speed drifts."""
+    if not lines:
+        return []
+    most = max(lines.values())
+    text = "\n".join(lines)
+    if most > 1:
+        body = "\n".join(f"  {line}" for line in lines)
+        text = f"for repeat in $(seq {most}); do\n{body}\ndone"
+    if len(lines) == most == 1:
+        return [Command("The same run:", text)]
+    times = f", {most} times in turns" if most > 1 else ""
+    return [Command(f"The same runs{times}, and a report on them:", f"{text}\nsyncbench report {AGAIN}")]
+
+
+def _sweep_command(sweep: Path) -> Command:
+    """With what the sweep's file asks for in it: a report is read where its folder is not."""
+    try:
+        content = _asked(sweep).rstrip("\n")
+    except (OSError, UnicodeDecodeError):
+        return Command(f"No command: {sweep} cannot be read.")
+    end = _DELIMITER
+    while end in content:
+        end += "_"
+    return Command("The same sweep:", f"cat > again.yaml <<'{end}'\n{content}\n{end}\nsyncbench sweep again.yaml")
+
+
+def _asked(sweep: Path) -> str:
+    """The sweep in `sweep` without what is as usual; the file as it is, where this version cannot read it."""
+    from experiments.sweep.parse import read
+    from experiments.sweep.yaml_files import load
+
+    try:
+        return read(load(sweep), {}).asked_yaml()
+    except ConfigError:
+        return sweep.read_text()

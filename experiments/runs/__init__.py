@@ -1,0 +1,1 @@
+"""One run as a thing: its folder, its typed summary, its execution."""

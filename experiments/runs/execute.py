@@ -1,0 +1,117 @@
+"""One run, from plan to result folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import yaml
+
+from common.errors import ConfigError, RunError
+from common.records.stage_clock import STAGES
+from common.runtime.job import VIRTUAL, Job
+from common.runtime.status_board import Status as RankStatus
+from experiments.config import Plan
+from experiments.launch.agent import ENTRY, Agent
+from experiments.launch.inheritance import signals_deferred
+from experiments.launch.recovery import Restarts
+from experiments.launch.supervisor import Ended
+from experiments.machine.environment import environment
+from experiments.runs.files import new_folder, unwritable, write_json
+from experiments.runs.progress import Status
+from experiments.runs.run import Run, load_run
+from experiments.runs.summary import summary
+from experiments.trace.export import write_trace
+
+VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` is all ranks of a job
+Show = Callable[[Status], None]
+
+
+class RunFailed(Exception):
+    """A run ended with an error; its folder says the same. `traceback` is that of a rank that raised, if one did."""
+
+    def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:
+        super().__init__(str(error))
+        self.run, self.error, self.traceback = run, error, traceback
+
+
+def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
+    """Run `plan` in a new folder under `parent`; blocks. Raises RunFailed, KeyboardInterrupt, ConfigError.
+
+    Whatever happens, the folder's summary.json is written last and says how it ended.
+    """
+    try:
+        return _execute(plan, agent, parent, show)
+    except OSError as error:
+        raise unwritable(parent, error) from None
+
+
+def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
+    job = plan.job
+    folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
+    ended = Ended([])
+    status = "failed"
+    virtual = job.transport == VIRTUAL
+    restarts = Restarts(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
+    try:
+        (folder / "ranks").mkdir()
+        (folder / "config.yaml").write_text(_config(job))
+        write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": job.link})
+        ended = agent.run(
+            job,
+            plan.processes,
+            folder,
+            lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(restarts.done))),
+            entry=VIRTUAL_ENTRY if virtual else ENTRY,
+            launcher="together" if virtual else plan.traits.launcher,
+            restarts=restarts,
+            on_worker_death=job.on_worker_death,
+        )
+        status = "ok" if ended.error is None else "failed"
+        if job.trace:
+            with nullcontext() if ended.error is None else suppress(ConfigError):  # ranks that were killed left no part
+                write_trace(folder)
+        if status == "ok":
+            shutil.rmtree(restarts.checkpoints, ignore_errors=True)
+    except KeyboardInterrupt:
+        status = "partial"
+        raise
+    finally:
+        with signals_deferred():
+            write_json(folder / "summary.json", summary(plan, folder, ended, status, restarts.done))
+    run = load_run(folder)
+    if ended.error is not None:
+        raise RunFailed(run, ended.error, ended.traceback)
+    return run
+
+
+def _config(job: Job) -> str:
+    """The job in the words of the command line, so that `run --config` repeats it."""
+    values = json.loads(json.dumps(job.to_dict()))
+    del values["sparse"]  # follows from the strategy, the model and the optimizer
+    spec = values.pop("optimizer")
+    spec.pop("steps")  # the job's
+    return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float, restarts: int) -> Status:
+    """What the board says, for the display: the slowest worker's steps, means over the workers."""
+    steps = min(rank.steps_done for rank in ranks)
+    seconds = {stage: sum(rank.stage_seconds[stage] for rank in ranks) / len(ranks) for stage in STAGES}
+    busy = sum(seconds.values())
+    return Status(
+        step=steps,
+        samples_per_second=steps * batch / busy if busy else math.nan,
+        loss=sum(rank.loss for rank in ranks) / len(ranks) if steps else math.nan,
+        stage_seconds=seconds,
+        elapsed=elapsed,
+        restarts=restarts,
+    )

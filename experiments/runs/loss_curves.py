@@ -1,0 +1,74 @@
+"""How fast a run learned: its loss against time, and when it got down to a given one.
+
+Where workers do not wait for each other they are at different steps at the same time; so losses are averaged over the
+workers by the time, not by the step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.runs.run import Floats, Row, Run, smooth
+
+POINTS = 2000  # of a curve
+
+
+def loss_by_time(run: Run) -> tuple[Floats, Floats]:
+    """(seconds, loss), each of shape (points,): mean over the workers of their smoothed losses at that time.
+
+    Seconds count from the first end of a first step, which pays for what is only done once. A worker that has not
+    ended its first step counts with that one's loss; one that has ended its last counts for the time of a step more,
+    and then no longer, since the parameters go on without it. Empty where nothing was recorded.
+    """
+    curves = [curve for rows in run.worker_rows if (curve := _curve(rows)) is not None]
+    if not curves:
+        return np.empty(0), np.empty(0)
+    began, ended = min(at[0] for at, _ in curves), max(at[-1] for at, _ in curves)
+    moments = np.unique(np.concatenate([at for at, _ in curves]))
+    if len(moments) > POINTS:
+        moments = np.linspace(began, ended, POINTS)
+    losses = [np.where(moments <= _until(at), np.interp(moments, at, loss), np.nan) for at, loss in curves]
+    return moments - began, np.nanmean(losses, axis=0)
+
+
+def _until(ended: Floats) -> float:
+    """The last end, and the mean time of a step after it: so workers that end together count together."""
+    return float(ended[-1] + (ended[-1] - ended[0]) / max(1, len(ended) - 1))
+
+
+def _curve(rows: Sequence[Row]) -> tuple[Floats, Floats] | None:
+    """A worker's (moment, smoothed loss) of each step that it trained in."""
+    known = [(row["ended"], row["loss"]) for row in rows if row["loss"] is not None and np.isfinite(row["loss"])]
+    if not known:
+        return None
+    ended, loss = np.array(known, np.float64).T
+    return np.maximum.accumulate(ended), smooth(loss)
+
+
+def seconds_to_loss(run: Run, goal: float) -> float | None:
+    """When `loss_by_time` first is at or below `goal`; None if it never is."""
+    seconds, loss = loss_by_time(run)
+    reached = np.flatnonzero(loss <= goal)
+    return float(seconds[reached[0]]) if reached.size else None
+
+
+def common_loss(runs: Sequence[Run]) -> float | None:
+    """A loss that all `runs` reached: the highest of those they ended with, rounded up to one significant digit.
+
+    Rounded, as where exactly the worst one ended is noise, and it alone would need all of its time to get there.
+    None if one recorded none.
+    """
+    final = [float(loss[-1]) if (loss := loss_by_time(run)[1]).size else None for run in runs]
+    known = [loss for loss in final if loss is not None]
+    return rounded_up(max(known)) if known and len(known) == len(runs) else None
+
+
+def rounded_up(value: float) -> float:
+    """To one significant digit: 0.0532 to 0.06."""
+    if value <= 0:
+        return value
+    digit = 10.0 ** math.floor(math.log10(value))
+    return max(value, float(f"{math.ceil(value / digit) * digit:.0e}"))

@@ -1,0 +1,92 @@
+"""How long a step of a model takes on this machine, by itself: measured in a process of its own.
+
+Not in this one: torch would cost the command line its memory, and leave a folder among the temporary files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.errors import ConfigError
+from common.runtime.job import Job
+from experiments.launch.job_folder import private_folder
+from experiments.launch.rank_process import die_with_the_agent
+
+STEPS = 4  # of one worker; the first is not counted
+DEADLINE = 300.0  # seconds for all jobs together: the data may have to be fetched first
+
+
+def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
+    """Of each job, which is of one worker, the seconds of a step and the bytes of its gradient. Blocks.
+
+    Raises ConfigError, where the data cannot be had for example.
+    """
+    with private_folder() as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", __name__],
+                input=json.dumps([job.to_dict() for job in jobs]),
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE,
+                env={**os.environ, "TMPDIR": str(folder)},
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ConfigError(f"a few steps of these models took more than {DEADLINE:g} s: give smaller ones") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(f"a first step could not be trained: {said[-1]}")
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise ConfigError(answer["error"])
+    return [(seconds, nbytes) for seconds, nbytes in answer["steps"]]
+
+
+def _one_step(job: Job) -> tuple[float, int]:
+    """What `measure` gives of one job, in this process, where the watches are real and nothing else is."""
+    import torch
+
+    from allreduce.single import Single
+    from common.context import Context
+    from common.pipeline.update import FlatOptimizer
+    from common.pipeline.worker import Worker
+    from common.records.recorder import StepRecord
+    from common.records.stage_clock import StageClock
+    from common.simulate import simulate
+
+    records: list[StepRecord] = []
+    size = 0
+
+    def program(ctx: Context) -> None:
+        nonlocal size
+        worker = Worker(job, ctx, Single(), StageClock(time.perf_counter))
+        size = worker.model.size
+        worker.run(records.append)
+
+    torch.set_num_threads(job.threads)
+    simulate(program, 1, optimizer=lambda params: FlatOptimizer(job.optimizer, params))
+    return min(sum(record.seconds.values()) for record in records[1:]), 4 * size
+
+
+def main() -> None:
+    """Read jobs from standard input, answer on standard output. Ends when who asked does, and then tidies up."""
+    answer: dict[str, Any]
+    die_with_the_agent(Path(tempfile.gettempdir()) / "paces")
+    try:
+        answer = {"steps": [_one_step(Job.from_dict(values)) for values in json.load(sys.stdin)]}
+    except ConfigError as error:
+        answer = {"error": str(error)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

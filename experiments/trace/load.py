@@ -1,0 +1,65 @@
+"""What the ranks of a run have noted, read back from its folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import ConfigError
+from common.records.trace_buffer import ALSO, CLOCK, CUT, MESSAGES, RECORD, STAGE, Records
+from experiments.ranks.trace_recorder import SUFFIX
+
+_NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
+
+
+@dataclass(frozen=True, slots=True)
+class RankTape:
+    """One rank's records, each kind in the order in which they were noted, with times on its own `clock`.
+
+    `cuts` are the records CUT, if earlier ones are missing.
+    """
+
+    rank: int
+    role: str
+    clock: int
+    stages: Records
+    messages: Records
+    cuts: Records
+
+    @property
+    def name(self) -> str:
+        """`worker 0`, `server 4`."""
+        return f"{self.role} {self.rank}"
+
+
+def rank_tape(rank: int, role: str, records: Records) -> RankTape:
+    """From all records of a rank, the first of which names its clock."""
+    kinds = records["kind"]
+    messages = records[np.isin(kinds, MESSAGES)]
+    messages = messages[int(np.argmax(np.append(messages["kind"] != ALSO, True))) :]  # of a call that was cut in two
+    clock = int(records["seq"][kinds == CLOCK][0])
+    return RankTape(rank, role, clock, records[kinds >= STAGE], messages, records[kinds == CUT])
+
+
+def read_tapes(folder: Path) -> list[RankTape]:
+    """Those of a run, by rank. ConfigError where there are none, or one is damaged."""
+    tapes = sorted(_read(folder), key=lambda tape: tape.rank)
+    if not tapes:
+        raise ConfigError(f"no trace in {folder}: record one with run --trace")
+    return tapes
+
+
+def _read(folder: Path) -> Iterator[RankTape]:
+    for file in (folder / "ranks").glob(f"*{SUFFIX}"):
+        if match := _NAME.fullmatch(file.name):
+            try:
+                records = np.load(file, allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                raise ConfigError(f"{file} is damaged: {error}") from None
+            if getattr(records, "dtype", None) != RECORD or not (records["kind"] == CLOCK).any():
+                raise ConfigError(f"{file} is damaged: it holds no records of a trace")
+            yield rank_tape(int(match[1]), match[2], records)
