@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from syncbench import AllReduce, check
 
 from experiments.cli.demo import DEMO
 from experiments.cli.main import VERBS
-from syncbench import AllReduce, check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -65,8 +65,15 @@ def test_each_link_and_image_resolves(page, link):
         assert anchor in anchors(str(target.relative_to(ROOT)))
 
 
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_each_file_of_the_code_that_a_page_names_exists(page):
+    files = re.findall(r"`((?:common|ps|allreduce|experiments|tests)/[\w/.]*\.\w+)`", prose(page))
+    assert not [file for file in files if not (ROOT / file).exists()]
+
+
 def test_the_readme_names_every_page():
-    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= {link for page, link in LINKS if page == "README.md"}
+    named = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
+    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= named
 
 
 def test_the_readme_has_150_lines_at_most():
@@ -85,7 +92,7 @@ def test_the_tables_are_those_of_the_demo():
 
 
 def test_each_command_of_the_pages_is_one():
-    lines = re.findall(r"^(?:\$ |    )syncbench (\S+)", "\n".join(PAGES.values()), re.MULTILINE)
+    lines = re.findall(r"^(?:\$ |    )syncbench (\w\S*)", "\n".join(PAGES.values()), re.MULTILINE)
     assert len(lines) > 15
     assert set(lines) <= set(VERBS)
 
