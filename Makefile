@@ -1,4 +1,4 @@
-# Every target sets up what it needs, once, in .venv. `make` alone lists the targets.
+# Every target first sets up .venv, once. `make` alone lists the targets.
 
 PYTHON   ?= python3
 PIP_ARGS ?=
@@ -17,14 +17,17 @@ STAMP := $(VENV)/.stamp-$(EXTRAS)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Set-up happens once, by itself, in $(VENV). Variables: PYTHON=python3.12 picks the interpreter (3.11 or"
-	@echo "newer); ARGS='-k ring' goes to pytest; JOBS=4 runs four tests at a time instead of two, JOBS=0 one after the"
-	@echo "other in one process, as a debugger needs; REPEATS=3 has 'make straggler' measure each strategy three times;"
-	@echo "PIP_ARGS='...' goes to pip; EXTRAS=dev,mpi adds the MPI baseline's."
+	@echo "Each target sets up $(VENV) first, once. Variables:"
+	@echo "  PYTHON=python3.12   the interpreter (3.11 or newer)"
+	@echo "  ARGS='-k ring'      options for pytest"
+	@echo "  JOBS=4              four tests at a time instead of two; 0: one after the other, as a debugger needs"
+	@echo "  REPEATS=3           'make straggler' runs each strategy three times"
+	@echo "  PIP_ARGS='...'      options for pip"
+	@echo "  EXTRAS=dev,mpi      install the MPI baseline, too"
 	@echo
 	@$(cpu_hint)
 
-# On Linux pip's default torch is the GPU build. Addresses change, so the hint says where to find the current one.
+# On Linux, pip's default torch is the GPU build. Addresses change, so the hint says where to find the current address.
 define cpu_hint
 echo "No GPU? The CPU build of torch is a far smaller download. PyTorch's 'Get started' page shows an index"; \
 echo "address for Compute Platform CPU; pass it to pip, the first time only:"; \
@@ -33,8 +36,8 @@ endef
 
 venv: $(STAMP) ## set up .venv and nothing else
 
-# The stamp is written last: a .venv without one was interrupted, at a point nobody knows, and is made anew.
-# pip keeps its downloads, so that costs little.
+# The stamp is written last. A .venv without a stamp was interrupted at an unknown point, so it is made again.
+# pip keeps its downloads, so this costs little.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: Python 3.11 or newer is needed; '$(PYTHON)' is" \
@@ -57,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train with a parameter server and with all-reduce, then compare the two
 	@$(BIN)/syncbench demo
 
-# In turns, so that a machine whose speed drifts is unfair to nobody. Called again, it adds repeats.
+# The strategies run in turns, so that a machine whose speed drifts is unfair to nobody. A second call adds repeats.
 RACE := ps-bsp ps-ssp ps-async ps-backup ring
 define race
 @for repeat in $$(seq $(REPEATS)); do for strategy in $(RACE); do \
@@ -73,10 +76,10 @@ straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two cha
 test: $(STAMP) ## run the tests, two at a time
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing is left behind (ten minutes)
+soak: $(STAMP) ## 200 runs, 20 of them with a killed rank: nothing must be left behind (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
 
-soak-restarts: $(STAMP) ## 38 runs, each with a server killed that comes back, to see that nothing is lost unsaid (ten minutes)
+soak-restarts: $(STAMP) ## 38 runs with a killed server that is started again: every lost update must be reported (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak_restarts.py
 
 lint: $(STAMP) ## check style, format and types
@@ -88,7 +91,7 @@ format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff check --select I --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure start-up, recorder, virtual time (the exchanges: syncbench bench; keep the machine quiet)
+bench: $(STAMP) ## measure start-up, recorder and virtual time on a quiet machine (for exchanges: syncbench bench)
 	@$(BIN)/python -m experiments.bench.self_speed
 
 clean: ## remove .venv, caches and build output; results stay
