@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from spies import Spy
 
-from common.records.trace_buffer import Tape
+from common.records.trace_buffer import TraceBuffer
 from common.transport.base import Message
 from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.transport.wrappers.metered import Metered
@@ -12,7 +12,7 @@ from common.transport.wrappers.traced import Traced
 
 
 def traced(inner):
-    return Traced(inner, Tape(9))
+    return Traced(inner, TraceBuffer(9))
 
 
 FRONTS = (Metered, traced)

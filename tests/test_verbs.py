@@ -13,7 +13,7 @@ from runs import write_run
 from common.data import DATASETS, ELSEWHERE
 from common.errors import CheckFailed
 from common.models import MODELS
-from common.pipeline.partitioners import PARTITIONERS
+from common.pipeline.partition import PARTITIONERS
 from common.pipeline.transform_names import TRANSFORMS
 from experiments.bench import run as bench_run
 from experiments.cli.demo import DEMO

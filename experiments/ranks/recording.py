@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.records.recorder import Events, Recorder, StepRecord
+from common.records.recorder import EventLog, Recorder, StepRecord
 from common.records.stage_clock import STAGES
 from common.runtime.job import Job
 from common.runtime.status_board import Board
@@ -33,7 +33,7 @@ class RankRecorder:
         name = Path(order["results"]) / "ranks" / f"{place.rank}-{place.role}"
         with writing(place):
             self.recorder = Recorder(name.with_suffix(".jsonl"), order["epoch"], going_on=again)
-            self.events = Events(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], going_on=again)
+            self.events = EventLog(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], going_on=again)
             if again:
                 resumption.rewind(self.recorder, self.events)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)  # seconds

@@ -23,7 +23,7 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import this_clock
+from common.records.trace_buffer import clock_id
 from common.runtime.engine_host import Process
 from common.runtime.job import Job
 from common.runtime.placement import crew_of
@@ -39,7 +39,7 @@ from experiments.launch.incarnation import POLL, Incarnation, Past, live_through
 from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
 from experiments.ranks.recording import RankRecorder
 from experiments.ranks.server_optimizer import ServerOptimizer, Updates
-from experiments.ranks.trace_recorder import Recording, Taped, Untraced, tape_file
+from experiments.ranks.trace_recorder import Recording, TraceRecorder, Untraced, trace_file
 
 
 def main(folder: str, rank: int) -> None:
@@ -50,7 +50,7 @@ def main(folder: str, rank: int) -> None:
 def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
     job = Job.from_dict(order["job"])
 
-    recording = recording_of(job, order, place, this_clock())
+    recording = recording_of(job, order, place, clock_id())
 
     def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
         return Rank(job, order, home, board, place, incarnation, past, recording).run()
@@ -64,7 +64,7 @@ def recording_of(job: Job, order: Mapping[str, Any], place: Place, clock: int) -
     """What a rank is recorded with, which reads this `clock` (common.records.trace_buffer)."""
     if not job.trace:
         return Untraced()
-    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
+    return TraceRecorder(trace_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
 
 
 class _News:

@@ -18,7 +18,7 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import VIRTUAL as ONE_CLOCK
+from common.records.trace_buffer import VIRTUAL_CLOCK as ONE_CLOCK
 from common.runtime.engine_host import Process
 from common.runtime.job import Job
 from common.runtime.placement import crews

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
-from common.records.lines import whole_lines
+from common.records.recorder import whole_lines
 from common.records.stage_clock import STAGES
 from common.runtime.job import COLOCATED
 from common.runtime.placement import crews

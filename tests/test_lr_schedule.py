@@ -8,7 +8,7 @@ import torch
 from jobs import job, run
 from torch.optim import lr_scheduler
 
-from common.pipeline.lr_schedule import SCHEDULES, rate
+from common.pipeline.lr_schedule import SCHEDULES, learning_rate
 from common.pipeline.update import FlatOptimizer
 from common.runtime.job import OptimizerSpec
 
@@ -44,18 +44,18 @@ def torchs(spec):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_rate_of_every_step_is_that_of_torchs_scheduler(schedule, warmup):
     spec = replace(SPEC, schedule=schedule, warmup=warmup)
-    assert [rate(spec, step) for step in range(STEPS)] == pytest.approx(torchs(spec), abs=1e-12)
+    assert [learning_rate(spec, step) for step in range(STEPS)] == pytest.approx(torchs(spec), abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_step_of_the_job_learns_something(schedule):
-    assert min(rate(replace(SPEC, schedule=schedule, warmup=4), step) for step in range(STEPS)) > 0
+    assert min(learning_rate(replace(SPEC, schedule=schedule, warmup=4), step) for step in range(STEPS)) > 0
 
 
 @pytest.mark.parametrize("spec", [replace(SPEC, schedule="linear", steps=0), replace(SPEC, schedule="sine")])
 def test_a_schedule_that_cannot_be_is_refused(spec):
     with pytest.raises(ValueError, match=f"schedule '{spec.schedule}'"):
-        rate(spec, 0)
+        learning_rate(spec, 0)
 
 
 def test_an_update_takes_the_rate_of_its_own_step_times_its_damping():

@@ -14,15 +14,15 @@ from common.simulate import simulate
 from common.strategy import Bucket
 from experiments.bench.exchanges import (
     PERIOD,
-    AllReduceContest,
-    Pool,
-    ServerContest,
-    Subtract,
-    UpdateContest,
-    fill,
-    numbers,
-    total,
-    wrong_elements,
+    AllReduceAndUpdate,
+    AllReduceExchange,
+    BufferPool,
+    ServerExchange,
+    SubtractGradient,
+    count_wrong,
+    fill_periodic,
+    rank_values,
+    summed_values,
 )
 from ps.strategy import PsBsp
 
@@ -65,14 +65,14 @@ class ForgetsToDivide(Ring):
 
 def wrong(make, workers=3, servers=0, size=SIZE, kind=None):
     """Elements that are wrong after two exchanges, of all workers together."""
-    kind = kind or (ServerContest if servers else AllReduceContest)
+    kind = kind or (ServerExchange if servers else AllReduceExchange)
 
     def program(ctx):
         if ctx.rank in ctx.servers:
             params, grad = np.zeros((2, size), np.float32)
             make().serve(ctx, params, [Bucket(grad, params)])
             return 0
-        contest, found = kind(make, ctx, Pool(ctx.alloc, largest=0)), 0
+        contest, found = kind(make, ctx, BufferPool(ctx.alloc, largest=0)), 0
         contest.begin(size)
         for step in range(2):
             ctx.place.step = step
@@ -87,7 +87,7 @@ def wrong(make, workers=3, servers=0, size=SIZE, kind=None):
         program,
         workers + servers,
         servers=servers,
-        optimizer=partial(Subtract, updated=lambda: None),
+        optimizer=partial(SubtractGradient, updated=lambda: None),
     )
     return sum(outcome.results)
 
@@ -102,12 +102,12 @@ def test_an_all_reduce_that_is_right_has_no_wrong_element(make, workers, size):
 @pytest.mark.parametrize("make", [Star, Ring, Tree])
 @pytest.mark.parametrize("size", [1, PERIOD, BLOCK + 17])
 def test_nor_have_the_parameters_that_its_workers_update(make, size):
-    assert wrong(make, 3, size=size, kind=UpdateContest) == 0
+    assert wrong(make, 3, size=size, kind=AllReduceAndUpdate) == 0
 
 
 def test_a_gradient_that_is_not_the_mean_is_seen_in_them():
-    assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceContest) == 0
-    assert wrong(ForgetsToDivide, size=SIZE, kind=UpdateContest) == 2 * 3 * SIZE
+    assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceExchange) == 0
+    assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceAndUpdate) == 2 * 3 * SIZE
 
 
 @pytest.mark.parametrize("make", [PsBsp, TinyServer])
@@ -133,25 +133,25 @@ def test_a_second_exchange_that_is_wrong_is_seen():
 
 
 def test_the_numbers_differ_by_rank_and_step_and_add_up_exactly():
-    assert len({numbers(rank, step).tobytes() for rank in range(4) for step in range(3)}) == 12
-    expected = sum(numbers(rank, 1).astype(np.int64) for rank in range(256))
-    assert (total(256, 1) == expected).all()
+    assert len({rank_values(rank, step).tobytes() for rank in range(4) for step in range(3)}) == 12
+    expected = sum(rank_values(rank, 1).astype(np.int64) for rank in range(256))
+    assert (summed_values(256, 1) == expected).all()
     assert 256 * expected.max() < 1 << 24  # the mean that a server takes: whole below this
 
 
 @pytest.mark.parametrize("shift", [1 << k for k in range(8, 25)])
 def test_a_piece_in_the_wrong_place_is_seen_whatever_its_size(shift):
-    period = total(4, 0)
+    period = summed_values(4, 0)
     moved = np.roll(period, shift % PERIOD)
     assert np.count_nonzero(moved != period) > PERIOD / 2
 
 
 def test_elements_that_are_not_numbers_are_wrong():
     x = np.empty(PERIOD + 3, np.float32)
-    fill(x, numbers(0, 0))
-    assert wrong_elements(x, numbers(0, 0)) == 0
+    fill_periodic(x, rank_values(0, 0))
+    assert count_wrong(x, rank_values(0, 0)) == 0
     x[[0, PERIOD + 1]] = np.nan
-    assert wrong_elements(x, numbers(0, 0)) == 2
+    assert count_wrong(x, rank_values(0, 0)) == 2
 
 
 def test_a_pool_asks_for_memory_once_and_hands_it_out_zeroed():
@@ -161,7 +161,7 @@ def test_a_pool_asks_for_memory_once_and_hands_it_out_zeroed():
         asked.append(shape)
         return np.zeros(shape, dtype)
 
-    pool = Pool(alloc, largest=400)
+    pool = BufferPool(alloc, largest=400)
     for size in (100, 7, 50):
         pool.begin()
         first, second = pool.alloc(size, np.float32), pool.alloc((size,), np.float32)

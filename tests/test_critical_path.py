@@ -3,14 +3,14 @@
 import pytest
 import virtual_jobs
 from jobs import job
-from traces import Hand, check_schema, virtual_tapes
+from traces import Hand, check_schema, virtual_traces
 
 from common.records.stage_clock import STAGES
-from common.records.trace_buffer import ALSO, STAGE, VIRTUAL
+from common.records.trace_buffer import ALSO, STAGE, VIRTUAL_CLOCK
 from common.transport.virtual.network import Network
-from experiments.trace.attribution import account
+from experiments.trace.attribution import attribute
 from experiments.trace.critical_path import critical_path
-from experiments.trace.load import read_tapes
+from experiments.trace.load import read_traces
 from experiments.trace.perfetto import trace_events
 from experiments.trace.timeline import timeline
 
@@ -19,11 +19,11 @@ SUMMARY = {"warmup_steps": 1, "own_transport": None}
 
 
 def path_of(*hands):
-    return critical_path(timeline([hand.tape for hand in hands]))
+    return critical_path(timeline([hand.trace for hand in hands]))
 
 
 def charged(path):
-    """By tape and stage, without what is not on the path."""
+    """By trace and stage, without what is not on the path."""
     return {key: pytest.approx(seconds) for key, seconds in path.charged.items() if seconds > 1e-12}
 
 
@@ -89,7 +89,7 @@ def test_a_message_on_its_way_is_charged_to_the_end_where_more_of_them_queue():
 def test_the_path_accounts_for_the_whole_of_the_steps_without_warm_up():
     for strategy, servers in (("ring", 0), ("ps-bsp", 2), ("ps-async", 1), ("tree", 0)):
         work = job(strategy, workers=4, servers=servers, steps=6, train_seconds=0.002, jitter="uniform:0,0.001")
-        path = critical_path(timeline(virtual_tapes(work, NETWORK)), warmup=2)
+        path = critical_path(timeline(virtual_traces(work, NETWORK)), warmup=2)
         assert path.steps == 4
         assert sum(path.charged.values()) == pytest.approx(path.seconds)
         assert min(path.charged.values()) >= 0
@@ -108,7 +108,7 @@ def test_the_path_accounts_for_the_whole_of_the_steps_without_warm_up():
 )
 def test_a_slow_worker_is_named_with_its_training(strategy, servers, more):
     work = job(strategy, workers=4, servers=servers, steps=6, train_seconds=0.005, slow_worker="3:4", **more)
-    found = account(timeline(virtual_tapes(work, NETWORK)), SUMMARY)
+    found = attribute(timeline(virtual_traces(work, NETWORK)), SUMMARY)
     name, stage, seconds, _ = found.most
     assert (name, stage) == ("worker 3", "train")
     assert found.share(seconds) > 0.7
@@ -119,7 +119,7 @@ def test_a_slow_worker_is_named_with_its_training(strategy, servers, more):
 
 def test_a_single_server_under_many_workers_is_named():
     work = job("ps-bsp", workers=8, servers=1, steps=4, train_seconds=0.0005)
-    found = account(timeline(virtual_tapes(work, NETWORK)), SUMMARY)
+    found = attribute(timeline(virtual_traces(work, NETWORK)), SUMMARY)
     name, stage, seconds, _ = found.most
     assert (name, stage) == ("server 8", "synchronize")
     assert found.share(seconds) > 0.5
@@ -127,13 +127,13 @@ def test_a_single_server_under_many_workers_is_named():
 
 
 def test_among_equals_nobody_in_particular_is_named():
-    found = account(timeline(virtual_tapes(job("ring", workers=4, steps=6, train_seconds=0.0001), NETWORK)), SUMMARY)
+    found = attribute(timeline(virtual_traces(job("ring", workers=4, steps=6, train_seconds=0.0001), NETWORK)), SUMMARY)
     assert found.sentence().startswith("nobody in particular was waited for; most often worker ")
 
 
 def test_of_a_long_run_its_end_is_followed():
     work = job("ring", workers=3, steps=40, train_seconds=0.001, slow_worker="1:3")
-    found = timeline(virtual_tapes(work, NETWORK, limit=100))
+    found = timeline(virtual_traces(work, NETWORK, limit=100))
     path = critical_path(found, warmup=1)
     assert 4 < path.steps < 20
     assert sum(path.charged.values()) == pytest.approx(path.seconds)
@@ -144,15 +144,15 @@ def test_of_a_long_run_its_end_is_followed():
 def test_a_call_that_a_full_tape_has_cut_in_two_is_left_out():
     server = Hand(1, "server").receive(0, 0, 6)
     server.rows[-1] = (ALSO, *server.rows[-1][1:])
-    found = timeline([Hand(0).stage("train", 0, 7).send(1, 3, 3).tape, server.tape])
-    assert len(found.tapes[1].messages) == 0
+    found = timeline([Hand(0).stage("train", 0, 7).send(1, 3, 3).trace, server.trace])
+    assert len(found.traces[1].messages) == 0
     assert found.partner.tolist() == [-1]
     assert charged(critical_path(found)) == {(0, "train"): 7}
 
 
 def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
     hands = [Hand(rank).stage("train", 0, 1 + rank) for rank in range(2)]
-    found = account(timeline([hand.tape for hand in hands]), {"own_transport": "gloo"})
+    found = attribute(timeline([hand.trace for hand in hands]), {"own_transport": "gloo"})
     assert found.sentence().endswith("gloo moves the bytes itself, so the trace has stages only")
     assert (found.to_json()["critical_path"], found.to_json()["waited_for"]) == ([], None)
 
@@ -165,10 +165,10 @@ def test_a_trace_without_steps_has_no_path():
 def test_a_run_in_virtual_time_is_traced_with_what_its_stages_cost(tmp_path):
     ran = virtual_jobs.run(tmp_path, strategy="ring", workers=4, steps=6, slow_worker="2:5", trace=True)
     assert ran.ok
-    tapes = read_tapes(ran.folder)
-    assert {tape.clock for tape in tapes} == {VIRTUAL}
-    check_schema({"traceEvents": trace_events(timeline(tapes))}, [f"worker {rank}" for rank in range(4)])
-    name, stage, *_ = account(timeline(tapes), SUMMARY).most
+    traces = read_traces(ran.folder)
+    assert {trace.clock for trace in traces} == {VIRTUAL_CLOCK}
+    check_schema({"traceEvents": trace_events(timeline(traces))}, [f"worker {rank}" for rank in range(4)])
+    name, stage, *_ = attribute(timeline(traces), SUMMARY).most
     assert (name, stage) == ("worker 2", "train")
-    stages = {STAGES[kind - STAGE] for kind in tapes[0].stages["kind"].tolist()}
+    stages = {STAGES[kind - STAGE] for kind in traces[0].stages["kind"].tolist()}
     assert {"load", "train", "synchronize", "update"} <= stages

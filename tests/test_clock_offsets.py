@@ -77,20 +77,20 @@ def exchange(ahead):
         zero.receive(1, began + 2, began + 3)
     zero.send(1, 20.0, 20.1)
     one.receive(0, 20.0 + ahead, 24.0 + ahead)
-    return [zero.tape, one.tape]
+    return [zero.trace, one.trace]
 
 
 @pytest.mark.parametrize("ahead", [0.0, 1234.5, -7.25])
-def test_planted_offsets_are_recovered_from_tapes_and_taken_out(ahead):
+def test_planted_offsets_are_recovered_from_traces_and_taken_out(ahead):
     found = timeline(exchange(ahead))
     assert found.offsets.ahead.tolist() == pytest.approx([0.0, ahead])
-    assert found.tapes[1].messages["ended"].tolist() == pytest.approx([1.0, 2.1, 11.0, 12.1, 24.0])
+    assert found.traces[1].messages["ended"].tolist() == pytest.approx([1.0, 2.1, 11.0, 12.1, 24.0])
 
 
 def test_ranks_that_read_one_clock_are_left_as_they_are():
     zero, one = Hand(0, clock=5).send(1, 0.0, 0.1), Hand(1, clock=5).receive(0, 0.0, 4.0)
     one.send(0, 4.0, 4.1)
     zero.receive(1, 4.0, 4.2)
-    found = timeline([zero.tape, one.tape])
+    found = timeline([zero.trace, one.trace])
     assert found.offsets.ahead.tolist() == [0.0]
-    assert found.tapes[1].messages["ended"].tolist() == [4.0, 4.1]
+    assert found.traces[1].messages["ended"].tolist() == [4.0, 4.1]

@@ -1,17 +1,13 @@
-"""Data sets and models of the user's own: taken where they fit, refused in one line where they do not."""
+"""A user's own data set is read where it fits, and refused in one line where it does not."""
 
 import sys
 
 import pytest
 import torch
-from torch import nn
 
 from common.data import canonical, describe, load
 from common.data.user_dataset import _loaded
 from common.errors import ConfigError
-from common.models import build_for
-from common.models.user_model import check
-from experiments.config import RunOptions, plan
 
 DATA = """
 import numpy as np, torch
@@ -39,33 +35,17 @@ def broken(): raise RuntimeError("two\\nlines")
 def leaves(): raise SystemExit(3)
 def asks(path): return Squares()
 """
-MODELS = """
-import torch
-from torch import nn
-
-def fits(info): return nn.Sequential(nn.Flatten(), nn.Linear(int(torch.tensor(info.shape).prod()), info.classes))
-def bytewise(info): return nn.Embedding(256, 256)
-def small(info): return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-def wrong(info): return nn.Linear(3, 3)
-def double(info): return fits(info).double()
-def nothing(info): return nn.Flatten()
-def function(info): return lambda x: x
-def broken(info): raise RuntimeError("two\\nlines")
-"""
 
 
 @pytest.fixture(autouse=True)
-def beside_the_user(tmp_path, monkeypatch):
-    """Modules of the user's in the current folder."""
+def module_in_the_working_folder(tmp_path, monkeypatch):
     (tmp_path / "own_data.py").write_text(DATA)
-    (tmp_path / "own_models.py").write_text(MODELS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     _loaded.cache_clear()
     yield
     _loaded.cache_clear()
-    for name in ("own_data", "own_models"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("own_data", None)
 
 
 def test_a_map_style_data_set_is_read_and_a_fifth_held_out(capsys):
@@ -111,46 +91,3 @@ def test_data_that_are_none_are_one_line(name, complaint):
     assert complaint in str(refused.value)
     assert str(refused.value).startswith(f"--data {name}")
     assert "\n" not in str(refused.value)
-
-
-def test_a_model_is_drawn_with_the_seed_and_as_any_other():
-    info = describe("digits")
-    one, same, other = (build_for(info, "own_models:fits", (64,), seed) for seed in (1, 1, 2))
-    first = [nn.utils.parameters_to_vector(model.parameters()).tolist() for model in (one, same, other)]
-    assert first[0] == first[1] != first[2]
-    assert plan(RunOptions(model="own_models:fits")).job.model == "own_models:fits"
-
-
-def test_a_server_that_only_counts_gets_a_model_with_real_memory():
-    with torch.device("meta"):
-        model = build_for(describe("digits"), "own_models:fits", (64,), 0)
-    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
-
-
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        ("not_there_at_all:model", "the module does not exist"),
-        ("own_models:fit", "module own_models has no fit; did you mean fits?"),
-        ("own_models:broken", "RuntimeError: two lines"),
-        ("own_models:function", "gave a function: give a torch.nn.Module"),
-        ("own_models:double", "has torch.float64: only torch.float32 can be synchronised"),
-        ("own_models:nothing", "has no parameters"),
-        ("own_models:small", "makes (2, 3) of two samples: give logits of shape (2, 10)"),
-        ("own_models:wrong", "on samples of shape (1, 8, 8): RuntimeError: "),
-    ],
-)
-def test_a_model_that_does_not_fit_is_one_line_before_anything_starts(name, complaint):
-    before = torch.get_rng_state()
-    with pytest.raises(ConfigError) as refused:
-        plan(RunOptions(model=name))
-    assert complaint in str(refused.value)
-    assert str(refused.value).startswith(f"--model {name}")
-    assert "\n" not in str(refused.value)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_model_for_text_gives_logits_for_each_byte():
-    complaint = r"makes \(2, 64, 256\) of two samples: give logits of shape \(2, 256, 64\)"
-    with pytest.raises(ConfigError, match=complaint):
-        check("own_models:bytewise", describe("text"))

@@ -9,7 +9,7 @@ import pytest
 from allreduce.ring import Ring
 from common.strategy import Link
 from experiments.bench.plan import schedule
-from experiments.bench.results import links, make_rows, read_lines, with_ratios, wrong_line
+from experiments.bench.results import make_rows, measured_links, read_lines, with_ratios, wrong_results
 from experiments.bench.table import notes
 
 KEYS = {
@@ -90,7 +90,7 @@ def test_the_share_of_the_limit_is_the_least_time_over_the_measured_one(rows):
 def test_the_prediction_is_the_formula_with_what_was_measured(rows):
     assert rows[0]["seconds_predicted"] == Ring().seconds(4, 0, 4000, Link(1e-4, 1e-9, 1e-10))
     spec = benches.spec()
-    assert links(spec, benches.lines(spec)) == {"ipc": Link(1e-4, 1e-9, 1e-10)}
+    assert measured_links(spec, benches.lines(spec)) == {"ipc": Link(1e-4, 1e-9, 1e-10)}
 
 
 def test_with_the_update_of_its_workers_nothing_is_held_to_what_is_of_an_exchange_alone(rows):
@@ -119,8 +119,8 @@ def test_wrong_elements_are_added_up_over_the_ranks_and_named():
     spec = benches.spec(sizes=(4000,))
     rows = make_rows(spec, benches.lines(spec, wrong=[(0, 1, 3), (2, 1, 4)]), benches.LIMITS)
     assert [row["wrong"] for row in rows] == [0, 7]
-    assert wrong_line(rows) == "wrong results: ps-bsp over ipc at 4000 bytes (7 elements)"
-    assert wrong_line(rows[:1]) is None
+    assert wrong_results(rows) == "wrong results: ps-bsp over ipc at 4000 bytes (7 elements)"
+    assert wrong_results(rows[:1]) is None
 
 
 def test_the_last_word_of_a_strategy_on_its_choices_stands_under_the_tables():

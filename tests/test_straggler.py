@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jobs import job, run
 
-from common.pipeline.straggler import Jitter, Straggling, jitter, slow_workers
+from common.pipeline.straggler import Jitter, StragglerModel, jitter, slow_workers
 from common.records.stage_clock import STAGES
 
 FLOOR = 0.5  # seconds of virtual time, in which computing takes none
@@ -34,7 +34,7 @@ def test_what_is_computed_does_not_change():
 def test_one_process_for_all_workers_does_the_part_of_each():
     slow = run(job("single", steps=2, slow_worker="1:4,2:3", train_seconds=FLOOR))
     assert train_seconds(slow) == [pytest.approx([(1 + 4 + 3) * FLOOR] * 2)]
-    assert Straggling({0: 4.0}).seconds((0, 1), 0, computed=2.0) == 4.0 + 1.0
+    assert StragglerModel({0: 4.0}).seconds((0, 1), 0, computed=2.0) == 4.0 + 1.0
 
 
 def test_a_synchronous_strategy_waits_for_the_slowest_and_an_independent_one_does_not():
@@ -56,7 +56,7 @@ def test_the_sleep_is_as_long_as_the_step_before_computed_and_stands_before_it()
         return 0.0
 
     ctx = SimpleNamespace(sleep=sleep, now=lambda: clock[0], place=SimpleNamespace(step=0))
-    late = Straggling({0: 4.0}).around(train, ctx, (0,))
+    late = StragglerModel({0: 4.0}).around(train, ctx, (0,))
     for _ in range(3):
         late(None, None)
     assert sleeps == [0.0, 3.0, 6.0]
@@ -66,8 +66,8 @@ def test_a_worker_that_nothing_lengthens_trains_as_ever():
     def train(model, batch):
         return 0.0
 
-    assert Straggling({1: 4.0}).around(train, None, (0,)) is train
-    assert Straggling({1: 1.0}).around(train, None, (1,)) is train
+    assert StragglerModel({1: 4.0}).around(train, None, (0,)) is train
+    assert StragglerModel({1: 1.0}).around(train, None, (1,)) is train
 
 
 def test_no_bucket_leaves_before_the_sleep_is_over():

@@ -9,8 +9,8 @@ from torch import nn
 
 from common.models import build
 from common.models.flat import FlatModel
-from common.models.sparse_rows import OFTEN, add_up
-from common.pipeline.buckets import cut, layout
+from common.models.sparse_rows import OFTEN, sum_duplicate_rows
+from common.pipeline.buckets import bucket_slices, make_buckets
 from common.pipeline.train import train
 from common.pipeline.update import FlatOptimizer
 from common.runtime.job import OptimizerSpec
@@ -35,7 +35,7 @@ def test_the_sum_is_that_of_a_dense_table_and_has_each_row_once_in_order(touched
     values = (np.arange(index.size * width) % 61 + 1).astype(np.float32).reshape(-1, width)
     dense = np.zeros((10, width), np.float32)
     np.add.at(dense, index, values)
-    rows, total = add_up(index, values)
+    rows, total = sum_duplicate_rows(index, values)
     assert rows.tolist() == sorted(set(touched))
     assert np.array_equal(total, dense[rows])
     assert (total.dtype, rows.dtype) == (np.float32, np.int64)
@@ -51,7 +51,7 @@ def test_what_belongs_to_a_row_is_added_in_the_order_given(times, width):
     for each in values[1:]:
         expected = expected + each
     mixed = np.stack((values, values), axis=1).reshape(-1, width)  # rows 7 and 2 by turns
-    _, total = add_up(np.array([7, 2] * times), mixed)
+    _, total = sum_duplicate_rows(np.array([7, 2] * times), mixed)
     assert total.tolist() == [expected.tolist()] * 2
 
 
@@ -114,17 +114,17 @@ def test_a_sparse_table_elsewhere_is_refused(module):
 
 @given(st.lists(st.integers(0, 50), max_size=8), st.integers(1, 60), st.integers(4, 400))
 def test_the_table_is_a_bucket_of_its_own_after_all_others(sizes, table, nbytes):
-    *others, last = layout([table, *sizes], nbytes, table)
+    *others, last = bucket_slices([table, *sizes], nbytes, table)
     assert (last.start, last.stop) == (0, table)
     assert [(each.start - table, each.stop - table) for each in others] == [
-        (each.start, each.stop) for each in layout(sizes, nbytes)
+        (each.start, each.stop) for each in bucket_slices(sizes, nbytes)
     ]
 
 
 def test_its_bucket_has_the_rows_and_no_gradient_and_the_others_have_theirs():
     flat = model()
-    pieces = layout([tensor.numel() for tensor in flat.tensors], 4, flat.table)
-    *others, last = cut(flat.grad, flat.params, pieces, flat.rows)
+    pieces = bucket_slices([tensor.numel() for tensor in flat.tensors], 4, flat.table)
+    *others, last = make_buckets(flat.grad, flat.params, pieces, flat.rows)
     assert last.rows is flat.rows
     assert (last.grad.size, last.params.size, last.start, last.index) == (0, flat.table, 0, len(others))
     assert len(others) == 4
