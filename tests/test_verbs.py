@@ -80,7 +80,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
 
     monkeypatch.setattr("experiments.cli.bench.measure", run_it)
     monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
-    monkeypatch.setattr(bench_run.statistics, "load", lambda: happened.append("statistics are loaded"))
+    monkeypatch.setattr(bench_run.intervals, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)
     assert happened == ["statistics are loaded", "ranks start"]  # or whoever interrupts it waits for them
     (file,) = tmp_path.glob("*/bench.json")
