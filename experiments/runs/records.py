@@ -111,7 +111,7 @@ class DepartedEvent(Event, frozen=True, kw_only=True, gc=False, tag="departed"):
 ServerEvent: TypeAlias = PushEvent | AnsweredEvent | LostEvent | ResumedEvent | FinishedEvent | DepartedEvent
 
 
-class BenchBlock(Struct, frozen=True, kw_only=True):
+class BenchBlock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One block of a benchmark as one rank saw it: a line of `ranks/<rank>-<role>.jsonl` in a benchmark's folder.
 
     A block measures a link (`alpha`, `beta`, `gamma`), verifies a contestant (`wrong`, `notes`) or times one
