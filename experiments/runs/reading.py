@@ -184,7 +184,7 @@ def _explain(error: Exception, kind: Any, data: bytes) -> str:
 
 def _short(words: str) -> str:
     """Return the words of msgspec as they are to follow a colon."""
-    words = words.replace("`", "")
+    words = words.replace("`", "").removeprefix("JSON is malformed: ")
     words = words[:1].lower() + words[1:]
     return words if len(words) <= LONGEST else words[:LONGEST] + "…"
 
