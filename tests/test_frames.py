@@ -9,7 +9,7 @@ import pytest
 from runs import PARAMETERS, SECONDS, WORKERS, fail, loss_at, worker_row, write_rows, write_run
 
 from common.errors import ConfigError
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
 from experiments.runs.frames import load_runs
 
 RECORDED = Path(__file__).parent / "recorded"

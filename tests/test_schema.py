@@ -10,8 +10,8 @@ from runs import default_summary, fail, worker_row, write_run
 
 from common.errors import ConfigError, DeadlineExceeded
 from common.recorder import StepRecord
-from common.stages import STAGES
-from experiments.environment import environment
+from common.records.stage_clock import STAGES
+from experiments.machine.environment import environment
 from experiments.runs.reading import (
     CHUNK,
     iter_lines,

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from common.stages import STAGES
-from experiments.results import find_runs
+from common.records.stage_clock import STAGES
+from experiments.runs.run import find_runs
 from experiments.runs.columns import columns_of
 from experiments.runs.reading import iter_lines, read_document, read_events, to_builtins
 from experiments.runs.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow

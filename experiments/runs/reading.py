@@ -17,7 +17,7 @@ import msgspec
 from msgspec import DecodeError, Struct, ValidationError
 
 from common.errors import ConfigError
-from experiments.folders import write_json
+from experiments.runs.files import write_json
 from experiments.runs.records import ServerEvent
 from experiments.runs.schema import Document
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from common.stages import STAGES
+from common.records.stage_clock import STAGES
 
 
 class StageSeconds(Struct, frozen=True, kw_only=True, gc=False):

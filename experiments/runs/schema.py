@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from common.job import OptimizerSpec
+from common.runtime.job import OptimizerSpec
 from common.strategy import Link
 from experiments.runs.records import StageSeconds
 
