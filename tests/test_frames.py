@@ -132,5 +132,5 @@ def test_a_frame_is_not_read_before_it_is_asked_for_and_damage_is_one_line(tmp_p
 
 
 def test_the_typed_files_are_read_without_pandas():
-    code = "import sys, experiments.runs.reading; sys.exit('pandas' in sys.modules)"
+    code = "import sys, experiments.schema.files; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -9,10 +9,11 @@ import pytest
 from runs import default_summary, fail, worker_row, write_run
 
 from common.errors import ConfigError, DeadlineExceeded
-from common.recorder import StepRecord
+from common.records.recorder import StepRecord
 from common.records.stage_clock import STAGES
 from experiments.machine.environment import environment
-from experiments.runs.reading import (
+from experiments.schema.documents import Bench, Environment, ErrorRecord, PerRank, Summary
+from experiments.schema.files import (
     CHUNK,
     iter_lines,
     read_document,
@@ -22,7 +23,7 @@ from experiments.runs.reading import (
     to_line,
     write_document,
 )
-from experiments.runs.records import (
+from experiments.schema.records import (
     BenchBlock,
     JournalEntry,
     LostEvent,
@@ -31,7 +32,6 @@ from experiments.runs.records import (
     StageSeconds,
     StepRow,
 )
-from experiments.runs.schema import Bench, Environment, ErrorRecord, PerRank, Summary
 
 SECONDS = dict.fromkeys(STAGES, 0.25)
 RECORDED = Path(__file__).parent / "recorded"

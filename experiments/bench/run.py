@@ -20,7 +20,8 @@ from experiments.launch.supervisor import Ended
 from experiments.machine.bandwidth_limits import Limits, measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
-from experiments.runs.files import new_folder, unwritable, write_json
+from experiments.runs.files import new_folder, unwritable
+from experiments.schema.files import write_json
 
 SCHEMA = 1
 ENTRY = "experiments.bench.rank"

@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.records.stage_clock import STAGES
-from experiments.runs.run import find_runs
 from experiments.runs.columns import columns_of
-from experiments.runs.reading import iter_lines, read_document, read_events, to_builtins
-from experiments.runs.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow
-from experiments.runs.schema import Environment, PerRank, Summary
+from experiments.runs.run import find_runs
+from experiments.schema.documents import Environment, PerRank, Summary
+from experiments.schema.files import iter_lines, read_document, read_events, to_builtins
+from experiments.schema.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow
 
 _RANK_FILE = re.compile(r"(\d+)-(worker|server)\.jsonl")
 _EVENT_FILE = re.compile(r"(\d+)-server\.events\.jsonl")

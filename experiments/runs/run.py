@@ -24,8 +24,8 @@ from common.records.recorder import whole_lines
 from common.records.stage_clock import STAGES
 from common.runtime.job import COLOCATED
 from common.runtime.placement import crews
-from experiments.runs.files import read_json
 from experiments.runs.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
+from experiments.schema.files import read_json
 
 SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that

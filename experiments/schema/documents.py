@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from common.runtime.job import OptimizerSpec
 from common.strategy import Link
-from experiments.runs.records import StageSeconds
+from experiments.schema.records import StageSeconds
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Status = Literal["ok", "failed", "partial"]  # partial: interrupted by the user

@@ -7,6 +7,7 @@ Every failure to read is a ConfigError of one line. It names the file, the line 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,9 +18,8 @@ import msgspec
 from msgspec import DecodeError, Struct, ValidationError
 
 from common.errors import ConfigError
-from experiments.runs.files import write_json
-from experiments.runs.records import ServerEvent
-from experiments.runs.schema import Document
+from experiments.schema.documents import Document
+from experiments.schema.records import ServerEvent
 
 T = TypeVar("T", bound=Struct)
 D = TypeVar("D", bound=Document)
@@ -194,3 +194,28 @@ def _choices(kind: Any, key: str) -> tuple[str, ...]:
     name = key.removeprefix("$.")
     hints = [get_type_hints(each).get(name) for each in get_args(kind) or (kind,)]
     return next((get_args(hint) for hint in hints if get_origin(hint) is Literal), ())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON atomically."""
+    part = path.with_suffix(".part")
+    try:
+        with open(part, "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in this file, NaN read as null. ConfigError, one line, if it holds something else; OSError."""
+    try:
+        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} does not hold a JSON object")
+    return found
