@@ -28,15 +28,15 @@ def test_every_kind_of_message_goes_between_the_numbers():
     def program(ctx):
         zeros = np.zeros(2)
         if ctx.rank:
-            for call in (ctx.send, ctx.lend, ctx.send, ctx.expose, ctx.send):
+            for call in (ctx.send, ctx.lend, ctx.send, ctx.fast.expose, ctx.send):
                 call(0, zeros + 10**ctx.rank)
             assert ctx.recv(0, zeros)[0] == 111
             return None
         first, second = ctx.recv(1, zeros), ctx.recv(2, zeros)
         ctx.recv_add(1, first)
         ctx.recv_add(2, second)
-        ctx.recv_add_all((1, 2), first)
-        ctx.recv_add_answer((1, 2), answer := zeros + 1, lambda x: None)
+        ctx.fast.recv_add_all((1, 2), first)
+        ctx.fast.recv_add_answer((1, 2), answer := zeros + 1, lambda x: None)
         assert answer[0] == 111
         return first[0], second[0], ctx.recv_any((2,), zeros), ctx.recv_any((1,), zeros)
 
@@ -62,14 +62,14 @@ def test_what_runs_beside_a_group_is_the_transports_own():
     """A thread that waits would hold up virtual time for ever."""
 
     def program(ctx):
-        got = ctx.queue()
+        got = ctx.fast.queue()
 
         def beside():
             out = np.zeros(1)
             ctx.recv_into((ctx.rank - 1) % 3, out)
             got.put(out[0])
 
-        task = ctx.spawn(beside)
+        task = ctx.fast.spawn(beside)
         ctx.send((ctx.rank + 1) % 3, np.full(1, float(ctx.rank)))
         task.join()
         return got.get()
@@ -81,9 +81,9 @@ def test_who_abandons_a_group_has_given_up_everywhere():
     def program(ctx):
         if ctx.rank:
             return None
-        task = ctx.spawn(lambda: ctx.recv_into(1, np.zeros(1)))
+        task = ctx.fast.spawn(lambda: ctx.recv_into(1, np.zeros(1)))
         ctx.sleep(1.0)
-        ctx.abandon()
+        ctx.fast.abandon()
         with pytest.raises(GreenletExit):
             task.join()
         return ctx.now()

@@ -127,7 +127,7 @@ def test_who_gives_up_waits_for_nobody_near_or_far():
     def program(ctx):
         if ctx.rank:
             return None
-        ctx.abandon()
+        ctx.fast.abandon()
         with pytest.raises(RunError, match="given up") as near:
             ctx.recv_into(1, ZEROS.copy())
         with pytest.raises(RunError, match="given up") as far:

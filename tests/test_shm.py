@@ -169,7 +169,7 @@ def test_several_messages_are_added_in_the_order_asked_for(size):
             ctx.lend(0, mine)
             ctx.settle()
             return None
-        ctx.recv_add_all((3, 1, 2), mine)
+        ctx.fast.recv_add_all((3, 1, 2), mine)
         return mine
 
     got = on("shm", program, 4)[0]
@@ -183,11 +183,11 @@ def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on
         x = ctx.alloc(100_000, np.float32)
         x[:] = 1
         if ctx.rank == 0:
-            ctx.recv_add_answer((1,), x, lambda part: None)
+            ctx.fast.recv_add_answer((1,), x, lambda part: None)
             x[:] = -1
             ctx.send(2, x[:0])
         elif ctx.rank == 1:
-            ctx.expose(0, x)
+            ctx.fast.expose(0, x)
             ctx.recv(2, x[:0])
             assert (x == 2).all()
             assert where(ctx, 0, x)[0] == address(x), "it would be copied"
@@ -206,7 +206,7 @@ def test_two_messages_of_one_rank_may_be_added_at_once():
             ctx.send(0, array)
             ctx.send(0, 10 * array)
         else:
-            ctx.recv_add_all((1, 1), array)
+            ctx.fast.recv_add_all((1, 1), array)
         return array[0], array[-1]
 
     assert on("shm", program, 2)[0] == (12, 12)
@@ -255,10 +255,10 @@ def test_nobody_sleeps_through_an_answer(monkeypatch):
         array = ctx.alloc(100, np.float32)
         for _ in range(1000):
             if ctx.rank:
-                ctx.expose(0, array)
+                ctx.fast.expose(0, array)
                 ctx.recv_into(0, array)
             else:
-                ctx.recv_add_answer((1,), array, lambda part: None)
+                ctx.fast.recv_add_answer((1,), array, lambda part: None)
         return True
 
     assert on("shm", program, 2) == [True, True]
@@ -316,10 +316,10 @@ def test_a_sum_that_is_answered_has_one_deadline_too(call):
     def program(ctx):
         x = ctx.alloc(8, np.float32)
         if ctx.rank == 0:
-            ctx.recv_add_answer((1, 2, 3), x, lambda part: None)
+            ctx.fast.recv_add_answer((1, 2, 3), x, lambda part: None)
         else:
             ctx.sleep((0, 0.0, 0.3, 0.6)[ctx.rank])
-            (getattr(ctx, call) if ctx.rank == 2 else ctx.expose)(0, x)
+            (ctx.lend if ctx.rank == 2 and call == "lend" else ctx.fast.expose)(0, x)
 
     with pytest.raises(DeadlineExceeded, match="for rank 3"):
         on("shm", program, 4, deadline=0.45)
@@ -383,9 +383,9 @@ def test_so_is_what_was_shared():
         ctx = Context(end, workers=2)
         for _ in range(2):
             if rank:
-                ctx.recv_shared(0, ZEROS)
+                ctx.fast.recv_shared(0, ZEROS)
             else:
-                ctx.share(1, ctx.alloc(8, np.float32))
+                ctx.fast.share(1, ctx.alloc(8, np.float32))
         ctx.settle()
 
     opened = []

@@ -21,8 +21,8 @@ def test_what_is_spawned_talks_to_its_caller_through_queues(transport):
             while (item := there.get()) is not None:
                 back.put(2 * item)
 
-        there, back = ctx.queue(), ctx.queue()
-        task = ctx.spawn(double)
+        there, back = ctx.fast.queue(), ctx.fast.queue()
+        task = ctx.fast.spawn(double)
         for item in range(3):
             there.put(item)
         answers = [back.get() for _ in range(3)]
@@ -40,7 +40,7 @@ def test_join_raises_what_was_raised_each_time(transport):
             raise error
 
         error = ZeroDivisionError("planted")
-        task = ctx.spawn(fails)
+        task = ctx.fast.spawn(fails)
         for _ in range(2):
             with pytest.raises(ZeroDivisionError) as caught:
                 task.join()
@@ -57,7 +57,7 @@ def test_what_is_spawned_may_send_and_receive_for_its_rank(transport):
             ctx.recv_into(1 - ctx.rank, got)
 
         got = np.array([-1])
-        ctx.spawn(exchange).join()
+        ctx.fast.spawn(exchange).join()
         return got[0]
 
     assert on(transport, program, 2) == [1, 0]
@@ -85,7 +85,7 @@ def test_a_rank_computes_while_what_it_spawned_waits():
         if ctx.rank:
             ctx.sleep(4.0)
             return ctx.send(0, np.zeros(1))
-        task = ctx.spawn(lambda: heard.append((ctx.recv(1, np.zeros(1)), ctx.now())))
+        task = ctx.fast.spawn(lambda: heard.append((ctx.recv(1, np.zeros(1)), ctx.now())))
         ctx.sleep(2.0)
         assert heard == []
         ctx.sleep(6.0)
@@ -100,11 +100,11 @@ def test_what_was_spawned_and_never_joined_ends_with_the_simulation():
     def program(ctx):
         def waits():
             try:
-                ctx.queue().get()
+                ctx.fast.queue().get()
             finally:
                 ended.append(ctx.rank)
 
-        ctx.spawn(waits)
+        ctx.fast.spawn(waits)
         ctx.sleep(1.0)
 
     ended = []
@@ -116,7 +116,7 @@ def test_a_deadline_is_for_the_one_that_waits():
     def program(ctx):
         if ctx.rank:
             return ctx.sleep(100.0)
-        task = ctx.spawn(lambda: ctx.recv(1, np.zeros(1)))
+        task = ctx.fast.spawn(lambda: ctx.recv(1, np.zeros(1)))
         ctx.sleep(50.0)  # no call that waits for a peer: nothing is due
         with pytest.raises(DeadlineExceeded):
             task.join()

@@ -367,7 +367,7 @@ def test_writing_to_a_lent_array_before_it_was_read_is_caught_by_settle():
 def test_what_is_exposed_is_not_to_be_read_before_the_answer_and_may_be_afterwards():
     def expose(ctx):
         array = np.array([1.0, 2.0])
-        ctx.expose(1, array)
+        ctx.fast.expose(1, array)
         read_too_soon = array.copy()
         ctx.recv_into(1, array)
         ctx.settle()
@@ -382,7 +382,7 @@ def test_settling_before_the_answer_is_caught():
     """Elsewhere it would wait for rank 1 to read what was exposed, and that may wait for others."""
 
     def expose(ctx):
-        ctx.expose(1, np.ones(2))
+        ctx.fast.expose(1, np.ones(2))
         ctx.settle()
 
     with pytest.raises(ProtocolError, match="it settles before it has received, in its place, rank 1's answer"):
@@ -390,13 +390,13 @@ def test_settling_before_the_answer_is_caught():
 
 
 def answer(ctx):
-    ctx.recv_add_answer((0,), np.ones(2), lambda part: None)
+    ctx.fast.recv_add_answer((0,), np.ones(2), lambda part: None)
 
 
 def test_writing_to_what_is_exposed_is_caught_when_it_is_answered():
     def expose(ctx):
         array = np.ones(2)
-        ctx.expose(1, array)
+        ctx.fast.expose(1, array)
         array[1] = 0
         ctx.recv_into(1, array)
 
@@ -406,7 +406,7 @@ def test_writing_to_what_is_exposed_is_caught_when_it_is_answered():
 
 def test_an_answer_that_is_taken_elsewhere_leaves_what_was_exposed_to_the_other():
     def expose(ctx):
-        ctx.expose(1, np.ones(2))
+        ctx.fast.expose(1, np.ones(2))
         ctx.recv(1, np.ones(2))
         ctx.settle()
 
