@@ -79,10 +79,11 @@ soak: $(STAMP) ## 200 runs, 20 of them with a rank killed, to see that nothing i
 soak-restarts: $(STAMP) ## 38 runs, each with a server killed that comes back, to see that nothing is lost unsaid (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak_restarts.py
 
-lint: $(STAMP) ## check style, format and types
+lint: $(STAMP) ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff check --select I --fix .

@@ -16,10 +16,10 @@ from common.records.trace_buffer import STAGE_KINDS, Records, Row, TraceBuffer, 
 from common.transport.base import Endpoint
 from common.transport.wrappers.traced import Traced
 from experiments.launch.rank_process import writing
+from experiments.trace.load import SUFFIX
 
 RECORDS = 1 << 17  # of messages that all ranks of a run keep together: some 50 MB of trace.json, which viewers can open
 LEAST = 1 << 10  # that a rank keeps in any case
-SUFFIX = ".trace.npy"
 
 
 class Recording(Protocol):

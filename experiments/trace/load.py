@@ -11,8 +11,8 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.records.trace_buffer import ALSO, CLOCK, CUT, MESSAGES, RECORD, STAGE, Records
-from experiments.ranks.trace_recorder import SUFFIX
 
+SUFFIX = ".trace.npy"  # of a rank's trace file
 _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 
 
