@@ -12,7 +12,7 @@ from common.place import Place
 from common.strategy import Bucket
 from common.testing.trial import SGD
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 TRANSPORTS = ("shm", "ipc", "tcp")
@@ -28,7 +28,7 @@ def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
         crew = next(crew for crew in crews if rank in crew)
         end = connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, crew=crew)
         try:
-            return program(Context(Metered(end), workers=ranks - servers, servers=servers, **more))
+            return program(Context(MeteredEndpoint(end), workers=ranks - servers, servers=servers, **more))
         finally:
             end.close(linger=2.0)
 

@@ -9,7 +9,7 @@ from common.records.stage_clock import STAGES, StageClock
 from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL_CLOCK, TraceBuffer
 from common.simulate import simulate
 from common.transport.virtual.network import Network
-from common.transport.wrappers.traced import Traced
+from common.transport.wrappers.traced import TracedEndpoint
 from experiments.ranks.trace_recorder import TraceRecorder, Untraced
 
 X = np.zeros(5, np.float32)
@@ -24,7 +24,7 @@ def test_sums_are_the_endpoints_own():
             self.calls.append(("recv_sum", list(from_)))
 
     spy, buffer = Sums(), TraceBuffer(9)
-    traced = Traced(spy, buffer)
+    traced = TracedEndpoint(spy, buffer)
     traced.recv_add_all(iter((1, 2)), X)
     traced.recv_sum(iter((2, 1, 4)), X)
     assert spy.calls == [("recv_add_all", [1, 2]), ("recv_sum", [2, 1, 4])]
@@ -50,7 +50,7 @@ def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
             self.calls.append(("recv_add_answer", from_, into, float(next(times))))
 
     spy, buffer = Answering(), TraceBuffer(9)
-    traced = Traced(spy, buffer)
+    traced = TracedEndpoint(spy, buffer)
     traced.expose(2, X)
     traced.recv_add_answer(iter((1, 2)), X, lambda part: parts.append(part.size))
     assert parts == [2, 3]
@@ -72,7 +72,7 @@ def test_what_was_not_sent_is_not_noted():
 
     buffer = TraceBuffer(9)
     with pytest.raises(ValueError, match="no"):
-        Traced(Broken(), buffer).send(1, X)
+        TracedEndpoint(Broken(), buffer).send(1, X)
     assert len(buffer.records()) == 0
 
 
@@ -80,7 +80,7 @@ def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
     traces = [TraceBuffer(99) for _ in range(2)]
 
     def program(ctx):
-        traced = Context(Traced(ctx.endpoint, traces[ctx.rank]), workers=2)
+        traced = Context(TracedEndpoint(ctx.endpoint, traces[ctx.rank]), workers=2)
         for ctx.place.step in range(2):
             ctx.place.bucket = 7
             if ctx.rank == 0:

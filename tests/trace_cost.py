@@ -29,7 +29,7 @@ from common.records.trace_buffer import clock_id
 from common.runtime.job import OptimizerSpec
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.config.strategies import create
 from experiments.ranks.trace_recorder import TraceRecorder, Untraced
 
@@ -48,7 +48,7 @@ def work(rank, home, asked, results):
     recorded = TraceRecorder(Path(home) / f"{rank}.npy", place, asked.workers, clock_id())
 
     def world(recording):
-        meter = Metered(recording.endpoint(inner))
+        meter = MeteredEndpoint(recording.endpoint(inner))
         return Context(meter, workers=asked.workers), recording.clock(StageClock, meter.now, place.enter)
 
     bucket = Bucket(model.grad, model.params)

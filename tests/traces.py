@@ -11,7 +11,7 @@ from common.records.stage_clock import StageClock
 from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL_CLOCK
 from common.simulate import simulate
 from common.transport.virtual.network import Network
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.ranks.server_optimizer import Updates
 from experiments.ranks.trace_recorder import TraceRecorder
 from experiments.trace.load import rank_trace
@@ -26,7 +26,7 @@ def virtual_traces(job, network=None, limit=None):
         recording = recordings[ctx.rank] = TraceRecorder(None, ctx.place, ctx.size, VIRTUAL_CLOCK)
         if limit is not None:
             recording.messages, recording.stages = type(recording.messages)(limit), type(recording.stages)(limit)
-        meter = Metered(recording.endpoint(ctx.endpoint))
+        meter = MeteredEndpoint(recording.endpoint(ctx.endpoint))
         clock = recording.clock(StageClock, meter.now, ctx.place.enter)
         updates = Updates(meter, clock, lambda record: None)
         numbers = {"workers": job.workers, "servers": job.servers}

@@ -23,12 +23,12 @@ from common.errors import SETUP
 from common.link_probe import shifts
 from common.place import Place
 from common.records.stage_clock import STAGES
-from common.runtime.engine_host import Process
-from common.runtime.placement import crew_of
-from common.runtime.status_board import Board, PostedPlace
+from common.runtime.engine_host import EngineHost
+from common.runtime.placement import ranks_in_process_of
+from common.runtime.status_board import PostedPlace, StatusBoard
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.bench.exchanges import (
     AllReduceAndUpdate,
@@ -56,7 +56,7 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _bench)
 
 
-def _bench(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
+def _bench(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
     rank = BenchRank(BenchPlan.from_dict(order["job"]), board, place, order["id"])
     linger = 0.0
     try:
@@ -86,12 +86,12 @@ def warm_up(iterations: int) -> int:
 class BenchRank:
     """The parts of one rank: an endpoint for each transport, a context on it for each contestant."""
 
-    def __init__(self, spec: BenchPlan, board: Board, place: PostedPlace, job: int) -> None:
+    def __init__(self, spec: BenchPlan, board: StatusBoard, place: PostedPlace, job: int) -> None:
         torch.set_num_threads(spec.threads)
         self.spec, self.board, self.place, self.job = spec, board, place, job
         self.file: int | None = None
-        self.endpoints: list[Metered] = []
-        self.meters: dict[str, Metered] = {}
+        self.endpoints: list[MeteredEndpoint] = []
+        self.meters: dict[str, MeteredEndpoint] = {}
         self.pools: dict[str, BufferPool] = {}
         self.contests: dict[int, Exchange] = {}
         self.chosen: dict[tuple[int, int], int] = {}  # iterations, by contestant and bytes; rank 0's
@@ -100,7 +100,7 @@ class BenchRank:
     def open(self, home: Path, results: Path) -> None:
         """Open this rank's file in `results`, and in `home` an endpoint for each transport. Raises RunError."""
         place, spec = self.place, self.spec
-        self.process = Process(home, spec.ranks, place, spec.deadline, overdue(home, place))
+        self.process = EngineHost(home, spec.ranks, place, spec.deadline, overdue(home, place))
         with writing(place):
             path = results / "ranks" / f"{place.rank}-{place.role}.jsonl"
             self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -111,12 +111,12 @@ class BenchRank:
             self.meters[transport] = self._connect(transport, home / transport, place)
             self.pools[transport] = BufferPool(self.meters[transport].alloc, max(spec.sizes))
 
-    def _connect(self, transport: str, home: Path, place: Place) -> Metered:
+    def _connect(self, transport: str, home: Path, place: Place) -> MeteredEndpoint:
         home.mkdir(exist_ok=True)
         spec = self.spec
         more: dict[str, Any] = {"job": self.job, "deadline": spec.deadline, "interface": spec.interface}
-        more["crew"] = crew_of(place.rank, spec.workers, spec.servers, spec.placement)
-        self.endpoints.append(Metered(connect(transport, place, spec.ranks, home, watch=self._watch, **more)))
+        more["crew"] = ranks_in_process_of(place.rank, spec.workers, spec.servers, spec.placement)
+        self.endpoints.append(MeteredEndpoint(connect(transport, place, spec.ranks, home, watch=self._watch, **more)))
         return self.endpoints[-1]
 
     def _watch(self) -> None:

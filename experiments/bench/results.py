@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.records.recorder import whole_lines
-from common.runtime.placement import crew_of
+from common.runtime.placement import ranks_in_process_of
 from common.strategy import Link
 from experiments.bench.plan import BenchPlan, Block, schedule
 from experiments.config.strategies import create_call
@@ -93,7 +93,7 @@ def _gather(cell: _Cell, spec: BenchPlan, block: Block, at: int, lines: Lines) -
 
 def _beyond(spec: BenchPlan, rank: int, sent: Mapping[str, float]) -> dict[int, float]:
     """Of what `rank` has sent, by receiver, that which left its process."""
-    crew = crew_of(rank, spec.workers, spec.servers, spec.placement)
+    crew = ranks_in_process_of(rank, spec.workers, spec.servers, spec.placement)
     return {int(to): count for to, count in sent.items() if int(to) not in crew}
 
 

@@ -14,7 +14,7 @@ from common.place import Place
 from common.records.stage_clock import StageClock
 from common.records.trace_buffer import STAGE_KINDS, Records, Row, TraceBuffer, clock_record
 from common.transport.base import Endpoint
-from common.transport.wrappers.traced import Traced
+from common.transport.wrappers.traced import TracedEndpoint
 from experiments.launch.rank_process import writing
 from experiments.trace.load import SUFFIX
 
@@ -69,10 +69,10 @@ class TraceRecorder:
         self.messages, self.stages = TraceBuffer(limit), TraceBuffer(limit)
 
     def endpoint(self, inner: Endpoint) -> Endpoint:
-        return Traced(inner, self.messages)
+        return TracedEndpoint(inner, self.messages)
 
     def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
-        made: TracedClock = type(f"Traced{kind.__name__}", (TracedClock, kind), {})(*arguments)
+        made: TracedClock = type(f"TracedEndpoint{kind.__name__}", (TracedClock, kind), {})(*arguments)
         made.place, made.note = self.place, self.stages.note
         return made
 

@@ -16,7 +16,7 @@ from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class Traced(ForwardingEndpoint):
+class TracedEndpoint(ForwardingEndpoint):
     """An endpoint that passes everything on, and notes each message and each `settle` in a buffer when it is over.
 
     Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.

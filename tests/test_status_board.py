@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import FINISH, SETUP, PeerFailed
 from common.records.stage_clock import STAGES
-from common.runtime.status_board import Board, PostedPlace, Reincarnated, Status
+from common.runtime.status_board import PostedPlace, Reincarnated, Status, StatusBoard
 
 NONE = dict.fromkeys(STAGES, 0.0)
 SECONDS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
@@ -15,7 +15,7 @@ SECONDS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 @pytest.fixture
 def board(tmp_path):
-    board = Board(tmp_path / "board", 3, create=True)
+    board = StatusBoard(tmp_path / "board", 3, create=True)
     yield board
     board.close()
 
@@ -23,7 +23,7 @@ def board(tmp_path):
 @pytest.fixture
 def other(board, tmp_path):
     """The same board, as another process sees it."""
-    other = Board(tmp_path / "board", 3)
+    other = StatusBoard(tmp_path / "board", 3)
     yield other
     other.close()
 
@@ -112,18 +112,18 @@ def test_the_last_rank_fits(board, other):
 def test_a_board_is_not_made_over_another(board, tmp_path):
     board.enter(0, 3, "train")
     with pytest.raises(FileExistsError):
-        Board(tmp_path / "board", 3, create=True)
+        StatusBoard(tmp_path / "board", 3, create=True)
     assert board.read(0).step == 3
 
 
 def test_a_board_that_was_not_made_cannot_be_opened(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Board(tmp_path / "nowhere", 3)
+        StatusBoard(tmp_path / "nowhere", 3)
     assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_board_outlives_those_who_wrote_on_it(board, tmp_path):
-    gone = Board(tmp_path / "board", 3)
+    gone = StatusBoard(tmp_path / "board", 3)
     gone.enter(1, 9, "synchronize")
     gone.close()
     assert board.read(1) == Status(9, "synchronize", 0, 0.0, NONE)

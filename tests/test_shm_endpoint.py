@@ -231,7 +231,7 @@ def test_a_copy_is_kept_until_it_is_read_also_where_the_lane_moves():
 def test_nobody_sleeps_through_a_message(monkeypatch):
     """With no looking before sleeping, every wait ends by a bell: none runs into the end of its slice."""
     monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "SLICE", 20.0)  # a bell that is missed takes longer than the deadline
+    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)  # a bell that is missed takes longer than the deadline
 
     def program(ctx):
         array = ctx.alloc(100, np.float32)
@@ -249,7 +249,7 @@ def test_nobody_sleeps_through_a_message(monkeypatch):
 def test_nobody_sleeps_through_an_answer(monkeypatch):
     """Who has answered sends nothing else."""
     monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "SLICE", 20.0)
+    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)
 
     def program(ctx):
         array = ctx.alloc(100, np.float32)
@@ -266,7 +266,7 @@ def test_nobody_sleeps_through_an_answer(monkeypatch):
 
 def test_any_of_several_wakes_for_each_of_them(monkeypatch):
     monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "SLICE", 20.0)
+    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)
 
     def program(ctx):
         for _ in range(300):

@@ -5,13 +5,13 @@ import pytest
 from spies import Spy
 
 from common.simulate import simulate
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 
 X = np.zeros(5, np.float32)
 
 
 def test_sent_and_lent_bytes_and_messages_are_counted_per_receiver():
-    meter = Metered(Spy())
+    meter = MeteredEndpoint(Spy())
     meter.send(1, X)
     meter.send(1, X[:2])
     meter.lend(2, X.astype(np.float64))
@@ -22,7 +22,7 @@ def test_sent_and_lent_bytes_and_messages_are_counted_per_receiver():
 
 
 def test_an_answer_is_counted_for_each_who_gets_it():
-    meter = Metered(Spy())
+    meter = MeteredEndpoint(Spy())
     meter.recv_add_answer(iter((1, 3)), X, print)
     assert meter.inner.calls == [("recv_add_answer", [1, 3], X, print)]
     assert meter.bytes_to == {1: 20, 3: 20}
@@ -30,14 +30,14 @@ def test_an_answer_is_counted_for_each_who_gets_it():
 
 
 def test_an_empty_message_is_a_message_without_bytes():
-    meter = Metered(Spy())
+    meter = MeteredEndpoint(Spy())
     meter.send(1, X[:0])
     assert meter.messages_to[1] == 1
     assert meter.bytes_sent == 0
 
 
 def test_nothing_else_is_counted():
-    meter = Metered(Spy())
+    meter = MeteredEndpoint(Spy())
     meter.recv_into(1, X)
     meter.recv_add(1, X)
     meter.recv_any((1,), X)
@@ -47,7 +47,7 @@ def test_nothing_else_is_counted():
 
 
 def test_reset_forgets_bytes_and_messages():
-    meter = Metered(Spy())
+    meter = MeteredEndpoint(Spy())
     meter.send(1, X)
     meter.reset()
     assert meter.bytes_sent == 0
@@ -64,7 +64,7 @@ def test_what_could_not_be_sent_is_not_counted():
         def recv_add_answer(self, from_, into, finish):
             raise ValueError("no")
 
-    meter = Metered(Broken())
+    meter = MeteredEndpoint(Broken())
     for call in (meter.send, meter.lend, meter.expose):
         with pytest.raises(ValueError, match="no"):
             call(1, X)

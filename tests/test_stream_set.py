@@ -28,7 +28,7 @@ MUCH = np.random.default_rng(0).integers(0, 256, 40_000_001, np.uint8)  # more t
 
 @pytest.fixture(autouse=True)
 def _quick_verdict(monkeypatch):
-    monkeypatch.setattr(process_endpoint, "VERDICT", 0.1)
+    monkeypatch.setattr(process_endpoint, "FAILURE_GRACE", 0.1)
 
 
 def receive(end, call, from_, like):
@@ -281,6 +281,7 @@ def knock(end):
         host, _, port = place.rpartition(":")
         return socket.create_connection((host, int(port)), timeout=10)
     stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stranger.settimeout(10)  # a full queue at the listener would block `connect` for ever
     stranger.connect(place)
     return stranger
 

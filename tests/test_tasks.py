@@ -8,7 +8,7 @@ from transports import TRANSPORTS, on
 
 from common.errors import DeadlineExceeded
 from common.simulate import simulate
-from common.transport.task import ThreadTask
+from common.transport.process_endpoint import ThreadTask
 from common.transport.virtual.network import Network
 
 EVERY = pytest.mark.parametrize("transport", TRANSPORTS)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.transport.virtual.link_spec import parse, written
+from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
 
 
@@ -22,11 +22,11 @@ from common.transport.virtual.network import Network
     ],
 )
 def test_a_link_is_bandwidth_latency_and_maybe_overhead(text, network, canonical):
-    read = parse(text)
+    read = parse_link(text)
     assert (read.bandwidth, read.latency, read.overhead) == pytest.approx(
         (network.bandwidth, network.latency, network.overhead)
     )
-    assert written(read) == canonical
+    assert format_link(read) == canonical
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_a_link_is_bandwidth_latency_and_maybe_overhead(text, network, canonical
 )
 def test_anything_else_is_refused_in_one_line(text, why):
     with pytest.raises(ValueError, match=why) as caught:
-        parse(text)
+        parse_link(text)
     assert "\n" not in str(caught.value)
 
 
 @given(st.floats(1.0, 1e15), st.floats(1e-9, 1e3), st.floats(0, 1e-3))
 def test_what_is_written_is_read_as_the_same_text(bandwidth, latency, overhead):
-    text = written(Network(latency, bandwidth, overhead))
-    assert written(parse(text)) == text
+    text = format_link(Network(latency, bandwidth, overhead))
+    assert format_link(parse_link(text)) == text

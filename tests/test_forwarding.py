@@ -7,15 +7,15 @@ from spies import Spy
 from common.records.trace_buffer import TraceBuffer
 from common.transport.base import Message
 from common.transport.wrappers.forwarding import ForwardingEndpoint
-from common.transport.wrappers.metered import Metered
-from common.transport.wrappers.traced import Traced
+from common.transport.wrappers.metered import MeteredEndpoint
+from common.transport.wrappers.traced import TracedEndpoint
 
 
 def traced(inner):
-    return Traced(inner, TraceBuffer(9))
+    return TracedEndpoint(inner, TraceBuffer(9))
 
 
-FRONTS = (Metered, traced)
+FRONTS = (MeteredEndpoint, traced)
 X = np.zeros(5, np.float32)
 
 
