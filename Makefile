@@ -82,10 +82,11 @@ soak: $(STAMP) ## 200 runs, 20 of them with a killed rank: nothing must be left 
 soak-restarts: $(STAMP) ## 38 runs with a killed server that is started again: every lost update must be reported (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak_restarts.py
 
-lint: $(STAMP) ## check style, format and types
+lint: $(STAMP) ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff check --select I --fix .

@@ -37,8 +37,8 @@ def direct(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> No
     senders = [(rank + i) % n for i in range(1, n)]
     receivers = senders[::-1]
     for peer in receivers:  # reduce-scatter
-        ctx.expose(peer, chunk[peer])
-    ctx.recv_add_answer(senders, chunk[rank], finish)
+        ctx.fast.expose(peer, chunk[peer])
+    ctx.fast.recv_add_answer(senders, chunk[rank], finish)
     for peer in senders:  # all-gather
         ctx.recv_into(peer, chunk[peer])
 

@@ -52,7 +52,7 @@ def double_tree(ctx: Context, x: Array, chunks: int) -> None:
         if step < chunks:
             lend_all(ctx, leaf.parent, others[step])
         if step >= h:
-            ctx.recv_add_all(inner.children, mine[step - h])
+            ctx.fast.recv_add_all(inner.children, mine[step - h])
             lend_all(ctx, inner.parent, mine[step - h])
     for step in range(chunks + h):  # broadcast
         if step < chunks:

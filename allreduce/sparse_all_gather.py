@@ -20,7 +20,7 @@ import numpy as np
 from allreduce.ring import Ring
 from common.context import Context
 from common.errors import ProtocolError
-from common.models.sparse_rows import add_up
+from common.models.sparse_rows import sum_duplicate_rows
 from common.strategy import Bucket, Traits
 from common.types import Array, Rows
 
@@ -48,7 +48,7 @@ def mean_rows(ctx: Context, rows: Rows, most: int) -> None:
     index = np.concatenate([each.index for each in gathered])
     if index.size and not 0 <= index.min() <= index.max() < most:
         raise ProtocolError(f"there is a row that a table of {most} does not have", **ctx.place.fields())
-    rows.index, total = add_up(index, np.concatenate([each.values for each in gathered]))
+    rows.index, total = sum_duplicate_rows(index, np.concatenate([each.values for each in gathered]))
     rows.values = total / np.float32(ctx.size)
 
 

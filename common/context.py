@@ -1,8 +1,13 @@
-"""What a strategy may touch: who it is, its peers, and blocking messages between them.
+"""The context: one rank's view of the job, and its blocking messages to the other ranks.
 
-A `Context` is one rank's view of the job. Ranks 0 … W-1 are workers, W … W+S-1 are servers. Every call that blocks
-ends within `deadline` seconds (`barrier`: each of its rounds; `sleep`: when told), by returning or by raising a
-`RunError`: DeadlineExceeded, PeerFailed or ProtocolError.
+Ranks 0 … W-1 are workers, ranks W … W+S-1 are servers. Messages from one rank to another arrive complete, once and in
+order, or an error is raised. Each message carries its sender's step and bucket. A receiver that is at another step or
+bucket, or asks for another dtype or size, raises ProtocolError. Arrays are C-contiguous and of any numeric dtype; only
+their elements travel, their shape does not.
+
+A call that blocks ends within `deadline` seconds: it returns or raises a RunError, which is DeadlineExceeded,
+PeerFailed or ProtocolError. After an error, the array to be filled may be half filled. A rank outside the job and a
+strided array are ValueErrors.
 """
 
 from __future__ import annotations
@@ -11,60 +16,62 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from common.errors import FINISH, SETUP
-from common.place import Place
-from common.types import Array, Rows, Vector
+from common.fast_paths import FastPaths
+from common.transport.wrappers.subgroup import SubgroupEndpoint
+from common.types import EMPTY, Array, Rows, Vector
 
 if TYPE_CHECKING:
     from common.runtime.checkpoint import Checkpoints
-    from common.runtime.engine_host import Process
     from common.transport.base import Endpoint, Message
-
-EMPTY = np.empty(0, np.float32)
-
-__all__ = ["EMPTY", "FINISH", "SETUP", "Array", "Context", "Optimizer", "Place"]
 
 
 class Optimizer(Protocol):
-    """Stage 6 on some flat parameters, wherever they live."""
+    """Stage 6: the rule that updates some flat parameters, on a worker or on a server."""
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """Update the parameters in place from `grad`, float32 of their shape, which is not changed.
+        """Update the parameters in place from `grad`, float32 of the same shape, which is not changed.
 
-        `at` is the step that the gradient was computed in, for the schedule of the learning rate, which `damping`,
-        above 0 and up to 1, multiplies for this update alone.
+        `at` is the step in which the gradient was computed; the schedule of the learning rate reads it. `damping`,
+        above 0 and up to 1, multiplies the learning rate of this one update.
+        """
+
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
+        """Update the touched rows of the parameters, a table of `rows.width` columns, in place.
+
+        ValueError unless the rule is plain SGD: other rules also change rows that were not touched.
         """
 
     def state(self) -> dict[str, Array]:
-        """All that the next update depends on besides the parameters: arrays by name, views of what is there now."""
+        """Return what the next update needs besides the parameters, as views by name."""
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on, bit for bit, as the one did that gave this `state`, of which copies are taken."""
-
-    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """Update the touched rows alone of the parameters, a table of `rows.width` columns, in place.
-
-        ValueError where the rule is not plain SGD, as others change rows that are not touched.
-        """
+        """Restore `state`; later updates are bit-identical. Copies it."""
 
 
 class Context:
-    """One rank's handle on the job. Not thread-safe: one thread uses it at a time, others may ask `now`.
+    """One rank's handle on the job. One thread uses it at a time; other threads may only call `now`.
 
-    `spawn(fn)` runs `fn` beside the caller, who hands the context over to it and back through a `queue()`.
+    rank, role       this rank's number, and "worker" or "server"
+    place            its stage, step and bucket of the moment: every message and every error is stamped with it
+    workers          the ranks of the workers, a range; an all-reduce runs over these
+    servers          the ranks of the servers, a range, often empty
+    size             how many ranks there are, workers and servers together
+    hosts            the ranks of the workers of each host; every worker is on one host
+    deadline         seconds that a blocking call may take
+    fast             calls that save a copy or a wait; no strategy needs them: see `common.fast_paths`
 
-    `rank`, `role`      who this is; `place`, where it is right now
-    `workers`           their ranks, a range; `servers` likewise; `size` is the number of both
-    `hosts`             the workers of each host, every worker once
-    `crew`              the other ranks of this process, with whom parameters can be shared
-    `tensors`           elements of each of the model's tensors, as they lie in it; empty: not known
-    `record(event)`     notes an event, JSON values by name, in this rank's history; may raise RunError
-    `departed()`        the workers that have died so far and that the job goes on without
-    `checkpoints`       where a server saves its state; None: nowhere, or this is no server
-    `resumed`           None, but where a server was started again: the step that this worker goes on at. The
-                        parameters are the servers' then, from the start
-    `skipped_to`        the worker trains no step before this one: see `skip_to`
+    What the harness tells a strategy that has servers:
+
+    tensors          elements of each tensor of the model, in their order; empty: not known
+    record(event)    write an event, JSON values by name, to this rank's history; may raise RunError
+    departed()       the workers that have died so far and that the job goes on without
+    checkpoints      where a server saves its state; None: nowhere
+    resumed          None; after a restart of the servers the step at which this worker continues, with the parameters
+                     that the servers hold
+    skipped_to       the worker does not train the steps before this one: see `skip_to`
+    endpoint         this rank's end of the transport, for the harness
     """
 
     def __init__(
@@ -75,21 +82,22 @@ class Context:
         servers: int = 0,
         optimizer: Callable[[Vector], Optimizer] | None = None,
         hosts: Sequence[Sequence[int]] | None = None,
-        process: Process | None = None,
         record: Callable[[Mapping[str, Any]], None] = lambda event: None,
         departed: Callable[[], frozenset[int]] = frozenset,
         checkpoints: Checkpoints | None = None,
         resumed: int | None = None,
         overlaps: bool = False,
     ) -> None:
-        """`hosts` are by default one, with all workers. ValueError if not every worker has one, or one has none.
+        """Make the context of the rank that `endpoint` belongs to. By default all workers are on one host.
 
-        `overlaps`: stage 4 may be reading the parameters while a bucket is synchronised, so nobody shares them.
+        `overlaps`: stage 4 may read the parameters while a bucket is synchronised, so no ranks share parameters.
+        ValueError unless each worker is on one host and each host has a worker.
         """
         self.endpoint = endpoint
         self.place = endpoint.place
         self.rank = endpoint.place.rank
         self.role = endpoint.place.role
+        self.deadline = endpoint.deadline
         self.workers = range(workers)
         self.servers = range(workers, workers + servers)
         self.size = workers + servers
@@ -98,49 +106,57 @@ class Context:
             raise ValueError(
                 f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
             )
-        self.crew: frozenset[int] = frozenset() if overlaps else endpoint.crew
-        self._optimizer = optimizer
-        self._process = process
-        self.tensors: Sequence[int] = ()  # whoever builds the model, later than this, says it
+        self.fast = FastPaths(endpoint, frozenset() if overlaps else endpoint.crew)
+        self.tensors: Sequence[int] = ()  # known once the model is built
         self.record = record
         self.departed = departed
         self.checkpoints = checkpoints
         self.resumed = resumed
         self.skipped_to = 0
-        # The hot calls are the endpoint's own, without a layer in between.
-        self.send = endpoint.send
-        self.lend = endpoint.lend
-        self.expose = endpoint.expose
-        self.share = endpoint.share
-        self.settle = endpoint.settle
-        self.recv_into = endpoint.recv_into
-        self.recv_shared = endpoint.recv_shared
-        self.recv_add = endpoint.recv_add
-        self.recv_add_all = endpoint.recv_add_all
-        self.recv_sum = endpoint.recv_sum
-        self.recv_add_answer = endpoint.recv_add_answer
-        self.now = endpoint.now
-        self.sleep = endpoint.sleep
-        self.alloc = endpoint.alloc
-        self.spawn = endpoint.spawn
-        self.queue = endpoint.queue
-        self.abandon = endpoint.abandon
+        self._optimizer = optimizer
+
+    def send(self, to: int, array: Array) -> None:
+        """Send a copy of `array`; the caller may change the array at once. Blocks only until `to` is connected."""
+        self.endpoint.send(to, array)
+
+    def lend(self, to: int, array: Array) -> None:
+        """Send `array` without a copy. Blocks only until `to` is connected.
+
+        Nobody may write to the array until `settle` has returned, or until this rank has received a message that `to`
+        can only have sent after it read this one.
+        """
+        self.endpoint.lend(to, array)
+
+    def settle(self) -> None:
+        """Block until every array lent by this rank has been read: it may be changed then."""
+        self.endpoint.settle()
 
     def recv(self, from_: int, like: Array) -> Array:
-        """Receive an array of the shape and dtype of `like` into fresh memory. Blocks."""
+        """Return the next message from `from_` in fresh memory of the shape and dtype of `like`. Blocks."""
         out = np.empty_like(like)
         self.recv_into(from_, out)
         return out
 
-    def recv_any(self, from_: Iterable[int], out: Array) -> Message:
-        """Receive the next message from any rank of `from_` into the start of `out`, whatever step it is for. Blocks.
+    def recv_into(self, from_: int, out: Array) -> None:
+        """Receive the next message from `from_` into `out`, which it must fill exactly. Blocks."""
+        self.endpoint.recv_into(from_, out)
 
-        Returns the message's sender, step, bucket and size; more elements than `out` has is a ProtocolError.
+    def recv_add(self, from_: int, into: Array) -> None:
+        """Receive the next message from `from_` and add it to `into`, element by element. Blocks."""
+        self.endpoint.recv_add(from_, into)
+
+    def recv_any(self, from_: Iterable[int], out: Array) -> Message:
+        """Receive the next message from any rank of `from_`, for any step, into the start of `out`. Blocks.
+
+        Return the message's sender, step, bucket and size. A message larger than `out` is a ProtocolError.
         """
         return self.endpoint.recv_any(tuple(from_), out)
 
     def barrier(self) -> None:
-        """Return once every worker has called it: ⌈log₂n⌉ rounds of empty messages (dissemination barrier). Blocks."""
+        """Block until every worker has called `barrier`; the deadline holds for each round. ValueError on a server.
+
+        A dissemination barrier: ⌈log₂n⌉ rounds of empty messages.
+        """
         if self.rank not in self.workers:
             raise ValueError(f"rank {self.rank} is a server: a barrier is the workers'")
         n, distance = len(self.workers), 1
@@ -149,21 +165,24 @@ class Context:
             self.recv_into((self.rank - distance) % n, EMPTY)
             distance *= 2
 
-    def skip_to(self, step: int) -> None:
-        """The others are at `step`: the worker goes on there after this step, without training those between.
+    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return zeroed memory that the transport moves fastest."""
+        return self.endpoint.alloc(shape, dtype)
 
-        Nothing happens if it gets there anyway.
-        """
-        self.skipped_to = max(self.skipped_to, step)
+    def now(self) -> float:
+        """Return the seconds on this rank's monotonic clock: real, or virtual in a simulation."""
+        return self.endpoint.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass on the clock of `now`."""
+        self.endpoint.sleep(seconds)
 
     def among(self, ranks: Sequence[int]) -> Context:
-        """This rank's context among `ranks` alone, itself included: in it they are workers 0, 1, … in that order.
+        """Return this rank's context among `ranks` alone: there they are workers 0, 1, … in the order given.
 
-        An algorithm runs in it as in a job of its own. Messages go over the same links as this context's, in one
-        order with them. ValueError if this rank is not one of them.
+        An algorithm runs in it as in a job of its own. Messages use the links of this context, in one order with its
+        messages. ValueError unless this rank is one of `ranks`.
         """
-        from common.transport.wrappers.subgroup import SubgroupEndpoint  # which is built upon this module
-
         if self.rank not in ranks:
             raise ValueError(f"rank {self.rank} is none of {list(ranks)}")
         group = Context(SubgroupEndpoint(self.endpoint, ranks), workers=len(ranks))
@@ -171,14 +190,11 @@ class Context:
         return group
 
     def optimizer(self, params: Vector) -> Optimizer:
-        """The job's update rule (stage 6) over `params`, flat float32, which its `step` changes in place."""
+        """Return the job's update rule (stage 6) over `params`, flat float32, which its `step` changes in place."""
         if self._optimizer is None:
             raise ValueError("this context was made without an optimizer")
         return self._optimizer(params)
 
-    @property
-    def process(self) -> Process:
-        """What engines that move the bytes themselves need of this rank's process. ValueError in virtual time."""
-        if self._process is None:
-            raise ValueError("this rank is no process of its own: an engine with its own transport cannot run here")
-        return self._process
+    def skip_to(self, step: int) -> None:
+        """Let this worker continue at `step`, because the other workers are there already; no effect on past steps."""
+        self.skipped_to = max(self.skipped_to, step)

@@ -14,7 +14,7 @@ from common.transport.virtual.endpoint import VirtualEndpoint
 from common.transport.virtual.network import FREE, Fault, Network
 from common.transport.virtual.scheduler import Scheduler, run
 from common.transport.virtual.state import Killed, Port, RankState
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 
 
@@ -24,7 +24,7 @@ class Outcome:
 
     results: list[Any]
     errors: dict[int, BaseException]  # in the order in which they happened
-    meters: list[Metered]
+    meters: list[MeteredEndpoint]
     seconds: float = 0.0
 
     def raise_first(self) -> None:
@@ -55,7 +55,7 @@ def simulate(
     """
     scheduler = Scheduler(network, tuple(faults), deadline)
     results: list[Any] = [None] * ranks
-    meters: list[Metered] = []
+    meters: list[MeteredEndpoint] = []
     workers = ranks - servers
     ports = {rank: port for machine in machines for port in [Port()] for rank in machine}
 
@@ -81,7 +81,7 @@ def simulate(
     for number in range(ranks):
         where = place(number, "worker" if number < workers else "server")
         rank = RankState(where, port=ports.get(number) or Port())
-        meters.append(Metered(VirtualEndpoint(scheduler, rank)))
+        meters.append(MeteredEndpoint(VirtualEndpoint(scheduler, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
         scheduler.ranks.append(rank)
         scheduler.begin(rank, functools.partial(life, rank, ctx))

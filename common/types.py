@@ -12,6 +12,8 @@ Array = NDArray[Any]
 Vector = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+EMPTY: Vector = np.empty(0, np.float32)  # a message that says only that it came
+
 
 @dataclass(slots=True)
 class Rows:

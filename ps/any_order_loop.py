@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from common.context import EMPTY, Context
+from common.context import Context
 from common.errors import FINISH, DeadlineExceeded, Departed, PeerFailed, ProtocolError
 from common.transport.base import Message
-from common.types import Rows, Vector
+from common.types import EMPTY, Rows, Vector
 from ps.push_history import History
 from ps.row_messages import rest, send
 from ps.row_shard import RowShard
@@ -42,7 +42,7 @@ class Arrivals:
         self._working = list(ctx.workers)
         self._here = list(ctx.workers)  # at work, or waiting for the others to finish
         self._heard = dict.fromkeys(ctx.workers, ctx.now())
-        self._look_at = ctx.now() + ctx.endpoint.deadline  # when to look who is silent
+        self._look_at = ctx.now() + ctx.deadline  # when to look who is silent
         self._history = history
 
     def serve(self) -> None:
@@ -61,7 +61,7 @@ class Arrivals:
         ctx.place.step, ctx.place.bucket = message.step, message.bucket
         self._heard[message.sender] = now = ctx.now()
         if now > self._look_at:  # where nobody waits for the silent one, the others would go on to their end
-            self._look_at = now + ctx.endpoint.deadline / 4
+            self._look_at = now + ctx.deadline / 4
             self._refuse_silence()
         try:
             if message.step == FINISH:
@@ -191,7 +191,7 @@ class Arrivals:
         Who has finished asks for ever, and so keeps the server from waiting in vain itself.
         """
         ctx = self._ctx
-        deadline, owed = ctx.endpoint.deadline, set().union(self._kept, *self._asked)
+        deadline, owed = ctx.deadline, set().union(self._kept, *self._asked)
         heard = {worker: self._heard[worker] for worker in self._working if worker not in owed}
         if silent := tuple(worker for worker, moment in heard.items() if ctx.now() - moment > deadline):
             names = " or ".join(f"rank {worker}" for worker in silent)

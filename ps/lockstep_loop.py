@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from common.context import EMPTY, Context
+from common.context import Context
 from common.errors import FINISH, ProtocolError
-from common.types import Vector
+from common.types import EMPTY, Vector
 from ps.row_messages import send, take_all
 from ps.row_shard import RowShard
 from ps.segments import Segment
@@ -33,9 +33,9 @@ def lockstep(
                 _step_by_rows(ctx, shard, step, mean)
                 continue
             if index:
-                ctx.recv_sum(ctx.workers, mean)
+                ctx.fast.recv_sum(ctx.workers, mean)
             else:  # the first worker's has come already
-                ctx.recv_add_all(rest, mean)
+                ctx.fast.recv_add_all(rest, mean)
             try:
                 ready = shard.push_all(step, mean)
             except Refused as refusal:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from common.models.sparse_rows import add_up
+from common.models.sparse_rows import sum_duplicate_rows
 from common.types import Array, Indices, Rows, Vector
 from ps.consistency import Consistency
 from ps.shard import Refused, Shard
@@ -110,5 +110,5 @@ class RowShard(Shard):
 def together(parts: list[Rows]) -> Rows:
     """The sum of sparse gradients of one table, on the union of their rows, added up in the order given."""
     index = np.concatenate([each.index for each in parts])
-    index, values = add_up(index, np.concatenate([each.values for each in parts]))
+    index, values = sum_duplicate_rows(index, np.concatenate([each.values for each in parts]))
     return Rows(parts[0].width, index, values)

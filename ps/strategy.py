@@ -18,10 +18,10 @@ from typing import Literal
 
 import numpy as np
 
-from common.context import EMPTY, Context
+from common.context import Context
 from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits
-from common.types import Vector
+from common.types import EMPTY, Vector
 from common.util.byte_size import byte_size
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
@@ -62,7 +62,7 @@ class ParameterServer(SyncStrategy):
         self._sharding = self._sharding_of(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
         for server in self._beside(ctx, ctx.servers):
-            ctx.share(server, params)
+            ctx.fast.share(server, params)
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
             count = int(ctx.recv(server, np.empty(1, np.int64))[0])
@@ -93,14 +93,14 @@ class ParameterServer(SyncStrategy):
         """Serve this server's part of every bucket until all workers have finished."""
         if beside := self._beside(ctx, ctx.workers):
             (worker,) = beside
-            params = ctx.recv_shared(worker, params)
+            params = ctx.fast.recv_shared(worker, params)
             ends = [each.start + each.params.size for each in buckets]
             buckets = [replace(each, params=params[each.start : end]) for each, end in zip(buckets, ends, strict=True)]
         serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size), self.segment)
 
     def _beside(self, ctx: Context, ranks: range) -> list[int]:
         """Those of `ranks` with whom this rank has one copy of the parameters."""
-        return sorted(ctx.crew.intersection(ranks)) if self.consistency.lockstep else []
+        return sorted(ctx.fast.colocated.intersection(ranks)) if self.consistency.lockstep else []
 
     def finish(self, ctx: Context) -> None:
         """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.

@@ -1,6 +1,6 @@
 """A synthetic benchmark: what its ranks would have written, with numbers that follow from formulas."""
 
-from experiments.bench.plan import Contestant, Spec, schedule
+from experiments.bench.plan import BenchPlan, Contestant, schedule
 from experiments.bench.results import make_rows, with_ratios
 from experiments.machine.bandwidth_limits import Limits
 
@@ -13,7 +13,7 @@ LINK = {"alpha": 1e-4, "beta": 1e-9, "gamma": 1e-10}
 def spec(contestants=(RING, SERVER), *, sizes=(4000, 40000), workers=4, repeats=3, transports=("ipc",), **more):
     """A benchmark of 4 workers, and 2 servers if any contestant has them."""
     servers = 2 if any(one.servers for one in contestants) else 0
-    return Spec(tuple(contestants), transports, sizes, workers, servers, repeats, "127.0.0.1", 60.0, 1, **more)
+    return BenchPlan(tuple(contestants), transports, sizes, workers, servers, repeats, "127.0.0.1", 60.0, 1, **more)
 
 
 def seconds(block, rank):

@@ -10,7 +10,7 @@ from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.tree import Tree
 from common.pipeline.update import FlatOptimizer
-from common.pipeline.worker import Trained, Worker, serve
+from common.pipeline.worker import TrainingResult, Worker, serve
 from common.records.ledger import ledger_sha256
 from common.records.recorder import StepRecord
 from common.records.stage_clock import StageClock
@@ -37,7 +37,7 @@ MOMENTUM, ADAM = OptimizerSpec("sgd", lr=0.1, momentum=0.9), OptimizerSpec("adam
 class Result:
     """What a job left: what each worker has at the end, and its records."""
 
-    trained: list[Trained]
+    trained: list[TrainingResult]
     records: list[list[StepRecord]]
     outcome: Outcome
 

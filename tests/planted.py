@@ -85,7 +85,7 @@ class WritesToExposedMemory(PlantedSum):
     def collect(self, ctx, x):
         if ctx.rank == 0:
             return super().collect(ctx, x)
-        ctx.expose(0, x)
+        ctx.fast.expose(0, x)
         x[:] = 0.0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import FINISH
-from common.pipeline.buckets import cut
+from common.pipeline.buckets import make_buckets
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.testing.trial import SGD
@@ -20,7 +20,7 @@ every_one = pytest.mark.parametrize("strategy", EVERY)
 def serve(ctx, strategy, size, pieces=None):
     """The life of a server of `size` parameters, in one bucket or in several."""
     grad, params = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    strategy.serve(ctx, params, cut(grad, params, pieces or [slice(0, size)]))
+    strategy.serve(ctx, params, make_buckets(grad, params, pieces or [slice(0, size)]))
 
 
 def skips_a_step(ctx, strategy):
@@ -49,7 +49,7 @@ def sends_integers(ctx, strategy):
 def two_buckets(ctx, strategy, *, order=(0, 1), steps=3):
     """A worker of 8 parameters in two buckets, the last 5 and the first 3."""
     grad, params = np.ones(8, np.float32), np.zeros(8, np.float32)
-    buckets = cut(grad, params, HALVES)
+    buckets = make_buckets(grad, params, HALVES)
     for ctx.place.step in range(steps):
         for ctx.place.bucket in order:
             strategy.synchronize(ctx, buckets[ctx.place.bucket])

@@ -12,11 +12,11 @@ from experiments.bench import plan as bench
 from experiments.bench import rank as bench_rank
 from experiments.bench.plan import (
     BenchOptions,
+    BenchPlan,
     Block,
     Contestant,
-    Spec,
     baseline_of,
-    describe,
+    describe_block,
     parse_sizes,
     plan_bench,
     schedule,
@@ -179,7 +179,7 @@ def test_a_server_that_is_not_synchronous_is_refused(monkeypatch):
 def spec_of(**changes):
     contestants = (Contestant("ring", "ipc", "ipc", False), Contestant("ps-bsp", "tcp", "tcp", True))
     given = {"sizes": (4096, 65536), "workers": 2, "servers": 1, "repeats": 2, "deadline": 60.0, "threads": 1}
-    return Spec(contestants, ("ipc", "tcp"), interface="127.0.0.1", **{**given, **changes})
+    return BenchPlan(contestants, ("ipc", "tcp"), interface="127.0.0.1", **{**given, **changes})
 
 
 def test_the_contestants_take_turns_and_are_verified_first():
@@ -208,14 +208,14 @@ def test_every_size_is_verified_before_it_is_timed():
 
 def test_a_spec_survives_the_journey_to_the_ranks():
     spec = spec_of()
-    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert BenchPlan.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 def test_a_block_is_described_in_words():
     spec = spec_of()
-    assert describe(Block("link", "tcp"), spec) == "latency and bandwidth of tcp"
-    assert describe(Block("verify", "ipc", 0, 4096), spec) == "ring over ipc, 4 KiB, verification"
-    assert describe(Block("time", "tcp", 1, 65536, 1), spec) == "ps-bsp over tcp, 64 KiB, repeat 2/2"
+    assert describe_block(Block("link", "tcp"), spec) == "latency and bandwidth of tcp"
+    assert describe_block(Block("verify", "ipc", 0, 4096), spec) == "ring over ipc, 4 KiB, verification"
+    assert describe_block(Block("time", "tcp", 1, 65536, 1), spec) == "ps-bsp over tcp, 64 KiB, repeat 2/2"
 
 
 def test_the_baseline_is_the_one_asked_for_else_gloo_else_the_first():

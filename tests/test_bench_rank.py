@@ -11,10 +11,10 @@ from common.place import Place
 from common.simulate import simulate
 from common.transport.process_endpoint import ProcessEndpoint
 from common.transport.virtual.network import Network
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.bench import rank as bench_rank
-from experiments.bench.exchanges import Pool
-from experiments.bench.plan import Block, Contestant, Spec
+from experiments.bench.exchanges import BufferPool
+from experiments.bench.plan import BenchPlan, Block, Contestant
 from experiments.bench.rank import BenchRank
 
 SIZE = 1000  # elements
@@ -58,10 +58,10 @@ def made(monkeypatch):
 
 def rank_on(endpoint, contestants=(), workers=1, servers=0):
     """A rank whose only transport is `endpoint`, and nobody announces its blocks."""
-    spec = Spec(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
+    spec = BenchPlan(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
     rank = BenchRank(spec, None, endpoint.place, 1)
-    rank.meters["ipc"] = endpoint if isinstance(endpoint, Metered) else Metered(endpoint)
-    rank.pools["ipc"] = Pool(endpoint.alloc, 4 * SIZE)
+    rank.meters["ipc"] = endpoint if isinstance(endpoint, MeteredEndpoint) else MeteredEndpoint(endpoint)
+    rank.pools["ipc"] = BufferPool(endpoint.alloc, 4 * SIZE)
     rank.process = None
     rank.workers = Context(endpoint, workers=workers)
     return rank

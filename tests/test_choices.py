@@ -5,7 +5,7 @@ import pytest
 from jobs import job, run
 
 from common.models import MODELS
-from common.pipeline.partitioners import PARTITIONERS
+from common.pipeline.partition import PARTITIONERS
 from common.runtime.job import OptimizerSpec
 
 PLAIN = OptimizerSpec("sgd", lr=0.05, momentum=0.0)

@@ -5,8 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from common.context import FINISH, SETUP
-from common.errors import ProtocolError
+from common.errors import FINISH, SETUP, ProtocolError
 from common.place import Place
 from common.simulate import simulate
 from common.transport.base import Endpoint, as_bytes

@@ -6,14 +6,14 @@ import threading
 import pytest
 
 from common.errors import DeadlineExceeded, PeerFailed, RunError
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from experiments.launch import rank_threads as crew_module
 from experiments.launch.rank_threads import ColocatedRanks
 
 
 @pytest.fixture
 def board(tmp_path):
-    made = Board(tmp_path / "board", 3, create=True)
+    made = StatusBoard(tmp_path / "board", 3, create=True)
     yield made
     made.close()
 

@@ -8,7 +8,7 @@ import pytest
 from jobs import job, run
 
 from common.errors import PeerFailed, RunError
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from common.transport.virtual.network import Kill, Network
 from experiments.launch.deaths import deaths_line, survivable, survive
 from experiments.launch.failure import Running
@@ -20,7 +20,7 @@ NETWORK = Network(latency=0.01)
 @pytest.fixture
 def running(tmp_path):
     """A job of three workers, in step 7, and a server."""
-    board = Board(tmp_path / "board", 4, create=True)
+    board = StatusBoard(tmp_path / "board", 4, create=True)
     for rank in range(3):
         board.enter(rank, 7, "train")
     yield Running(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
@@ -32,7 +32,7 @@ def test_a_worker_that_is_killed_is_noted_and_told_to_all(running):
     survive(running, 3)
     (death,) = running.deaths
     assert death == {"rank": 1, "step": 7, "stage": "train", "cause": "killed by signal 9 (SIGKILL)"}
-    assert Board(running.home / "board", 4).departed() == {1}
+    assert StatusBoard(running.home / "board", 4).departed() == {1}
     assert running.failed() == []
     survive(running, 3)
     assert len(running.deaths) == 1

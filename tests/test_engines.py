@@ -12,7 +12,7 @@ import torch.distributed as dist
 from allreduce.engines import Ddp, Gloo, Mpi, Nccl, translated
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
-from common.runtime.engine_host import Process
+from common.runtime.engine_host import EngineHost
 from common.simulate import simulate
 from common.testing.checks import check_strategy
 from experiments.config import RunOptions, plan
@@ -30,7 +30,7 @@ def process(tmp_path):
     """Rank 1 of three, with two seconds for each call; `overdue` holds the errors of calls that took longer."""
     overdue = []
     place = Place(1, stage="synchronize", step=7)
-    process = Process(tmp_path, 3, place, 2.0, overdue.append)
+    process = EngineHost(tmp_path, 3, place, 2.0, overdue.append)
     return SimpleNamespace(process=process, place=place, overdue=overdue)
 
 
@@ -85,7 +85,7 @@ def test_a_call_that_blocks_for_longer_than_the_deadline_is_overdue(tmp_path):
         errors.append(error)
         told.set()
 
-    with Process(tmp_path, 2, Place(0, stage="synchronize", step=3), 0.0, overdue).limit("MPI_Allreduce"):
+    with EngineHost(tmp_path, 2, Place(0, stage="synchronize", step=3), 0.0, overdue).limit("MPI_Allreduce"):
         assert told.wait(30)
     assert str(errors[0]) == "worker rank 0, stage synchronize, step 3: waited 0 s in MPI_Allreduce"
     assert errors[0].peers == (1,)
@@ -101,7 +101,7 @@ def test_a_call_that_has_returned_is_never_overdue(process):
 
 def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_leaves_nothing(tmp_path):
     place = Place(0)
-    process = Process(tmp_path, 1, place, 30.0, lambda error: None)
+    process = EngineHost(tmp_path, 1, place, 30.0, lambda error: None)
     ctx = SimpleNamespace(
         process=process, place=place, rank=0, size=1, workers=range(1), barrier=lambda: None, settle=lambda: None
     )

@@ -8,7 +8,7 @@ from common.records.recorder import Recorder, StepRecord
 from common.records.stage_clock import STAGES
 from common.runtime.checkpoint import Checkpoints, versions
 from common.runtime.job import Job
-from common.runtime.status_board import Board, PostedPlace, Reincarnated
+from common.runtime.status_board import PostedPlace, Reincarnated, StatusBoard
 from experiments.launch.incarnation import Incarnation, Past, home_of, live_through
 from experiments.ranks.resumption import Resumption, added
 
@@ -18,7 +18,7 @@ JOB = Job("ps-bsp", 2, 1, batch=2, steps=50, checkpoint_every=10, restarts=1)
 
 @pytest.fixture
 def board(tmp_path):
-    board = Board(tmp_path / "board", 3, create=True)
+    board = StatusBoard(tmp_path / "board", 3, create=True)
     yield board
     board.close()
 

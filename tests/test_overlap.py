@@ -12,8 +12,8 @@ from transports import on
 
 from common.context import Context
 from common.models.flat import FlatModel
-from common.pipeline.buckets import layout
-from common.pipeline.overlap import Filling, Overlapped
+from common.pipeline.buckets import bucket_slices
+from common.pipeline.overlap import BucketFiller, Overlapped
 from common.pipeline.synchronize import AfterBackward, synchronizer
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
@@ -34,7 +34,7 @@ def mlp():
 
 def pieces_of(model, nbytes=4):
     """By default every tensor is a bucket."""
-    return layout([tensor.numel() for tensor in model.tensors], nbytes)
+    return bucket_slices([tensor.numel() for tensor in model.tensors], nbytes)
 
 
 def backward(model, inputs=None):
@@ -97,7 +97,7 @@ def test_no_thread_is_left_behind():
 def test_buckets_are_given_away_in_order_while_backward_goes_on():
     model = FlatModel(mlp())
     given = []
-    filling = Filling(model, pieces_of(model), given.append)
+    filling = BucketFiller(model, pieces_of(model), given.append)
     seen = []
 
     def when_it_has_a_gradient(module, inputs, output):
@@ -123,7 +123,7 @@ def test_a_bucket_that_is_full_early_waits_for_those_before_it():
 
     model = FlatModel(Crossed())
     given, came = [], []
-    filling = Filling(model, pieces_of(model), lambda index: given.append((index, list(came))))
+    filling = BucketFiller(model, pieces_of(model), lambda index: given.append((index, list(came))))
     for name in ("early", "late"):
         getattr(model.module, name).register_post_accumulate_grad_hook(lambda _, name=name: came.append(name))
     filling.begin()
@@ -136,7 +136,7 @@ def test_a_bucket_that_is_full_early_waits_for_those_before_it():
 def test_what_is_given_away_is_final():
     model = FlatModel(mlp())
     pieces, copies = pieces_of(model), {}
-    filling = Filling(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
+    filling = BucketFiller(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
     for _ in range(2):
         filling.begin()
         backward(model)
@@ -157,7 +157,7 @@ class HalfUsed(nn.Module):
 def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_gradient():
     model = FlatModel(HalfUsed())
     given = []
-    filling = Filling(model, pieces_of(model), given.append)
+    filling = BucketFiller(model, pieces_of(model), given.append)
     filling.begin()
     model.grad.fill(7.0)
     backward(model)
@@ -189,7 +189,7 @@ def test_nobody_waits_for_frozen_parameters():
     module.unused.requires_grad_(False)
     model = FlatModel(module)
     given = []
-    filling = Filling(model, pieces_of(model), given.append)
+    filling = BucketFiller(model, pieces_of(model), given.append)
     filling.begin()
     backward(model)
     assert given == [0, 1, 2, 3]
@@ -206,7 +206,7 @@ def test_a_shared_parameter_is_final_when_all_its_uses_are():
 
     model = FlatModel(Shared())
     given = []
-    filling = Filling(model, pieces_of(model), lambda index: given.append(model.grad.copy()))
+    filling = BucketFiller(model, pieces_of(model), lambda index: given.append(model.grad.copy()))
     filling.begin()
     backward(model)
     assert np.array_equal(given[-1], model.grad)
@@ -214,7 +214,7 @@ def test_a_shared_parameter_is_final_when_all_its_uses_are():
 
 def test_a_gradient_that_grows_after_it_was_given_away_is_an_error():
     model = FlatModel(mlp())
-    filling = Filling(model, pieces_of(model), lambda index: None)
+    filling = BucketFiller(model, pieces_of(model), lambda index: None)
     filling.begin()
     backward(model)
     with pytest.raises(RuntimeError, match="needs --overlap off"):
@@ -223,7 +223,7 @@ def test_a_gradient_that_grows_after_it_was_given_away_is_an_error():
 
 def test_a_gradient_that_left_the_flat_vector_is_an_error():
     model = FlatModel(mlp())
-    filling = Filling(model, pieces_of(model), lambda index: None)
+    filling = BucketFiller(model, pieces_of(model), lambda index: None)
     filling.begin()
     model.module.zero_grad(set_to_none=True)
     with pytest.raises(RuntimeError, match="replaced a gradient"):
@@ -234,7 +234,7 @@ def test_autograd_adds_to_the_flat_gradient_in_place_with_hooks_and_without():
     for hooked in (False, True):
         model = FlatModel(mlp())
         if hooked:
-            Filling(model, pieces_of(model), lambda index: None).begin()
+            BucketFiller(model, pieces_of(model), lambda index: None).begin()
         addresses = [tensor.grad.data_ptr() for tensor in model.tensors]
         backward(model)
         assert [tensor.grad.data_ptr() for tensor in model.tensors] == addresses
@@ -245,7 +245,7 @@ def test_autograd_adds_to_the_flat_gradient_in_place_with_hooks_and_without():
 def test_when_closed_the_hooks_are_gone():
     model = FlatModel(mlp())
     given = []
-    filling = Filling(model, pieces_of(model), given.append)
+    filling = BucketFiller(model, pieces_of(model), given.append)
     filling.begin()
     filling.close()
     backward(model)

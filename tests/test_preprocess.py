@@ -79,7 +79,7 @@ def test_bytes_are_counted_and_give_the_same_statistics():
     ],
 )
 def test_transforms_are_in_the_order_asked_for_and_usual_if_not_asked_for(text, data, canonical):
-    assert transform_names.canonical(text, data, describe(data)) == canonical
+    assert transform_names.canonical_transforms(text, data, describe(data)) == canonical
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_transforms_are_in_the_order_asked_for_and_usual_if_not_asked_for(text, 
 )
 def test_what_cannot_be_done_to_the_data_is_one_line(text, data, complaint):
     with pytest.raises(ConfigError, match=complaint) as refused:
-        transform_names.canonical(text, data, describe(data))
+        transform_names.canonical_transforms(text, data, describe(data))
     assert "\n" not in str(refused.value)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from servers import HALVES, NETWORK, sends_integers, sends_less, sends_more, serve, skips_a_step, two_buckets
 
-from common.context import EMPTY
 from common.errors import FINISH, DeadlineExceeded, PeerFailed, ProtocolError
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.testing.trial import SGD, Trial
 from common.transport.virtual.network import Kill
+from common.types import EMPTY
 from ps.strategy import PsBsp
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.records.recorder import Events, Recorder, StepRecord
+from common.records.recorder import EventLog, Recorder, StepRecord, whole_lines
 from common.records.stage_clock import STAGES
 
 SECONDS = dict(zip(STAGES, (0.5, 0.25, 0.125, 2.0, 4.0, 8.0), strict=True))
@@ -137,7 +137,7 @@ def test_a_closed_recorder_lets_go_of_its_file(tmp_path):
 
 
 def test_events_are_lines_of_json_with_the_time_since_the_epoch(tmp_path):
-    events = Events(tmp_path / "e.jsonl", lambda: 12.5, epoch=10.0)
+    events = EventLog(tmp_path / "e.jsonl", lambda: 12.5, epoch=10.0)
     assert not events.path.exists()
     events.write({"worker": 3})
     events.write({"worker": 4, "step": 7})
@@ -149,7 +149,7 @@ def test_events_are_lines_of_json_with_the_time_since_the_epoch(tmp_path):
 def test_events_never_go_into_a_file_that_is_there(tmp_path):
     (tmp_path / "e.jsonl").write_text("")
     with pytest.raises(FileExistsError):
-        Events(tmp_path / "e.jsonl", lambda: 0.0).write({})
+        EventLog(tmp_path / "e.jsonl", lambda: 0.0).write({})
 
 
 # --- coming back ---
@@ -192,14 +192,33 @@ def test_a_rank_that_comes_back_before_it_wrote_anything_makes_its_file(tmp_path
 
 def test_events_are_rewound_and_go_on_too(tmp_path):
     path = tmp_path / "e.jsonl"
-    events = Events(path, lambda: 0.0)
+    events = EventLog(path, lambda: 0.0)
     events.rewind(0)
     for step in (0, 0, 1, 1, 2):
         events.write({"step": step})
     events.close()
-    again = Events(path, lambda: 0.0, going_on=True)
+    again = EventLog(path, lambda: 0.0, going_on=True)
     again.rewind(1)
     again.write({"note": "without a step"})
     again.write({"step": 1})
     again.close()
     assert [json.loads(row).get("step") for row in path.read_text().splitlines()] == [0, 0, None, 1]
+
+
+# --- reading ---
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        (b"", []),
+        (b"{}\n[]\n", [b"{}\n", b"[]\n"]),
+        (b"{}\n[1]", [b"{}\n"]),
+        (b"\n\xc3", [b"\n"]),
+        (b"1\r\x0c\n2\n", [b"1\r\x0c\n", b"2\n"]),
+    ],
+)
+def test_a_line_ends_with_a_newline_or_was_not_written_whole(tmp_path, written, lines):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(written)
+    assert list(whole_lines(file)) == lines

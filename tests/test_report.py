@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from runs import fail, write_run
+from setuptools import find_packages
 
 from experiments import charts
 from experiments.config import RunOptions, plan
@@ -314,7 +315,8 @@ def test_mistakes_are_one_line(tmp_path, answer, no_charts, words, line):
 def test_the_template_travels_with_the_package():
     root = Path(__file__).parents[1]
     tools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert "experiments.report" in tools["packages"]
+    found = find_packages(root, include=tools["packages"]["find"]["include"])
+    assert "experiments.report" in found
     there = {
         path
         for pattern in tools["package-data"]["experiments.report"]

@@ -8,7 +8,7 @@ import pytest
 
 from common.place import Place
 from common.runtime.checkpoint import SUFFIX, Checkpoints
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from experiments.launch.deaths import survivable
 from experiments.launch.failure import Running
 from experiments.launch.incarnation import Incarnation
@@ -23,7 +23,7 @@ def running(tmp_path):
     """Two workers and two servers, all alive."""
     home = tmp_path / "job"
     home.mkdir()
-    running = Running(home, Board(home / "board", 4, create=True))
+    running = Running(home, StatusBoard(home / "board", 4, create=True))
     running.ranks += [SimpleNamespace(exitcode=None) for _ in range(4)]
     yield running
     running.board.close()

@@ -12,11 +12,12 @@ from allreduce.star import Star
 from common.context import Context
 from common.errors import DeadlineExceeded, RunError
 from common.place import Place
+from common.runtime.placement import ranks_by_host
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.routed import Routed, hosts_of
+from common.transport.routed import RoutedEndpoint
 from common.transport.shm.endpoint import ShmEndpoint
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 
 HOSTS = ((0, 1), (2, 3))
 ZEROS = np.zeros(8, np.float32)
@@ -29,7 +30,7 @@ def on_hosts(program, hosts=HOSTS, deadline=10.0):
     def life(folder, rank):
         end = connect("shm", Place(rank), ranks, folder, job=JOB, deadline=deadline, hosts=hosts)
         try:
-            return program(Context(Metered(end), workers=ranks, hosts=hosts))
+            return program(Context(MeteredEndpoint(end), workers=ranks, hosts=hosts))
         finally:
             end.close(linger=2.0)
 
@@ -127,7 +128,7 @@ def test_who_gives_up_waits_for_nobody_near_or_far():
     def program(ctx):
         if ctx.rank:
             return None
-        ctx.abandon()
+        ctx.fast.abandon()
         with pytest.raises(RunError, match="given up") as near:
             ctx.recv_into(1, ZEROS.copy())
         with pytest.raises(RunError, match="given up") as far:
@@ -156,7 +157,7 @@ def in_crews(transport, program, deadline=10.0):
         crew = next(crew for crew in CREWS if rank in crew)
         end = connect(transport, Place(rank), 6, folder, job=JOB, deadline=deadline, crew=crew)
         try:
-            return program(Context(Metered(end), workers=4, servers=2))
+            return program(Context(MeteredEndpoint(end), workers=4, servers=2))
         finally:
             end.close(linger=2.0)
 
@@ -173,7 +174,7 @@ def talk_to_all(ctx):
     ctx.settle()
     assert got == {peer: peer for peer in got}
     end = ctx.endpoint.inner
-    return (sorted(end.near._out), sorted(end.far._out)) if isinstance(end, Routed) else ([], sorted(end._out))
+    return (sorted(end.near._out), sorted(end.far._out)) if isinstance(end, RoutedEndpoint) else ([], sorted(end._out))
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
@@ -221,7 +222,7 @@ def test_one_host_needs_no_tcp():
         end = connect("shm", Place(0), 1, folder, job=JOB, deadline=1.0, hosts=[[0]])
         end.close()
     assert isinstance(end, ShmEndpoint)
-    assert not isinstance(end, Routed)
+    assert not isinstance(end, RoutedEndpoint)
 
 
 @pytest.mark.parametrize(
@@ -235,4 +236,4 @@ def test_one_host_needs_no_tcp():
     ],
 )
 def test_hosts_get_equal_parts_of_consecutive_ranks(shape, hosts):
-    assert hosts_of(*shape) == hosts
+    assert ranks_by_host(*shape) == hosts

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pipeline.buckets import layout
+from common.pipeline.buckets import bucket_slices
 from ps.sharding import SHARDINGS, ByTensor, Even, Hashed, even, sharding
 
 SIZES, SERVERS = st.integers(0, 5000), st.integers(1, 40)
@@ -121,7 +121,7 @@ def test_tensors_stay_whole_and_where_they_are_whatever_the_buckets(kind, tensor
     found = owners(shards, 0, sum(tensors))
     for edge, size in zip(np.cumsum([0, *tensors]), tensors, strict=False):
         assert len(set(found[edge : edge + size])) <= 1
-    for bucket in layout(tensors, nbytes):
+    for bucket in bucket_slices(tensors, nbytes):
         assert np.array_equal(owners(shards, bucket.start, bucket.stop - bucket.start), found[bucket])
 
 

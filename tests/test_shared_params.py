@@ -12,7 +12,7 @@ from common.place import Place
 from common.strategy import Bucket
 from common.testing.trial import SGD
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 TRANSPORTS = ("shm", "ipc", "tcp")
@@ -28,7 +28,7 @@ def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
         crew = next(crew for crew in crews if rank in crew)
         end = connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, crew=crew)
         try:
-            return program(Context(Metered(end), workers=ranks - servers, servers=servers, **more))
+            return program(Context(MeteredEndpoint(end), workers=ranks - servers, servers=servers, **more))
         finally:
             end.close(linger=2.0)
 
@@ -38,7 +38,7 @@ def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
 
 @every_transport
 def test_a_crew_is_those_of_the_same_process_and_nobody_elses(transport):
-    assert as_crews(transport, lambda ctx: ctx.crew, [[0, 2, 3], [1]]) == [{2, 3}, set(), {0, 3}, {0, 2}]
+    assert as_crews(transport, lambda ctx: ctx.fast.colocated, [[0, 2, 3], [1]]) == [{2, 3}, set(), {0, 3}, {0, 2}]
 
 
 @every_transport
@@ -46,11 +46,11 @@ def test_what_is_shared_is_the_same_memory_of_the_shape_asked_for(transport):
     def program(ctx):
         if ctx.rank == 0:
             mine = ctx.alloc(12, np.float32)
-            ctx.share(1, mine)
+            ctx.fast.share(1, mine)
             ctx.recv_into(1, np.empty(1))
             return mine.copy()
         if ctx.rank == 1:
-            theirs = ctx.recv_shared(0, np.empty((3, 4), np.float32))
+            theirs = ctx.fast.recv_shared(0, np.empty((3, 4), np.float32))
             assert theirs.shape == (3, 4)
             theirs[1, 2] = 7
             ctx.send(0, np.ones(1))
@@ -68,13 +68,13 @@ def test_who_was_let_have_it_lends_it_to_others_in_place(transport):
         like = np.zeros(BIG, np.float32)
         if ctx.rank == 0:
             mine = ctx.alloc(BIG, np.float32)
-            ctx.share(1, mine)
+            ctx.fast.share(1, mine)
             assert lent.wait(10)
             mine[5] = 9
             ctx.recv_into(1, mine)
             return mine[5]
         if ctx.rank == 1:
-            theirs = ctx.recv_shared(0, like)
+            theirs = ctx.fast.recv_shared(0, like)
             theirs[:] = 3
             ctx.lend(0, theirs)
             ctx.lend(2, theirs)
@@ -93,13 +93,13 @@ def test_it_lives_on_when_the_one_who_was_let_have_it_is_gone(transport):
         like = np.zeros(BIG, np.float32)
         if ctx.rank == 0:
             mine = ctx.alloc(BIG, np.float32)
-            ctx.share(1, mine)
+            ctx.fast.share(1, mine)
             ctx.recv_into(2, np.empty(1))  # rank 1 has closed by then
             mine[:] = 4
             ctx.lend(2, mine)
             ctx.settle()
         elif ctx.rank == 1:
-            ctx.recv_shared(0, like)
+            ctx.fast.recv_shared(0, like)
             ctx.endpoint.close()
             gone.set()
         else:
@@ -117,9 +117,9 @@ def test_what_is_shared_again_and_again_takes_no_more_files():
         mine = ctx.alloc(12, np.float32)
         for _ in range(3):
             if ctx.rank == 0:
-                ctx.share(1, mine)
+                ctx.fast.share(1, mine)
             else:
-                ctx.recv_shared(0, mine)
+                ctx.fast.recv_shared(0, mine)
         ctx.settle()
         return len(ctx.endpoint.inner._arenas)
 
@@ -131,16 +131,16 @@ def test_only_memory_of_alloc_is_shared_and_only_inside_a_process(transport):
     def program(ctx):
         if ctx.rank == 0:
             with pytest.raises(ValueError, match="rank 2 does not share memory with rank 0"):
-                ctx.share(2, ctx.alloc(3, np.float32))
+                ctx.fast.share(2, ctx.alloc(3, np.float32))
             with pytest.raises(ValueError, match="rank 2 does not share memory with rank 0"):
-                ctx.recv_shared(2, np.zeros(3, np.float32))
+                ctx.fast.recv_shared(2, np.zeros(3, np.float32))
             with pytest.raises(ValueError, match="only memory of `alloc`"):
-                ctx.share(1, np.zeros(3, np.float32))
+                ctx.fast.share(1, np.zeros(3, np.float32))
             ctx.lend(1, ctx.alloc(3, np.float32))
             ctx.settle()
         elif ctx.rank == 1:
             with pytest.raises(ProtocolError, match="expected memory to share from rank 0"):
-                ctx.recv_shared(0, np.zeros(3, np.float32))
+                ctx.fast.recv_shared(0, np.zeros(3, np.float32))
             ctx.recv_into(0, np.zeros(3, np.float32))
         return None
 
@@ -153,14 +153,14 @@ def test_who_has_shared_and_is_gone_is_named():
             mine = ctx.alloc(3, np.float32)
             ctx.lend(1, mine)
             ctx.settle()  # so rank 1 knows this memory
-            ctx.share(1, mine)
+            ctx.fast.share(1, mine)
             ctx.endpoint.close()
             gone.set()
         elif ctx.rank == 1:
             ctx.recv_into(0, np.zeros(3, np.float32))
             assert gone.wait(10)
             with pytest.raises(PeerFailed, match="lost rank 0"):
-                ctx.recv_shared(0, np.zeros(3, np.float32))
+                ctx.fast.recv_shared(0, np.zeros(3, np.float32))
 
     gone = threading.Event()
     as_crews("shm", program, [[0, 1]])
@@ -171,12 +171,12 @@ def test_what_either_lends_of_it_is_there_when_the_owner_is_gone(transport):
     def program(ctx):
         like = np.zeros(BIG, np.float32)
         if ctx.rank == 0:
-            ctx.share(1, ctx.alloc(BIG, np.float32))
+            ctx.fast.share(1, ctx.alloc(BIG, np.float32))
             ctx.settle()
             ctx.endpoint.close()
             gone.set()
         elif ctx.rank == 1:
-            theirs = ctx.recv_shared(0, like)
+            theirs = ctx.fast.recv_shared(0, like)
             theirs[:] = 4
             assert gone.wait(10)
             ctx.lend(2, theirs)
@@ -193,7 +193,7 @@ def test_what_either_lends_of_it_is_there_when_the_owner_is_gone(transport):
 def test_sockets_alone_share_nothing(transport):
     def program(ctx):
         with pytest.raises(ValueError, match=f"rank {1 - ctx.rank} does not share memory"):
-            ctx.recv_shared(1 - ctx.rank, np.zeros(3, np.float32))
+            ctx.fast.recv_shared(1 - ctx.rank, np.zeros(3, np.float32))
 
     as_crews(transport, program, [[0], [1]])
 

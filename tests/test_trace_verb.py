@@ -10,12 +10,12 @@ from traces import Hand
 from common.errors import ConfigError
 from common.records.trace_buffer import RECORD
 from experiments.config import RunOptions, plan
-from experiments.ranks.trace_recorder import tape_file
+from experiments.ranks.trace_recorder import trace_file
 
 
-def write_tapes(folder, *hands):
+def write_traces(folder, *hands):
     for hand in hands:
-        np.save(tape_file(folder, hand.place), np.array(hand.rows, RECORD))
+        np.save(trace_file(folder, hand.place), np.array(hand.rows, RECORD))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def traced(tmp_path):
     folder = write_run(tmp_path, workers=2, warmup_steps=0, own_transport=None)
     quick, slow = Hand(0).stage("train", 0, 1), Hand(1).stage("train", 0, 7).send(0, 7, 7.5)
     quick.receive(1, 1, 8).stage("synchronize", 1, 8).stage("update", 8, 10)
-    write_tapes(folder, quick, slow)
+    write_traces(folder, quick, slow)
     return folder
 
 
@@ -66,7 +66,7 @@ def test_a_trace_that_is_there_is_left_as_it_is(answer, traced):
 
 def test_an_engine_of_its_own_gets_a_note_and_no_table(answer, tmp_path):
     folder = write_run(tmp_path, "gloo", workers=1, own_transport="gloo")
-    write_tapes(folder, Hand(0).stage("train", 0, 1))
+    write_traces(folder, Hand(0).stage("train", 0, 1))
     code, out, _ = answer("trace", folder)
     first, where = out.splitlines()
     assert code == 0

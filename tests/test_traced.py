@@ -6,11 +6,11 @@ from spies import Spy
 
 from common.context import Context
 from common.records.stage_clock import STAGES, StageClock
-from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL, Tape
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, VIRTUAL_CLOCK, TraceBuffer
 from common.simulate import simulate
 from common.transport.virtual.network import Network
-from common.transport.wrappers.traced import Traced
-from experiments.ranks.trace_recorder import Taped, Untraced
+from common.transport.wrappers.traced import TracedEndpoint
+from experiments.ranks.trace_recorder import TraceRecorder, Untraced
 
 X = np.zeros(5, np.float32)
 
@@ -23,12 +23,12 @@ def test_sums_are_the_endpoints_own():
         def recv_sum(self, from_, out):
             self.calls.append(("recv_sum", list(from_)))
 
-    spy, tape = Sums(), Tape(9)
-    traced = Traced(spy, tape)
+    spy, buffer = Sums(), TraceBuffer(9)
+    traced = TracedEndpoint(spy, buffer)
     traced.recv_add_all(iter((1, 2)), X)
     traced.recv_sum(iter((2, 1, 4)), X)
     assert spy.calls == [("recv_add_all", [1, 2]), ("recv_sum", [2, 1, 4])]
-    records = tape.records()
+    records = buffer.records()
     assert records["kind"].tolist() == [RECEIVE, ALSO, RECEIVE, ALSO, ALSO]
     assert records["peer"].tolist() == [1, 2, 2, 1, 4]
     assert records["seq"].tolist() == [0, 0, 1, 1, 0]
@@ -49,14 +49,14 @@ def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
             finish(into[2:])
             self.calls.append(("recv_add_answer", from_, into, float(next(times))))
 
-    spy, tape = Answering(), Tape(9)
-    traced = Traced(spy, tape)
+    spy, buffer = Answering(), TraceBuffer(9)
+    traced = TracedEndpoint(spy, buffer)
     traced.expose(2, X)
     traced.recv_add_answer(iter((1, 2)), X, lambda part: parts.append(part.size))
     assert parts == [2, 3]
     (_, senders, into, answered) = spy.calls[1]
     assert (spy.calls[0], senders, into is X) == (("expose", 2, X), [1, 2], True)
-    records = tape.records()
+    records = buffer.records()
     assert (records["began"][3:] == answered - 1).all()
     assert (records["ended"][1:] == answered - 1).all()
     assert records["kind"].tolist() == [SEND, RECEIVE, ALSO, SEND, SEND]
@@ -70,17 +70,17 @@ def test_what_was_not_sent_is_not_noted():
         def send(self, to, array):
             raise ValueError("no")
 
-    tape = Tape(9)
+    buffer = TraceBuffer(9)
     with pytest.raises(ValueError, match="no"):
-        Traced(Broken(), tape).send(1, X)
-    assert len(tape.records()) == 0
+        TracedEndpoint(Broken(), buffer).send(1, X)
+    assert len(buffer.records()) == 0
 
 
 def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
-    tapes = [Tape(99) for _ in range(2)]
+    traces = [TraceBuffer(99) for _ in range(2)]
 
     def program(ctx):
-        traced = Context(Traced(ctx.endpoint, tapes[ctx.rank]), workers=2)
+        traced = Context(TracedEndpoint(ctx.endpoint, traces[ctx.rank]), workers=2)
         for ctx.place.step in range(2):
             ctx.place.bucket = 7
             if ctx.rank == 0:
@@ -92,7 +92,7 @@ def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
                 traced.recv_any((0,), X.copy())
 
     simulate(program, 2, network=Network(latency=1.0))
-    sent, received = (tape.records() for tape in tapes)
+    sent, received = (buffer.records() for buffer in traces)
     assert sent["kind"].tolist() == [SEND, SEND, SETTLE] * 2
     assert received["kind"].tolist() == [RECEIVE] * 4
     ours = sent[sent["kind"] == SEND]
@@ -104,7 +104,7 @@ def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
 def test_a_clock_notes_each_stretch_of_a_stage():
     moments = iter(range(9))
     place = Spy().place
-    recording = Taped(None, place, 1, VIRTUAL)
+    recording = TraceRecorder(None, place, 1, VIRTUAL_CLOCK)
     clock = recording.clock(StageClock, lambda: next(moments), place.enter)
     with clock("load"), clock("preprocess"):
         pass

@@ -184,8 +184,8 @@ def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send
             ctx.settle()
             return None
         into = np.zeros_like(big)
-        ctx.recv_add_all((1, 3, 2), into)
-        ctx.recv_add_all((), into)
+        ctx.fast.recv_add_all((1, 3, 2), into)
+        ctx.fast.recv_add_all((), into)
         return into
 
     assert (on(transport, program, 4)[0] == 1).all()
@@ -202,7 +202,7 @@ def test_a_sum_is_of_the_messages_alone_in_the_order_asked_for(transport, send, 
             ctx.settle()
         elif ctx.rank == 0:
             out = np.full_like(big, np.nan)
-            ctx.recv_sum(order, out)
+            ctx.fast.recv_sum(order, out)
             return out
         return None
 
@@ -218,7 +218,7 @@ def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, ca
         x = ctx.alloc(size, np.float32)
         x[:] = ctx.rank
         if ctx.rank == 0:
-            getattr(ctx, call)((1, 2), x)
+            getattr(ctx.fast, call)((1, 2), x)
         elif ctx.rank == 1:
             ctx.lend(0, x)
             ctx.settle()
@@ -260,12 +260,12 @@ def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport
 
         if ctx.rank:
             call = calls[ctx.rank - 1]
-            getattr(ctx, call)(0, x)
+            getattr(ctx.endpoint, call)(0, x)
             answer = x if call == "expose" else np.empty_like(x)
             ctx.recv_into(0, answer)
             assert call == "expose" or set(x.tolist()) <= {1e8, 1, -1e8}, "what was lent was written to"
         else:
-            ctx.recv_add_answer((1, 3, 2), answer := x, finish)
+            ctx.fast.recv_add_answer((1, 3, 2), answer := x, finish)
             assert sum(finished) == size
         ctx.settle()
         return answer.tolist()
@@ -280,7 +280,7 @@ def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transpor
         x = ctx.alloc(SEGMENT // 4 + 1, np.float32)
         x[:] = 1
         if ctx.rank == 0:
-            ctx.recv_add_answer((2, 1), x, lambda part: None)
+            ctx.fast.recv_add_answer((2, 1), x, lambda part: None)
             ctx.settle()
             return x[-1]
         if ctx.rank == 2:
@@ -289,7 +289,7 @@ def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transpor
             ctx.send(1, x[:0])
         else:
             ctx.recv(2, x[:0])
-            ctx.expose(0, x)
+            ctx.fast.expose(0, x)
         return ctx.recv(0, x)[-1]
 
     assert on(transport, program, 3) == [3, 3, 3]
@@ -301,12 +301,12 @@ def test_two_messages_of_one_rank_are_added_and_answered_each(transport):
         y = ctx.alloc(1000, np.float32)
         x[:], y[:] = 1, 10
         if ctx.rank:
-            ctx.expose(0, x)
-            ctx.expose(0, y)
+            ctx.fast.expose(0, x)
+            ctx.fast.expose(0, y)
             ctx.recv_into(0, x)
             ctx.recv_into(0, y)
             return x[-1], y[-1]
-        ctx.recv_add_answer((1, 1), x, lambda part: None)
+        ctx.fast.recv_add_answer((1, 1), x, lambda part: None)
         ctx.settle()
         return x[-1]
 
@@ -323,12 +323,12 @@ def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
         nothing = x[0, :0]
         if ctx.rank == 0:
             for each in x:
-                ctx.recv_add_answer((1,), each, lambda part: None)
+                ctx.fast.recv_add_answer((1,), each, lambda part: None)
             ctx.send(2, nothing)
             ctx.settle()
         elif ctx.rank == 1:
             for each in x:
-                ctx.expose(0, each)
+                ctx.fast.expose(0, each)
             ctx.recv(2, nothing)
             for each in x:
                 ctx.recv_into(0, each)
@@ -344,7 +344,7 @@ def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
 def test_who_is_alone_finishes_what_is_there(transport):
     def program(ctx):
         x = np.ones(3, np.float32)
-        ctx.recv_add_answer((), x, lambda part: np.negative(part, part))
+        ctx.fast.recv_add_answer((), x, lambda part: np.negative(part, part))
         return x.tolist()
 
     assert on(transport, program, 1) == [[-1] * 3]

@@ -13,7 +13,7 @@ from runs import write_run
 from common.data import DATASETS, ELSEWHERE
 from common.errors import CheckFailed
 from common.models import MODELS
-from common.pipeline.partitioners import PARTITIONERS
+from common.pipeline.partition import PARTITIONERS
 from common.pipeline.transform_names import TRANSFORMS
 from experiments.bench import run as bench_run
 from experiments.cli.demo import DEMO
@@ -80,7 +80,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
 
     monkeypatch.setattr("experiments.cli.bench.measure", run_it)
     monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
-    monkeypatch.setattr(bench_run.statistics, "load", lambda: happened.append("statistics are loaded"))
+    monkeypatch.setattr(bench_run.intervals, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)
     assert happened == ["statistics are loaded", "ranks start"]  # or whoever interrupts it waits for them
     (file,) = tmp_path.glob("*/bench.json")

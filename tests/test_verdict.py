@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import DeadlineExceeded, PeerFailed, RunError
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from experiments.launch.failure import Running, first_error
 from experiments.launch.processes import LOST
 
@@ -14,7 +14,7 @@ from experiments.launch.processes import LOST
 @pytest.fixture
 def job(tmp_path):
     """A job of three workers and a server; `ends(rank, exitcode, report)` says how a rank has ended."""
-    board = Board(tmp_path / "board", 4, create=True)
+    board = StatusBoard(tmp_path / "board", 4, create=True)
     running = Running(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
 
     def ends(rank, exitcode, report=None):

@@ -25,13 +25,13 @@ from common.pipeline.train import train
 from common.pipeline.update import FlatOptimizer
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import this_clock
+from common.records.trace_buffer import clock_id
 from common.runtime.job import OptimizerSpec
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.config.strategies import create
-from experiments.ranks.trace_recorder import Taped, Untraced
+from experiments.ranks.trace_recorder import TraceRecorder, Untraced
 
 BATCH = 32
 
@@ -45,10 +45,10 @@ def work(rank, home, asked, results):
     model = FlatModel(build("mlp", info.shape, info.classes, (64,), 0, None, False), inner.alloc)
     batch = data.train_x[:BATCH].float(), data.train_y[:BATCH]
     optimizer, strategy = FlatOptimizer(OptimizerSpec(lr=0.0), model.params), create(asked.strategy, {})
-    taped = Taped(Path(home) / f"{rank}.npy", place, asked.workers, this_clock())
+    recorded = TraceRecorder(Path(home) / f"{rank}.npy", place, asked.workers, clock_id())
 
     def world(recording):
-        meter = Metered(recording.endpoint(inner))
+        meter = MeteredEndpoint(recording.endpoint(inner))
         return Context(meter, workers=asked.workers), recording.clock(StageClock, meter.now, place.enter)
 
     bucket = Bucket(model.grad, model.params)
@@ -67,7 +67,7 @@ def work(rank, home, asked, results):
                 optimizer.step(model.grad)
         return time.perf_counter() - began
 
-    plain, traced = world(Untraced()), world(taped)
+    plain, traced = world(Untraced()), world(recorded)
     strategy.setup(plain[0], model.params)
     ratios = []
     for pair in range(asked.pairs + 5):  # the first to warm up
@@ -77,7 +77,7 @@ def work(rank, home, asked, results):
     plain[0].barrier()
     inner.close(linger=5.0)
     if rank == 0:
-        results.put((ratios[5:], 1e3 * took[id(plain)] / asked.steps, len(taped.records())))
+        results.put((ratios[5:], 1e3 * took[id(plain)] / asked.steps, len(recorded.records())))
 
 
 def main():

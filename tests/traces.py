@@ -1,4 +1,4 @@
-"""Traces of jobs in virtual time, tapes that are written by hand, and what a trace.json must be like."""
+"""Traces of jobs in virtual time, traces that are written by hand, and what a trace.json must be like."""
 
 import numpy as np
 from jobs import STRATEGIES
@@ -8,25 +8,25 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL
+from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KINDS, VIRTUAL_CLOCK
 from common.simulate import simulate
 from common.transport.virtual.network import Network
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.ranks.server_optimizer import Updates
-from experiments.ranks.trace_recorder import Taped
-from experiments.trace.load import rank_tape
+from experiments.ranks.trace_recorder import TraceRecorder
+from experiments.trace.load import rank_trace
 from experiments.trace.perfetto import TRACKS
 
 
-def virtual_tapes(job, network=None, limit=None):
-    """The tapes of `job`, trained in virtual time; with room for `limit` records each, if that is given."""
+def virtual_traces(job, network=None, limit=None):
+    """The traces of `job`, trained in virtual time; with room for `limit` records each, if that is given."""
     recordings = {}
 
     def program(ctx):
-        recording = recordings[ctx.rank] = Taped(None, ctx.place, ctx.size, VIRTUAL)
+        recording = recordings[ctx.rank] = TraceRecorder(None, ctx.place, ctx.size, VIRTUAL_CLOCK)
         if limit is not None:
             recording.messages, recording.stages = type(recording.messages)(limit), type(recording.stages)(limit)
-        meter = Metered(recording.endpoint(ctx.endpoint))
+        meter = MeteredEndpoint(recording.endpoint(ctx.endpoint))
         clock = recording.clock(StageClock, meter.now, ctx.place.enter)
         updates = Updates(meter, clock, lambda record: None)
         numbers = {"workers": job.workers, "servers": job.servers}
@@ -39,11 +39,11 @@ def virtual_tapes(job, network=None, limit=None):
 
     simulate(program, job.workers + job.servers, servers=job.servers, network=network or Network())
     roles = ["worker"] * job.workers + ["server"] * job.servers
-    return [rank_tape(rank, role, recordings[rank].records()) for rank, role in enumerate(roles)]
+    return [rank_trace(rank, role, recordings[rank].records()) for rank, role in enumerate(roles)]
 
 
 class Hand:
-    """A tape written by hand: rows in the order in which they are noted."""
+    """A trace written by hand: rows in the order in which they are noted."""
 
     def __init__(self, rank, role="worker", clock=1):
         self.place, self.role, self.rows, self.seq = Place(rank, role), role, [(CLOCK, -1, 0, 0, clock, 0, 0, 0)], {}
@@ -64,8 +64,8 @@ class Hand:
         return self.message(RECEIVE, from_, began, ended, **more)
 
     @property
-    def tape(self):
-        return rank_tape(self.place.rank, self.role, np.array(self.rows, RECORD))
+    def trace(self):
+        return rank_trace(self.place.rank, self.role, np.array(self.rows, RECORD))
 
 
 PHASES = {"M", "X", "s", "f", "C"}

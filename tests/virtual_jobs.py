@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from experiments.config import RunOptions, plan
 from experiments.metrics.step_totals import add_up
 from experiments.ranks.virtual_job import VirtualJob
@@ -48,7 +48,7 @@ def run(folder, **options):
     ranks = item.processes + item.job.servers
     order = {"job": item.job.to_dict(), "processes": item.processes, "servers": item.job.servers}
     order |= {"stay": False, "placement": item.job.placement, "id": 1, "results": str(results), "epoch": 1e9}
-    board = Board(folder / "board", ranks, create=True)
+    board = StatusBoard(folder / "board", ranks, create=True)
     try:
         ok = VirtualJob(order, folder, board).run()
     finally:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.data.clicks import Clicks
-from common.data.info import DataInfo, Parameters, Source, read, written
+from common.data.info import DataInfo, Parameters, Source, format_parameters, parse_parameters
 from common.data.npz import Npz
 from common.data.openml import OpenMl
 from common.data.synthetic import Synthetic
 from common.data.text import Text
-from common.data.user_dataset import Own
+from common.data.user_dataset import UserDataset
 from common.errors import ConfigError, suggest
 from common.util.import_by_name import TARGET
 
@@ -73,7 +73,7 @@ class _Chosen:
     parameters: Parameters
 
     def __str__(self) -> str:
-        return written(self.name, self.parameters)
+        return format_parameters(self.name, self.parameters)
 
     def info(self) -> DataInfo:
         return self.parameters.info()
@@ -88,13 +88,13 @@ def _source(data: str) -> Source:
     if name in READ:
         return READ[name](given)
     if name in PARAMETERS:
-        return _Chosen(name, read(name, given, PARAMETERS[name]))
+        return _Chosen(name, parse_parameters(name, given, PARAMETERS[name]))
     if name in DATASETS:
         if colon:
             raise ConfigError(f"--data {data}: {name} has no parameters; leave {colon + given} out")
         return _Fixed(name)
     if TARGET.fullmatch(data):
-        return Own(data)
+        return UserDataset(data)
     raise ConfigError(f"unknown data set {name!r}: {suggest(name, {*DATASETS, *READ})}")
 
 

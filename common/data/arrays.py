@@ -55,7 +55,7 @@ def labels(what: str, y: Array, samples: int) -> NDArray[np.int64]:
     return np.ascontiguousarray(y, np.int64)
 
 
-def held_out(samples: int) -> int:
+def test_size(samples: int) -> int:
     """How many of `samples` are for testing where nobody said which: a fifth, at least one."""
     return max(1, samples // 5)
 
@@ -63,5 +63,5 @@ def held_out(samples: int) -> int:
 def split(samples: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices to train on and indices held out, drawn at random, always alike; both in the order of the samples."""
     drawn = np.random.default_rng(SPLIT_SEED).permutation(samples)
-    test = held_out(samples)
+    test = test_size(samples)
     return np.sort(drawn[test:]), np.sort(drawn[:test])

@@ -60,7 +60,7 @@ class Parameters(Protocol):
 P = TypeVar("P", bound=Parameters)
 
 
-def read(name: str, given: str, kind: Callable[..., P]) -> P:
+def parse_parameters(name: str, given: str, kind: Callable[..., P]) -> P:
     """`kind` made from `rows=400000,skew=1.1`, or from nothing: its defaults. ConfigError, one line."""
     usual = {field.name: field.default for field in dataclasses.fields(kind())}
     values: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def _number(name: str, key: str, value: str, kind: type[Any]) -> Any:
         raise out_of_range(name, key, value, what) from None
 
 
-def written(name: str, chosen: Parameters) -> str:
+def format_parameters(name: str, chosen: Parameters) -> str:
     """The text that `read` makes `chosen` from: two that are equal have one text."""
     fields = dataclasses.fields(chosen)
     odd = [f"{each.name}={value}" for each in fields if (value := getattr(chosen, each.name)) != each.default]
@@ -96,6 +96,6 @@ def out_of_range(name: str, key: str, value: object, right: str) -> ConfigError:
     return ConfigError(f"--data {name}: {key} is {value}: give {right}")
 
 
-def special(path: str) -> bool:
+def is_special_file(path: str) -> bool:
     """Whether that is a device, a pipe or a socket: one would wait for what comes out of it, for ever."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from common.data.arrays import Array, check_finite, check_samples, held_out, labels, samples, split
-from common.data.info import DataInfo, special
+from common.data.arrays import Array, check_finite, check_samples, labels, samples, split, test_size
+from common.data.info import DataInfo, is_special_file
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Npz:
             classes = 1 + max(int(part.max()) for part in (y, test) if part is not None)
         if test is None and total < 2:
             raise ConfigError(f"{self._what('x')} has 1 sample: one to train on and one to test are the least")
-        train, held = (total - held_out(total), held_out(total)) if test is None else (total, len(test))
+        train, held = (total - test_size(total), test_size(total)) if test is None else (total, len(test))
         size = "×".join(map(str, shape[1:]))
         about = f"{total:,} samples of {size} out of {os.path.basename(self.path)}"
         return DataInfo(__name__, train, held, shape[1:], classes, about)
@@ -112,7 +112,7 @@ class Npz:
     def _opened(self) -> Iterator[Any]:
         """The archive, open; whatever is wrong with it is one ConfigError."""
         try:
-            if special(self.path):
+            if is_special_file(self.path):
                 raise ConfigError(f"--data {self.name}: that is no .npz file")
             if not zipfile.is_zipfile(self.path):
                 with open(self.path, "rb"):  # says it better if it is not there, or not ours to read

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.data.info import DataInfo, special
+from common.data.info import DataInfo, is_special_file
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Text:
     def _size(self) -> int:
         if not self.path:
             return GENERATED
-        if special(self.path):
+        if is_special_file(self.path):
             raise ConfigError(f"--data {self} is no file")
         try:
             with open(self.path, "rb") as file:

@@ -11,14 +11,14 @@ import numpy as np
 from common.data.arrays import Array, labels, samples, split
 from common.data.info import DataInfo
 from common.errors import ConfigError
-from common.util.import_by_name import attribute, callables, called, find_beside_the_user
+from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder, suggest_callable
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class UserDataset:
     """What the callable at `target` gives, called without arguments.
 
     That is a map-style Dataset, a fifth of which is held out for testing, or a pair of them, to train on and to test;
@@ -50,8 +50,8 @@ def _loaded(target: str) -> Dataset:
     from common.data.dataset import Dataset
 
     what = f"--data {target}"
-    find_beside_the_user()
-    made = called(what, attribute(what, target, callables))
+    import_from_working_folder()
+    made = call_user_code(what, import_attribute(what, target, suggest_callable))
     parts: tuple[Array, ...]
     if isinstance(made, tuple) and len(made) == 2:
         parts = (*_arrays(what, made[0]), *_arrays(what, made[1]))
@@ -72,11 +72,11 @@ def _arrays(what: str, dataset: Any) -> tuple[Array, Array]:
     """All samples and labels of a map-style data set."""
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise ConfigError(f"{what} gave a {type(dataset).__name__}: give a torch Dataset with __len__ and __getitem__")
-    pairs = called(what, lambda: [dataset[index] for index in range(len(dataset))])
+    pairs = call_user_code(what, lambda: [dataset[index] for index in range(len(dataset))])
     if not pairs:
         raise ConfigError(f"{what} has no samples")
     if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
         raise ConfigError(f"{what} has items that are no pair of a sample and its class")
-    x = called(f"{what}: samples", lambda: np.stack([np.asarray(sample) for sample, _ in pairs]))
-    y = called(f"{what}: classes", lambda: np.array([int(label) for _, label in pairs]))
+    x = call_user_code(f"{what}: samples", lambda: np.stack([np.asarray(sample) for sample, _ in pairs]))
+    y = call_user_code(f"{what}: classes", lambda: np.array([int(label) for _, label in pairs]))
     return samples(f"{what}: samples", x), labels(f"{what}: classes", y, len(x))

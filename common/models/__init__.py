@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from common.models.user_model import made
+from common.models.user_model import build_user_model
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def build_for(info: DataInfo, name: str, hidden: tuple[int, ...], seed: int, spa
     ConfigError, one line, for what goes wrong in the user's code.
     """
     if ":" in name:
-        return _drawn(seed, lambda: made(name, info))
+        return _drawn(seed, lambda: build_user_model(name, info))
     return build(name, info.shape, info.classes, hidden, seed, info.rows, sparse)
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import nn
 
-from common.models.sparse_rows import add_up
+from common.models.sparse_rows import sum_duplicate_rows
 from common.types import Array, Rows, Vector, zeros
 
 Alloc = Callable[[int, DTypeLike], Array]
@@ -71,7 +71,7 @@ class FlatModel:
         if grad is None:
             self.rows.index, self.rows.values = np.empty(0, np.int64), np.empty((0, self.rows.width), np.float32)
         else:
-            self.rows.index, self.rows.values = add_up(grad._indices()[0].numpy(), grad._values().numpy())
+            self.rows.index, self.rows.values = sum_duplicate_rows(grad._indices()[0].numpy(), grad._values().numpy())
 
 
 def sparse_rows(module: nn.Module) -> Rows | None:

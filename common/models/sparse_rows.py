@@ -9,7 +9,7 @@ from common.types import Indices, Vector
 OFTEN = 16  # times that a row is named: from there on it is worth a call of its own
 
 
-def add_up(index: Indices, values: Vector) -> tuple[Indices, Vector]:
+def sum_duplicate_rows(index: Indices, values: Vector) -> tuple[Indices, Vector]:
     """Rows that are named more than once, added up: `index` (m,) int64 and `values` (m, width) to (k,) and (k, width).
 
     The result is in the order of the row numbers. What belongs to a row is added in the order given, one after the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
-from common.util.import_by_name import attribute, callables, called, find_beside_the_user
+from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder, suggest_callable
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from common.data.info import DataInfo
 
 
-def made(target: str, info: DataInfo) -> torch.nn.Module:
+def build_user_model(target: str, info: DataInfo) -> torch.nn.Module:
     """What the callable makes of `info`, on the CPU: its parameters are float32. ConfigError, one line.
 
     Draw parameters from torch's generator, which is seeded around the call.
@@ -21,10 +21,10 @@ def made(target: str, info: DataInfo) -> torch.nn.Module:
     import torch
 
     what = f"--model {target}"
-    find_beside_the_user()
-    make = attribute(what, target, callables)
+    import_from_working_folder()
+    make = import_attribute(what, target, suggest_callable)
     with torch.device("cpu"):  # real memory, also where a server only counts the parameters
-        module = called(what, make, info)
+        module = call_user_code(what, make, info)
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"{what} gave a {type(module).__name__}: give a torch.nn.Module")
     kinds = {parameter.dtype for parameter in module.parameters()}
@@ -34,15 +34,15 @@ def made(target: str, info: DataInfo) -> torch.nn.Module:
     return module
 
 
-def check(target: str, info: DataInfo) -> None:
+def check_user_model(target: str, info: DataInfo) -> None:
     """Make one and give it two samples of zeros. ConfigError unless it gives logits as `info.labels` has labels."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        module = made(target, info)
+        module = build_user_model(target, info)
         x = torch.zeros((2, *info.shape), dtype=torch.int64 if info.rows else torch.float32)
         with torch.no_grad():
-            logits = called(f"--model {target} on samples of shape {info.shape}", module, x)
+            logits = call_user_code(f"--model {target} on samples of shape {info.shape}", module, x)
     right = (2, info.classes, *info.labels)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != right:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -31,12 +31,12 @@ class Augment(ABC):
     def apply(self, images: torch.Tensor, drawn: Draws) -> torch.Tensor:
         """Do it to images (batch, channels, height, width); `drawn` (batch, …). Changes nothing; the same shape."""
 
-    def drawing(self, seed: int, samples: int) -> Drawing:
+    def drawing(self, seed: int, samples: int) -> SeededAugment:
         """It, with its random numbers for `samples` samples."""
-        return Drawing(self, seed, samples)
+        return SeededAugment(self, seed, samples)
 
 
-class Drawing:
+class SeededAugment:
     """A transform and its random numbers, those of the current epoch being kept."""
 
     def __init__(self, augment: Augment, seed: int, samples: int) -> None:

@@ -14,7 +14,7 @@ from common.types import Rows, Vector
 ELEMENT = 4  # bytes of a float32
 
 
-def layout(sizes: Sequence[int], nbytes: int, table: int = 0) -> list[slice]:
+def bucket_slices(sizes: Sequence[int], nbytes: int, table: int = 0) -> list[slice]:
     """Where the buckets lie in a flat vector of tensors of `sizes` elements: the last tensors come first.
 
     Every bucket is whole tensors, as many as fit into `nbytes` bytes; a tensor larger than that is a bucket of its
@@ -22,19 +22,19 @@ def layout(sizes: Sequence[int], nbytes: int, table: int = 0) -> list[slice]:
     sparse, is a bucket of its own and the last, after those of the others, of which there is one at least, too.
     """
     if table:
-        rest = layout(sizes[1:], nbytes)
+        rest = bucket_slices(sizes[1:], nbytes)
         return [*(slice(table + piece.start, table + piece.stop) for piece in rest), slice(0, table)]
     stop = low = sum(sizes)
     pieces = []
     for size in reversed(sizes):
-        if low < stop and (stop - low + size) * ELEMENT > nbytes:
+        if size and low < stop and (stop - low + size) * ELEMENT > nbytes:
             pieces.append(slice(low, stop))
             stop = low
         low -= size
     return [*pieces, slice(low, stop)]
 
 
-def cut(grad: Vector, params: Vector, pieces: Sequence[slice], rows: Rows | None = None) -> list[Bucket]:
+def make_buckets(grad: Vector, params: Vector, pieces: Sequence[slice], rows: Rows | None = None) -> list[Bucket]:
     """The pieces of a flat gradient and flat parameters, both shape (size,), as buckets: views of them.
 
     With `rows`, the last piece is the table that they are the gradient of, and `grad` is that of all else.

@@ -18,9 +18,9 @@ class Communicator:
 
     def __init__(self, ctx: Context, strategy: SyncStrategy) -> None:
         self.ctx, self.strategy = ctx, strategy
-        self._given, self._done = ctx.queue(), ctx.queue()
+        self._given, self._done = ctx.fast.queue(), ctx.fast.queue()
         self._open = 0  # given and not taken back
-        self._task = ctx.spawn(self._run)
+        self._task = ctx.fast.spawn(self._run)
 
     def give(self, bucket: Bucket) -> None:
         """Let `bucket` be synchronised after all those given before; returns at once."""
@@ -67,6 +67,6 @@ class Communicator:
         if not failed:
             self._task.join()
             return
-        self.ctx.abandon()
+        self.ctx.fast.abandon()
         with contextlib.suppress(BaseException):
             self._task.join()

@@ -20,7 +20,7 @@ from common.runtime.job import OptimizerSpec
 SCHEDULES = ("constant", "linear", "cosine", "step")
 
 
-def rate(spec: OptimizerSpec, step: int) -> float:
+def learning_rate(spec: OptimizerSpec, step: int) -> float:
     """The learning rate in `step`, from 0. ValueError for a schedule that is unknown, or lacks the number of steps."""
     if step < spec.warmup:
         return spec.lr * (step + 1) / spec.warmup

@@ -18,12 +18,12 @@ from torch.utils.hooks import RemovableHandle
 
 from common.context import Context
 from common.models.flat import FlatModel
-from common.pipeline.buckets import cut
+from common.pipeline.buckets import make_buckets
 from common.pipeline.communicator import Communicator
 from common.strategy import SyncStrategy
 
 
-class Filling:
+class BucketFiller:
     """Hears of every tensor whose gradient is final and gives away full buckets, always in the order of `pieces`.
 
     `give(index)` is called from inside backward. A fixed order is what lets all ranks agree, whatever order the hooks
@@ -82,7 +82,7 @@ class Overlapped:
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.model = ctx, model
-        self._buckets = cut(model.grad, model.params, pieces, model.rows)
+        self._buckets = make_buckets(model.grad, model.params, pieces, model.rows)
         self._pulled = None
         if strategy.traits.update == "server":
             self._pulled = ctx.alloc(model.dense.size, model.params.dtype)
@@ -92,7 +92,7 @@ class Overlapped:
                     start = bucket.start - model.table
                     bucket.params = self._pulled[start : start + bucket.params.size]
         self._communicator = Communicator(ctx, strategy)
-        self._filling = Filling(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
+        self._filling = BucketFiller(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
         self._trained = 0.0  # when the last backward was over
         self._train_failed = False
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from common.data.info import DataInfo
-from common.pipeline.augment import Augment, Drawing, Flip, RandomCrop
+from common.pipeline.augment import Augment, Flip, RandomCrop, SeededAugment
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
 RandomTransform = Callable[[torch.Tensor, Sequence[int], int], torch.Tensor]
@@ -60,7 +60,7 @@ def as_values(samples: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class Transforms:
     """Transforms in the order asked for. `test` is what becomes of samples that nothing random is done to."""
 
     steps: tuple[Transform | Augment, ...]
@@ -79,16 +79,16 @@ class Pipeline:
         def transform(raw: torch.Tensor, indices: Sequence[int], epoch: int) -> torch.Tensor:
             values = raw.float()
             for step in steps:
-                values = step(values, indices, epoch) if isinstance(step, Drawing) else step(values)
+                values = step(values, indices, epoch) if isinstance(step, SeededAugment) else step(values)
             return values
 
         return transform
 
 
-def fit(info: DataInfo, samples: torch.Tensor, text: str = "normalise") -> Pipeline:
+def fit(info: DataInfo, samples: torch.Tensor, text: str = "normalise") -> Transforms:
     """What stage 1 does to samples like these, the raw ones to train on; ids it leaves alone, whatever `text` says."""
     if info.rows:
-        return Pipeline((), as_ids)
+        return Transforms((), as_ids)
     steps: list[Transform | Augment] = []
     test: Transform = as_values
     for name in text.split(","):
@@ -97,4 +97,4 @@ def fit(info: DataInfo, samples: torch.Tensor, text: str = "normalise") -> Pipel
             steps.append(test)
         elif name in AUGMENTS:
             steps.append(AUGMENTS[name]())
-    return Pipeline(tuple(steps), test)
+    return Transforms(tuple(steps), test)

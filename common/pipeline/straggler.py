@@ -80,7 +80,7 @@ def slow_workers(text: str) -> dict[int, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Straggling:
+class StragglerModel:
     """How long stage 4 lasts: by worker a factor (1 where none is given), a least duration, and jitter, in seconds.
 
     A process that stands for several workers does the part of each of them, one after the other.
@@ -92,7 +92,7 @@ class Straggling:
     seed: int = 0
 
     @classmethod
-    def of(cls, job: Job) -> Straggling:
+    def of(cls, job: Job) -> StragglerModel:
         """What the job asks for. ValueError if it is not well put."""
         return cls(slow_workers(job.slow_worker), job.train_seconds, jitter(job.jitter), job.seed)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from common.context import Context
 from common.models.flat import FlatModel
-from common.pipeline.buckets import cut
+from common.pipeline.buckets import make_buckets
 from common.pipeline.overlap import Overlapped
 from common.strategy import SyncStrategy
 
@@ -31,7 +31,7 @@ class AfterBackward:
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.strategy = ctx, strategy
-        self.buckets = cut(model.grad, model.params, pieces, model.rows)
+        self.buckets = make_buckets(model.grad, model.params, pieces, model.rows)
 
     def backward(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()

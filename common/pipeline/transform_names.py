@@ -14,7 +14,7 @@ TRANSFORMS = {
 OF_IMAGES = frozenset({"random-crop", "flip"})
 
 
-def canonical(text: str | None, data: str, info: DataInfo) -> str:
+def canonical_transforms(text: str | None, data: str, info: DataInfo) -> str:
     """`random-crop,normalise` checked, in the one way to write it; None: as usual for these data. ConfigError."""
     if text is None:
         return "none" if info.rows else "normalise"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from common.pipeline.lr_schedule import rate
+from common.pipeline.lr_schedule import learning_rate
 from common.runtime.job import OptimizerSpec
 from common.types import Array, Rows, Vector
 
@@ -57,7 +57,7 @@ class FlatOptimizer:
         """One update from `grad`, same shape, which stays as it is, with the rate of step `at` times `damping`."""
         for block, part in zip(self._blocks, torch.from_numpy(grad).split(self._sizes), strict=True):
             block.grad = part
-        self._optim.param_groups[0]["lr"] = rate(self._spec, at) * damping
+        self._optim.param_groups[0]["lr"] = learning_rate(self._spec, at) * damping
         self._optim.step()
 
     def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
@@ -68,7 +68,7 @@ class FlatOptimizer:
         if not self._spec.plain:
             raise ValueError("momentum and adam change rows that are not touched: they need a dense gradient")
         table = self._params.reshape(-1, rows.width)
-        table[rows.index] -= np.float32(rate(self._spec, at) * damping) * rows.values
+        table[rows.index] -= np.float32(learning_rate(self._spec, at) * damping) * rows.values
 
     def state(self) -> dict[str, Array]:
         """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""

@@ -16,11 +16,11 @@ from common.data.dataset import Dataset
 from common.errors import FINISH, RunError
 from common.models import build_for
 from common.models.flat import FlatModel, sparse_rows
-from common.pipeline.buckets import cut, layout
+from common.pipeline.buckets import bucket_slices, make_buckets
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Transform, fit
-from common.pipeline.straggler import Straggling
+from common.pipeline.straggler import StragglerModel
 from common.pipeline.synchronize import Synchronizer, synchronizer
 from common.pipeline.train import Train, accuracy, train
 from common.pipeline.update import FlatOptimizer
@@ -34,7 +34,7 @@ Observe = Callable[[StepRecord], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a worker has at the end. `test_accuracy`, 0 … 1, is for the first to measure that lives."""
 
     params: Vector
@@ -51,9 +51,9 @@ def flat_model(job: Job, ctx: Context) -> FlatModel:
     return model
 
 
-def pieces(job: Job, model: FlatModel) -> list[slice]:
+def job_bucket_slices(job: Job, model: FlatModel) -> list[slice]:
     """Where the job's buckets lie in the flat vectors of its model: the same on all ranks."""
-    return layout([tensor.numel() for tensor in model.tensors], job.bucket, model.table)
+    return bucket_slices([tensor.numel() for tensor in model.tensors], job.bucket, model.table)
 
 
 def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
@@ -68,7 +68,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
     rows = sparse_rows(model)
     table = sizes[0] if rows is not None else 0
     params, grad = ctx.alloc(sum(sizes), "float32"), ctx.alloc(sum(sizes) - table, "float32")
-    strategy.serve(ctx, params, cut(grad, params, layout(sizes, job.bucket, table), rows))
+    strategy.serve(ctx, params, make_buckets(grad, params, bucket_slices(sizes, job.bucket, table), rows))
 
 
 class Worker:
@@ -104,7 +104,7 @@ class Worker:
             if self.model.rows is not None:
                 self.table_optimizer = FlatOptimizer(job.optimizer, self.model.params[: self.model.table])
 
-    def run(self, observe: Observe, ready: Callable[[], None] = lambda: None) -> Trained:
+    def run(self, observe: Observe, ready: Callable[[], None] = lambda: None) -> TrainingResult:
         """Train for all steps; blocks. `observe` gets a record of every step as it ends.
 
         `ready` is called when all workers are set up: what was sent and spent before belongs to no step.
@@ -114,14 +114,14 @@ class Worker:
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
         wrapped = self.strategy.wrap(ctx, self.model, train)
-        self.train = Straggling.of(self.job).around(wrapped, ctx, self.workers)
+        self.train = StragglerModel.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
         ctx.endpoint.trim()  # of worker 0's parameters, which are not read again
         self.clock.take()
         ready()
         samples = self._samples()
         batches = iter(loader(samples, self.batches))
-        where = pieces(self.job, self.model)
+        where = job_bucket_slices(self.job, self.model)
         with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
             for ctx.place.step in range(self.start, self.job.steps):
                 skipped = ctx.place.step < ctx.skipped_to
@@ -175,7 +175,7 @@ class Worker:
             if self.table_optimizer is not None and self.model.rows is not None:
                 self.table_optimizer.step_rows(self.model.rows, self.ctx.place.step)
 
-    def _finish(self) -> Trained:
+    def _finish(self) -> TrainingResult:
         """Say good-bye to the servers, wait for everybody, look at the result."""
         ctx = self.ctx
         ctx.place.step = FINISH
@@ -187,4 +187,4 @@ class Worker:
         score = None
         if ctx.rank == min(set(ctx.workers) - ctx.departed()):
             score = accuracy(self.model, self.transform(self.dataset.test_x), self.dataset.test_y)
-        return Trained(self.model.params, hashlib.sha256(self.model.params.tobytes()).hexdigest(), score)
+        return TrainingResult(self.model.params, hashlib.sha256(self.model.params.tobytes()).hexdigest(), score)

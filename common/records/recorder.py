@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class StepRecord:
         return _LINE % (self.step, self.role, self.rank, loss, samples, *times)
 
 
-class Events:
+class EventLog:
     """A rank's history: events that a strategy notes, one JSON object a line, each with the time `at` of its writing.
 
     The file is made with the first of them. If it is there already, FileExistsError then, unless `going_on`: what a
@@ -153,3 +153,15 @@ class Recorder:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def whole_lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines of `file`, each with its newline. A last line without one was cut short and is left out.
+
+    OSError, for example if the file does not exist.
+    """
+    with open(file, "rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return
+            yield line

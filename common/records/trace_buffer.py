@@ -40,10 +40,10 @@ CLOCK = 6  # `seq` tells which clock the rank reads
 STAGE = 16  # and the following: the stages in their order
 STAGE_KINDS = {stage: STAGE + number for number, stage in enumerate(STAGES)}
 
-VIRTUAL = 0  # the clock that all ranks of virtual time read
+VIRTUAL_CLOCK = 0  # the clock that all ranks of virtual time read
 
 
-class Tape:
+class TraceBuffer:
     """Takes records; keeps the latest `limit` of them. `note` appends one, a tuple in the order of RECORD."""
 
     def __init__(self, limit: int) -> None:
@@ -51,7 +51,7 @@ class Tape:
         self.note: Callable[[Row], None] = self._rows.append  # nothing in between: it is in the path of every message
 
     def records(self) -> Records:
-        """What is kept, in order; if the tape is full, a record CUT comes first."""
+        """What is kept, in order; if the buffer is full, a record CUT comes first."""
         rows = list(self._rows)
         if len(rows) == self._rows.maxlen:
             rows.insert(0, (CUT, -1, 0, 0, 0, 0, rows[0][BEGAN], rows[0][BEGAN]))
@@ -65,7 +65,7 @@ def clock_record(clock: int) -> Records:
     return record
 
 
-def this_clock() -> int:
+def clock_id() -> int:
     """A number for the clock that `time.perf_counter` reads here: equal where, and only where, times can be compared.
 
     On Linux that is CLOCK_MONOTONIC: one for all processes since the machine has booted, but for time namespaces.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POLL = 0.1  # seconds between two looks at how long a call has lasted
 
 
-class Process:
+class EngineHost:
     """The process of one of `ranks` ranks that share the private folder `home`.
 
     `overdue` is called, in a thread of its own, when a limited call has lasted longer than `deadline` seconds. It

@@ -42,7 +42,7 @@ class OptimizerSpec:
 class Job:
     """One strategy, W workers, S servers, and what they train.
 
-    `partition` and `preprocess` are in the words of `common.pipeline.partitioners` and `.transforms`.
+    `partition` and `preprocess` are in the words of `common.pipeline.partition` and `.transform_names`.
 
     `batch` is the samples of a step over all workers, `bucket` the bytes of a piece of the gradient that is
     synchronised by itself, beside the backward of the others if `overlap` is "on", after it if "off". `sparse`: the

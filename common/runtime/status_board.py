@@ -49,7 +49,7 @@ class Status:
     stage_seconds: dict[str, float]
 
 
-class Board:
+class StatusBoard:
     """A memory-mapped file of one slot a rank."""
 
     def __init__(self, path: Path, ranks: int, *, create: bool = False) -> None:
@@ -140,7 +140,7 @@ class PostedPlace(Place):
 
     __slots__ = ("board",)
 
-    def __init__(self, board: Board, rank: int, role: str) -> None:
+    def __init__(self, board: StatusBoard, rank: int, role: str) -> None:
         super().__init__(rank, role)
         self.board = board
 

@@ -1,9 +1,9 @@
 """The contract of a transport.
 
-An `Endpoint` is one rank's end of it. Per ordered pair of ranks, messages arrive complete, in order, once, or an
-error is raised. A message is stamped with the sender's step and bucket; receiving one that is for another step,
-bucket, dtype or size than asked for is a `ProtocolError`. Arrays are C-contiguous and of any numeric dtype; their
-shape does not travel, only their elements do.
+An `Endpoint` is one rank's end of a transport. Between two ranks, each message arrives complete, in order and once, or
+an error is raised. A message carries the sender's step and bucket. A message for another step, bucket, dtype or size
+than the receiver asked for is a `ProtocolError`. Arrays are C-contiguous and of any numeric dtype. Only the elements of
+an array travel, not its shape.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from common.place import Place
-from common.transport.task import Queue, Task
 from common.types import Array, zeros
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What `recv_any` received: who sent it, for which step and bucket, and how many elements it had."""
+    """A message that `recv_any` received: its sender, step and bucket, and its number of elements."""
 
     sender: int
     step: int
@@ -31,14 +31,31 @@ class Message:
     size: int
 
 
+class Queue(Protocol):
+    """A first-in, first-out queue between two tasks of one rank."""
+
+    def put(self, item: Any) -> None:
+        """Add an item. Never blocks."""
+
+    def get(self) -> Any:
+        """Remove and return the first item. Blocks without a deadline until an item is present."""
+
+
+class Task(Protocol):
+    """A function that runs beside its caller: the result of `spawn`."""
+
+    def join(self) -> None:
+        """Block until the function has returned, then raise what it raised. DeadlineExceeded if it takes too long."""
+
+
 class Endpoint(ABC):
     """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call.
 
-    `crew` are the other ranks of this process, if it can share memory with them: threads of it that run at once.
+    `crew` has the other ranks of this process, if this rank can share memory with them.
 
-    Calls raise ValueError for a rank that is no other rank of the job, or an array that cannot travel. Those that
-    block raise DeadlineExceeded, PeerFailed when the job is over, and ProtocolError when something else came than was
-    asked for; what they were to fill may then be half filled.
+    A call raises ValueError for a rank that is not another rank of the job, and for an array that cannot travel. A
+    blocking call raises DeadlineExceeded, PeerFailed when the job is over, and ProtocolError for an unexpected message.
+    After an error, the array that the call was to fill may be filled in part.
     """
 
     crew: frozenset[int] = frozenset()
@@ -46,133 +63,134 @@ class Endpoint(ABC):
     def __init__(self, place: Place, deadline: float) -> None:
         self.place = place
         self.deadline = deadline
-        # Of real transports: called while `recv_any` waits and has read nothing; it may raise, and nothing is lost.
+        # Real transports call this while `recv_any` waits and has read nothing. If it raises, no message is lost.
         self.idle: Callable[[], None] = lambda: None
 
     @abstractmethod
     def send(self, to: int, array: Array) -> None:
-        """Send a copy of `array`; the caller may change it at once. Waits only, at first, for the peer to be there."""
+        """Send a copy of `array`; the caller may change the array at once. Blocks only until the peer has started."""
 
     @abstractmethod
     def lend(self, to: int, array: Array) -> None:
         """Send `array` without copying it.
 
-        The caller must not write to it until `settle` has returned, or until it has received a message that `to`
-        can only have sent after reading this one.
+        The caller must not write to the array until `settle` has returned, or until it has received a message that
+        `to` can only have sent after reading the array.
         """
 
     def expose(self, to: int, array: Array) -> None:
-        """`lend` it to `to`, who may write its answer into it; `recv_into(to, array)` then finds that there.
+        """Lend `array` to rank `to`, which may write its answer into it; `recv_into(to, array)` completes the exchange.
 
-        The array is the receiver's until that has returned, and stays so after an error: neither read nor write it, nor
-        lend it to anybody else, and do not `settle`, which would wait for who may be waiting for others. Virtual time
-        checks that. The answer is written there only if the array is memory of `alloc`, and both are on one host.
+        Until `recv_into` has returned, and also after an error, the array belongs to the receiver: do not read it,
+        write to it or lend it to another rank. Do not call `settle` either: it would wait for a receiver that may be
+        waiting for others. Virtual time checks these rules. The answer is written in place only if the array is memory
+        of `alloc` and both ranks are on one host.
         """
         self.lend(to, array)
 
     def share(self, to: int, array: Array) -> None:
-        """Let `to`, one of `crew`, have `array`, memory of `alloc`, for good: what `recv_shared` gives is this memory.
+        """Give rank `to`, one of `crew`, lasting access to `array`, memory of `alloc`. `recv_shared` returns it.
 
-        Which of the two may write where, and when, is for them to agree on. What either lends of it is lent in place.
+        The two ranks must agree on which of them writes where and when. Both can lend the memory in place.
         """
-        raise self.not_crew(to)
+        raise self.no_shared_memory(to)
 
-    def not_crew(self, rank: int) -> ValueError:
-        """The error that says that there is no memory in common with `rank`."""
+    def no_shared_memory(self, rank: int) -> ValueError:
+        """Return the error for a `rank` that is not in `crew`."""
         return ValueError(f"rank {rank} does not share memory with rank {self.place.rank}")
 
     @abstractmethod
     def settle(self) -> None:
-        """Block until everything lent has come back: then it may be changed."""
+        """Block until all loans are over: the caller may then change the arrays that it lent."""
 
     def trim(self) -> None:  # noqa: B027 - optional
-        """Forget what of the peers' memory this rank has looked at; what it reads again it gets again."""
+        """Unmap the pages of peers' memory that this rank has read. They come back when they are read again."""
 
     @abstractmethod
     def recv_into(self, from_: int, out: Array) -> None:
-        """Receive the next message from `from_` into `out`, which it must fill exactly. Blocks."""
+        """Receive the next message from `from_` into `out`, which must be of the message's size. Blocks."""
 
     def recv_shared(self, from_: int, like: Array) -> Array:
-        """The memory that `from_`, one of `crew`, shares: an array of the shape and dtype of `like`. Blocks."""
-        raise self.not_crew(from_)
+        """Return the memory that `from_`, one of `crew`, shares, in the shape and dtype of `like`. Blocks."""
+        raise self.no_shared_memory(from_)
 
     @abstractmethod
     def recv_add(self, from_: int, into: Array) -> None:
         """Receive the next message from `from_` and add it to `into`, element by element. Blocks."""
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
-        """Receive the next message from each of `from_` and add them to `into`, in that order. Blocks."""
+        """Receive the next message from each rank of `from_` and add them to `into`, in this order. Blocks."""
         for sender in from_:
             self.recv_add(sender, into)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
-        """Receive the next message from each of `from_`, one at least; `out` is their sum, in that order. Blocks."""
+        """Receive the next message from each rank of `from_`, at least one, and store their sum in `out`. Blocks."""
         first, *rest = from_
         self.recv_into(first, out)
         self.recv_add_all(rest, out)
 
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
-        """Receive a message from each of `from_`, add them to `into`, in that order, and answer each with the sum.
+        """Receive a message from each rank of `from_`, add them to `into` in order, and answer each rank with the sum.
 
-        Before that, `finish` is called with flat parts of the sum, however it is cut, each element once; it may change
-        the elements, each by itself. If all have exposed what they sent, the answers may be written there. Else `into`
-        is lent to them: `settle` before it is changed. Blocks.
+        `finish` is called with flat parts of the sum before they are sent, each element once. It may change the
+        elements, each independently of the others. If all senders exposed their messages, the answers may be written
+        there. Otherwise `into` is lent to the senders: call `settle` before you change it. Blocks.
         """
         senders = list(from_)
         self.recv_add_all(senders, into)
-        self.lend_finished(senders, into, finish)
+        self.finish_and_lend(senders, into, finish)
 
-    def lend_finished(self, to: Iterable[int], total: Array, finish: Callable[[Array], None]) -> None:
-        """The way of `recv_add_answer` that is always open: `finish` the total, and lend it to each of `to`."""
+    def finish_and_lend(self, to: Iterable[int], total: Array, finish: Callable[[Array], None]) -> None:
+        """Answer without exposed memory: call `finish` with the whole sum, then lend it to each rank of `to`."""
         finish(flat(total))
         for rank in to:
             self.lend(rank, total)
 
     @abstractmethod
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
-        """Receive the next message from any of `from_`, for any step, into the start of `out`. Blocks."""
+        """Receive the next message from any rank of `from_`, for any step, into the start of `out`. Blocks."""
 
     @abstractmethod
     def close(self, *, linger: float = 0.0) -> None:
-        """Let go of everything; messages still queued get up to `linger` seconds to leave."""
+        """Release all resources; queued messages get up to `linger` seconds to leave."""
 
     @abstractmethod
     def spawn(self, fn: Callable[[], None]) -> Task:
-        """Run `fn()` beside the caller, on the same rank. One of the two at a time may use the endpoint.
+        """Run `fn()` beside the caller, on the same rank. Only one of the two may use the endpoint at a time.
 
-        The other may ask `now`, and use a `queue`. What `fn` raises, `join` of the task raises.
+        Meanwhile the other may call `now` and use a `queue`. `join` of the task raises what `fn` raised.
         """
 
     @abstractmethod
     def queue(self) -> Queue:
-        """A queue between what was spawned and who spawned it."""
+        """Return a queue between a spawned function and its caller."""
 
     @abstractmethod
     def abandon(self) -> None:
-        """Let every call that waits, now or later, raise RunError soon: this rank has failed."""
+        """Make every call that waits, now or later, raise RunError soon: this rank has failed."""
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Zeroed memory that this transport moves fastest."""
+        """Allocate zeroed memory that this transport moves fastest."""
         return zeros(shape, dtype)
 
     def now(self) -> float:
-        """Seconds on this transport's monotonic clock."""
+        """Return the seconds on this transport's monotonic clock."""
         return time.perf_counter()
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Block for `seconds`."""
         time.sleep(seconds)
 
 
 def as_bytes(array: Array) -> NDArray[np.uint8]:
-    """The memory of a C-contiguous array as flat bytes, without a copy. ValueError if it is strided."""
+    """Return the memory of a C-contiguous array as flat bytes, without a copy. ValueError if the array is strided."""
     if not array.flags.c_contiguous:
         raise ValueError(f"only contiguous arrays can be sent or received; this one has strides {array.strides}")
     return array.reshape(-1).view(np.uint8)
 
 
 def flat(array: Array) -> Array:
-    """A C-contiguous array in one dimension, without a copy. ValueError if it is strided."""
+    """Return a C-contiguous array in one dimension, without a copy. ValueError if the array is strided."""
     if not array.flags.c_contiguous:
-        as_bytes(array)  # says what is wrong
+        as_bytes(array)  # raises
     return array.reshape(-1)

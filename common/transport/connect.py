@@ -9,7 +9,7 @@ from common.errors import ConfigError
 from common.place import Place
 from common.runtime.rendezvous import Rendezvous, file_store
 from common.transport.base import Endpoint
-from common.transport.routed import Routed
+from common.transport.routed import RoutedEndpoint
 from common.transport.shm.arena import reason_against
 from common.transport.shm.endpoint import ShmEndpoint
 from common.transport.sockets.address import ipc_address, tcp_address
@@ -63,4 +63,4 @@ def connect(
     except BaseException:
         near.close()
         raise
-    return Routed(near, far, close_by)
+    return RoutedEndpoint(near, far, close_by)

@@ -1,8 +1,9 @@
-"""What the endpoints of real processes share: waits that end, and words for what came instead."""
+"""The base class of real transports: waits that end, spawned threads, and errors in words."""
 
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -10,27 +11,45 @@ from queue import SimpleQueue
 
 from common.errors import DeadlineExceeded, PeerFailed, ProtocolError, RunError, step_name
 from common.place import Place
-from common.transport.base import Endpoint
-from common.transport.task import Queue, ThreadTask
+from common.transport.base import Endpoint, Queue
 from common.types import Array
 
-SLICE = 0.1  # seconds that a wait may be deaf to the end of the job
-VERDICT = 1.0  # seconds that whoever watches the ranks is given to say which one failed first, and of what
+WAIT_SLICE = 0.1  # seconds between two checks, in a wait, whether the job is over
+FAILURE_GRACE = 1.0  # seconds that the supervisor of the ranks gets to report which rank failed first, and why
+PEER_GONE = {errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.ECONNRESET, errno.EPIPE, errno.ECONNREFUSED}
 
 
-def either(ranks: tuple[int, ...]) -> str:
-    """`rank 1 or rank 2`."""
+def any_of(ranks: tuple[int, ...]) -> str:
+    """Name the ranks as alternatives: `rank 1 or rank 2`."""
     return " or ".join(f"rank {rank}" for rank in ranks)
 
 
-GONE = {errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.ECONNRESET, errno.EPIPE, errno.ECONNREFUSED}
+class ThreadTask:
+    """A function in a daemon thread."""
+
+    def __init__(self, fn: Callable[[], None], place: Place, deadline: float) -> None:
+        self._fn, self._place, self._deadline = fn, place, deadline
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"beside rank {place.rank}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._fn()
+        except BaseException as error:
+            self._error = error
+
+    def join(self) -> None:
+        self._thread.join(self._deadline)
+        if self._thread.is_alive():
+            cause = f"waited {self._deadline:g} s for a thread of its own"
+            raise DeadlineExceeded(cause, peers=(self._place.rank,), **self._place.fields())
+        if self._error is not None:
+            raise self._error
 
 
 class ProcessEndpoint(Endpoint):
-    """An endpoint that waits in slices of `SLICE` seconds; after each it calls `watch`, which may end it by raising.
-
-    What it spawns is a thread.
-    """
+    """An endpoint that waits in slices of `WAIT_SLICE` seconds and calls `watch` after each; `watch` may raise."""
 
     def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
         super().__init__(place, deadline)
@@ -38,7 +57,7 @@ class ProcessEndpoint(Endpoint):
 
     @abstractmethod
     def has(self, from_: int) -> bool:
-        """Whether a message from `from_` is there to be received. Does not block."""
+        """Return whether a message from `from_` is ready to be received. Does not block."""
 
     def spawn(self, fn: Callable[[], None]) -> ThreadTask:
         return ThreadTask(fn, self.place, self.deadline)
@@ -47,40 +66,40 @@ class ProcessEndpoint(Endpoint):
         return SimpleQueue()
 
     def abandon(self) -> None:
-        self.watch = self._abandoned
+        self.watch = self._raise_abandoned
 
-    def _abandoned(self) -> None:
+    def _raise_abandoned(self) -> None:
         raise RunError("given up, because this rank has failed elsewhere", **self.place.fields())
 
-    def check(self, end: float, whom: str, peers: tuple[int, ...]) -> None:
-        """Raise if the job is over, or the wait for `whom`, that is `peers`, has lasted until `end` (monotonic)."""
+    def check(self, end: float, awaited: str, peers: tuple[int, ...]) -> None:
+        """Raise if the job is over, or if the time is past `end` (monotonic). `awaited` names `peers` in the error."""
         self.watch()
         if time.monotonic() > end:
-            cause = f"waited {self.deadline:g} s for {whom}"
+            cause = f"waited {self.deadline:g} s for {awaited}"
             raise DeadlineExceeded(cause, peers=peers, **self.place.fields())
 
-    def wanted(self, expected: Array) -> str:
-        """What would be right here and now, in words."""
+    def describe_expected(self, expected: Array) -> str:
+        """Describe the message that fits `expected` at this rank's step and bucket."""
         place = self.place
         return f"{step_name(place.step)}, bucket {place.bucket}, {expected.nbytes} bytes of {expected.dtype}"
 
-    def unexpected(self, from_: int, got: object, wanted: str) -> ProtocolError:
-        """The error that says what was wanted from `from_`, and what came."""
-        return ProtocolError(f"expected {wanted} from rank {from_}, got {got}", **self.place.fields())
+    def unexpected(self, from_: int, got: object, expected: str) -> ProtocolError:
+        """Return the error for a message `got` from `from_` that is not as `expected`."""
+        return ProtocolError(f"expected {expected} from rank {from_}, got {got}", **self.place.fields())
 
-    def lost(self, rank: int, error: OSError) -> RunError:
-        """The error that says that `rank` cannot be reached: PeerFailed if that is because it is gone.
+    def unreachable(self, rank: int, error: OSError) -> RunError:
+        """Return the error for a `rank` that cannot be reached: PeerFailed if its process is gone.
 
-        Then it blocks for a moment, in which `watch` may raise a better one. A rank that fails closes its sockets
-        before it can say why: without that moment its peers would be quicker to complain, and be taken for the
-        culprits.
+        For a process that is gone, first block for up to `FAILURE_GRACE` seconds, in which `watch` may raise a more
+        exact error. A failing rank closes its sockets before the supervisor has reported it. Without this grace, its
+        peers would complain first and be taken for the culprits.
         """
         reason = error.strerror or error
-        if error.errno not in GONE and not isinstance(error, ConnectionError):
+        if error.errno not in PEER_GONE and not isinstance(error, ConnectionError):
             return RunError(f"cannot reach rank {rank}: {reason}", **self.place.fields())
-        end = time.monotonic() + min(VERDICT, self.deadline)
+        end = time.monotonic() + min(FAILURE_GRACE, self.deadline)
         self.watch()
         while time.monotonic() < end:
-            self.sleep(SLICE / 10)
+            self.sleep(WAIT_SLICE / 10)
             self.watch()
         return PeerFailed(f"lost rank {rank}: {reason}", **self.place.fields())

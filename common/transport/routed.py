@@ -10,17 +10,14 @@ from collections.abc import Callable, Iterable, Set
 
 from numpy.typing import DTypeLike
 
-from common.runtime.job import COLOCATED, DEDICATED
-from common.runtime.placement import crews
-from common.transport.base import Endpoint, Message
-from common.transport.process_endpoint import ProcessEndpoint, either
+from common.transport.base import Endpoint, Message, Queue, Task
+from common.transport.process_endpoint import ProcessEndpoint, any_of
 from common.transport.shm.endpoint import ShmEndpoint
 from common.transport.sockets.endpoint import ZmqEndpoint
-from common.transport.task import Queue, Task
 from common.types import Array
 
 
-class Routed(Endpoint):
+class RoutedEndpoint(Endpoint):
     """`near` carries what is for or from the ranks in `close_by`, `far` the rest.
 
     What `far` has been lent moves only while somebody calls it, so `near` does that when it waits.
@@ -103,7 +100,7 @@ class Routed(Endpoint):
             self.near.doze_beside(
                 lambda: any(map(self.near.has, near)), lambda wake_read: self.far.sleep_for(far, wake_read)
             )
-            self.near.check(end, either(from_), from_)
+            self.near.check(end, any_of(from_), from_)
 
     def spawn(self, fn: Callable[[], None]) -> Task:
         return self.near.spawn(fn)
@@ -121,19 +118,3 @@ class Routed(Endpoint):
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         return self.near.alloc(shape, dtype)
-
-
-def hosts_of(workers: int, servers: int, hosts: int, placement: str = DEDICATED) -> list[list[int]]:
-    """The ranks of each of `hosts` hosts: consecutive workers, and consecutive servers, in equal parts.
-
-    Where servers are `colocated`, each is on the host of its worker.
-    """
-    if placement == COLOCATED:
-        processes = crews(workers, servers, placement)
-        parts = [processes[host * workers // hosts : (host + 1) * workers // hosts] for host in range(hosts)]
-        return [sorted(rank for crew in part for rank in crew) for part in parts]
-    return [
-        [*range(host * workers // hosts, (host + 1) * workers // hosts)]
-        + [workers + rank for rank in range(host * servers // hosts, (host + 1) * servers // hosts)]
-        for host in range(hosts)
-    ]

@@ -17,13 +17,13 @@ from common.errors import ConfigError, suggest
 TARGET = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?")
 
 
-def find_beside_the_user() -> None:
+def import_from_working_folder() -> None:
     """From now on a module in the current folder can be imported, as with python -m."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
 
 
-def attribute(what: str, target: str, hint: Callable[[ModuleType, str], str]) -> Any:
+def import_attribute(what: str, target: str, hint: Callable[[ModuleType, str], str]) -> Any:
     """The attribute that `target`, of the form module:name, names.
 
     `what` begins the error line, `hint(module, name)` says what the module has instead. Runs the module's code.
@@ -54,13 +54,13 @@ def _imported(what: str, module: str) -> Any:
         raise ConfigError(f"{what}: importing it failed: {type(error).__name__}: {error}") from error
 
 
-def callables(module: ModuleType, wrong: str) -> str:
+def suggest_callable(module: ModuleType, wrong: str) -> str:
     """A hint for `attribute`: what else of the module can be called."""
     names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     return suggest(wrong, names) if names else "it has nothing to call"
 
 
-def called(what: str, made_by: Callable[..., Any], *arguments: Any) -> Any:
+def call_user_code(what: str, made_by: Callable[..., Any], *arguments: Any) -> Any:
     """What a user's callable gives; whatever it raises is a ConfigError, one line, and what it prints no result."""
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -23,7 +23,7 @@ PERIOD = 8191  # a prime, as no power of two is a multiple of it
 BELOW = 61
 
 
-class Pool:
+class BufferPool:
     """A benchmark's own vectors, the same few in every block: what a transport allocates may live as long as it does.
 
     `largest` is the size in bytes that each buffer gets, so that it serves the blocks of all sizes.
@@ -50,7 +50,7 @@ class Pool:
         return out
 
 
-class Subtract:
+class SubtractGradient:
     """The update rule of a benchmark, exact for integers: `params -= grad`. `updated` is told after each."""
 
     def __init__(self, params: Vector, updated: Callable[[], None] = lambda: None) -> None:
@@ -76,40 +76,40 @@ class Subtract:
         self.updated()
 
 
-def numbers(rank: int, step: int) -> Vector:
+def rank_values(rank: int, step: int) -> Vector:
     """One period of what `rank` puts in at `step`: integers from 1 to 61, shape (PERIOD,)."""
     j = np.arange(PERIOD, dtype=np.int64) + 101 * step
     values: Vector = (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % BELOW + 1).astype(np.float32)
     return values
 
 
-def total(workers: int, step: int) -> Vector:
+def summed_values(workers: int, step: int) -> Vector:
     """One period of the sum over all workers, shape (PERIOD,)."""
-    values: Vector = np.stack([numbers(rank, step) for rank in range(workers)]).sum(axis=0)
+    values: Vector = np.stack([rank_values(rank, step) for rank in range(workers)]).sum(axis=0)
     return values
 
 
-def fill(x: Vector, period: Vector) -> None:
+def fill_periodic(x: Vector, period: Vector) -> None:
     """Repeat `period`, shape (PERIOD,), over x, in place."""
     whole = x.size // PERIOD * PERIOD
     x[:whole].reshape(-1, PERIOD)[:] = period
     x[whole:] = period[: x.size - whole]
 
 
-def wrong_elements(x: Vector, period: Vector) -> int:
+def count_wrong(x: Vector, period: Vector) -> int:
     """How many elements of x are not those of `period`, shape (PERIOD,), repeated."""
     whole = x.size // PERIOD * PERIOD
     body = np.count_nonzero(x[:whole].reshape(-1, PERIOD) != period)
     return int(body) + int(np.count_nonzero(x[whole:] != period[: x.size - whole]))
 
 
-class Contest(ABC):
+class Exchange(ABC):
     """A worker's side of a contestant. Calls come as begin, exchange…, end; once for all, `close`.
 
     Its vectors come from `pool`, and are another's in the next block; what the strategy allocates is its own for good.
     """
 
-    def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: Pool) -> None:
+    def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: BufferPool) -> None:
         self.make, self.ctx, self.pool = make, ctx, pool
         self.strategy: Any = make()  # Any: `all_reduce` is no part of every SyncStrategy
 
@@ -140,7 +140,7 @@ class Contest(ABC):
         """All blocks are."""
 
 
-class AllReduceContest(Contest):
+class AllReduceExchange(Exchange):
     """The sum over all workers, in place. One strategy object for all blocks, set up in the first."""
 
     fresh = True
@@ -157,7 +157,7 @@ class AllReduceContest(Contest):
             self.fresh = False
 
     def fill(self, step: int) -> None:
-        fill(self.x, numbers(self.ctx.rank, step))
+        fill_periodic(self.x, rank_values(self.ctx.rank, step))
 
     def clear(self) -> None:
         self.x.fill(0)
@@ -167,7 +167,7 @@ class AllReduceContest(Contest):
         self.ctx.settle()
 
     def wrong(self, step: int) -> int:
-        return wrong_elements(self.x, total(len(self.ctx.workers), step))
+        return count_wrong(self.x, summed_values(len(self.ctx.workers), step))
 
     def close(self) -> None:
         if not self.fresh:
@@ -175,7 +175,7 @@ class AllReduceContest(Contest):
             self.strategy.finish(self.ctx)
 
 
-class _ToParameters(Contest):
+class _ToParameters(Exchange):
     """A gradient in, new parameters out: those of worker 0 to begin with, `Subtract` for a rule.
 
     The gradient is n times the numbers, so that the mean over n workers is whole too.
@@ -187,36 +187,36 @@ class _ToParameters(Contest):
     def get(self, size: int, first: int) -> None:
         """Get both vectors, with the parameters of worker `first`."""
         self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
-        fill(self.params, numbers(first, 0))
+        fill_periodic(self.params, rank_values(first, 0))
 
     def exchange(self) -> None:
         self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
 
     def fill(self, step: int) -> None:
-        fill(self.grad, len(self.ctx.workers) * numbers(self.ctx.rank, step))
+        fill_periodic(self.grad, len(self.ctx.workers) * rank_values(self.ctx.rank, step))
 
     def clear(self) -> None:
         self.grad.fill(0)
 
     def wrong(self, step: int) -> int:
-        updates = sum(total(len(self.ctx.workers), each) for each in range(step + 1))
-        return wrong_elements(self.params, (numbers(0, 0) - updates).astype(np.float32))
+        updates = sum(summed_values(len(self.ctx.workers), each) for each in range(step + 1))
+        return count_wrong(self.params, (rank_values(0, 0) - updates).astype(np.float32))
 
 
-class UpdateContest(_ToParameters, AllReduceContest):
+class AllReduceAndUpdate(_ToParameters, AllReduceExchange):
     """The mean over all workers, in place, and the update that every worker makes with it, as a server does."""
 
     def begin(self, size: int) -> None:
         self.get(size, first=0)
         self.set_up(self.params)
-        self.rule = Subtract(self.params)
+        self.rule = SubtractGradient(self.params)
 
     def exchange(self) -> None:
         super().exchange()
         self.rule.step(self.grad)
 
 
-class ServerContest(_ToParameters):
+class ServerExchange(_ToParameters):
     """Push and pull. A strategy object for each block, since the servers' lives end with it."""
 
     def begin(self, size: int) -> None:

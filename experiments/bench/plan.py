@@ -59,7 +59,7 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class BenchPlan:
     """Everything that a rank of a benchmark must know; travels as JSON."""
 
     contestants: tuple[Contestant, ...]
@@ -85,7 +85,7 @@ class Spec:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Spec:
+    def from_dict(cls, values: dict[str, Any]) -> BenchPlan:
         """The inverse of `to_dict`."""
         fixed = {name: tuple(values[name]) for name in ("transports", "sizes")}
         return cls(**{**values, **fixed, "contestants": tuple(Contestant(**each) for each in values["contestants"])})
@@ -106,7 +106,7 @@ class Block:
     repeat: int = 0
 
 
-def schedule(spec: Spec) -> list[Block]:
+def schedule(spec: BenchPlan) -> list[Block]:
     """All blocks in order, the same on every rank: at each size all are verified, then timed in turns (A B A B …)."""
     blocks = [Block("link", transport) for transport in spec.transports]
     for nbytes in spec.sizes:
@@ -118,7 +118,7 @@ def schedule(spec: Spec) -> list[Block]:
     return blocks
 
 
-def describe(block: Block, spec: Spec) -> str:
+def describe_block(block: Block, spec: BenchPlan) -> str:
     """A phrase for progress and errors: `ring over tcp, 65536 bytes, repeat 2/5`."""
     if block.kind == "link":
         return f"latency and bandwidth of {block.transport}"
@@ -126,7 +126,7 @@ def describe(block: Block, spec: Spec) -> str:
     return f"{spec.contestants[block.contestant].name}, {size_name(block.nbytes)}, {part}"
 
 
-def plan_bench(options: BenchOptions) -> Spec:
+def plan_bench(options: BenchOptions) -> BenchPlan:
     """Check everything and fill in what was left open. Raises ConfigError, one line."""
     strategies = _given("strategies", split_calls(options.strategies))
     transports = _list("transport", options.transport)
@@ -155,7 +155,7 @@ def plan_bench(options: BenchOptions) -> Spec:
         transport = each.job.transport
         shown = own_transport(call) or transport
         contestants.setdefault((call, shown), Contestant(call, transport, shown, each.traits.servers))
-    spec = Spec(
+    spec = BenchPlan(
         tuple(contestants.values()),
         tuple(dict.fromkeys(each.job.transport for each in plans)),
         sizes,
@@ -173,7 +173,7 @@ def plan_bench(options: BenchOptions) -> Spec:
     return spec
 
 
-def vectors(spec: Spec) -> int:
+def vector_count(spec: BenchPlan) -> int:
     """How many vectors of the largest size all ranks together hold at the end: each has a pool for each transport.
 
     A worker holds x, or parameters and gradient if a contestant has servers or all update; a server the latter two, and
@@ -186,13 +186,13 @@ def vectors(spec: Spec) -> int:
     return held
 
 
-def _check_memory(spec: Spec) -> None:
+def _check_memory(spec: BenchPlan) -> None:
     """ConfigError if the ranks' vectors are more than this machine's memory."""
-    there, need = physical_memory(), vectors(spec) * max(spec.sizes)
+    there, need = physical_memory(), vector_count(spec) * max(spec.sizes)
     if there is not None and need > there:
         raise ConfigError(
             f"--sizes: {size_name(max(spec.sizes))} needs {need / 2**30:.1f} GiB, as {spec.ranks} ranks hold "
-            f"{vectors(spec)} vectors of it; this machine has {there / 2**30:.1f} GiB: "
+            f"{vector_count(spec)} vectors of it; this machine has {there / 2**30:.1f} GiB: "
             "give smaller sizes, fewer workers or fewer transports"
         )
 
@@ -224,7 +224,7 @@ def own_transport(call: str) -> str | None:
     return create_call(call).traits.own_transport
 
 
-def baseline_of(spec: Spec, asked: str | None) -> str:
+def baseline_of(spec: BenchPlan, asked: str | None) -> str:
     """The strategy that the others are compared with: the one asked for, else gloo, else the first."""
     names = [one.strategy for one in spec.contestants]
     return asked or ("gloo" if "gloo" in names else names[0])

@@ -23,15 +23,22 @@ from common.errors import SETUP
 from common.link_probe import shifts
 from common.place import Place
 from common.records.stage_clock import STAGES
-from common.runtime.engine_host import Process
-from common.runtime.placement import crew_of
-from common.runtime.status_board import Board, PostedPlace
+from common.runtime.engine_host import EngineHost
+from common.runtime.placement import ranks_in_process_of
+from common.runtime.status_board import PostedPlace, StatusBoard
 from common.strategy import Bucket
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
-from experiments.bench.exchanges import AllReduceContest, Contest, Pool, ServerContest, Subtract, UpdateContest
-from experiments.bench.plan import ITEM, Block, Contestant, Spec, schedule
+from experiments.bench.exchanges import (
+    AllReduceAndUpdate,
+    AllReduceExchange,
+    BufferPool,
+    Exchange,
+    ServerExchange,
+    SubtractGradient,
+)
+from experiments.bench.plan import ITEM, BenchPlan, Block, Contestant, schedule
 from experiments.config.strategies import create_call
 from experiments.launch.rank_process import LINGER, live, overdue, writing
 
@@ -49,8 +56,8 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _bench)
 
 
-def _bench(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
-    rank = BenchRank(Spec.from_dict(order["job"]), board, place, order["id"])
+def _bench(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
+    rank = BenchRank(BenchPlan.from_dict(order["job"]), board, place, order["id"])
     linger = 0.0
     try:
         rank.open(home, Path(order["results"]))
@@ -79,21 +86,21 @@ def warm_up(iterations: int) -> int:
 class BenchRank:
     """The parts of one rank: an endpoint for each transport, a context on it for each contestant."""
 
-    def __init__(self, spec: Spec, board: Board, place: PostedPlace, job: int) -> None:
+    def __init__(self, spec: BenchPlan, board: StatusBoard, place: PostedPlace, job: int) -> None:
         torch.set_num_threads(spec.threads)
         self.spec, self.board, self.place, self.job = spec, board, place, job
         self.file: int | None = None
-        self.endpoints: list[Metered] = []
-        self.meters: dict[str, Metered] = {}
-        self.pools: dict[str, Pool] = {}
-        self.contests: dict[int, Contest] = {}
+        self.endpoints: list[MeteredEndpoint] = []
+        self.meters: dict[str, MeteredEndpoint] = {}
+        self.pools: dict[str, BufferPool] = {}
+        self.contests: dict[int, Exchange] = {}
         self.chosen: dict[tuple[int, int], int] = {}  # iterations, by contestant and bytes; rank 0's
         self.took_part = True
 
     def open(self, home: Path, results: Path) -> None:
         """Open this rank's file in `results`, and in `home` an endpoint for each transport. Raises RunError."""
         place, spec = self.place, self.spec
-        self.process = Process(home, spec.ranks, place, spec.deadline, overdue(home, place))
+        self.process = EngineHost(home, spec.ranks, place, spec.deadline, overdue(home, place))
         with writing(place):
             path = results / "ranks" / f"{place.rank}-{place.role}.jsonl"
             self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -102,14 +109,14 @@ class BenchRank:
         self.workers = Context(self.control, workers=spec.workers)
         for transport in spec.transports:
             self.meters[transport] = self._connect(transport, home / transport, place)
-            self.pools[transport] = Pool(self.meters[transport].alloc, max(spec.sizes))
+            self.pools[transport] = BufferPool(self.meters[transport].alloc, max(spec.sizes))
 
-    def _connect(self, transport: str, home: Path, place: Place) -> Metered:
+    def _connect(self, transport: str, home: Path, place: Place) -> MeteredEndpoint:
         home.mkdir(exist_ok=True)
         spec = self.spec
         more: dict[str, Any] = {"job": self.job, "deadline": spec.deadline, "interface": spec.interface}
-        more["crew"] = crew_of(place.rank, spec.workers, spec.servers, spec.placement)
-        self.endpoints.append(Metered(connect(transport, place, spec.ranks, home, watch=self._watch, **more)))
+        more["crew"] = ranks_in_process_of(place.rank, spec.workers, spec.servers, spec.placement)
+        self.endpoints.append(MeteredEndpoint(connect(transport, place, spec.ranks, home, watch=self._watch, **more)))
         return self.endpoints[-1]
 
     def _watch(self) -> None:
@@ -178,16 +185,16 @@ class BenchRank:
     def _context(self, transport: str, servers: int) -> Context:
         return Context(self.meters[transport], workers=self.spec.workers, servers=servers, process=self.process)
 
-    def _contest(self, block: Block) -> Contest:
+    def _contest(self, block: Block) -> Exchange:
         if block.contestant not in self.contests:
             one = self.spec.contestants[block.contestant]
-            all_reduce = UpdateContest if self.spec.update else AllReduceContest
-            kind: type[Contest] = ServerContest if one.servers else all_reduce
+            all_reduce = AllReduceAndUpdate if self.spec.update else AllReduceExchange
+            kind: type[Exchange] = ServerExchange if one.servers else all_reduce
             ctx = self._context(one.transport, self.spec.servers if one.servers else 0)
             self.contests[block.contestant] = kind(partial(create_call, one.strategy), ctx, self.pools[one.transport])
         return self.contests[block.contestant]
 
-    def _verify(self, contest: Contest, block: Block) -> dict[str, Any]:
+    def _verify(self, contest: Exchange, block: Block) -> dict[str, Any]:
         wrong = 0
         for step in range(VERIFIED):
             contest.fill(step)
@@ -200,7 +207,7 @@ class BenchRank:
         said = contest.strategy.notes().get("in_words") if self.place.rank == 0 else None
         return {"wrong": wrong, **({"notes": said} if said else {})}
 
-    def _time(self, contest: Contest, block: Block, iterations: int) -> dict[str, Any]:
+    def _time(self, contest: Exchange, block: Block, iterations: int) -> dict[str, Any]:
         warm = warm_up(iterations)
         self._exchange(contest, 0, warm)
         meter = self.meters[block.transport]
@@ -209,7 +216,7 @@ class BenchRank:
         seconds = self._exchange(contest, warm, iterations)
         return {"seconds": seconds, "iterations": iterations, "sent": _each(meter.bytes_to, iterations)}
 
-    def _exchange(self, contest: Contest, first: int, times: int) -> float:
+    def _exchange(self, contest: Exchange, first: int, times: int) -> float:
         """Exchange `times` times, as steps from `first`; returns the mean seconds of one."""
         place, exchange = self.place, contest.exchange
         began = time.perf_counter()
@@ -222,10 +229,10 @@ class BenchRank:
         """A server's whole life, which is one block; its bytes are counted from its first update on."""
         meter, updates, optimizers = self.meters[block.transport], 0, 0
 
-        def optimizer(params: Vector) -> Subtract:
+        def optimizer(params: Vector) -> SubtractGradient:
             nonlocal optimizers
             optimizers += 1  # one a segment
-            return Subtract(params, updated)
+            return SubtractGradient(params, updated)
 
         def updated() -> None:
             nonlocal updates

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.records.lines import whole_lines
-from common.runtime.placement import crew_of
+from common.records.recorder import whole_lines
+from common.runtime.placement import ranks_in_process_of
 from common.strategy import Link
-from experiments.bench.plan import Block, Spec, schedule
+from experiments.bench.plan import BenchPlan, Block, schedule
 from experiments.config.strategies import create_call
 from experiments.machine.bandwidth_limits import Limits
 from experiments.metrics import intervals
@@ -40,7 +40,7 @@ class _Cell:
     sent: dict[int, dict[int, float]] = field(default_factory=dict)  # bytes an exchange, by sender and receiver
 
 
-def read_lines(folder: Path, spec: Spec) -> Lines:
+def read_lines(folder: Path, spec: BenchPlan) -> Lines:
     """What each rank wrote into `folder`/ranks; a line that was cut short, by a kill or a full disk, is left out."""
     found: dict[int, dict[int, Mapping[str, Any]]] = {}
     for rank in range(spec.ranks):
@@ -53,14 +53,14 @@ def read_lines(folder: Path, spec: Spec) -> Lines:
     return found
 
 
-def links(spec: Spec, lines: Lines) -> dict[str, Link]:
+def measured_links(spec: BenchPlan, lines: Lines) -> dict[str, Link]:
     """α, β and γ of each transport that was measured."""
     blocks = enumerate(schedule(spec))
     seen = {block.transport: lines[0][at] for at, block in blocks if block.kind == "link" and at in lines[0]}
     return {name: Link(found["alpha"], found["beta"], found["gamma"]) for name, found in seen.items()}
 
 
-def make_rows(spec: Spec, lines: Lines, limits: Limits | None) -> list[Row]:
+def make_rows(spec: BenchPlan, lines: Lines, limits: Limits | None) -> list[Row]:
     """A row for each contestant at each size that every rank came to the end of at least once.
 
     `limits` None: not known, as in a benchmark that did not live to measure them.
@@ -69,7 +69,7 @@ def make_rows(spec: Spec, lines: Lines, limits: Limits | None) -> list[Row]:
     for at, block in enumerate(schedule(spec)):
         if block.kind != "link":
             _gather(cells.setdefault((block.nbytes, block.contestant), _Cell()), spec, block, at, lines)
-    measured = links(spec, lines)
+    measured = measured_links(spec, lines)
     return [
         _row(spec, nbytes, contestant, cell, limits, measured)
         for (nbytes, contestant), cell in cells.items()
@@ -77,7 +77,7 @@ def make_rows(spec: Spec, lines: Lines, limits: Limits | None) -> list[Row]:
     ]
 
 
-def _gather(cell: _Cell, spec: Spec, block: Block, at: int, lines: Lines) -> None:
+def _gather(cell: _Cell, spec: BenchPlan, block: Block, at: int, lines: Lines) -> None:
     ranks = range(spec.ranks if spec.contestants[block.contestant].servers else spec.workers)
     if any(at not in lines[rank] for rank in ranks):
         return
@@ -91,13 +91,15 @@ def _gather(cell: _Cell, spec: Spec, block: Block, at: int, lines: Lines) -> Non
     cell.sent = {rank: _beyond(spec, rank, lines[rank][at]["sent"]) for rank in ranks}
 
 
-def _beyond(spec: Spec, rank: int, sent: Mapping[str, float]) -> dict[int, float]:
+def _beyond(spec: BenchPlan, rank: int, sent: Mapping[str, float]) -> dict[int, float]:
     """Of what `rank` has sent, by receiver, that which left its process."""
-    crew = crew_of(rank, spec.workers, spec.servers, spec.placement)
+    crew = ranks_in_process_of(rank, spec.workers, spec.servers, spec.placement)
     return {int(to): count for to, count in sent.items() if int(to) not in crew}
 
 
-def _row(spec: Spec, nbytes: int, index: int, cell: _Cell, limits: Limits | None, measured: Mapping[str, Link]) -> Row:
+def _row(
+    spec: BenchPlan, nbytes: int, index: int, cell: _Cell, limits: Limits | None, measured: Mapping[str, Link]
+) -> Row:
     one, n = spec.contestants[index], spec.workers
     seconds = intervals.median(cell.samples)
     interval = intervals.interval(cell.samples)
@@ -158,7 +160,7 @@ def with_ratios(rows: Sequence[Row], baseline: str) -> list[Row]:
     ]
 
 
-def wrong_line(rows: Sequence[Row]) -> str | None:
+def wrong_results(rows: Sequence[Row]) -> str | None:
     """One line that names the contestants whose results were wrong; None if all were right."""
     bad = [
         f"{row['strategy']} over {row['transport']} at {row['bytes']} bytes ({row['wrong']} elements)"

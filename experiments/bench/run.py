@@ -12,15 +12,16 @@ import yaml
 
 from common.errors import ConfigError, RunError
 from common.runtime.status_board import Status
-from experiments.bench.plan import BenchOptions, Spec, baseline_of, describe, schedule
-from experiments.bench.results import links, make_rows, read_lines, with_ratios
+from experiments.bench.plan import BenchOptions, BenchPlan, baseline_of, describe_block, schedule
+from experiments.bench.results import make_rows, measured_links, read_lines, with_ratios
 from experiments.launch.agent import Agent
 from experiments.launch.inheritance import signals_deferred
 from experiments.launch.supervisor import Ended
 from experiments.machine.bandwidth_limits import Limits, measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
-from experiments.runs.files import new_folder, unwritable, write_json
+from experiments.runs.files import new_folder, unwritable
+from experiments.schema.files import write_json
 
 SCHEMA = 1
 ENTRY = "experiments.bench.rank"
@@ -44,7 +45,7 @@ class BenchFailed(Exception):
         self.error, self.traceback, self.during = error, traceback, during
 
 
-def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
+def run_bench(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
     """Measure in a new folder under `parent`; blocks. Raises BenchFailed, KeyboardInterrupt, ConfigError.
 
     A KeyboardInterrupt has a note that names the folder. Whatever happens, bench.json is written last and
@@ -56,7 +57,7 @@ def run_bench(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, sho
         raise unwritable(parent, error) from None
 
 
-def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Show) -> Bench:
+def _run(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
     folder = new_folder(parent, f"bench-w{spec.workers}")
     env = environment(spec.threads)
     blocks = schedule(spec)
@@ -65,7 +66,7 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
     def follow(ranks: Sequence[Status], seconds: float) -> None:
         nonlocal done
         done = ranks[0].steps_done
-        show(done, describe(blocks[min(done, len(blocks) - 1)], spec))
+        show(done, describe_block(blocks[min(done, len(blocks) - 1)], spec))
 
     try:
         (folder / "ranks").mkdir()
@@ -85,7 +86,7 @@ def _run(options: BenchOptions, spec: Spec, agent: Agent, parent: Path, show: Sh
             document = _document(options, spec, folder, limits, status, env, ended.error)
             write_json(folder / "bench.json", document)
     if ended.error is not None:
-        during = describe(blocks[min(done, len(blocks) - 1)], spec)
+        during = describe_block(blocks[min(done, len(blocks) - 1)], spec)
         raise BenchFailed(Bench(folder, document), ended.error, ended.traceback, during)
     return Bench(folder, document)
 
@@ -100,7 +101,7 @@ def measured_limits() -> Limits:
 
 def _document(
     options: BenchOptions,
-    spec: Spec,
+    spec: BenchPlan,
     folder: Path,
     limits: Limits | None,
     status: str,
@@ -115,7 +116,7 @@ def _document(
         "baseline": baseline,
         "rows": with_ratios(make_rows(spec, lines, limits), baseline),
         "limits": limits.record() if limits else None,
-        "links": {name: dataclasses.asdict(link) for name, link in links(spec, lines).items()},
+        "links": {name: dataclasses.asdict(link) for name, link in measured_links(spec, lines).items()},
         "environment": env,
         "error": error.record() if error else None,
         "results_dir": str(folder),

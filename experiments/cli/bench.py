@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import CheckFailed
 from common.runtime.job import TRANSPORTS
-from experiments.bench.plan import BenchOptions, Spec, plan_bench, schedule
+from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
 from experiments.cli.output import dump, say, say_traceback
 from experiments.cli.showing import console
 from experiments.config.arguments import placement_option, plain_parser
@@ -53,7 +53,7 @@ def run(arguments: Namespace) -> int:
     options = BenchOptions(**{name: value for name, value in vars(arguments).items() if name in names})
     spec = plan_bench(options)
     results = writable_folder(arguments.results)
-    from experiments.bench.results import wrong_line
+    from experiments.bench.results import wrong_results
     from experiments.bench.run import BenchFailed
 
     say(_announcement(spec))
@@ -71,18 +71,18 @@ def run(arguments: Namespace) -> int:
     plotted = _plot(done)
     if plotted and not arguments.json:
         print(f"plots:   {done.folder / 'plots'}")
-    if wrong := wrong_line(done.document["rows"]):
+    if wrong := wrong_results(done.document["rows"]):
         raise CheckFailed(wrong)
     return 0
 
 
-def _announcement(spec: Spec) -> str:
+def _announcement(spec: BenchPlan) -> str:
     names = ", ".join(one.name for one in spec.contestants)
     sizes = plural(len(spec.sizes), "size")
     return f"{names}: {spec.workers} workers, {sizes}, {turns(spec.repeats)}, verified first"
 
 
-def measure(options: BenchOptions, spec: Spec, results: Path) -> Bench:
+def measure(options: BenchOptions, spec: BenchPlan, results: Path) -> Bench:
     from experiments.bench.progress import bench_progress
     from experiments.bench.run import run_bench
     from experiments.launch.agent import Agent

@@ -23,7 +23,7 @@ def run(arguments: Namespace) -> int:
     """What can be asked for by name."""
     from common.data import DATASETS, ELSEWHERE
     from common.models import MODELS
-    from common.pipeline.partitioners import PARTITIONERS
+    from common.pipeline.partition import PARTITIONERS
     from common.pipeline.transform_names import TRANSFORMS
     from experiments.config.strategies import known, options_of
 

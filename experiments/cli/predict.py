@@ -16,7 +16,8 @@ from experiments.cli.showing import console
 from experiments.config.arguments import plain_parser
 from experiments.config.checks import at_least_one
 from experiments.config.options import counts
-from experiments.runs.files import new_folder, unwritable, writable_folder, write_json
+from experiments.runs.files import new_folder, unwritable, writable_folder
+from experiments.schema.files import write_json
 
 if TYPE_CHECKING:
     from experiments.prediction import Calibration, Figures

@@ -26,20 +26,20 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """The critical path as a table or JSON. Raises ConfigError if the run has no trace."""
     from experiments.runs.run import load_run
-    from experiments.trace.attribution import account, missing, table
+    from experiments.trace.attribution import attribute, attribution_table, missing_ranks
     from experiments.trace.export import NAME, VIEWERS, cut_line
 
     done = load_run(arguments.run)
     timeline, path = _trace(done.path), done.path / NAME
-    found = account(timeline, done.summary)
+    found = attribute(timeline, done.summary)
     if arguments.json:
-        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing(timeline, done.summary)}
+        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing_ranks(timeline, done.summary)}
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
     if found.messages is None:
-        console().print(table(found))
+        console().print(attribution_table(found))
     print(found.sentence())
-    if absent := missing(timeline, done.summary):
+    if absent := missing_ranks(timeline, done.summary):
         who = ", ".join(absent)
         print(
             f"not in the trace, as those that are killed: {who}; time that others waited for them is charged elsewhere"
@@ -53,7 +53,7 @@ def run(arguments: Namespace) -> int:
 def _trace(folder: Path) -> Timeline:
     """What the ranks noted; trace.json is written if it is not there, as after an interrupted run."""
     from experiments.trace.export import NAME, write_trace
-    from experiments.trace.load import read_tapes
+    from experiments.trace.load import read_traces
     from experiments.trace.timeline import timeline
 
-    return timeline(read_tapes(folder)) if (folder / NAME).is_file() else write_trace(folder)
+    return timeline(read_traces(folder)) if (folder / NAME).is_file() else write_trace(folder)

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from common.data import DATASETS, ELSEWHERE
 from common.models import MODELS
 from common.pipeline.lr_schedule import SCHEDULES
-from common.pipeline.partitioners import PARTITIONERS
+from common.pipeline.partition import PARTITIONERS
 from common.pipeline.transform_names import TRANSFORMS
 from common.runtime.job import TRANSPORTS, VIRTUAL
 from common.util.byte_size import byte_size

@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.data.info import DataInfo
 from common.errors import ConfigError
 from common.models import IMAGES, MODELS, TABLES, TEXTS
-from common.pipeline import partitioners, transform_names
+from common.pipeline import transform_names
+from common.pipeline.partition import canonical_partition
 from experiments.config.checks import known
 from experiments.config.options import RunOptions
 
@@ -13,9 +14,9 @@ from experiments.config.options import RunOptions
 def check_model(model: str, data: str, info: DataInfo) -> None:
     """Whether the model takes such samples and gives such labels; one of the user's own is tried."""
     if ":" in model:
-        from common.models.user_model import check
+        from common.models.user_model import check_user_model
 
-        check(model, info)
+        check_user_model(model, info)
         return
     known("model", model, MODELS)
     shape = "×".join(map(str, info.shape))
@@ -35,7 +36,7 @@ def check_model(model: str, data: str, info: DataInfo) -> None:
 
 def partition(options: RunOptions, info: DataInfo) -> str:
     """`--partition` in the one way to write it."""
-    found = partitioners.canonical(options.partition)
+    found = canonical_partition(options.partition)
     if info.labels and found.startswith("dirichlet"):
         raise ConfigError(f"--partition {found} goes by classes, and samples of {options.data} have one for each byte")
     return found
@@ -43,4 +44,4 @@ def partition(options: RunOptions, info: DataInfo) -> str:
 
 def preprocess(options: RunOptions, info: DataInfo) -> str:
     """`--preprocess` in the one way to write it, filled in if it was left open."""
-    return transform_names.canonical(options.preprocess, options.data, info)
+    return transform_names.canonical_transforms(options.preprocess, options.data, info)

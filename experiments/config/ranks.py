@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.errors import ConfigError
 from common.runtime.job import COLOCATED, PLACEMENTS, VIRTUAL
-from common.runtime.placement import crews
+from common.runtime.placement import ranks_by_process
 from common.strategy import Traits
 from experiments.config.checks import at_least_one, known
 from experiments.config.options import RunOptions
@@ -31,7 +31,7 @@ def server_count(options: RunOptions, traits: Traits) -> int:
     servers = 0 if not traits.servers else 1 if options.servers is None else options.servers
     if traits.servers and servers < 1:
         raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
-    processes = len(crews(options.workers, servers, options.placement))
+    processes = len(ranks_by_process(options.workers, servers, options.placement))
     if options.transport == VIRTUAL:
         if max(processes, servers) > MOST_VIRTUAL:
             raise ConfigError(f"{max(processes, servers)} machines in virtual time: at most {MOST_VIRTUAL}")

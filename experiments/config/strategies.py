@@ -18,7 +18,7 @@ import yaml
 
 from common.errors import ConfigError, suggest
 from common.strategy import SyncStrategy, Traits
-from common.util.import_by_name import TARGET, attribute, find_beside_the_user
+from common.util.import_by_name import TARGET, import_attribute, import_from_working_folder
 
 GROUP = "syncbench.strategies"
 BUILTIN = {
@@ -59,8 +59,8 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     if TARGET.fullmatch(target) is None:
         raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
     if name not in BUILTIN:
-        find_beside_the_user()
-    found = attribute(f"strategy {name!r}", target, _strategies)
+        import_from_working_folder()
+    found = import_attribute(f"strategy {name!r}", target, _strategies)
     given = target.rpartition(":")[2].partition("[")[0].strip()
     if not _is_strategy(found):
         raise ConfigError(f"strategy {name!r}: {given} is no subclass of common.strategy.SyncStrategy")

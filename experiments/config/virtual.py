@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.errors import ConfigError
 from common.runtime.job import VIRTUAL
 from common.strategy import Traits
-from common.transport.virtual.link_spec import parse, written
+from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
 from experiments.config.options import RunOptions
 
@@ -21,13 +21,13 @@ def link(options: RunOptions) -> str | None:
         return None
     if given is None:
         raise ConfigError(f"--transport virtual needs a network: give --link BANDWIDTH,LATENCY, {EXAMPLE}")
-    return written(network(given))
+    return format_link(network(given))
 
 
 def network(given: str) -> Network:
     """The network that `--link` asks for. ConfigError if it is none."""
     try:
-        return parse(given)
+        return parse_link(given)
     except ValueError as error:
         raise ConfigError(f"--link: {error}") from None
 

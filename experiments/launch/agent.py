@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from common.errors import ConfigError
-from common.runtime.placement import crews
-from common.runtime.status_board import Board
+from common.runtime.placement import ranks_by_process
+from common.runtime.status_board import StatusBoard
 from common.transport.sockets.address import ipc_address
 from experiments.config.faults import MOST_RESTARTS
 from experiments.config.ranks import MOST_RANKS
@@ -132,7 +132,7 @@ class Agent:
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
         stay = restarts is not None and restarts.left > 0
-        running = Running(home, Board(home / "board", total, create=True), stay=stay)
+        running = Running(home, StatusBoard(home / "board", total, create=True), stay=stay)
         order: dict[str, Any] = {
             "job": job.to_dict(),
             "processes": processes,
@@ -164,7 +164,7 @@ class Agent:
     def _start_ranks(self, running: Running, job: Orders, workers: int, entry: str, launcher: Launcher) -> None:
         """Start the processes of a job, the workers' first; all its other ranks live in these."""
         with signals_deferred():
-            own = 1 if launcher == "together" else len(crews(workers, job.servers, job.placement))
+            own = 1 if launcher == "together" else len(ranks_by_process(workers, job.servers, job.placement))
             for process in self._launch(launcher, entry, running.home, workers, own):
                 running.ranks.append(process)
             running.ranks += [running.ranks[rank % own] for rank in range(own, workers + job.servers)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import PeerFailed, RunError, step_name
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 from experiments.launch.processes import LOST, RankProcess
 
 
@@ -21,7 +21,7 @@ class Running:
     """A job on its way. `ranks` has the process of each rank; ranks that share one have the same."""
 
     home: Path
-    board: Board
+    board: StatusBoard
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     stay: bool = False  # whether ranks that are done wait to be dismissed

@@ -17,7 +17,7 @@ from typing import Any
 from common.errors import SETUP, DeadlineExceeded
 from common.place import Place
 from common.runtime.checkpoint import Checkpoints
-from common.runtime.status_board import Board, Reincarnated
+from common.runtime.status_board import Reincarnated, StatusBoard
 from common.types import Array
 
 FILE = "incarnation.json"
@@ -83,7 +83,7 @@ class Past:
 
 
 def live_through(
-    home: Path, first: int, board: Board, place: Place, deadline: float, live: Callable[[Incarnation, Past], Any]
+    home: Path, first: int, board: StatusBoard, place: Place, deadline: float, live: Callable[[Incarnation, Past], Any]
 ) -> Any:
     """Call `live` for one incarnation after the other, until it returns; returns what it does.
 
@@ -100,7 +100,7 @@ def live_through(
         place.enter("setup")
 
 
-def _joined(home: Path, first: int, board: Board, place: Place, deadline: float) -> Incarnation:
+def _joined(home: Path, first: int, board: StatusBoard, place: Place, deadline: float) -> Incarnation:
     """The present incarnation, as soon as the agent has described it. Blocks; raises DeadlineExceeded, PeerFailed."""
     end = time.monotonic() + deadline
     while True:

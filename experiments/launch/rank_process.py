@@ -18,15 +18,17 @@ from typing import Any, NoReturn
 
 from common.errors import DeadlineExceeded, RunError
 from common.place import Place
-from common.runtime.placement import crew_of
-from common.runtime.status_board import Board, PostedPlace
+from common.runtime.placement import ranks_in_process_of
+from common.runtime.status_board import PostedPlace, StatusBoard
 from experiments.launch.job_folder import LOCK
 from experiments.launch.processes import remove_private
 from experiments.launch.rank_threads import ColocatedRanks
 
 LINGER = 5.0  # seconds that the last messages get to leave
 
-Life = Callable[[dict[str, Any], Path, Board, PostedPlace], dict[str, Any]]  # order, folder, board, place: a report
+Life = Callable[
+    [dict[str, Any], Path, StatusBoard, PostedPlace], dict[str, Any]
+]  # order, folder, board, place: a report
 
 
 def live(folder: str, rank: int, life: Life) -> None:
@@ -36,7 +38,7 @@ def live(folder: str, rank: int, life: Life) -> None:
     first of them to fail has reported.
     """
     order, home, board = begin(folder)
-    crew = ColocatedRanks(board, crew_of(rank, order["processes"], order["servers"], order["placement"]))
+    crew = ColocatedRanks(board, ranks_in_process_of(rank, order["processes"], order["servers"], order["placement"]))
 
     def one(rank: int) -> None:
         place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
@@ -49,14 +51,14 @@ def live(folder: str, rank: int, life: Life) -> None:
     sys.exit(0 if crew.run(one) else 1)
 
 
-def begin(folder: str) -> tuple[dict[str, Any], Path, Board]:
+def begin(folder: str) -> tuple[dict[str, Any], Path, StatusBoard]:
     """Be a process of the job described in `folder`/job.json: its order, its folder and its board."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
     os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
     home = Path(folder)
     die_with_the_agent(home)
     order = json.loads((home / "job.json").read_text())
-    return order, home, Board(home / "board", order["processes"] + order["servers"])
+    return order, home, StatusBoard(home / "board", order["processes"] + order["servers"])
 
 
 def tell(home: Path, rank: int, report: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.errors import DeadlineExceeded, PeerFailed
-from common.runtime.status_board import Board
+from common.runtime.status_board import StatusBoard
 
 # Seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame.
 PATIENCE = 0.5
@@ -22,7 +22,7 @@ LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the p
 class ColocatedRanks:
     """The lives of `ranks`, all of one process; `board` is theirs in common."""
 
-    def __init__(self, board: Board, ranks: Sequence[int]) -> None:
+    def __init__(self, board: StatusBoard, ranks: Sequence[int]) -> None:
         self.board, self.ranks = board, ranks
         self._lock = threading.Lock()
         self._failed = False

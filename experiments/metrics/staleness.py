@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.records.lines import whole_lines
+from common.records.recorder import whole_lines
 from experiments.metrics.behind import UpdateStaleness
 
 KEYS = (

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from common.pipeline.buckets import ELEMENT
-from common.runtime.placement import crew_of
+from common.runtime.placement import ranks_in_process_of
 from experiments.config import Plan
 
 FAIR = 1.2  # times the mean: above this, the largest server is what the others wait for
@@ -43,7 +43,11 @@ def servers_detail(
 def _held(plan: Plan, rank: int, reports: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     said = (reports[rank] if rank < len(reports) else None) or {}
     parameters = said.get("parameters")
-    crew = [other for other in crew_of(rank, plan.processes, plan.job.servers, plan.job.placement) if other != rank]
+    crew = [
+        other
+        for other in ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
+        if other != rank
+    ]
     return {
         "rank": rank,
         "process_of": crew[0] if crew else rank,

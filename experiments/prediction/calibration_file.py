@@ -7,7 +7,7 @@ from typing import Any
 
 from common.errors import ConfigError
 from experiments.prediction.cost_model import Calibration, Figures
-from experiments.runs.files import read_json, write_json
+from experiments.schema.files import read_json, write_json
 
 SCHEMA = 1
 NAME = "calibration.json"

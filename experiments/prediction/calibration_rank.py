@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from common.context import Context
-from common.runtime.placement import crew_of
-from common.runtime.status_board import Board, PostedPlace
+from common.runtime.placement import ranks_in_process_of
+from common.runtime.status_board import PostedPlace, StatusBoard
 from common.transport.connect import connect
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.launch.rank_process import LINGER, live
 from experiments.prediction.probes import primitives
 from experiments.prediction.spec import CalibrationSpec
@@ -22,7 +22,7 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _measure)
 
 
-def _measure(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
+def _measure(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
     spec = CalibrationSpec.from_dict(order["job"])
     torch.set_num_threads(spec.threads)
 
@@ -31,8 +31,8 @@ def _measure(order: dict[str, Any], home: Path, board: Board, place: PostedPlace
             raise culprit
 
     more: dict[str, Any] = {"job": order["id"], "deadline": spec.deadline, "interface": spec.interface}
-    more["crew"] = crew_of(place.rank, spec.workers, spec.servers, spec.placement)
-    endpoint = Metered(connect(spec.transport, place, spec.workers + spec.servers, home, watch=watch, **more))
+    more["crew"] = ranks_in_process_of(place.rank, spec.workers, spec.servers, spec.placement)
+    endpoint = MeteredEndpoint(connect(spec.transport, place, spec.workers + spec.servers, home, watch=watch, **more))
     linger = 0.0
     try:
         place.enter("synchronize")

@@ -20,8 +20,8 @@ from experiments.prediction.predict import (
     predicted_step_exchange,
     simulation_cost,
 )
-from experiments.runs.files import read_json
 from experiments.runs.run import Run, find_runs
+from experiments.schema.files import read_json
 
 if TYPE_CHECKING:
     from experiments.comparison import Entry

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.records.recorder import Events, Recorder, StepRecord
+from common.records.recorder import EventLog, Recorder, StepRecord
 from common.records.stage_clock import STAGES
 from common.runtime.job import Job
-from common.runtime.status_board import Board
-from common.transport.wrappers.metered import Metered
+from common.runtime.status_board import StatusBoard
+from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.launch.incarnation import Incarnation, Past, Sent
 from experiments.launch.rank_process import writing
 from experiments.ranks.resumption import Resumption, added
@@ -25,7 +25,13 @@ class RankRecorder:
     """
 
     def __init__(
-        self, job: Job, order: Mapping[str, Any], board: Board, meter: Metered, incarnation: Incarnation, past: Past
+        self,
+        job: Job,
+        order: Mapping[str, Any],
+        board: StatusBoard,
+        meter: MeteredEndpoint,
+        incarnation: Incarnation,
+        past: Past,
     ) -> None:
         self.job, self.board, self.meter, self.past = job, board, meter, past
         place, again = meter.place, incarnation.number > 0
@@ -33,7 +39,7 @@ class RankRecorder:
         name = Path(order["results"]) / "ranks" / f"{place.rank}-{place.role}"
         with writing(place):
             self.recorder = Recorder(name.with_suffix(".jsonl"), order["epoch"], going_on=again)
-            self.events = Events(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], going_on=again)
+            self.events = EventLog(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], going_on=again)
             if again:
                 resumption.rewind(self.recorder, self.events)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)  # seconds

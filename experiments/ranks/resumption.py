@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.place import Place
-from common.records.recorder import Events, Recorder
+from common.records.recorder import EventLog, Recorder
 from common.runtime.checkpoint import Checkpoints
 from common.runtime.job import Job
 from experiments.launch.incarnation import Incarnation, Past, Sent
@@ -57,7 +57,7 @@ class Resumption:
         # What was sent before the first step belongs to no step.
         self.sent = _by_rank(found.notes) if found.version else {}
 
-    def rewind(self, recorder: Recorder, events: Events) -> None:
+    def rewind(self, recorder: Recorder, events: EventLog) -> None:
         """Remove what was recorded of steps that are done again or lost, and rows half written. Raises OSError."""
         if self.rewound_to is None and self._notes:
             recorder.cut(self._notes["rows"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from common.pipeline.update import FlatOptimizer
 from common.records.recorder import StepRecord
 from common.records.stage_clock import StageClock
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Array, Rows, Vector
 
 
@@ -18,7 +18,7 @@ class Updates:
     worker's push where every push is. A record's step is that of the gradient in its last update.
     """
 
-    def __init__(self, meter: Metered, clock: StageClock, observe: Callable[[StepRecord], None]) -> None:
+    def __init__(self, meter: MeteredEndpoint, clock: StageClock, observe: Callable[[StepRecord], None]) -> None:
         self._meter, self._clock, self._observe = meter, clock, observe
         self._began = 0.0  # the record that is open
         self._optimizers: list[FlatOptimizer] = []

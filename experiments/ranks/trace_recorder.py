@@ -12,14 +12,14 @@ import numpy as np
 
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import STAGE_KINDS, Records, Row, Tape, clock_record
+from common.records.trace_buffer import STAGE_KINDS, Records, Row, TraceBuffer, clock_record
 from common.transport.base import Endpoint
-from common.transport.wrappers.traced import Traced
+from common.transport.wrappers.traced import TracedEndpoint
 from experiments.launch.rank_process import writing
+from experiments.trace.load import SUFFIX
 
 RECORDS = 1 << 17  # of messages that all ranks of a run keep together: some 50 MB of trace.json, which viewers can open
 LEAST = 1 << 10  # that a rank keeps in any case
-SUFFIX = ".trace.npy"
 
 
 class Recording(Protocol):
@@ -56,8 +56,8 @@ class Untraced:
         """Nothing to write."""
 
 
-class Taped:
-    """Messages and stages on a tape each: with overlap they come from two threads.
+class TraceRecorder:
+    """Messages and stages in a buffer each: with overlap they come from two threads.
 
     `path` is the file; `ranks` share the room that there is; `clock` is `trace_buffer.this_clock` or VIRTUAL.
     RunError where the file cannot be written, unless something else went wrong before.
@@ -66,13 +66,13 @@ class Taped:
     def __init__(self, path: Path, place: Place, ranks: int, clock: int) -> None:
         limit = max(LEAST, RECORDS // ranks)
         self.path, self.place, self._clock = path, place, clock
-        self.messages, self.stages = Tape(limit), Tape(limit)
+        self.messages, self.stages = TraceBuffer(limit), TraceBuffer(limit)
 
     def endpoint(self, inner: Endpoint) -> Endpoint:
-        return Traced(inner, self.messages)
+        return TracedEndpoint(inner, self.messages)
 
     def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
-        made: TapedClock = type(f"Taped{kind.__name__}", (TapedClock, kind), {})(*arguments)
+        made: TracedClock = type(f"TracedEndpoint{kind.__name__}", (TracedClock, kind), {})(*arguments)
         made.place, made.note = self.place, self.stages.note
         return made
 
@@ -103,7 +103,7 @@ class Taped:
             part.unlink(missing_ok=True)
 
 
-class TapedClock(StageClock):
+class TracedClock(StageClock):
     """In front of a kind of stage clock: one that notes each stretch of a stage when it is over."""
 
     place: Place
@@ -118,6 +118,6 @@ class TapedClock(StageClock):
         self._since = now
 
 
-def tape_file(results: Path, place: Place) -> Path:
+def trace_file(results: Path, place: Place) -> Path:
     """Where a rank's records are in the folder of its run."""
     return results / "ranks" / f"{place.rank}-{place.role}{SUFFIX}"

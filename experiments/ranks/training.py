@@ -23,23 +23,22 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import this_clock
-from common.runtime.engine_host import Process
+from common.records.trace_buffer import clock_id
+from common.runtime.engine_host import EngineHost
 from common.runtime.job import Job
-from common.runtime.placement import crew_of
-from common.runtime.status_board import Board, PostedPlace, Reincarnated
+from common.runtime.placement import ranks_by_host, ranks_in_process_of
+from common.runtime.status_board import PostedPlace, Reincarnated, StatusBoard
 from common.strategy import SyncStrategy
 from common.transport.base import Endpoint
 from common.transport.connect import connect
-from common.transport.routed import hosts_of
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import POLL, Incarnation, Past, live_through
 from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
 from experiments.ranks.recording import RankRecorder
 from experiments.ranks.server_optimizer import ServerOptimizer, Updates
-from experiments.ranks.trace_recorder import Recording, Taped, Untraced, tape_file
+from experiments.ranks.trace_recorder import Recording, TraceRecorder, Untraced, trace_file
 
 
 def main(folder: str, rank: int) -> None:
@@ -47,10 +46,10 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _train)
 
 
-def _train(order: dict[str, Any], home: Path, board: Board, place: PostedPlace) -> dict[str, Any]:
+def _train(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
     job = Job.from_dict(order["job"])
 
-    recording = recording_of(job, order, place, this_clock())
+    recording = recording_of(job, order, place, clock_id())
 
     def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
         return Rank(job, order, home, board, place, incarnation, past, recording).run()
@@ -64,13 +63,13 @@ def recording_of(job: Job, order: Mapping[str, Any], place: Place, clock: int) -
     """What a rank is recorded with, which reads this `clock` (common.records.trace_buffer)."""
     if not job.trace:
         return Untraced()
-    return Taped(tape_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
+    return TraceRecorder(trace_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
 
 
 class _News:
     """What the board tells a rank that waits."""
 
-    def __init__(self, board: Board, incarnation: int) -> None:
+    def __init__(self, board: StatusBoard, incarnation: int) -> None:
         self._board, self._incarnation = board, incarnation
         self._told: frozenset[int] = frozenset()  # of these departed workers
 
@@ -100,7 +99,7 @@ class Rank:
         job: Job,
         order: dict[str, Any],
         home: Path,
-        board: Board,
+        board: StatusBoard,
         place: PostedPlace,
         incarnation: Incarnation,
         past: Past,
@@ -111,7 +110,7 @@ class Rank:
         self.incarnation, self.past, self.recording = incarnation, past, recording
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         self.news = _News(board, incarnation.number)
-        self.meter = Metered(recording.endpoint(self._endpoint()))
+        self.meter = MeteredEndpoint(recording.endpoint(self._endpoint()))
         self.books = RankRecorder(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
         self.clock = self._clock()
@@ -131,8 +130,8 @@ class Rank:
             job=self.incarnation.id,
             deadline=job.deadline,
             interface=job.interface,
-            hosts=hosts_of(workers, servers, job.hosts, job.placement),
-            crew=crew_of(place.rank, workers, servers, job.placement),
+            hosts=ranks_by_host(workers, servers, job.hosts, job.placement),
+            crew=ranks_in_process_of(place.rank, workers, servers, job.placement),
             watch=self.news.watch,
         )
         if job.on_worker_death == "continue" and place.role == "server":
@@ -141,7 +140,7 @@ class Rank:
 
     def _context(self) -> Context:
         job, workers = self.job, self.order["processes"]
-        hosts = hosts_of(workers, job.servers, job.hosts, job.placement)
+        hosts = ranks_by_host(workers, job.servers, job.hosts, job.placement)
         return Context(
             self.meter,
             workers=workers,
@@ -159,10 +158,10 @@ class Rank:
     def _clock(self) -> StageClock:
         return self.recording.clock(StageClock, self.meter.now, self.place.enter)
 
-    def _process(self) -> Process | None:
+    def _process(self) -> EngineHost | None:
         """What engines need that move the bytes themselves."""
         ranks = self.order["processes"] + self.job.servers
-        return Process(self.home, ranks, self.place, self.job.deadline, overdue(self.home, self.place))
+        return EngineHost(self.home, ranks, self.place, self.job.deadline, overdue(self.home, self.place))
 
     def _server_optimizer(self, params: Vector) -> ServerOptimizer:
         return self.updates.expect(self._optimizer(params))

@@ -18,18 +18,17 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import VIRTUAL as ONE_CLOCK
-from common.runtime.engine_host import Process
+from common.records.trace_buffer import VIRTUAL_CLOCK as ONE_CLOCK
+from common.runtime.engine_host import EngineHost
 from common.runtime.job import Job
-from common.runtime.placement import crews
-from common.runtime.status_board import Board, PostedPlace
+from common.runtime.placement import ranks_by_host, ranks_by_process
+from common.runtime.status_board import PostedPlace, StatusBoard
 from common.simulate import simulate
 from common.transport.base import Endpoint
-from common.transport.routed import hosts_of
 from common.transport.virtual.endpoint import VirtualEndpoint
-from common.transport.virtual.link_spec import parse
+from common.transport.virtual.link_spec import parse_link
 from common.transport.virtual.scheduler import Scheduler
-from common.transport.wrappers.metered import Metered
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import Incarnation, Past
@@ -49,7 +48,7 @@ def main(folder: str, rank: int) -> None:
 class VirtualJob:
     """One job. The first rank to fail says why and ends it; the others have no say."""
 
-    def __init__(self, order: dict[str, Any], home: Path, board: Board) -> None:
+    def __init__(self, order: dict[str, Any], home: Path, board: StatusBoard) -> None:
         self.order, self.home, self.board = {**order, "epoch": 0.0}, home, board
         self.asked = Job.from_dict(order["job"])
         torch.set_num_threads(self.asked.threads)
@@ -73,7 +72,7 @@ class VirtualJob:
                 self._live,
                 workers + job.servers,
                 servers=job.servers,
-                network=replace(parse(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
+                network=replace(parse_link(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
                 deadline=job.deadline,
                 check=False,
                 machines=self._machines(workers),
@@ -89,8 +88,8 @@ class VirtualJob:
         """The ranks of each: those of one process; with `--hosts`, of so many hosts."""
         job = self.job
         if job.hosts > 1:
-            return hosts_of(workers, job.servers, job.hosts, job.placement)
-        return crews(workers, job.servers, job.placement)
+            return ranks_by_host(workers, job.servers, job.hosts, job.placement)
+        return ranks_by_process(workers, job.servers, job.placement)
 
     def _live(self, ctx: Context) -> None:
         if ctx.rank == 0:
@@ -135,7 +134,7 @@ class VirtualRank(Rank):
     def _endpoint(self) -> Endpoint:
         return self._bare
 
-    def _process(self) -> Process | None:
+    def _process(self) -> EngineHost | None:
         return None
 
     def _clock(self) -> StageClock:
@@ -157,7 +156,7 @@ class VirtualRank(Rank):
 
 def _bare(ctx: Context) -> Endpoint:
     """The endpoint below the meter: the rank has a meter of its own."""
-    return cast("Metered", ctx.endpoint).inner
+    return cast("MeteredEndpoint", ctx.endpoint).inner
 
 
 class Watchdog:

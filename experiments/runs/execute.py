@@ -21,10 +21,11 @@ from experiments.launch.inheritance import signals_deferred
 from experiments.launch.recovery import Restarts
 from experiments.launch.supervisor import Ended
 from experiments.machine.environment import environment
-from experiments.runs.files import new_folder, unwritable, write_json
+from experiments.runs.files import new_folder, unwritable
 from experiments.runs.progress import Status
 from experiments.runs.run import Run, load_run
 from experiments.runs.summary import summary
+from experiments.schema.files import write_json
 from experiments.trace.export import write_trace
 
 VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` is all ranks of a job

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from common.errors import ConfigError
 
@@ -48,28 +46,3 @@ def unwritable(folder: Path, error: OSError, option: str = "--results") -> Confi
 def without_advice(error: Exception) -> str:
     """What `error` says, without the advice of `unwritable`: for whoever is bound to the folder that there is."""
     return str(error).partition(_ADVICE)[0]
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON atomically."""
-    part = path.with_suffix(".part")
-    try:
-        with open(part, "w") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in this file, NaN read as null. ConfigError, one line, if it holds something else; OSError."""
-    try:
-        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} does not hold a JSON object")
-    return found

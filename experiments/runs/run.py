@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
-from common.records.lines import whole_lines
+from common.records.recorder import whole_lines
 from common.records.stage_clock import STAGES
 from common.runtime.job import COLOCATED
-from common.runtime.placement import crews
-from experiments.runs.files import read_json
+from common.runtime.placement import ranks_by_process
 from experiments.runs.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
+from experiments.schema.files import read_json
 
 SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
@@ -115,7 +115,10 @@ class Run:
         if None in [*workers, *servers, *within] or len(within) != len(servers):
             return []
         beyond = [*workers, *(count - inside for count, inside in zip(servers, within, strict=True))]
-        return [sum(beyond[rank] for rank in crew) / steps for crew in crews(len(workers), len(servers), COLOCATED)]
+        return [
+            sum(beyond[rank] for rank in crew) / steps
+            for crew in ranks_by_process(len(workers), len(servers), COLOCATED)
+        ]
 
 
 def ceiling(run: Run, runs: Sequence[Run]) -> float | None:

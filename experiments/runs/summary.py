@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from common.runtime.placement import crews
+from common.runtime.placement import ranks_by_process
 from experiments.config import Plan
 from experiments.launch.supervisor import Ended
 from experiments.metrics.between import between
@@ -61,7 +61,7 @@ def summary(
         **{key: traits[key] for key in PROMISED},
         "automatic": list(plan.automatic),
         "placement": plan.job.placement if plan.job.servers else None,
-        "processes": len(crews(plan.processes, plan.job.servers, plan.job.placement)),
+        "processes": len(ranks_by_process(plan.processes, plan.job.servers, plan.job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),
         **_reported(plan, ended),
         "costs": _costs(ended),

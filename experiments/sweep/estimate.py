@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from common.pipeline.straggler import jitter, slow_workers
 from common.runtime.job import BUCKET, Job
-from common.runtime.placement import crews
+from common.runtime.placement import ranks_by_process
 from common.strategy import Link
 from experiments.config import Plan
 from experiments.config.strategies import create
@@ -70,7 +70,7 @@ def _seconds(plan: Plan, step: float, nbytes: int) -> float:
     job = plan.job
     if job.transport == "virtual":  # one process, one rank after the other
         return START + START_OF_RANK + job.steps * job.workers * step
-    processes = len(crews(plan.processes, job.servers, job.placement))
+    processes = len(ranks_by_process(plan.processes, job.servers, job.placement))
     busy = step * max(1.0, plan.processes * job.threads / cores())
     drawn = jitter(job.jitter)
     late = sum(drawn.values) / len(drawn.values) if drawn else 0.0

@@ -9,7 +9,8 @@ from typing import Any
 
 from common.errors import ConfigError
 from experiments.machine.environment import environment
-from experiments.runs.files import new_folder, unwritable, write_json
+from experiments.runs.files import new_folder, unwritable
+from experiments.schema.files import write_json
 from experiments.sweep.grid import Grid
 from experiments.sweep.parse import read
 from experiments.sweep.spec import Sweep

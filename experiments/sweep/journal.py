@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from common.errors import ConfigError
-from common.records.lines import whole_lines
+from common.records.recorder import whole_lines
 
 NAME, ASIDE = "cells.jsonl", "aside"
 _KINDS: dict[str, Any] = {"cell": str, "repeat": int, "folder": str | None, "error": str | None, "seconds": int | float}

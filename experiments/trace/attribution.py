@@ -19,7 +19,7 @@ STANDS_OUT = 1.5  # times an equal share
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Attribution:
     """Of a run: its critical path by (rank's name, stage), in seconds, the longest first, and who waited how long."""
 
     charged: Mapping[tuple[str, str], float]
@@ -76,12 +76,12 @@ class Account:
         }
 
 
-def account(timeline: Timeline, summary: Mapping[str, Any]) -> Account:
+def attribute(timeline: Timeline, summary: Mapping[str, Any]) -> Attribution:
     """Of the timeline of the run with this summary; its warm-up is left out."""
     path: Path = critical_path(timeline, int(summary.get("warmup_steps") or 0))
-    names = [tape.name for tape in timeline.tapes]
+    names = [tape.name for tape in timeline.traces]
     charged = sorted(path.charged.items(), key=lambda item: -item[1])
-    return Account(
+    return Attribution(
         {(names[number], stage): seconds for (number, stage), seconds in charged if seconds > 0},
         dict(zip(names, path.waited, strict=True)),
         path.seconds,
@@ -90,13 +90,13 @@ def account(timeline: Timeline, summary: Mapping[str, Any]) -> Account:
     )
 
 
-def missing(timeline: Timeline, summary: Mapping[str, Any]) -> list[str]:
+def missing_ranks(timeline: Timeline, summary: Mapping[str, Any]) -> list[str]:
     """The names of the ranks of a run that left no trace, as who is killed leaves none."""
     alone = summary.get("processes") == 1  # one process stands for all workers
     workers = 1 if alone else int(summary.get("workers") or 0)
     every = [f"worker {rank}" for rank in range(workers)]
     every += [f"server {workers + number}" for number in range(int(summary.get("servers") or 0))]
-    there = {tape.name for tape in timeline.tapes}
+    there = {tape.name for tape in timeline.traces}
     return [name for name in every if name not in there]
 
 
@@ -106,7 +106,7 @@ def own_transport(summary: Mapping[str, Any]) -> str | None:
     return f"{engine} moves the bytes itself, so the trace has stages only" if engine else None
 
 
-def table(account: Account) -> Table:
+def attribution_table(found: Attribution) -> Table:
     """The critical path, a line each for whoever has a share worth a line, for people."""
     from rich import box
     from rich.table import Table
@@ -118,16 +118,16 @@ def table(account: Account) -> Table:
     shown.add_column("of the steps' time", justify="right")
     shown.add_column("waits itself", justify="right")
     rest = 0.0
-    for (name, stage), seconds in account.charged.items():
-        if account.share(seconds) < SHOWN:
+    for (name, stage), seconds in found.charged.items():
+        if found.share(seconds) < SHOWN:
             rest += seconds
             continue
-        waits = f"{account.share(account.waited[name]):.0%}"
-        shown.add_row(name, stage, *_figures(account, seconds), waits)
+        waits = f"{found.share(found.waited[name]):.0%}"
+        shown.add_row(name, stage, *_figures(found, seconds), waits)
     if rest:
-        shown.add_row("others", "", *_figures(account, rest), "")
+        shown.add_row("others", "", *_figures(found, rest), "")
     return shown
 
 
-def _figures(account: Account, seconds: float) -> tuple[str, str]:
-    return human_ms(seconds / max(1, account.steps)), f"{account.share(seconds):.0%}"
+def _figures(found: Attribution, seconds: float) -> tuple[str, str]:
+    return human_ms(seconds / max(1, found.steps)), f"{found.share(seconds):.0%}"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.trace.load import read_tapes
+from experiments.trace.load import read_traces
 from experiments.trace.perfetto import trace_events
 from experiments.trace.timeline import Timeline, timeline
 
@@ -16,7 +16,7 @@ VIEWERS = "https://ui.perfetto.dev or chrome://tracing"
 
 def write_trace(folder: Path) -> Timeline:
     """Put together what the ranks of the run in `folder` have noted, and write it; atomic. ConfigError, OSError."""
-    found = timeline(read_tapes(folder))
+    found = timeline(read_traces(folder))
     part = folder / f"{NAME}.part"
     try:
         with open(part, "w") as file:
@@ -38,7 +38,7 @@ def write_trace(folder: Path) -> Timeline:
 def about(found: Timeline) -> dict[str, Any]:
     """What a reader of the trace should know: what is missing in it, and how the clocks were put right."""
     clock_of = {clock: number for number, clock in enumerate(found.clocks)}
-    apart = [clock_of[tape.clock] for tape in found.tapes]
+    apart = [clock_of[tape.clock] for tape in found.traces]
     return {
         "schema": 1,
         "made_by": "syncbench",
@@ -47,11 +47,11 @@ def about(found: Timeline) -> dict[str, Any]:
         "clocks": len(found.clocks),
         "clock_offset_seconds": {
             str(tape.rank): round(float(found.offsets.ahead[clock]), 9)
-            for tape, clock in zip(found.tapes, apart, strict=True)
+            for tape, clock in zip(found.traces, apart, strict=True)
         },
         "clock_uncertainty_seconds": {
             str(tape.rank): _finite(float(found.offsets.uncertainty[clock]))
-            for tape, clock in zip(found.tapes, apart, strict=True)
+            for tape, clock in zip(found.traces, apart, strict=True)
         },
     }
 
@@ -65,7 +65,7 @@ def cut_line(found: Timeline) -> str | None:
     if not found.cut:
         return None
     began, ended = found.window
-    kept = [tape.stages["step"][tape.stages["began"] >= began] for tape in found.tapes if tape.role == "worker"]
+    kept = [tape.stages["step"][tape.stages["began"] >= began] for tape in found.traces if tape.role == "worker"]
     first = min((int(steps[steps >= 0].min()) for steps in kept if (steps >= 0).any()), default=None)
     since = "" if first is None else f", from step {first} on"
     return f"a long run, of which only the last {ended - began:.3g} s are in the trace{since}"

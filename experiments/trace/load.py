@@ -11,13 +11,13 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.records.trace_buffer import ALSO, CLOCK, CUT, MESSAGES, RECORD, STAGE, Records
-from experiments.ranks.trace_recorder import SUFFIX
 
+SUFFIX = ".trace.npy"  # of a rank's trace file
 _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 
 
 @dataclass(frozen=True, slots=True)
-class RankTape:
+class RankTrace:
     """One rank's records, each kind in the order in which they were noted, with times on its own `clock`.
 
     `cuts` are the records CUT, if earlier ones are missing.
@@ -36,24 +36,24 @@ class RankTape:
         return f"{self.role} {self.rank}"
 
 
-def rank_tape(rank: int, role: str, records: Records) -> RankTape:
+def rank_trace(rank: int, role: str, records: Records) -> RankTrace:
     """From all records of a rank, the first of which names its clock."""
     kinds = records["kind"]
     messages = records[np.isin(kinds, MESSAGES)]
     messages = messages[int(np.argmax(np.append(messages["kind"] != ALSO, True))) :]  # of a call that was cut in two
     clock = int(records["seq"][kinds == CLOCK][0])
-    return RankTape(rank, role, clock, records[kinds >= STAGE], messages, records[kinds == CUT])
+    return RankTrace(rank, role, clock, records[kinds >= STAGE], messages, records[kinds == CUT])
 
 
-def read_tapes(folder: Path) -> list[RankTape]:
+def read_traces(folder: Path) -> list[RankTrace]:
     """Those of a run, by rank. ConfigError where there are none, or one is damaged."""
-    tapes = sorted(_read(folder), key=lambda tape: tape.rank)
-    if not tapes:
+    traces = sorted(_read(folder), key=lambda tape: tape.rank)
+    if not traces:
         raise ConfigError(f"no trace in {folder}: record one with run --trace")
-    return tapes
+    return traces
 
 
-def _read(folder: Path) -> Iterator[RankTape]:
+def _read(folder: Path) -> Iterator[RankTrace]:
     for file in (folder / "ranks").glob(f"*{SUFFIX}"):
         if match := _NAME.fullmatch(file.name):
             try:
@@ -62,4 +62,4 @@ def _read(folder: Path) -> Iterator[RankTape]:
                 raise ConfigError(f"{file} is damaged: {error}") from None
             if getattr(records, "dtype", None) != RECORD or not (records["kind"] == CLOCK).any():
                 raise ConfigError(f"{file} is damaged: it holds no records of a trace")
-            yield rank_tape(int(match[1]), match[2], records)
+            yield rank_trace(int(match[1]), match[2], records)

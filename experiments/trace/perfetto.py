@@ -17,7 +17,7 @@ import numpy as np
 from common.errors import FINISH, SETUP, step_name
 from common.records.stage_clock import STAGES
 from common.records.trace_buffer import ALSO, SEND, SETTLE, STAGE
-from experiments.trace.load import RankTape
+from experiments.trace.load import RankTrace
 from experiments.trace.timeline import Timeline
 
 Event = dict[str, Any]
@@ -28,14 +28,14 @@ STAGE_TRACK, SEND_TRACK, RECEIVE_TRACK, WAIT_TRACK = range(len(TRACKS))
 def trace_events(timeline: Timeline) -> list[Event]:
     """All events: names first, then the others by time, in µs since the first of them."""
     drawn = _Drawing(timeline)
-    events = [event for number in range(len(timeline.tapes)) for event in drawn.rank(number)]
+    events = [event for number in range(len(timeline.traces)) for event in drawn.rank(number)]
     events += drawn.in_flight()
     events.sort(key=_order)
     for event in events:
         event["ts"] /= 1000
         if "dur" in event:
             event["dur"] /= 1000
-    return [*(event for tape in timeline.tapes for event in _names(tape)), *events]
+    return [*(event for tape in timeline.traces for event in _names(tape)), *events]
 
 
 def _order(event: Event) -> tuple[int, bool, int]:
@@ -43,15 +43,15 @@ def _order(event: Event) -> tuple[int, bool, int]:
     return event["ts"], event["ph"] != "X", -event.get("dur", 0)
 
 
-def _pid(tape: RankTape) -> int:
+def _pid(tape: RankTrace) -> int:
     return tape.rank + 1  # process 0 is the idle one to some viewers
 
 
-def _tid(tape: RankTape, track: int) -> int:
+def _tid(tape: RankTrace, track: int) -> int:
     return 10 * _pid(tape) + track
 
 
-def _names(tape: RankTape) -> Iterator[Event]:
+def _names(tape: RankTrace) -> Iterator[Event]:
     process = {"ph": "M", "pid": _pid(tape), "tid": _tid(tape, 0)}
     yield {**process, "name": "process_name", "args": {"name": tape.name}}
     yield {**process, "name": "process_sort_index", "args": {"sort_index": tape.rank}}
@@ -66,7 +66,7 @@ class _Drawing:
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
-        self.names = {tape.rank: tape.name for tape in timeline.tapes}
+        self.names = {tape.rank: tape.name for tape in timeline.traces}
         self.origin = timeline.window[0]
         messages = timeline.messages
         self.began, self.ended = self._ns(messages["began"]), self._ns(messages["ended"])
@@ -85,7 +85,7 @@ class _Drawing:
 
     def rank(self, number: int) -> Iterator[Event]:
         """The slices, arrows and clock of one tape."""
-        tape = self.timeline.tapes[number]
+        tape = self.timeline.traces[number]
         yield from self._stages(tape)
         first, end = self.timeline.starts[number : number + 2].tolist()
         kinds = self.timeline.messages["kind"]
@@ -98,7 +98,7 @@ class _Drawing:
                 yield from self._call(tape, range(index, after))
             index = after
 
-    def _stages(self, tape: RankTape) -> Iterator[Event]:
+    def _stages(self, tape: RankTrace) -> Iterator[Event]:
         records = tape.stages[self._within(tape.stages)]
         clock = -1
         for record, began, ended in zip(records, self._ns(records["began"]), self._ns(records["ended"]), strict=True):
@@ -109,7 +109,7 @@ class _Drawing:
                 clock = step
                 yield _counter(tape, "clock", int(began if tape.role == "worker" else ended), "step", step)
 
-    def _call(self, tape: RankTape, records: range) -> Iterator[Event]:
+    def _call(self, tape: RankTrace, records: range) -> Iterator[Event]:
         """What one call of the endpoint has done: `records` are its messages."""
         first = self.timeline.messages[records[0]]
         where = {"step": _step(int(first["step"])), "bucket": int(first["bucket"])}
@@ -125,7 +125,7 @@ class _Drawing:
         else:
             yield from self._receive(tape, records, where, began, ended)
 
-    def _receive(self, tape: RankTape, records: range, where: Event, began: int, ended: int) -> Iterator[Event]:
+    def _receive(self, tape: RankTrace, records: range, where: Event, began: int, ended: int) -> Iterator[Event]:
         messages, partner = self.timeline.messages, self.timeline.partner
         last = max(records, key=lambda index: self.sent[index])
         there = min(max(began, int(self.sent[last])), ended)
@@ -145,7 +145,7 @@ class _Drawing:
     def in_flight(self) -> Iterator[Event]:
         """For each sender, the bytes that have begun to leave it and are not all received yet."""
         timeline = self.timeline
-        for number, tape in enumerate(timeline.tapes):
+        for number, tape in enumerate(timeline.traces):
             mine = self.arrows[timeline.owner[self.arrows] == number]
             sizes = timeline.messages["nbytes"][mine]
             times = np.concatenate([self.began[mine], np.maximum(self.ended[timeline.partner[mine]], self.began[mine])])
@@ -157,13 +157,13 @@ class _Drawing:
                 yield _counter(tape, "bytes in flight", moment, "bytes", nbytes)
 
 
-def _slice(tape: RankTape, track: int, name: str, category: str, began: int, ended: int, args: Event) -> Event:
+def _slice(tape: RankTrace, track: int, name: str, category: str, began: int, ended: int, args: Event) -> Event:
     """Lasts 1 ns at least: arrows are bound to slices that last."""
     where = {"pid": _pid(tape), "tid": _tid(tape, track)}
     return {"name": name, "cat": category, "ph": "X", "ts": began, "dur": max(1, ended - began), **where, "args": args}
 
 
-def _counter(tape: RankTape, name: str, moment: int, unit: str, value: int) -> Event:
+def _counter(tape: RankTrace, name: str, moment: int, unit: str, value: int) -> Event:
     return {"name": name, "ph": "C", "ts": moment, "pid": _pid(tape), "tid": _tid(tape, 0), "args": {unit: value}}
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from common.records.trace_buffer import ALSO, RECEIVE, SEND, Records
 from experiments.trace.clock_offsets import Floats, Offsets, estimate, least_delays
-from experiments.trace.load import RankTape
+from experiments.trace.load import RankTrace
 
 Ints = NDArray[np.int64]
 _SEQ = 1 << 40  # more messages than any pair of ranks exchanges
@@ -19,7 +19,7 @@ _SEQ = 1 << 40  # more messages than any pair of ranks exchanges
 
 @dataclass(frozen=True)
 class Timeline:
-    """`tapes` with times on one clock, in seconds. The messages of all of them are numbered through, tape by tape.
+    """`traces` with times on one clock, in seconds. The messages of all of them are numbered through, tape by tape.
 
     messages   all of them; those of tape i have the numbers `starts[i]` to `starts[i + 1]`
     owner      of each message record, the number of its tape
@@ -27,7 +27,7 @@ class Timeline:
     offsets    of the clocks that were read, in the order of `clocks`
     """
 
-    tapes: Sequence[RankTape]
+    traces: Sequence[RankTrace]
     messages: Records
     starts: Ints
     owner: Ints
@@ -49,42 +49,42 @@ class Timeline:
     @cached_property
     def window(self) -> tuple[float, float]:
         """From when until when all that happened is known, in seconds: the whole run, or how it ended."""
-        every = [records for tape in self.tapes for records in (tape.stages, tape.messages) if len(records)]
+        every = [records for tape in self.traces for records in (tape.stages, tape.messages) if len(records)]
         if not every:
             return 0.0, 0.0
         began = min(float(each["began"].min()) for each in every)
         ended = max(float(each["ended"].max()) for each in every)
-        return max([began, *(float(moment) for tape in self.tapes for moment in tape.cuts["began"])]), ended
+        return max([began, *(float(moment) for tape in self.traces for moment in tape.cuts["began"])]), ended
 
     @property
     def cut(self) -> bool:
         """Whether the beginning is missing."""
-        return any(len(tape.cuts) for tape in self.tapes)
+        return any(len(tape.cuts) for tape in self.traces)
 
 
-def timeline(tapes: Sequence[RankTape]) -> Timeline:
-    """Put the tapes together, and their clocks right."""
-    clocks = list(dict.fromkeys(tape.clock for tape in tapes))
-    apart = _numbered(tapes)
-    clock_of = np.array([clocks.index(tape.clock) for tape in tapes])
+def timeline(traces: Sequence[RankTrace]) -> Timeline:
+    """Put the traces together, and their clocks right."""
+    clocks = list(dict.fromkeys(tape.clock for tape in traces))
+    apart = _numbered(traces)
+    clock_of = np.array([clocks.index(tape.clock) for tape in traces])
     received = np.flatnonzero(np.isin(apart.messages["kind"], (RECEIVE, ALSO)) & (apart.partner >= 0))
     sent = apart.partner[received]
     delays = apart.messages["ended"][received] - apart.messages["began"][sent]
     senders, receivers = clock_of[apart.owner[sent]], clock_of[apart.owner[received]]
     offsets = estimate(least_delays(len(clocks), senders.tolist(), receivers.tolist(), delays))
-    right = [_shifted(tape, -offsets.ahead[number]) for tape, number in zip(tapes, clock_of, strict=True)]
-    return replace(apart, tapes=right, messages=_all_messages(right), clocks=clocks, offsets=offsets)
+    right = [_shifted(tape, -offsets.ahead[number]) for tape, number in zip(traces, clock_of, strict=True)]
+    return replace(apart, traces=right, messages=_all_messages(right), clocks=clocks, offsets=offsets)
 
 
-def _numbered(tapes: Sequence[RankTape]) -> Timeline:
-    sizes = [len(tape.messages) for tape in tapes]
-    messages, owner = _all_messages(tapes), np.repeat(np.arange(len(tapes)), sizes)
-    ranks = np.array([tape.rank for tape in tapes])
-    return Timeline(tapes, messages, np.cumsum([0, *sizes]), owner, _partners(messages, ranks[owner]))
+def _numbered(traces: Sequence[RankTrace]) -> Timeline:
+    sizes = [len(tape.messages) for tape in traces]
+    messages, owner = _all_messages(traces), np.repeat(np.arange(len(traces)), sizes)
+    ranks = np.array([tape.rank for tape in traces])
+    return Timeline(traces, messages, np.cumsum([0, *sizes]), owner, _partners(messages, ranks[owner]))
 
 
-def _all_messages(tapes: Sequence[RankTape]) -> Records:
-    return np.concatenate([tape.messages for tape in tapes])
+def _all_messages(traces: Sequence[RankTrace]) -> Records:
+    return np.concatenate([tape.messages for tape in traces])
 
 
 def _partners(messages: Records, rank: Ints) -> Ints:
@@ -101,7 +101,7 @@ def _partners(messages: Records, rank: Ints) -> Ints:
     return partner
 
 
-def _shifted(tape: RankTape, seconds: float) -> RankTape:
+def _shifted(tape: RankTrace, seconds: float) -> RankTrace:
     stages, messages, cuts = (_later(records, seconds) for records in (tape.stages, tape.messages, tape.cuts))
     return replace(tape, stages=stages, messages=messages, cuts=cuts)
 

@@ -117,7 +117,8 @@ def test_so_they_do_where_only_the_touched_rows_travel(bits, transport):
 
 @pytest.mark.parametrize(("overlap", "crews"), [("off", [[3], [4], [5]]), ("on", [[], [], []])])
 def test_parameters_are_not_shared_while_backward_may_read_them(box, overlap, crews):
-    told = "class Told(PsBsp):\n    def setup(self, ctx, params):\n        print('crew', ctx.rank, sorted(ctx.crew))\n"
+    told = "class Told(PsBsp):\n    def setup(self, ctx, params):\n"
+    told += "        print('crew', ctx.rank, sorted(ctx.fast.colocated))\n"
     box.module("planted_crew", f"from ps.strategy import PsBsp\n\n{told}        super().setup(ctx, params)\n")
     options = ("--workers", 3, "--servers", 3, "--placement", "colocated", "--overlap", overlap, "--bucket", "4KiB")
     done = box.run("run", "--strategy", "planted_crew:Told", *options, "--steps", 2, "--results", "results")

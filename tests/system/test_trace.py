@@ -1,4 +1,4 @@
-"""Traced runs of real processes: a file that holds to its schema, and the one who was waited for."""
+"""TracedEndpoint runs of real processes: a file that holds to its schema, and the one who was waited for."""
 
 import json
 from pathlib import Path

@@ -25,7 +25,7 @@ from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.base import Message, as_bytes, flat
-from common.transport.process_endpoint import SLICE, ProcessEndpoint, either
+from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
 from common.transport.shm.arena import Arena, Bytes, address, own_arena, reason_against
 from common.transport.shm.blockwise_sum import add_up
 from common.transport.shm.doorbell import Bell
@@ -130,7 +130,7 @@ class ShmEndpoint(ProcessEndpoint):
 
     def _refuse_unless_crew(self, rank: int) -> None:
         if rank not in self.crew:
-            raise self.not_crew(rank)
+            raise self.no_shared_memory(rank)
 
     def _lend(self, to: int, array: Array, kind: int) -> None:
         code = wire.dtype_code(array.dtype)
@@ -170,7 +170,7 @@ class ShmEndpoint(ProcessEndpoint):
         try:
             yield
         except OSError as error:
-            raise self.lost(rank, error) from None
+            raise self.unreachable(rank, error) from None
 
     def settle(self) -> None:
         end = time.monotonic() + self.deadline
@@ -246,7 +246,7 @@ class ShmEndpoint(ProcessEndpoint):
             slot = self._in[sender].slot()
             if slot.kind != EXPOSED or sender in exposed:  # nothing has been taken so far
                 self._sum([elements], senders, into, end)
-                self.lend_finished(senders, into, finish)
+                self.finish_and_lend(senders, into, finish)
                 return
             exposed[sender] = slot
         add_up([elements, *places], elements, finish, places)
@@ -288,7 +288,7 @@ class ShmEndpoint(ProcessEndpoint):
         slot = channel.slot()
         place = self.place
         if slot[:4] != (wire.dtype_code(expected.dtype), place.bucket, place.step, expected.nbytes):
-            raise self.unexpected(from_, self._named(from_, slot), self.wanted(expected))
+            raise self.unexpected(from_, self._named(from_, slot), self.describe_expected(expected))
         return self._payload(from_, slot, expected.dtype)
 
     def has(self, from_: int) -> bool:
@@ -348,8 +348,8 @@ class ShmEndpoint(ProcessEndpoint):
         if end is None:
             end = time.monotonic() + self.deadline
         while not ready():
-            if not self._doze(ready, what, SLICE):
-                self.check(end, either(peers) + why, peers)
+            if not self._doze(ready, what, WAIT_SLICE):
+                self.check(end, any_of(peers) + why, peers)
 
     def _doze(self, ready: Callable[[], bool], what: int, seconds: float) -> bool:
         """Sleep until woken for `what`, or for `seconds`; returns whether it is `ready`."""
@@ -379,7 +379,7 @@ class ShmEndpoint(ProcessEndpoint):
         self._closed = True
         end = time.monotonic() + linger
         while self._unread and (left := end - time.monotonic()) > 0:
-            self._doze(lambda: not self._unread, ANYTHING, min(left, SLICE))
+            self._doze(lambda: not self._unread, ANYTHING, min(left, WAIT_SLICE))
         for out in self._out.values():
             out.close()
         for peer in self._peers.values():

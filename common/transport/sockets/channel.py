@@ -7,7 +7,7 @@ import zmq
 from common.errors import ProtocolError
 from common.place import Place
 from common.transport import wire
-from common.transport.process_endpoint import SLICE
+from common.transport.process_endpoint import WAIT_SLICE
 
 RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
 
@@ -58,7 +58,7 @@ class Incoming:
         self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
         self.socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # for one frame of a stranger, at most
         self.socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
-        self.socket.setsockopt(zmq.RCVTIMEO, int(SLICE * 1000))
+        self.socket.setsockopt(zmq.RCVTIMEO, int(WAIT_SLICE * 1000))
         self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
         self.socket.bind(address)
         self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)

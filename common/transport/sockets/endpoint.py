@@ -32,7 +32,7 @@ from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.base import Message, as_bytes, flat
-from common.transport.process_endpoint import SLICE, ProcessEndpoint, either
+from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
 from common.transport.shm.arena import Bytes
 from common.transport.sockets.address import Addresses
 from common.transport.sockets.channel import Incoming, Outgoing, Segment
@@ -161,7 +161,7 @@ class ZmqEndpoint(ProcessEndpoint):
         end = time.monotonic() + self.deadline
         header, frame = self._segment(from_, end, expected.nbytes)
         if (header.dtype, header.step, header.bucket, header.length) != wanted or header.offset:
-            raise self.unexpected(from_, header, self.wanted(expected))
+            raise self.unexpected(from_, header, self.describe_expected(expected))
         if frame is not None:
             yield from self._rest(from_, header, frame, expected.dtype, end)
         elif whole is not None:
@@ -261,7 +261,7 @@ class ZmqEndpoint(ProcessEndpoint):
                     return peer, segment
             self._wait(turn, 1)
             self.idle()
-            self.check(end, either(from_), from_)
+            self.check(end, any_of(from_), from_)
 
     def _wait(self, peers: Iterable[int], nbytes: int, *files: int) -> None:
         """Sleep a moment at most, until a peer has sent something, or a stream with something left has room.
@@ -279,7 +279,7 @@ class ZmqEndpoint(ProcessEndpoint):
                 sources.append((channel.socket, zmq.POLLIN))
             if channel.head is None:
                 sources += [(source, zmq.POLLIN) for source in streams.sources(peer, nbytes + wire.HEADER_BYTES)]
-        ready = zmq.zmq_poll(sources, int(SLICE * 1000))
+        ready = zmq.zmq_poll(sources, int(WAIT_SLICE * 1000))
         streams.admit(source for source, _ in ready)
 
     def close(self, *, linger: float = 0.0) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 
 from common.errors import RunError
-from common.transport.process_endpoint import SLICE, ProcessEndpoint, either
+from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
 from common.transport.shm.arena import Bytes
 from common.transport.sockets.stream import Inflow, Listener, Outflow
 
@@ -39,7 +39,7 @@ class Streams:
                 flow = self._out[to] = Outflow(door, self._owner.place.rank)
             flow.offer(memoryview(head), data)
         except OSError as error:
-            raise self._owner.lost(to, error) from None
+            raise self._owner.unreachable(to, error) from None
         if flow.queue:
             self.flowing[to] = flow
 
@@ -62,14 +62,14 @@ class Streams:
         """Block until everything lent has left, until `end` (monotonic) at most. DeadlineExceeded, PeerFailed."""
         while self.pump():
             peers = tuple(self.flowing)
-            self._wait((), SLICE)
-            self._owner.check(end, f"{either(peers)} to take what was sent to it", peers)
+            self._wait((), WAIT_SLICE)
+            self._owner.check(end, f"{any_of(peers)} to take what was sent to it", peers)
         for to in self._lost:
             self._raise_if_lost(to)
 
     def _raise_if_lost(self, to: int) -> None:
         if (error := self._lost.get(to)) is not None:
-            raise self._owner.lost(to, error) from None
+            raise self._owner.unreachable(to, error) from None
 
     def fill(self, from_: int, target: Bytes, end: float) -> None:
         """Fill `target` from the stream of rank `from_`, until `end` at most. DeadlineExceeded, PeerFailed."""
@@ -82,10 +82,10 @@ class Streams:
                 except BlockingIOError:
                     self.pump()
                     flow.wake_at(size - filled)
-                    self._wait((flow.socket,), SLICE)
+                    self._wait((flow.socket,), WAIT_SLICE)
                     self._owner.check(end, f"rank {from_}", (from_,))
         except OSError as error:
-            raise self._owner.lost(from_, error) from None
+            raise self._owner.unreachable(from_, error) from None
 
     def head(self, from_: int) -> bytes | None:
         """The header of the next message in the stream of rank `from_`, once it is there. Does not block."""
@@ -129,7 +129,7 @@ class Streams:
     def close(self, end: float) -> None:
         """Let go of everything; what is left to send gets until `end` (monotonic) to leave."""
         while self.pump() and (left := end - time.monotonic()) > 0:
-            self._wait((), min(left, SLICE))
+            self._wait((), min(left, WAIT_SLICE))
         flows: list[Outflow | Inflow] = [*self._out.values(), *self._in.values(), *self._ended.values()]
         for flow in flows:
             flow.close()

@@ -14,7 +14,7 @@ _NUMBER = r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 FORM = "BANDWIDTH,LATENCY, like 1gbit,50us (kbit, mbit or gbit; us, ms or s)"
 
 
-def parse(text: str) -> Network:
+def parse_link(text: str) -> Network:
     """The network of links like `text`: bandwidth, latency and, if it is given, overhead a message.
 
     Bandwidth is in bits per second each way: 1gbit, as 1Gbps, is 125,000,000 bytes per second. ValueError, one line.
@@ -40,8 +40,8 @@ def _value(part: str, units: dict[str, float], text: str) -> float:
     return value
 
 
-def written(network: Network) -> str:
-    """The one way to write the links of a network; what `parse` reads."""
+def format_link(network: Network) -> str:
+    """The one way to write the links of a network; what `parse_link` reads."""
     parts = [_in_units(network.bandwidth * 8, _BITS), _in_units(network.latency, _SECONDS)]
     if network.overhead:
         parts.append(_in_units(network.overhead, _SECONDS))

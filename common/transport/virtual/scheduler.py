@@ -10,10 +10,10 @@ from typing import Any
 
 import greenlet
 
-from common.context import EMPTY
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
 from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network, holds
 from common.transport.virtual.state import Fiber, Killed, Packet, Pipe, RankState
+from common.types import EMPTY
 
 
 class Scheduler:

@@ -10,7 +10,7 @@ from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class Metered(ForwardingEndpoint):
+class MeteredEndpoint(ForwardingEndpoint):
     """An endpoint that counts the payload bytes and messages it sends, per receiver, and passes everything on."""
 
     def __init__(self, inner: Endpoint) -> None:

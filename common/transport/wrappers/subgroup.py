@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from numpy.typing import DTypeLike
 
-from common.transport.base import Endpoint, Message
-from common.transport.task import Queue, Task
+from common.transport.base import Endpoint, Message, Queue, Task
 from common.types import Array
 
 

@@ -10,21 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import count
 
-from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, Tape
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, TraceBuffer
 from common.transport.base import Endpoint, Message
 from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class Traced(ForwardingEndpoint):
-    """An endpoint that passes everything on, and notes each message and each `settle` on a tape when it is over.
+class TracedEndpoint(ForwardingEndpoint):
+    """An endpoint that passes everything on, and notes each message and each `settle` in a buffer when it is over.
 
     Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.
     """
 
-    def __init__(self, inner: Endpoint, tape: Tape) -> None:
+    def __init__(self, inner: Endpoint, buffer: TraceBuffer) -> None:
         super().__init__(inner)
-        self._note = tape.note
+        self._note = buffer.note
         # As a context does, without a layer in between where that is all there is to it.
         self._now = time.perf_counter if type(inner).now is Endpoint.now else inner.now
         self._sent: defaultdict[int, count[int]] = defaultdict(count)

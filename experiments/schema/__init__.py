@@ -1,0 +1,1 @@
+"""The content of every result file, typed and versioned, and how it is read and written."""

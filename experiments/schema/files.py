@@ -1,0 +1,221 @@
+"""Read and write the typed files of `schema.py` and `records.py`.
+
+Every failure to read is a ConfigError of one line. It names the file, the line where the file has lines, the key as
+`$.path`, and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import DecodeError, Struct, ValidationError
+
+from common.errors import ConfigError
+from experiments.schema.documents import Document
+from experiments.schema.records import ServerEvent
+
+T = TypeVar("T", bound=Struct)
+D = TypeVar("D", bound=Document)
+
+CHUNK = 1 << 20  # bytes that are decoded at once
+LONGEST = 200  # characters of an explanation
+_DAMAGE = (DecodeError, UnicodeDecodeError, RecursionError)
+_MISSING = re.compile(r"Object missing required field `(.+?)`(?: - at `(.*)`)?")
+_EVENTS = frozenset(kind.__struct_config__.tag for kind in get_args(ServerEvent))
+
+
+class _Version(Struct):
+    schema: int | None = None
+
+
+class _Named(Struct):
+    event: str
+
+
+def read_document(path: Path, kind: type[D]) -> D:
+    """Return the document in this file. ConfigError if it is missing, damaged or of another schema version."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        version = _decode(data, _Version).schema
+        # A file without any version is judged by `kind`, which may have a default.
+        if version not in (None, kind.VERSION):
+            raise ConfigError(f"{path} has schema {version}; this version reads schema {kind.VERSION}")
+        document: D = _decode(data, kind)
+    except _DAMAGE as error:
+        raise ConfigError(f"{path} {_explain(error, kind, data)}") from None
+    return document
+
+
+def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
+    """Return all records of a file of lines; see `iter_lines`."""
+    return tuple(iter_lines(path, kind))
+
+
+def iter_lines(path: Path, kind: type[T]) -> Iterator[T]:
+    """Yield the records of a file of lines, in order, with little memory however long the file is.
+
+    A last line without its newline was cut short, because its writer was killed, and is left out. Blank lines are
+    passed over. ConfigError if the file is missing, or if any other line is damaged; it is raised at the latest when
+    the record of that line is asked for.
+    """
+    yield from _records(path, kind, lambda line: False)
+
+
+def read_events(path: Path) -> Iterator[ServerEvent]:
+    """Yield a server's events as `iter_lines` does. Events that a strategy has named itself are passed over."""
+    yield from _records(path, ServerEvent, _is_foreign)
+
+
+def write_document(path: Path, document: Struct) -> None:
+    """Write the document atomically, as JSON. OSError."""
+    write_json(path, to_builtins(document))
+
+
+def to_builtins(value: Struct) -> dict[str, Any]:
+    """Return the structure as JSON values: dicts with text as keys, lists, null for NaN and infinity."""
+    found: dict[str, Any] = json.loads(msgspec.json.encode(value))
+    return found
+
+
+def to_line(value: Struct) -> bytes:
+    """Return the structure as a line of JSON, with its newline."""
+    return msgspec.json.encode(value) + b"\n"
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _decode(data: bytes, kind: Any) -> Any:
+    """Decode one JSON value. NaN and infinity, which json.dump writes and JSON does not have, are read as null."""
+    try:
+        return _decoder(kind).decode(data)
+    except ValidationError:
+        raise
+    except DecodeError:
+        if b"NaN" not in data and b"Infinity" not in data:
+            raise
+        try:
+            plain = json.loads(data, parse_constant=lambda name: None)
+        except ValueError as error:
+            raise DecodeError(str(error)) from None
+    return msgspec.convert(plain, kind, str_keys=True)
+
+
+def _records(path: Path, kind: Any, foreign: Callable[[bytes], bool]) -> Iterator[Any]:
+    """Yield the records of a file. A line that is no `kind` is passed over if it is `foreign`."""
+    before = 0  # lines before the chunk
+    for chunk in _whole_lines(path):
+        try:
+            records = _decoder(kind).decode_lines(chunk)
+        except _DAMAGE:  # which does not say which line: read them one by one
+            yield from _one_by_one(path, chunk, before, kind, foreign)
+        else:
+            yield from records
+        before += chunk.count(b"\n")
+
+
+def _one_by_one(path: Path, chunk: bytes, before: int, kind: Any, foreign: Callable[[bytes], bool]) -> Iterator[Any]:
+    for number, line in enumerate(chunk.split(b"\n"), before + 1):
+        if not line.strip():
+            continue
+        try:
+            record = _decode(line, kind)
+        except _DAMAGE as error:
+            if foreign(line):
+                continue
+            raise ConfigError(f"{path}, line {number} {_explain(error, kind, line)}") from None
+        yield record
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the file in chunks of whole lines, without a last line that has no newline."""
+    try:
+        with open(path, "rb") as file:
+            rest = b""
+            while block := file.read(CHUNK):
+                lines, newline, rest = (rest + block).rpartition(b"\n")
+                if newline:
+                    yield lines + newline
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _is_foreign(line: bytes) -> bool:
+    """Whether a line is an event of a kind that our servers do not write."""
+    try:
+        return _decode(line, _Named).event not in _EVENTS
+    except _DAMAGE:
+        return False
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
+
+
+def _explain(error: Exception, kind: Any, data: bytes) -> str:
+    """Return what is wrong, as the end of a sentence that begins with the place."""
+    words = " ".join(str(error).split())
+    if not data.strip():
+        return "is empty; a JSON object is expected"
+    if not isinstance(error, ValidationError):
+        return f"is not valid JSON: {_short(words)}"
+    if missing := _MISSING.fullmatch(words):
+        return f"is damaged: {missing[2] or '$'}.{missing[1]} is missing and must be there"
+    what, _, key = words.rpartition(" - at ")
+    if not what:
+        return f"does not hold a JSON object: {_short(words)}"
+    key = key.replace("`", "")
+    allowed = _choices(kind, key) if what.startswith("Invalid") else ()
+    expected = f"; expected {', '.join(map(repr, sorted(allowed)))}" if allowed else ""
+    return f"is damaged: {key}: {_short(what)}{expected}"
+
+
+def _short(words: str) -> str:
+    """Return the words of msgspec as they are to follow a colon."""
+    words = words.replace("`", "").removeprefix("JSON is malformed: ")
+    words = words[:1].lower() + words[1:]
+    return words if len(words) <= LONGEST else words[:LONGEST] + "…"
+
+
+def _choices(kind: Any, key: str) -> tuple[str, ...]:
+    """Return the words that the top-level key of `kind` may hold; empty if it may hold any."""
+    name = key.removeprefix("$.")
+    hints = [get_type_hints(each).get(name) for each in get_args(kind) or (kind,)]
+    return next((get_args(hint) for hint in hints if get_origin(hint) is Literal), ())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON atomically."""
+    part = path.with_suffix(".part")
+    try:
+        with open(part, "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in this file, NaN read as null. ConfigError, one line, if it holds something else; OSError."""
+    try:
+        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} does not hold a JSON object")
+    return found

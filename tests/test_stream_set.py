@@ -1,0 +1,420 @@
+"""What is lent and large, between the endpoints of ipc and tcp: whom a wait names, who is lost, who is not let in."""
+
+import contextlib
+import re
+import select
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from transports import ZMQ, endpoint, endpoints, in_threads, private_folder
+
+from common.errors import SETUP, DeadlineExceeded, PeerFailed, ProtocolError, RunError
+from common.transport import process_endpoint, wire
+from common.transport.base import Message
+from common.transport.sockets.endpoint import SCRATCH, STREAM_FROM
+from common.transport.sockets.stream_set import Streams
+
+pytestmark = pytest.mark.parametrize("transport", ZMQ)
+
+ZEROS = np.zeros(8, np.float32)
+LARGE = np.arange(STREAM_FROM, dtype=np.float32)
+MUCH = np.random.default_rng(0).integers(0, 256, 40_000_001, np.uint8)  # more than the system keeps for us
+
+
+@pytest.fixture(autouse=True)
+def _quick_verdict(monkeypatch):
+    monkeypatch.setattr(process_endpoint, "FAILURE_GRACE", 0.1)
+
+
+def receive(end, call, from_, like):
+    """What comes from `from_`, by any of the three calls."""
+    out = np.zeros_like(like)
+    getattr(end, call)((from_,) if call == "recv_any" else from_, out)
+    return out
+
+
+every_recv = pytest.mark.parametrize("recv", ["recv_into", "recv_add", "recv_any"])
+
+
+# --- what flows ---
+
+
+@every_recv
+@pytest.mark.parametrize("nbytes", [STREAM_FROM - 1, STREAM_FROM, SCRATCH, SCRATCH + 1, 3 * SCRATCH + 5])
+def test_sizes_about_a_limit_arrive_whole(transport, recv, nbytes):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, MUCH[:nbytes])
+        got, _ = in_threads([lambda: receive(end, recv, 1, MUCH[:nbytes]), peer.settle])
+        assert np.array_equal(got, MUCH[:nbytes])
+
+
+def test_what_is_sent_and_what_is_lent_to_one_rank_keep_their_order(transport):
+    parts = np.array_split(MUCH, 9)
+
+    def give(end):
+        for number, part in enumerate(parts):
+            (end.lend if number % 2 else end.send)(0, part)
+        end.settle()
+
+    def take(end):
+        return all(np.array_equal(receive(end, "recv_into", 1, part), part) for part in parts)
+
+    with endpoints(transport, 2) as (end, peer):
+        assert in_threads([lambda: take(end), lambda: give(peer)])[0]
+
+
+def test_any_of_several_may_be_streamed_and_is_told_by_its_sender(transport):
+    with endpoints(transport, 3) as (end, *peers):
+        for rank, peer in enumerate(peers, start=1):
+            peer.place.step = 10 + rank
+            peer.lend(0, LARGE * rank)
+        out = np.zeros(2 * LARGE.size, np.float32)
+        seen = {}
+
+        def serve():
+            for _ in peers:
+                message = end.recv_any((1, 2), out)
+                seen[message] = out[: message.size].copy()
+
+        in_threads([serve, *(peer.settle for peer in peers)])
+        assert sorted(seen, key=lambda each: each.sender) == [
+            Message(sender=rank, step=10 + rank, bucket=0, size=LARGE.size) for rank in (1, 2)
+        ]
+        assert all(np.array_equal(got, LARGE * message.sender) for message, got in seen.items())
+
+
+WAITS = {
+    "recv_into": lambda end: end.recv_into(1, ZEROS.copy()),
+    "recv_add": lambda end: end.recv_add(1, ZEROS.copy()),
+    "recv_any": lambda end: end.recv_any((1, 2), ZEROS.copy()),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_who_waits_for_an_answer_sends_on_what_it_has_lent(transport, wait):
+    def answer(peer):
+        got = receive(peer, "recv_into", 0, MUCH)
+        peer.lend(0, ZEROS)
+        return np.array_equal(got, MUCH)
+
+    with endpoints(transport, 3) as (end, peer, _):
+        end.lend(1, MUCH)
+        assert in_threads([lambda: answer(peer), lambda: wait(end)])[0]
+
+
+def test_who_waits_for_a_stream_to_come_in_sends_on_what_it_has_lent(transport, monkeypatch):
+    late = []
+
+    def answer(peer):
+        monkeypatch.setattr(peer._streams, "lend", lambda *stream: late.append(stream))
+        peer.lend(0, LARGE)  # announces it, and is slow to connect
+        got = receive(peer, "recv_into", 0, MUCH)
+        Streams.lend(peer._streams, *late[0])
+        peer.settle()
+        return np.array_equal(got, MUCH)
+
+    with endpoints(transport, 2) as (end, peer):
+        end.lend(1, MUCH)
+        answered, got = in_threads([lambda: answer(peer), lambda: receive(end, "recv_into", 1, LARGE)])
+        assert answered
+        assert np.array_equal(got, LARGE)
+
+
+def test_both_may_lend_much_before_they_receive(transport):
+    def swap(end, other):
+        end.lend(other, MUCH)
+        got = receive(end, "recv_add", other, MUCH)
+        end.settle()
+        return np.array_equal(got, MUCH)
+
+    with endpoints(transport, 2) as (end, peer):
+        assert in_threads([lambda: swap(end, 1), lambda: swap(peer, 0)]) == [True, True]
+
+
+def test_what_was_lent_last_still_leaves_within_the_linger(transport):
+    with endpoints(transport, 2) as (end, peer):
+        end.lend(1, MUCH)
+        got, _ = in_threads([lambda: receive(peer, "recv_into", 0, MUCH), lambda: end.close(linger=10.0)])
+        assert np.array_equal(got, MUCH)
+
+
+def test_they_also_meet_in_a_folder_with_blanks_in_its_name(transport):
+    with tempfile.TemporaryDirectory(prefix="s b ") as name:
+        ends = [endpoint(transport, Path(name), rank, 2) for rank in (0, 1)]
+        with contextlib.closing(ends[0]), contextlib.closing(ends[1]):
+            ends[0].lend(1, LARGE)
+            got, _ = in_threads([lambda: receive(ends[1], "recv_into", 0, LARGE), ends[0].settle])
+            assert np.array_equal(got, LARGE)
+
+
+# --- waits that end ---
+
+
+def test_settle_names_those_who_have_not_read(transport):
+    with endpoints(transport, 4) as (end, *peers):
+        for rank in (1, 2, 3):
+            end.lend(rank, MUCH)
+
+        def settle():
+            end.deadline = 0.5
+            for _ in range(100):
+                with pytest.raises(DeadlineExceeded) as caught:
+                    end.settle()
+                if len(caught.value.peers) < 3:
+                    return caught.value
+            raise AssertionError("nobody has read")
+
+        error = in_threads([settle, lambda: receive(peers[1], "recv_into", 0, MUCH)])[0]
+        assert error.peers == (1, 3)
+        assert str(error).endswith("waited 0.5 s for rank 1 or rank 3 to take what was sent to it")
+
+
+@every_recv
+def test_a_stream_that_stops_ends_the_wait_at_the_deadline_and_no_other_message_takes_its_rest(transport, recv):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, MUCH)  # what the system keeps goes; for the rest it would have to be in a call
+        end.deadline = 0.3
+        with pytest.raises(DeadlineExceeded) as caught:
+            receive(end, recv, 1, MUCH)
+        assert caught.value.peers == (1,)
+        peer.lend(0, LARGE)
+        end.deadline = 10.0
+        with pytest.raises(ProtocolError, match=r"\d+ bytes of the last message from rank 1 were never read"):
+            receive(end, recv, 1, LARGE)
+
+
+def test_a_refused_message_is_not_taken_for_the_next(transport):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, LARGE)
+        peer.lend(0, -LARGE)
+        end.place.step = 5
+        with pytest.raises(ProtocolError, match="expected step 5"):
+            receive(end, "recv_into", 1, LARGE)
+        end.place.step = SETUP
+        with pytest.raises(ProtocolError, match=f"{LARGE.nbytes} bytes of the last message from rank 1 were never"):
+            receive(end, "recv_into", 1, LARGE)
+
+
+def job_is_over(after):
+    """A watch that raises when it is called for the `after`th time."""
+    calls = iter(range(after - 1))
+
+    def watch():
+        if next(calls, None) is None:
+            raise PeerFailed("killed", rank=7, role="worker", stage="train", step=4)
+
+    return watch
+
+
+@every_recv
+def test_the_end_of_the_job_ends_the_wait_for_the_rest_of_a_stream(transport, recv):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, MUCH)
+        end.deadline, end.watch = 3600.0, job_is_over(after=3)
+        with pytest.raises(PeerFailed, match=r"rank 7.*killed"):
+            receive(end, recv, 1, MUCH)
+
+
+# --- who is lost ---
+
+
+@every_recv
+def test_a_sender_that_dies_in_the_middle_is_named(transport, recv):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, MUCH)
+        peer.deadline = 0.1
+        with pytest.raises(DeadlineExceeded):
+            peer.settle()
+        select.select([end._streams._listener.socket], [], [], 10.0)  # its stream has come
+        peer.close()
+        end.place.stage = "synchronize"
+        with pytest.raises(
+            PeerFailed, match="worker rank 0, stage synchronize, setup: lost rank 1: its stream has ended"
+        ):
+            receive(end, recv, 1, MUCH)
+
+
+@every_recv
+def test_a_receiver_that_dies_is_named_by_settle_and_by_the_next_lend(transport, recv):
+    with endpoints(transport, 2) as (end, peer):
+        end.lend(1, MUCH)
+        peer.deadline = 0.2
+        with pytest.raises(DeadlineExceeded):
+            receive(peer, recv, 0, MUCH)
+        peer.close()
+        for call in (end.settle, lambda: end.lend(1, LARGE), end.settle):
+            with pytest.raises(PeerFailed, match=r"worker rank 0.*lost rank 1: (Broken pipe|Connection reset)"):
+                call()
+
+
+def test_a_receiver_that_dies_does_not_keep_others_from_being_heard(transport):
+    with endpoints(transport, 3) as (end, dying, other):
+        end.lend(1, MUCH)
+        dying.close()
+        other.send(0, ZEROS + 1)
+        assert receive(end, "recv_into", 2, ZEROS).all()
+        with pytest.raises(PeerFailed, match="lost rank 1"):
+            end.settle()
+
+
+def test_who_watches_the_ranks_knows_better_who_failed(transport):
+    with endpoints(transport, 2) as (end, peer):
+        end.lend(1, MUCH)
+        peer.close()
+        end.watch = job_is_over(after=3)
+        with pytest.raises(PeerFailed, match=r"rank 7.*killed"):
+            end.settle()
+
+
+# --- strangers ---
+
+
+def knock(end):
+    """A connection to where an endpoint takes streams."""
+    kind, _, place = end._streams.door.partition(" ")[2].partition("://")
+    if kind == "tcp":
+        host, _, port = place.rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=10)
+    stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stranger.settimeout(10)  # a full queue at the listener would block `connect` for ever
+    stranger.connect(place)
+    return stranger
+
+
+STRANGERS = {
+    "silent": b"",
+    "a little": b"x",
+    "garbage": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "long": bytes(10_000),
+}
+
+
+@pytest.mark.parametrize("words", STRANGERS.values(), ids=STRANGERS)
+def test_strangers_change_nothing(transport, words):
+    with endpoints(transport, 2) as (end, peer), contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(knock(end)).sendall(words)
+        peer.lend(0, MUCH)
+        got, _ = in_threads([lambda: receive(end, "recv_add", 1, MUCH), peer.settle])
+        assert np.array_equal(got, MUCH)
+
+
+def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(transport, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(Streams, "lend", lambda *_: None)  # nothing comes
+
+    def flood(end):
+        for _ in range(1_000_000):
+            if over.is_set():
+                return "to the end"
+            with contextlib.suppress(OSError), knock(end) as stranger:
+                stranger.sendall(b"x")
+        return "gave up"
+
+    def wait(end):
+        try:
+            with pytest.raises(DeadlineExceeded) as caught:
+                receive(end, "recv_into", 1, LARGE)
+        finally:
+            over.set()
+        return caught.value.peers
+
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, LARGE)
+        end.deadline = 0.3
+        assert in_threads([lambda: flood(end), lambda: wait(end)]) == ["to the end", (1,)]
+
+
+def test_to_run_out_of_files_while_a_stream_comes_in_is_said(transport, monkeypatch):
+    def admit(_):
+        raise OSError(24, "Too many open files")
+
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, LARGE)
+        monkeypatch.setattr("common.transport.sockets.stream.Listener.admit", admit)
+        with pytest.raises(RunError, match=r"worker rank 0.*cannot take in a stream: Too many open files"):
+            receive(end, "recv_into", 1, LARGE)
+
+
+# --- what is left ---
+
+
+def use_once(transport, folder):
+    """Let two ranks meet, stream, and be bothered by a stranger."""
+    with contextlib.ExitStack() as stack:
+        end, peer = (stack.enter_context(contextlib.closing(endpoint(transport, folder, rank, 2))) for rank in (0, 1))
+        end.lend(1, LARGE)
+        in_threads([lambda: receive(peer, "recv_into", 0, LARGE), end.settle])
+        stack.enter_context(knock(end))
+    (folder / "store").unlink(missing_ok=True)  # torch removes it when the last that used it is collected
+
+
+def test_no_stream_stays_open(transport):
+    with private_folder() as folder:
+        use_once(transport, folder)  # what is opened once for all is open then
+        before = psutil.Process().num_fds()
+        use_once(transport, folder)
+        assert psutil.Process().num_fds() == before
+        assert not [path for path in folder.iterdir() if path.name in ("0-0", "1-1")]
+
+
+# --- two ways, one order ---
+
+
+@every_recv
+def test_what_is_sent_and_what_is_lent_comes_in_the_order_of_the_calls(transport, recv):
+    small, count = np.ones(3, np.float32), 6
+    with endpoints(transport, 2) as (end, peer):
+        for value in range(count):
+            peer.send(0, value * small)
+            peer.lend(0, value * LARGE)
+            peer.lend(0, value * LARGE)
+
+        def hear():
+            for value in range(count):
+                assert np.array_equal(receive(end, recv, 1, small), value * small)
+                assert np.array_equal(receive(end, recv, 1, LARGE), value * LARGE)
+                assert np.array_equal(receive(end, recv, 1, LARGE), value * LARGE)
+
+        in_threads([hear, peer.settle])
+
+
+def test_a_peer_that_has_ended_its_stream_is_still_heard_beside_it(transport):
+    with endpoints(transport, 2) as (end, peer):
+        peer.lend(0, LARGE)
+        in_threads([lambda: receive(end, "recv_into", 1, LARGE), peer.settle])
+        peer._streams.close(0.0)
+        peer.send(0, ZEROS + 1)
+        assert receive(end, "recv_into", 1, ZEROS).all()
+
+
+def heads(transport, **changes):
+    """A receiver into whose stream from rank 1 a header comes that is changed in some fields; what it then raises."""
+    with endpoints(transport, 2) as (end, peer):
+        out = peer._connected(0)
+        true = wire.decode(out.stream_head(peer.place, peer.job, wire.dtype_code(LARGE.dtype), LARGE.nbytes))
+        peer._streams.lend(0, out.door, wire.encode(true._replace(**changes)), LARGE.data.cast("B"))
+        with pytest.raises(ProtocolError) as caught:
+            receive(end, "recv_into", 1, LARGE)
+        return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"seq": 4}, "segment 0 from rank 1 was lost: segment 4 came instead"),
+        ({"sender": 7}, "of rank 1"),
+        ({"job": 7}, "of rank 1"),
+        ({"step": 7}, "got step 7"),
+        ({"length": 8}, "got .*8 bytes"),
+        ({"offset": wire.SEGMENT, "length": 2 * wire.SEGMENT}, "got"),
+    ],
+    ids=str,
+)
+def test_a_header_in_a_stream_is_checked_as_any_other(transport, changes, cause):
+    assert re.search(cause, heads(transport, **changes))
