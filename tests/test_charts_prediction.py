@@ -9,14 +9,14 @@ from experiments.charts.predictions import _crossovers, plot_ahead, plot_beside
 from experiments.prediction.batch import Cell
 from experiments.prediction.cost_model import constant
 from experiments.prediction.crossovers import FastestRange
-from experiments.prediction.residuals import Beside
+from experiments.prediction.residuals import Residual
 
 SIZES = (1024, 1 << 20)
 
 
 def test_measured_and_predicted_are_beside_each_other(tmp_path):
     rows = [
-        Beside(name, "ipc", 4, 0, nbytes, nbytes * 1e-9, None, nbytes * 2e-9, "exchange")
+        Residual(name, "ipc", 4, 0, nbytes, nbytes * 1e-9, None, nbytes * 2e-9, "exchange")
         for name in ("ring", "tree")
         for nbytes in SIZES
     ]
@@ -29,8 +29,8 @@ def test_measured_and_predicted_are_beside_each_other(tmp_path):
 
 def test_where_the_fastest_changes_is_named(tmp_path):
     cells = [Cell(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
-    reigns = {4: [FastestRange("tree", 1024, 5000), FastestRange("ring", 5000, 1 << 20)]}
-    files = plot_ahead(cells, reigns, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
+    fastest_ranges = {4: [FastestRange("tree", 1024, 5000), FastestRange("ring", 5000, 1 << 20)]}
+    files = plot_ahead(cells, fastest_ranges, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
     assert [file.name for file in files] == ["prediction.csv", "prediction.png", "prediction.svg"]
     assert len(table(files[0])) == len(cells)
     assert any("ring from 4.9 KiB" in text for text in texts(files[2]))

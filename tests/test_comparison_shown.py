@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from runs import fail, write_run
 
-from experiments import prediction
 from experiments.comparison import compare_runs
+from experiments.comparison import predictions as predictions_module
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.predictions import predictions
 from experiments.comparison.render import markdown_comparison, print_comparison
@@ -143,8 +143,8 @@ def test_who_is_not_predicted_as_nobody_waits_for_him_is_named(tmp_path):
 def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_path, monkeypatch):
     comparison = compare_runs([load_run(folder) for folder in pair()])
     asked = []
-    monkeypatch.setattr(prediction, "read_calibration", lambda file: file)
-    monkeypatch.setattr(prediction, "predicted_rate", lambda entry, contest, read: asked.append(read) or 50.0)
+    monkeypatch.setattr(predictions_module, "read_calibration", lambda file: file)
+    monkeypatch.setattr(predictions_module, "predicted_rate", lambda entry, contest, read: asked.append(read) or 50.0)
     assert (predictions(comparison), asked) == ({}, [])
     (tmp_path / "calibration.json").write_text("{}")
     assert predictions(comparison) == {(0, "ring"): 50.0}  # the yardstick and the ceiling are not predicted

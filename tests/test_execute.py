@@ -13,7 +13,7 @@ from common.records.ledger import ledger_sha256
 from common.records.stage_clock import STAGES
 from common.runtime.status_board import Status as RankStatus
 from experiments.config import RunOptions, plan
-from experiments.launch.supervisor import Ended
+from experiments.launch.supervisor import JobOutcome
 from experiments.runs.execute import RunFailed, execute
 from experiments.runs.summary import warmup_steps
 
@@ -38,7 +38,7 @@ class FakeAgent:
             raise self.raises
         np.save(results / "params.npy", np.zeros(7, np.float32))
         reports = [report(rank, job, processes) for rank in range(processes + job.servers)]
-        return Ended(self.reports or reports, self.error, self.traceback, seconds=12.5)
+        return JobOutcome(self.reports or reports, self.error, self.traceback, seconds=12.5)
 
 
 def report(rank, job, processes):

@@ -9,7 +9,7 @@ from common.records.stage_clock import STAGES
 from common.runtime.checkpoint import Checkpoints, versions
 from common.runtime.job import Job
 from common.runtime.status_board import PostedPlace, Reincarnated, StatusBoard
-from experiments.launch.incarnation import Incarnation, Past, home_of, live_through
+from experiments.launch.incarnation import CarriedState, Incarnation, home_of, live_through
 from experiments.ranks.resumption import Resumption, added
 
 FIRST = 77
@@ -80,12 +80,12 @@ def resumption(board, tmp_path, incarnation, past, role="worker"):
 
 
 def test_the_first_incarnation_begins_at_the_beginning(board, tmp_path):
-    found = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), Past())
+    found = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), CarriedState())
     assert (found.start, found.sent, found.checkpoints) == (0, {}, None)
 
 
 def test_a_worker_rolls_back_to_the_common_step_and_to_what_it_had_sent_by_then(board, tmp_path):
-    past = Past(steps=27)
+    past = CarriedState(steps=27)
     for steps in (10, 20):
         past.remember(steps, {"bytes_to": {2: steps}, "messages_to": {2: 1}})
     back = Incarnation(1, tmp_path / "1", 1, resumed=True, step=20)
@@ -97,31 +97,31 @@ def test_a_worker_rolls_back_to_the_common_step_and_to_what_it_had_sent_by_then(
 
 def test_a_worker_that_was_late_skips_to_the_common_step_from_its_own(board, tmp_path):
     back = Incarnation(1, tmp_path / "1", 1, resumed=True, step=20)
-    found = resumption(board, tmp_path, back, Past(steps=17, sent=SENT))
+    found = resumption(board, tmp_path, back, CarriedState(steps=17, sent=SENT))
     assert (found.start, found.sent) == (17, SENT)
 
 
 def test_what_was_saved_after_the_common_step_is_removed(board, tmp_path):
-    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), Past(), "server").checkpoints
+    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), CarriedState(), "server").checkpoints
     for version in (10, 20):
         before.save(version, {"version": np.array(version)})
-    resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), Past(), "server")
+    resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), CarriedState(), "server")
     assert versions(before.folder) == [10]
-    resumption(board, tmp_path, Incarnation(2, tmp_path / "2", 1), Past(), "server")
+    resumption(board, tmp_path, Incarnation(2, tmp_path / "2", 1), CarriedState(), "server")
     assert versions(before.folder) == []
 
 
 def test_where_nobody_goes_back_a_worker_goes_on_at_its_own_step(board, tmp_path):
-    past = Past(steps=27, sent=SENT)
+    past = CarriedState(steps=27, sent=SENT)
     found = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, resumed=True, step=None), past)
     assert (found.start, found.sent) == (27, SENT)
 
 
 def test_a_server_loads_its_checkpoint_of_the_common_step_with_its_counts(board, tmp_path):
-    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), Past(), "server").checkpoints
+    before = resumption(board, tmp_path, Incarnation(0, tmp_path, FIRST), CarriedState(), "server").checkpoints
     for version in (10, 20):
         before.save(version, {"version": np.array(version)})
-    found = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), Past(), "server")
+    found = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), CarriedState(), "server")
     assert (found.start, found.sent) == (10, SENT)
     assert found.checkpoints.take()["version"] == 10
 
@@ -131,8 +131,10 @@ def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newe
         20, {"version": np.array(20)}
     )
     on = Incarnation(1, tmp_path / "1", 1, True, None)
-    alive = resumption(board, tmp_path, on, Past(steps=25, sent=SENT, state={"version": np.array(25)}), "server")
-    died = resumption(board, tmp_path, on, Past(), "server")
+    alive = resumption(
+        board, tmp_path, on, CarriedState(steps=25, sent=SENT, state={"version": np.array(25)}), "server"
+    )
+    died = resumption(board, tmp_path, on, CarriedState(), "server")
     assert (alive.start, alive.checkpoints.take()["version"]) == (25, 25)
     assert (died.start, died.checkpoints.take()["version"]) == (20, 20)
 
@@ -142,9 +144,9 @@ def test_rows_of_steps_that_are_done_again_are_removed(board, tmp_path):
     for step in range(5):
         recorder.write(StepRecord(step, "worker", 0, 0.0, 1.0, dict.fromkeys(STAGES, 0.0), 0.5))
     events = Recorder(tmp_path / "events.jsonl")
-    resumption(board, tmp_path, Incarnation(1, tmp_path, 1, True, 3), Past()).rewind(recorder, events)
+    resumption(board, tmp_path, Incarnation(1, tmp_path, 1, True, 3), CarriedState()).rewind(recorder, events)
     assert recorder.path.read_bytes().count(b"\n") == 3
-    resumption(board, tmp_path, Incarnation(1, tmp_path, 1, True, None), Past(steps=3)).rewind(recorder, events)
+    resumption(board, tmp_path, Incarnation(1, tmp_path, 1, True, None), CarriedState(steps=3)).rewind(recorder, events)
     assert recorder.path.read_bytes().count(b"\n") == 3
     recorder.close()
     events.close()
@@ -156,7 +158,7 @@ def test_what_was_sent_is_added_up_by_receiver():
 
 
 def test_a_past_keeps_what_was_sent_at_the_latest_checkpoints_only():
-    past = Past()
+    past = CarriedState()
     for steps in range(10, 100, 10):
         past.remember(steps, {})
     assert sorted(past.sent_by) == [60, 70, 80, 90]

@@ -7,10 +7,12 @@ from benches import document as bench_document
 from benches import spec
 from runs import write_run
 
-from experiments.prediction import Calibration, Curve, Figures, read_calibration, write_calibration
+from experiments.comparison.predictions import residuals
 from experiments.prediction import calibrate as measuring
+from experiments.prediction.calibration_file import read_calibration, write_calibration
+from experiments.prediction.cost_model import Calibration, Curve, Figures
 from experiments.prediction.predict import predicted_exchange_seconds
-from experiments.prediction.residuals import beside, median_error
+from experiments.prediction.residuals import median_error
 
 FLAT = Curve(1e-4, (4096,), (1e-9,), (1e-10,))
 SMALL = ("--workers", "4,8", "--sizes", "4KiB,64KiB,1MiB", "--budget", 1)
@@ -105,13 +107,13 @@ def test_what_was_timed_with_its_update_is_no_exchange_to_be_predicted_but_a_ser
 ):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps(bench_document(spec(update=True))))
-    rows, notes = beside([path], read_calibration(calibration), 0.0)
+    rows, notes = residuals([path], read_calibration(calibration), 0.0)
     assert {row.strategy for row in rows} == {"ps-bsp"}
     assert notes == ["bench --with-update times more than an exchange: what is no server is left out"]
 
 
 def test_the_residual_is_by_how_much_the_formula_is_too_long(calibration, bench):
-    rows, notes = beside([bench], read_calibration(calibration), 0.0)
+    rows, notes = residuals([bench], read_calibration(calibration), 0.0)
     assert notes == []
     expected = []
     for row, measured in zip(
@@ -137,7 +139,7 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     more = {"transport": "ipc", "parameters": 1 << 20, "servers": 0, "strategy_options": {}, "batch": 128}
     write_run(tmp_path, "ring", name="a", samples_per_second=128 / 4e-3, **more)
     write_run(tmp_path, "noop", name="b", samples_per_second=128 / 2.6e-3, **more)
-    (row,), _ = beside([tmp_path], Calibration((flat(),)), 0.0)
+    (row,), _ = residuals([tmp_path], Calibration((flat(),)), 0.0)
     assert (row.strategy, row.nbytes) == ("ring", 4 << 20)
     assert row.measured == pytest.approx(1.4e-3)
     assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
@@ -146,7 +148,7 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
 def test_one_worker_that_exchanges_nothing_is_no_residual(tmp_path):
     for strategy, workers in (("ring", 1), ("noop", 1), ("ring", 4), ("noop", 4)):
         write_run(tmp_path, strategy, name=f"{strategy}-{workers}", workers=workers, transport="ipc")
-    rows, notes = beside([tmp_path], Calibration((flat(),)), 0)
+    rows, notes = residuals([tmp_path], Calibration((flat(),)), 0)
     assert [(row.strategy, row.workers) for row in rows] == [("ring", 4)]
     assert "1 worker without a server exchanges nothing: there is nothing to predict" in notes
 
@@ -157,14 +159,14 @@ def test_runs_of_another_model_are_no_repeats_and_have_their_own_ceiling(tmp_pat
             name = f"{strategy}-{hidden}"
             more = {"hidden": [hidden], "batch": 128, "parameters": 1 << 20}
             write_run(tmp_path, strategy, name=name, samples_per_second=128 / step, **more)
-    rows, _ = beside([tmp_path], Calibration((flat(),)), 0.0)
+    rows, _ = residuals([tmp_path], Calibration((flat(),)), 0.0)
     assert sorted(row.measured for row in rows) == pytest.approx([1.4e-3, 4e-3])
 
 
 def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_is_said(tmp_path):
     for name in ("ps-async", "noop"):
         write_run(tmp_path, name, name=name, parameters=1 << 20)
-    (row,), notes = beside([tmp_path], Calibration((flat(),)), 0.0)
+    (row,), notes = residuals([tmp_path], Calibration((flat(),)), 0.0)
     assert (row.strategy, row.formula) == ("ps-async", None)
     assert notes == [
         "no prediction of ps-async: the formulas take it that every worker waits for all others in each step"

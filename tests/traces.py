@@ -12,7 +12,7 @@ from common.records.trace_buffer import CLOCK, RECEIVE, RECORD, SEND, STAGE_KIND
 from common.simulate import simulate
 from common.transport.virtual.network import Network
 from common.transport.wrappers.metered import MeteredEndpoint
-from experiments.ranks.server_optimizer import Updates
+from experiments.ranks.server_optimizer import TimedUpdates
 from experiments.ranks.trace_recorder import TraceRecorder
 from experiments.trace.load import rank_trace
 from experiments.trace.perfetto import TRACKS
@@ -28,7 +28,7 @@ def virtual_traces(job, network=None, limit=None):
             recording.messages, recording.stages = type(recording.messages)(limit), type(recording.stages)(limit)
         meter = MeteredEndpoint(recording.endpoint(ctx.endpoint))
         clock = recording.clock(StageClock, meter.now, ctx.place.enter)
-        updates = Updates(meter, clock, lambda record: None)
+        updates = TimedUpdates(meter, clock, lambda record: None)
         numbers = {"workers": job.workers, "servers": job.servers}
         rule = lambda params: updates.expect(FlatOptimizer(job.optimizer, params))  # noqa: E731
         traced, strategy = Context(meter, **numbers, optimizer=rule), STRATEGIES[job.strategy]()

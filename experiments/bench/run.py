@@ -16,7 +16,7 @@ from experiments.bench.plan import BenchOptions, BenchPlan, baseline_of, describ
 from experiments.bench.results import make_rows, measured_links, read_lines, with_ratios
 from experiments.launch.agent import Agent
 from experiments.launch.inheritance import signals_deferred
-from experiments.launch.supervisor import Ended
+from experiments.launch.supervisor import JobOutcome
 from experiments.machine.bandwidth_limits import Limits, measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
@@ -61,7 +61,7 @@ def _run(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path, sho
     folder = new_folder(parent, f"bench-w{spec.workers}")
     env = environment(spec.threads)
     blocks = schedule(spec)
-    ended, limits, status, done = Ended([]), None, "failed", 0
+    ended, limits, status, done = JobOutcome([]), None, "failed", 0
 
     def follow(ranks: Sequence[Status], seconds: float) -> None:
         nonlocal done

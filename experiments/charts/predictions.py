@@ -19,7 +19,7 @@ from experiments.format.units import human_bytes, human_seconds, size_name
 from experiments.prediction.batch import Cell
 from experiments.prediction.cost_model import Figures
 from experiments.prediction.crossovers import FastestRange, curves
-from experiments.prediction.residuals import Beside
+from experiments.prediction.residuals import Residual
 from experiments.runs.describe import plural
 
 POINTS = 60  # of a curve
@@ -48,7 +48,7 @@ def plot_ahead(
         return _write(figure, rows, folder, "prediction")
 
 
-def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[FastestRange], figures: Figures) -> None:
+def _ahead_panel(axes: Axes, cells: Sequence[Cell], fastest_ranges: Sequence[FastestRange], figures: Figures) -> None:
     strategies = list(dict.fromkeys(cell.strategy for cell in cells))
     servers = max(cell.servers for cell in cells) or 1
     sizes = sorted({cell.nbytes for cell in cells})
@@ -62,14 +62,14 @@ def _ahead_panel(axes: Axes, cells: Sequence[Cell], reigns: Sequence[FastestRang
         if dots:
             label = None if name in times else name
             axes.plot(*zip(*dots, strict=True), marker, color=colour, mec="white", ms=8, ls="", label=label, zorder=4)
-    _crossovers(axes, reigns, sizes[-1] / sizes[0])
+    _crossovers(axes, fastest_ranges, sizes[-1] / sizes[0])
     _scale(axes, sizes, f"{plural(cells[0].workers, 'worker')}")
 
 
-def _crossovers(axes: Axes, reigns: Sequence[FastestRange], span: float) -> None:
+def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float) -> None:
     """A dotted line where somebody takes over, and who; the names of two that are close stand at opposite ends."""
     high, before = False, 0.0
-    for reign in reigns[1:]:
+    for reign in fastest_ranges[1:]:
         high = not high and before > 0 and math.log(reign.low / before) < CLOSE * math.log(span)
         before = reign.low
         axes.axvline(reign.low, ls=":", color=FAINT, lw=1.2, zorder=1)
@@ -85,7 +85,7 @@ def _crossovers(axes: Axes, reigns: Sequence[FastestRange], span: float) -> None
         )
 
 
-def plot_beside(rows: Sequence[Beside], title: str, folder: Path) -> list[Path]:
+def plot_beside(rows: Sequence[Residual], title: str, folder: Path) -> list[Path]:
     """Write residuals.png, .svg and .csv into `folder`, made if need be; returns them.
 
     Dots are what was measured, lines the formula, hollow markers the simulation.
@@ -102,7 +102,7 @@ def plot_beside(rows: Sequence[Beside], title: str, folder: Path) -> list[Path]:
         return _write(figure, [row.to_dict() for row in rows], folder, "residuals")
 
 
-def _beside_series(axes: Axes, rows: Sequence[Beside]) -> None:
+def _beside_series(axes: Axes, rows: Sequence[Residual]) -> None:
     colour, marker = style(rows[0].strategy)
     name = rows[0].strategy.rpartition(":")[2]
     measured = [(row.nbytes, row.measured) for row in rows if row.measured > 0]

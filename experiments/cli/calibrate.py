@@ -46,8 +46,8 @@ def run(arguments: Namespace) -> int:
 
     specs = plan_calibration(transports, workers, arguments.interface, arguments.deadline, arguments.threads)
     out = _place(arguments.out, arguments.results)
+    from experiments.prediction.calibrate import doubts
     from experiments.prediction.calibration_file import NAME, document, write_calibration
-    from experiments.prediction.doubts import doubts
     from experiments.prediction.tables import calibration_table
 
     try:

@@ -42,7 +42,7 @@ def told(comparison: Comparison) -> list[str]:
 
 
 def _load(entry: Entry) -> str:
-    from experiments.prediction.links import parse_link
+    from experiments.prediction.cost_model import parse_link
     from experiments.report.bottlenecks import busiest
 
     who, sent, _ = busiest(entry.run)

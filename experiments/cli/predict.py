@@ -20,7 +20,7 @@ from experiments.runs.files import new_folder, unwritable, writable_folder
 from experiments.schema.files import write_json
 
 if TYPE_CHECKING:
-    from experiments.prediction import Calibration, Figures
+    from experiments.prediction.cost_model import Calibration, Figures
 
 HELP = "what each strategy's exchange should take, and where they change places"
 ABOUT = (
@@ -61,9 +61,8 @@ def run(arguments: Namespace) -> int:
 
 def _calibration(arguments: Namespace) -> Calibration:
     """The one that was asked for, that is kept with the results, or that is the newest. ConfigError."""
-    from experiments.prediction import Calibration, constant, newest_calibration, read_calibration
-    from experiments.prediction.calibration_file import calibration_beside
-    from experiments.prediction.links import parse_link
+    from experiments.prediction.calibration_file import calibration_beside, newest_calibration, read_calibration
+    from experiments.prediction.cost_model import Calibration, constant, parse_link
 
     if arguments.link is not None:
         return Calibration((constant(parse_link(arguments.link), words=arguments.link),), name=arguments.link)
@@ -72,21 +71,22 @@ def _calibration(arguments: Namespace) -> Calibration:
 
 
 def _against(arguments: Namespace) -> int:
-    from experiments.prediction.residuals import beside, median_error
-    from experiments.prediction.tables import beside_table, error_line
+    from experiments.comparison.predictions import residuals
+    from experiments.prediction.residuals import median_error
+    from experiments.prediction.tables import error_line, residual_table
 
     for path in arguments.against:
         if not Path(path).exists() and not glob.glob(path):
             raise ConfigError(f"--against {path}: there is no such file or folder")
     calibration = _calibration(arguments)
-    rows, notes = beside(arguments.against, calibration, arguments.budget)
+    rows, notes = residuals(arguments.against, calibration, arguments.budget)
     values: dict[str, Any] = {
         "rows": [row.to_dict() for row in rows],
         "median_error": median_error(rows),
         "sentence": error_line(rows),
     }
     if not arguments.json:
-        console().print(beside_table(rows))
+        console().print(residual_table(rows))
         print(f"\n{error_line(rows)}")
         for source in dict.fromkeys(row.source for row in rows):
             print(f"measured: {source}")
@@ -102,7 +102,7 @@ def _ahead(arguments: Namespace) -> int:
     workers, sizes = counts("workers", arguments.workers), parse_sizes(arguments.sizes)
     at_least_one("servers", arguments.servers)
     from experiments.prediction.batch import by_formulas, relaxed, simulated
-    from experiments.prediction.crossovers import reigns, sentence
+    from experiments.prediction.crossovers import fastest_ranges, sentence
     from experiments.prediction.tables import grid_tables
 
     calibration = _calibration(arguments)
@@ -110,7 +110,8 @@ def _ahead(arguments: Namespace) -> int:
     cells = by_formulas(strategies, workers, arguments.servers, sizes, figures)
     cells, without = simulated(cells, figures, arguments.budget)
     found = {
-        count: reigns(strategies, count, arguments.servers, sizes[0], sizes[-1], figures[count]) for count in workers
+        count: fastest_ranges(strategies, count, arguments.servers, sizes[0], sizes[-1], figures[count])
+        for count in workers
     }
     said = [sentence(strategies, count, arguments.servers, found[count], figures[count]) for count in workers]
     if apart := relaxed(strategies):

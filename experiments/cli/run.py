@@ -81,8 +81,7 @@ def run(arguments: Namespace) -> int:
 
 def _after(done: Run, item: Plan) -> Iterator[str]:
     """What else there is to say of it: what its strategy notes, who came back, who died, where it is."""
-    from experiments.launch.deaths import deaths_line
-    from experiments.launch.recovery import restarts_line
+    from experiments.launch.recovery import deaths_line, restarts_line
     from experiments.runs.describe import sparse_line
 
     if words := done.summary["strategy_notes"].get("in_words"):

@@ -1,16 +1,19 @@
-"""What the model of costs predicts for the entries of a comparison, where their runs have a calibration beside them."""
+"""Compare runs with what the cost model predicts, where a calibration lies beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from common.errors import ConfigError
+from experiments.comparison.compare import compare_runs
 from experiments.comparison.model import Comparison, Contest, Entry
-
-if TYPE_CHECKING:
-    from experiments.prediction import Calibration
+from experiments.prediction.calibration_file import calibration_beside, read_calibration
+from experiments.prediction.cost_model import Calibration
+from experiments.prediction.predict import LOCKSTEP, figures_for, in_lockstep, predicted_step_exchange
+from experiments.prediction.residuals import NOTHING, Residual, bench_residuals, read_bench
+from experiments.runs.run import Run, find_runs
 
 Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
 
@@ -21,8 +24,6 @@ def predictions(comparison: Comparison) -> Predictions:
     Those of a calibration in its run's folder or the sweep's, if it can be read (see `unreadable`); in virtual time the
     link says all.
     """
-    from experiments.prediction.calibration_file import calibration_beside
-
     found: dict[tuple[int, str], float] = {}
     read = _calibrations(comparison)
     for place, contest in enumerate(comparison.contests):
@@ -32,8 +33,6 @@ def predictions(comparison: Comparison) -> Predictions:
                 calibration = None
             if entry.refused or not entry.contends or (calibration is None and not contest.setting.get("link")):
                 continue
-            from experiments.prediction import predicted_rate
-
             if rate := predicted_rate(entry, contest, calibration):
                 found[place, entry.label] = rate
     return found
@@ -46,8 +45,6 @@ def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
     """
     if not predicted:
         return ""
-    from experiments.prediction import LOCKSTEP, in_lockstep
-
     asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
     without = [one.label for one in asked if not in_lockstep(one.run.summary.get("consistency"))]
     return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
@@ -61,16 +58,12 @@ def unreadable(comparison: Comparison) -> list[str]:
 
 def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
     """Those beside the runs of entries that contend, or why one cannot be read."""
-    from experiments.prediction.calibration_file import calibration_beside
-
     entries = [entry for contest in comparison.contests for entry in contest.entries]
     files = dict.fromkeys(calibration_beside(one.run.path) for one in entries if one.contends and not one.refused)
     return {file: _read(file) for file in files if file is not None}
 
 
 def _read(file: Path) -> Calibration | ConfigError:
-    from experiments.prediction import read_calibration
-
     try:
         return read_calibration(file)
     except ConfigError as error:
@@ -80,3 +73,88 @@ def _read(file: Path) -> Calibration | ConfigError:
 def residual(entry: Entry, predicted: float | None) -> float | None:
     """How far what was measured is above (+) or below (-) what was predicted, as a part of that."""
     return entry.rate.middle / predicted - 1 if predicted and entry.rates else None
+
+
+def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:
+    """Return the samples/s that an entry should reach: its batch by the `noop` step and the predicted exchange.
+
+    None where it is not known: no `noop` in the contest, no figures, no formula.
+    """
+    ceiling = contest.strategy("noop")
+    if ceiling is None or not ceiling.rates:
+        return None
+    try:
+        exchange = predicted_step_exchange(entry.run.summary, calibration)
+    except ConfigError:  # the plug-in is not installed any more
+        return None
+    batch = float(entry.run.summary["batch"])
+    return None if exchange is None else batch / (batch / ceiling.rate.middle + exchange)
+
+
+def residuals(paths: Sequence[str | Path], calibration: Calibration, budget: float) -> tuple[list[Residual], list[str]]:
+    """Return a row for each measurement in these results, and notes: bench.json or its folder, runs, folders of runs.
+
+    Simulations take about `budget` seconds in all. Raises ConfigError for a path without results, and for a transport
+    that was not calibrated.
+    """
+    rows: list[Residual] = []
+    notes: list[str] = []
+    for path in map(Path, paths):
+        if (document := read_bench(path)) is not None:
+            found, said, budget = bench_residuals(document, calibration, budget)
+        else:
+            found, said = run_residuals(find_runs([path]), calibration)
+        rows += found
+        notes += said
+    if not rows:
+        why = "".join(f" ({note})" for note in dict.fromkeys(notes))
+        raise ConfigError(f"nothing to hold predictions against in {', '.join(map(str, paths))}{why}")
+    return rows, list(dict.fromkeys(notes))
+
+
+def run_residuals(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Residual], list[str]]:
+    """Return a row for each entry that contends among these runs, and notes."""
+    rows, notes = [], []
+    for contest in compare_runs(runs).contests:
+        for entry in contest.entries:
+            if entry.contends and entry.rates:
+                row = _residual_of(entry, contest.strategy("noop"), calibration)
+                if row.formula == 0:
+                    notes.append(NOTHING)
+                    continue
+                notes += _why_not(entry.run.summary, calibration)
+                rows.append(row)
+    return rows, notes
+
+
+def _why_not(summary: Mapping[str, Any], calibration: Calibration) -> list[str]:
+    """Return why a run has no prediction, where a reader needs to know."""
+    if not in_lockstep(summary.get("consistency")):
+        return [f"no prediction of {summary['strategy']}: {LOCKSTEP}"]
+    if figures_for(summary, calibration) is None:
+        transport, workers = summary.get("transport"), summary.get("workers")
+        return [f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}"]
+    return []
+
+
+def _residual_of(entry: Entry, ceiling: Entry | None, calibration: Calibration) -> Residual:
+    summary = entry.run.summary
+    measured, source = _step_seconds(entry), "a whole step: there is no noop to subtract"
+    if ceiling is not None and ceiling.rates and entry.refused is None:
+        measured, source = measured - _step_seconds(ceiling), "a step, less that of noop"
+    return Residual(
+        strategy=entry.strategy,
+        transport=str(summary.get("transport")),
+        workers=int(summary.get("workers") or 0),
+        servers=int(summary.get("servers") or 0),
+        nbytes=4 * int(summary.get("parameters") or 0),
+        formula=predicted_step_exchange(summary, calibration),
+        virtual=None,
+        measured=measured,
+        source=source,
+    )
+
+
+def _step_seconds(entry: Entry) -> float:
+    """Return the seconds of a step of the whole job, by the median of the repeats."""
+    return float(entry.run.summary["batch"]) / entry.rate.middle

@@ -29,20 +29,20 @@ from common.runtime.status_board import StatusBoard
 from common.transport.sockets.address import ipc_address
 from experiments.config.faults import MOST_RESTARTS
 from experiments.config.ranks import MOST_RANKS
-from experiments.launch.deaths import survive
-from experiments.launch.failure import Running
+from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import home_of
 from experiments.launch.inheritance import raise_file_limit, rank_environment, signals_deferred
-from experiments.launch.job_folder import PREFIX, cannot_be_set_up, claim, sweep
-from experiments.launch.processes import Launcher, RankProcess, forked, remove_private, under_mpirun
-from experiments.launch.recovery import Restarts
-from experiments.launch.supervisor import Ended, Show, Watch, end_all
+from experiments.launch.job_folder import PREFIX, cannot_be_set_up, claim, remove_private, sweep
+from experiments.launch.mpirun import under_mpirun
+from experiments.launch.processes import Launcher, RankProcess, forked
+from experiments.launch.recovery import Restarts, survive
+from experiments.launch.supervisor import JobOutcome, Show, Supervisor, end_all
 
 ENTRY = "experiments.ranks.training"  # the module whose `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 
 
-class Orders(Protocol):
+class JobOrders(Protocol):
     """What the agent must know of a job; the rest is for its ranks."""
 
     @property
@@ -109,7 +109,7 @@ class Agent:
 
     def run(
         self,
-        job: Orders,
+        job: JobOrders,
         processes: int,
         results: Path,
         show: Show,
@@ -117,7 +117,7 @@ class Agent:
         launcher: Launcher = "fork",
         restarts: Restarts | None = None,
         on_worker_death: str = "abort",
-    ) -> Ended:
+    ) -> JobOutcome:
         """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
 
         `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
@@ -132,7 +132,7 @@ class Agent:
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         total = processes + job.servers
         stay = restarts is not None and restarts.left > 0
-        running = Running(home, StatusBoard(home / "board", total, create=True), stay=stay)
+        running = RunningJob(home, StatusBoard(home / "board", total, create=True), stay=stay)
         order: dict[str, Any] = {
             "job": job.to_dict(),
             "processes": processes,
@@ -155,13 +155,13 @@ class Agent:
         tend = partial(survive, running, processes) if on_worker_death == "continue" else lambda: None
         try:
             self._start_ranks(running, job, processes, entry, launcher)
-            return Watch(running, processes, tend, revive).until_ended(show)
+            return Supervisor(running, processes, tend, revive).until_ended(show)
         finally:
             end_all(running.processes)
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _start_ranks(self, running: Running, job: Orders, workers: int, entry: str, launcher: Launcher) -> None:
+    def _start_ranks(self, running: RunningJob, job: JobOrders, workers: int, entry: str, launcher: Launcher) -> None:
         """Start the processes of a job, the workers' first; all its other ranks live in these."""
         with signals_deferred():
             own = 1 if launcher == "together" else len(ranks_by_process(workers, job.servers, job.placement))
@@ -169,7 +169,7 @@ class Agent:
                 running.ranks.append(process)
             running.ranks += [running.ranks[rank % own] for rank in range(own, workers + job.servers)]
 
-    def _start_again(self, running: Running, entry: str, ranks: Sequence[int]) -> None:
+    def _start_again(self, running: RunningJob, entry: str, ranks: Sequence[int]) -> None:
         """Replace the processes of dedicated servers that have ended by new ones."""
         with signals_deferred():
             for rank, process in zip(ranks, forked(self._context, entry, running.home, ranks), strict=True):

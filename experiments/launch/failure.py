@@ -17,7 +17,7 @@ from experiments.launch.processes import LOST, RankProcess
 
 
 @dataclass(slots=True)
-class Running:
+class RunningJob:
     """A job on its way. `ranks` has the process of each rank; ranks that share one have the same."""
 
     home: Path
@@ -84,7 +84,7 @@ def as_seen_by_others(error: RunError) -> PeerFailed:
     return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
 
 
-def first_error(running: Running, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
+def first_error(running: RunningJob, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
     """What went wrong first among ranks that ended badly.
 
     A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
@@ -114,7 +114,7 @@ def _role(rank: int, processes: int) -> str:
     return "worker" if rank < processes else "server"
 
 
-def death(running: Running, rank: int, exitcode: int, processes: int) -> PeerFailed:
+def death(running: RunningJob, rank: int, exitcode: int, processes: int) -> PeerFailed:
     """The end of a rank that said nothing, and where the board last saw it."""
     cause = f"ended with exit code {exitcode} and said nothing"
     if exitcode == LOST:
@@ -126,6 +126,6 @@ def death(running: Running, rank: int, exitcode: int, processes: int) -> PeerFai
     return PeerFailed(cause, rank=rank, role=_role(rank, processes), stage=status.stage, step=status.step)
 
 
-def _whereabouts(running: Running, rank: int, processes: int) -> str:
+def _whereabouts(running: RunningJob, rank: int, processes: int) -> str:
     status = running.board.read(rank)
     return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"

@@ -60,7 +60,7 @@ Sent = dict[str, dict[int, int]]  # bytes_to and messages_to, by receiver
 
 
 @dataclass(slots=True)
-class Past:
+class CarriedState:
     """What a rank takes with it from one incarnation into the next."""
 
     steps: int = 0  # done
@@ -83,13 +83,18 @@ class Past:
 
 
 def live_through(
-    home: Path, first: int, board: StatusBoard, place: Place, deadline: float, live: Callable[[Incarnation, Past], Any]
+    home: Path,
+    first: int,
+    board: StatusBoard,
+    place: Place,
+    deadline: float,
+    live: Callable[[Incarnation, CarriedState], Any],
 ) -> Any:
     """Call `live` for one incarnation after the other, until it returns; returns what it does.
 
     `first` is the id of incarnation 0. Whatever blocks in `live` raises Reincarnated when the next one is announced.
     """
-    past = Past()
+    past = CarriedState()
     while True:
         try:
             return live(_joined(home, first, board, place, deadline), past)

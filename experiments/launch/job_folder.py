@@ -1,32 +1,43 @@
-"""Private folders among the temporary files: of a process that was killed, the next one to make one removes it."""
+"""An agent's private folder among the temporary files.
+
+The owner of a folder holds the lock of a file in it. The system frees that lock when the owner ends, however it ends.
+So a free lock means an abandoned folder: the owner's ranks remove it, or the next process that makes such a folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import ConfigError
-from experiments.launch.processes import remove_private
 
 PREFIX = "syncbench-"
 LOCK = "agent.lock"
+SHARED_MEMORY = Path("/dev/shm")
+SHARED_PREFIX = "syncbench-mpi-"
+SHARED_NOTE = "shared-memory"  # a file in a job's folder: the path of the job's folder in SHARED_MEMORY
 
 
 def claim(folder: Path) -> int:
-    """Hold the lock of `folder`, which says that its owner lives, until what this returns is closed. OSError."""
+    """Hold the lock of `folder` until the returned file descriptor is closed. Raises OSError."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    (folder / "lock").rename(folder / LOCK)  # held before anybody finds it: see `sweep`
+    (folder / "lock").rename(folder / LOCK)  # `sweep` finds it only now, when it is held
     return lock
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder for as long as this process is in here, and which `life.die_with_the_agent` can watch. ConfigError."""
+    """Give a folder that lives as long as this context. Raises ConfigError.
+
+    A child process can watch it with `rank_process.die_with_the_agent`.
+    """
     with contextlib.ExitStack() as undo:
         try:
             sweep()
@@ -39,13 +50,13 @@ def private_folder() -> Iterator[Path]:
 
 
 def cannot_be_set_up(error: OSError) -> ConfigError:
-    """The error that says why there is no private folder, in one line."""
+    """Return the one-line error for a private folder that cannot be made."""
     reason = error.strerror or error
     return ConfigError(f"temporary files cannot be set up: {reason}; set TMPDIR to another folder")
 
 
 def sweep() -> None:
-    """Remove what was left behind by who was killed: folders of ours whose lock nobody holds, and what they name."""
+    """Remove the abandoned folders of this user, and the shared memory that they name."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.stat().st_uid != os.getuid():
@@ -53,3 +64,28 @@ def sweep() -> None:
             with open(folder / LOCK) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove_private(folder)
+
+
+def make_shared(home: Path) -> Path:
+    """Make a job's folder in shared memory, or in its folder `home` where shared memory cannot be written.
+
+    A note in `home` names it before it exists, so that `remove_private` finds it whenever this process ends.
+    """
+    base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else home
+    shared = base / f"{SHARED_PREFIX}{secrets.token_hex(8)}"
+    (home / SHARED_NOTE).write_text(str(shared))
+    shared.mkdir(mode=0o700)
+    return shared
+
+
+def remove_private(folder: Path) -> None:
+    """Remove a private folder, and first the shared memory of its jobs. Its owner must have ended.
+
+    It touches only what a note in this folder names, so nothing of another agent.
+    """
+    with contextlib.suppress(OSError):  # other ranks of the same agent may remove it at the same time
+        for note in list(folder.glob(f"*/{SHARED_NOTE}")):
+            shared = Path(note.read_text())
+            if shared.parent == SHARED_MEMORY and shared.name.startswith(SHARED_PREFIX):
+                shutil.rmtree(shared, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

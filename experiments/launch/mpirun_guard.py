@@ -20,7 +20,8 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from experiments.launch.processes import LOST, exit_path
+from experiments.launch.mpirun import exit_path
+from experiments.launch.processes import LOST
 
 POLL = 0.1  # seconds between two looks at whether mpirun is still there
 

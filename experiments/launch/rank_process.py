@@ -20,8 +20,7 @@ from common.errors import DeadlineExceeded, RunError
 from common.place import Place
 from common.runtime.placement import ranks_in_process_of
 from common.runtime.status_board import PostedPlace, StatusBoard
-from experiments.launch.job_folder import LOCK
-from experiments.launch.processes import remove_private
+from experiments.launch.job_folder import LOCK, remove_private
 from experiments.launch.rank_threads import ColocatedRanks
 
 LINGER = 5.0  # seconds that the last messages get to leave

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.errors import SETUP, step_name
 from common.runtime.checkpoint import whole_versions
-from experiments.launch.failure import Running
+from experiments.launch.failure import RunningJob, death
 from experiments.launch.incarnation import Incarnation, home_of
 from experiments.launch.processes import LOST
 
@@ -29,7 +29,7 @@ class Restarts:
     rollback: bool
     done: list[dict[str, Any]] = field(default_factory=list)  # a restart each, for the summary
 
-    def possible(self, running: Running, failed: Sequence[int], workers: range) -> bool:
+    def possible(self, running: RunningJob, failed: Sequence[int], workers: range) -> bool:
         """Whether a job can go on in which the ranks `failed` have ended badly: servers that said nothing.
 
         Not if a worker has died that the job does without: the next incarnation would wait for it.
@@ -39,7 +39,7 @@ class Restarts:
         died = [rank for rank in failed if running.complaint(rank) is None and running.ranks[rank].exitcode != LOST]
         return len(failed) == len(died) <= self.left and not set(failed) & set(workers)
 
-    def announce(self, running: Running, failed: Sequence[int], servers: range, job: int) -> None:
+    def announce(self, running: RunningJob, failed: Sequence[int], servers: range, job: int) -> None:
         """Begin the next incarnation: tell all ranks to leave theirs, and where to go. The caller starts `failed`."""
         number = running.board.incarnation + 1
         died = {rank: running.board.read(rank) for rank in failed}
@@ -82,3 +82,36 @@ def restarts_line(restarts: Sequence[dict[str, Any]], lost: int) -> str:
         for entry in restarts
     )
     return line + pushes
+
+
+def survivable(running: RunningJob, rank: int, workers: int) -> bool:
+    """Whether the job goes on without `rank`, which has ended badly.
+
+    It must be a worker that said nothing; one that complains has met a mistake, which others will meet too. All workers
+    must have their first parameters, for which they meet at a barrier, and another one must live, or have come to its
+    end.
+    """
+    if rank >= workers or running.complaint(rank) is not None:
+        return False
+    if any(running.board.read(worker).step == SETUP for worker in range(workers)):
+        return False
+    others = set(range(workers)) - {rank} - running.departed
+    return any(running.ranks[worker].exitcode in (None, 0) for worker in others)
+
+
+def survive(running: RunningJob, workers: int) -> None:
+    """Let the job go on without those that have died where it can: notes them and tells the ranks."""
+    for rank in running.failed():
+        if survivable(running, rank, workers):
+            error = death(running, rank, running.ranks[rank].exitcode or 0, workers)
+            running.deaths.append({"rank": rank, "step": error.step, "stage": error.stage, "cause": error.cause})
+            running.board.depart(rank)
+
+
+def deaths_line(deaths: Sequence[Mapping[str, Any]], workers: int) -> str:
+    """`worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on`, and so on."""
+    return "; ".join(
+        f"worker rank {entry['rank']} died in {step_name(entry['step'])} ({entry['cause']}): "
+        f"{left} worker{'' if left == 1 else 's'} from there on"
+        for left, entry in zip(range(workers - 1, -1, -1), deaths, strict=False)
+    )

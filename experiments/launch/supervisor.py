@@ -12,7 +12,7 @@ from typing import Any
 
 from common.errors import RunError
 from common.runtime.status_board import Status
-from experiments.launch.failure import Running, as_seen_by_others, first_error
+from experiments.launch.failure import RunningJob, as_seen_by_others, first_error
 from experiments.launch.inheritance import signals_deferred
 from experiments.launch.processes import RankProcess
 from experiments.launch.rank_threads import PATIENCE
@@ -25,7 +25,7 @@ Show = Callable[[Sequence[Status], float], None]  # the workers' status, and the
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobOutcome:
     """How a job ended: each rank's report (None if it left none), and what went wrong first, if anything."""
 
     reports: list[dict[str, Any] | None]
@@ -35,20 +35,20 @@ class Ended:
     deaths: Sequence[dict[str, Any]] = ()  # of workers that the job went on without: rank, step, stage, cause
 
 
-class Watch:
+class Supervisor:
     """Of a job with `workers` worker ranks. `tend` lets it go on without workers that have died, where it can; `revive`
     starts ranks again that have failed, where it can, and says whether it did.
     """
 
     def __init__(
-        self, running: Running, workers: int, tend: Callable[[], None], revive: Callable[[Sequence[int]], bool]
+        self, running: RunningJob, workers: int, tend: Callable[[], None], revive: Callable[[Sequence[int]], bool]
     ) -> None:
         self._running, self._workers, self._tend, self._revive = running, workers, tend, revive
         self._error: RunError | None = None
         self._traceback: str | None = None
         self._noticed = self._give_up = inf  # when a failure was seen first; when who is still there is ended
 
-    def until_ended(self, show: Show) -> Ended:
+    def until_ended(self, show: Show) -> JobOutcome:
         """Blocks until every process has ended, of itself or not; `show` is called several times a second."""
         running = self._running
         while alive := [process for process in running.processes if process.exitcode is None]:
@@ -64,7 +64,7 @@ class Watch:
             if failed := running.failed():
                 self._error, self._traceback = first_error(running, failed, self._workers)
         reports = [running.report(rank) for rank in range(len(running.ranks))]
-        return Ended(reports, self._error, self._traceback, time.monotonic() - running.began, running.deaths)
+        return JobOutcome(reports, self._error, self._traceback, time.monotonic() - running.began, running.deaths)
 
     def _look(self) -> None:
         """Do something about ranks that have failed: if nothing helps, the job is over, once it is sure why."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from common.records.recorder import whole_lines
-from experiments.metrics.behind import UpdateStaleness
 
 KEYS = (
     "staleness_max",
@@ -26,7 +25,7 @@ KEYS = (
 
 
 @dataclass(slots=True)
-class Pushes:
+class PushTotals:
     """Over all servers; with several of them each push is counted at each."""
 
     servers: int = 0  # that have a history
@@ -59,12 +58,12 @@ class Pushes:
         }
 
 
-def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> Pushes:
+def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> PushTotals:
     """Add up these histories; one that is missing is no server's, a line that was cut short ends its file.
 
     `consistency` is that of the servers: it says what a worker had seen of the others when it pushed (behind.py).
     """
-    pushes = Pushes()
+    pushes = PushTotals()
     for file in files:
         if file.exists():
             pushes.servers += 1
@@ -78,7 +77,7 @@ def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> Pushes
     return pushes
 
 
-def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
+def _add(pushes: PushTotals, event: Mapping[str, Any]) -> None:
     if event.get("event") == "lost":
         pushes.lost += int(event["pushes"])
     if event.get("event") == "answered":
@@ -94,3 +93,51 @@ def _add(pushes: Pushes, event: Mapping[str, Any]) -> None:
     if event["waited"] is not None:
         pushes.timed = True
         pushes.waited[event["worker"]] += event["waited"]
+
+
+class UpdateStaleness:
+    """Reads the events of one server (ps/history.py), in their order."""
+
+    def __init__(self, workers: int, consistency: str) -> None:
+        self._at_once = consistency.startswith(("asp", "ssp"))  # else a gradient that counts is of the open step
+        self._clock = dict.fromkeys(range(workers), 0)  # of who takes part
+        self._has = dict.fromkeys(range(workers), 0)  # the version in each worker's last answer
+        self._waiting: set[int] = set()
+        self._version = 0
+
+    def take(self, event: Mapping[str, Any]) -> int | None:
+        """How many updates the parameters were behind by which this push was computed; None if it is no push."""
+        match event["event"]:
+            case "push":
+                return self._push(event) if self._at_once else event["version"] - event["step"]
+            case "finished" | "departed":
+                slowest = self._slowest()
+                self._clock.pop(event["worker"], None)
+                self._waiting.discard(event["worker"])
+                self._release(slowest)
+            case "resumed":
+                self._version = event["version"]
+                self._has = dict.fromkeys(self._has, self._version)
+                self._waiting.clear()
+        return None
+
+    def _push(self, event: Mapping[str, Any]) -> int:
+        worker, slowest = event["worker"], self._slowest()
+        behind = max(0, event["version"] - self._has.get(worker, 0))
+        self._version = event["version"] + (event["outcome"] == "applied")
+        self._clock[worker] = event["step"] + 1
+        self._release(slowest)
+        if event["waited"]:
+            self._waiting.add(worker)
+        else:
+            self._has[worker] = self._version
+        return int(behind)
+
+    def _release(self, slowest: int) -> None:
+        """Who waits for the slowest is one step further ahead than allowed, so has its answer when that one moves."""
+        if self._slowest() > slowest:
+            self._has.update(dict.fromkeys(self._waiting, self._version))
+            self._waiting.clear()
+
+    def _slowest(self) -> int:
+        return min(self._clock.values(), default=0)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.records.ledger import Ledger
 from common.records.stage_clock import STAGES
-from experiments.metrics.staleness import Pushes
-from experiments.metrics.throughput import ThroughputWindow
+from experiments.metrics.staleness import PushTotals
 
 TAIL = 1 << 16  # bytes at the end of a file that hold its last line
 Rows = dict[int, dict[str, Any]]  # of each worker process, by rank, all of one step
 
 
 @dataclass(slots=True)
-class Totals:
+class StepTotals:
     """Over the steps that every worker has done. Times are seconds since the start of the job."""
 
     steps: int = 0
@@ -37,15 +39,15 @@ class Totals:
 def add_up(
     files: Sequence[Path],
     warmup: int,
-    pushes: Pushes | None = None,
+    pushes: PushTotals | None = None,
     departed: Collection[int] = (),
-) -> Totals:
+) -> StepTotals:
     """Read the record files of all worker processes, by rank; `warmup` steps are not counted as steady.
 
     A file that is missing, or cut short in its last line, ends the pass at that step; but who has `departed` drops out,
     and the others' steps go on. `pushes` says which were not applied.
     """
-    totals, ledger, pace = Totals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
+    totals, ledger, pace = StepTotals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
     sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
     for by_rank in _steps(files, departed):
         rows = list(by_rank.values())
@@ -98,3 +100,35 @@ def _steps_in(file: Path) -> int:
         whole = [line for line in rows.read().splitlines(keepends=True)[1:] if line.endswith(b"\n")]
         return int(json.loads(whole[-1])["step"]) + 1 if whole else 0
     return 0
+
+
+class ThroughputWindow:
+    """When each worker process ended its steps, and how much of each was applied: 16 bytes a step."""
+
+    def __init__(self, processes: int) -> None:
+        self._ends = [array("d") for _ in range(processes)]  # first the begin of the first step
+        self._counts = [array("d", [0.0]) for _ in range(processes)]
+
+    def add(self, process: int, row: Mapping[str, Any], dropped: float = 0.0) -> None:
+        """The next step of a process, by its record; of its push a share `dropped`, 0 … 1, was not applied."""
+        if not self._ends[process]:
+            self._ends[process].append(row["began"])
+        self._ends[process].append(row["ended"])
+        self._counts[process].append(0.0 if row.get("skipped") else 1.0 - dropped)
+
+    def window(self, warmup: int) -> tuple[float, float] | None:
+        """In which all processes work after their first `warmup` steps, in seconds; None if that never was."""
+        if not self._ends or min(map(len, self._ends)) <= warmup + 1:
+            return None
+        start, end = max(ends[warmup] for ends in self._ends), min(ends[-1] for ends in self._ends)
+        return (start, end) if end > start else None
+
+    def steps_per_second(self, warmup: int) -> float | None:
+        """Applied steps of all processes together, per second of the window; None where there is none."""
+        if (window := self.window(warmup)) is None:
+            return None
+        done = [
+            float(np.diff(np.interp(window, np.asarray(ends), np.cumsum(counts)))[0])
+            for ends, counts in zip(self._ends, self._counts, strict=True)
+        ]
+        return sum(done) / (window[1] - window[0])

@@ -11,11 +11,13 @@ from common.runtime.job import TRANSPORTS
 from experiments.config.checks import at_least_one, known, positive
 from experiments.config.network import transport_named
 from experiments.config.ranks import MOST_PROCESSES
+from experiments.format.units import size_name
 from experiments.launch.agent import Agent
 from experiments.launch.job_folder import private_folder
 from experiments.machine.environment import environment
 from experiments.prediction.cost_model import Calibration, Curve, Figures, among_neighbours, through_a_hub
-from experiments.prediction.spec import CalibrationSpec
+from experiments.prediction.probes import CalibrationSpec
+from experiments.runs.describe import plural
 
 ENTRY = "experiments.prediction.calibration_rank"
 ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # who has no neighbours
@@ -78,3 +80,27 @@ def figures_of(transport: str, workers: int, sizes: Sequence[int], reports: Sequ
     exchange = among_neighbours(workers, sizes, *mean("shift")) if workers > 1 else ALONE
     worst = max(each["scatter"] for report in reports for each in report.values())
     return Figures(transport, workers, exchange, through_a_hub(workers, sizes, *mean("relay")), scatter=worst)
+
+
+WIDE = 0.3  # scatter from which on a median of a few samples says little: half of them are further off
+
+
+def doubts(calibration: Calibration) -> str | None:
+    """One line about all figures that are not usable, and what to do; None if there are none."""
+    found = [doubt for each in calibration.figures for doubt in _doubts_of(each)]
+    return f"the machine was busy: {'; '.join(found)}: measure again" if found else None
+
+
+def _doubts_of(figures: Figures) -> list[str]:
+    where = f"{figures.transport}, {plural(figures.workers, 'worker')}"
+    patterns: list[tuple[str, Curve]] = [("through a server", figures.hub)]
+    if figures.workers > 1:  # who is alone has no neighbours
+        patterns.insert(0, ("among neighbours", figures.exchange))
+    found = []
+    for name, curve in patterns:
+        free = [size_name(size) for size, beta in zip(curve.sizes, curve.beta, strict=True) if beta <= 0]
+        if free:
+            found.append(f"{where}: bytes {name} cost nothing at {', '.join(free)}")
+    if figures.scatter is not None and figures.scatter > WIDE:
+        found.append(f"{where}: half of the samples are more than {figures.scatter:.0%} off their median")
+    return found

@@ -13,8 +13,7 @@ from common.runtime.status_board import PostedPlace, StatusBoard
 from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.launch.rank_process import LINGER, live
-from experiments.prediction.probes import primitives
-from experiments.prediction.spec import CalibrationSpec
+from experiments.prediction.probes import CalibrationSpec, primitives
 
 
 def main(folder: str, rank: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from common.errors import ConfigError
 from common.link_probe import PIECE
 from common.strategy import Link
+from experiments.config.virtual import network
 
 LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where there is room for one figure only
 
@@ -183,3 +184,12 @@ class Calibration:
         if found.workers in (0, workers):
             return found, None
         return found, f"{workers} workers are predicted from figures measured with {found.workers} over {transport}"
+
+
+def parse_link(given: str) -> Link:
+    """`1gbit,50us` as α and β; adding costs nothing. ConfigError if it is none.
+
+    An overhead a message is part of α: that several messages of one rank queue for it is not in the formulas.
+    """
+    asked = network(given)
+    return Link(asked.latency + asked.overhead, 1 / asked.bandwidth)

@@ -17,7 +17,7 @@ from experiments.runs.describe import listed
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
 EQUAL = 1e-6  # predictions that differ by less are equal: the first one named wins
-LEVEL = 1.05  # times the fastest: up to there, who reigns goes on to; formulas are no better than that
+LEVEL = 1.05  # times the fastest: up to there, who fastest_ranges goes on to; formulas are no better than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FastestRange:
         return {"strategy": self.strategy, **span, "within_5_percent": list(self.level)}
 
 
-def reigns(
+def fastest_ranges(
     strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures
 ) -> list[FastestRange]:
     """Who is the fastest by formula at each size from `low` to `high` bytes, in order; empty if none has a formula.

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import ConfigError, RunError
 from common.runtime.job import COLOCATED, DEDICATED
 from common.strategy import Link, SyncStrategy
 from experiments.config.strategies import create
-from experiments.prediction.cost_model import Calibration, Curve, Figures, constant
-from experiments.prediction.links import parse_link
+from experiments.prediction.cost_model import Calibration, Curve, Figures, constant, parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
 from experiments.prediction.step_cost import added_to_a_step
-
-if TYPE_CHECKING:
-    from experiments.comparison import Contest, Entry
 
 LOCKSTEP = "the formulas take it that every worker waits for all others in each step"
 
@@ -150,19 +146,3 @@ def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> 
         return calibration.nearest(str(summary["transport"]), int(summary["workers"]))[0]
     except ConfigError:
         return None
-
-
-def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:
-    """Samples/s that an entry should reach: its batch by the step of the contest's `noop` and the predicted exchange.
-
-    None where it is not known: no `noop` in the contest, no figures, no formula.
-    """
-    ceiling = contest.strategy("noop")
-    if ceiling is None or not ceiling.rates:
-        return None
-    try:
-        exchange = predicted_step_exchange(entry.run.summary, calibration)
-    except ConfigError:  # a plug-in that is not here any more
-        return None
-    batch = float(entry.run.summary["batch"])
-    return None if exchange is None else batch / (batch / ceiling.rate.middle + exchange)

@@ -8,7 +8,9 @@ means of each visit, as what an exchange waits for now and then is part of its t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from common.context import Context
 from common.link_probe import PIECE, relay, relay_hub, shift
+from common.runtime.job import DEDICATED
 from common.types import Array
 
 ITEM = 4  # bytes of a float32
@@ -105,3 +108,26 @@ def _relay(ctx: Context, memory: Sequence[Array], nbytes: int, how: str, rounds:
 
     relay_hub(ctx, x, move if how == "moved" else apply, rounds, samples)
     return [0.0]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSpec:
+    """`workers` and one hub, a process each, over one transport; vectors of `sizes` bytes."""
+
+    transport: str
+    workers: int
+    servers: int = 1
+    sizes: tuple[int, ...] = SIZES
+    interface: str = "127.0.0.1"
+    deadline: float = 60.0
+    threads: int = 1
+    placement: str = DEDICATED
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CalibrationSpec:
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "sizes": tuple(values["sizes"])})

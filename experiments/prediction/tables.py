@@ -12,7 +12,7 @@ from experiments.format.table import DASH
 from experiments.format.units import human_seconds, size_name
 from experiments.prediction.batch import Cell
 from experiments.prediction.cost_model import Calibration, Curve
-from experiments.prediction.residuals import Beside, median_error
+from experiments.prediction.residuals import Residual, median_error
 from experiments.runs.describe import plural
 
 
@@ -71,7 +71,7 @@ def grid_tables(cells: Sequence[Cell]) -> list[Table]:
     return tables
 
 
-def beside_table(rows: Sequence[Beside]) -> Table:
+def residual_table(rows: Sequence[Residual]) -> Table:
     """Predicted beside measured, by strategy, transport and workers."""
     headers = ("strategy", "transport", "workers", "vector", "formula", "virtual", "measured", "residual")
     table = _table("Predicted and measured", 2, headers)
@@ -89,7 +89,7 @@ def beside_table(rows: Sequence[Beside]) -> Table:
     return table
 
 
-def error_line(rows: Sequence[Beside]) -> str:
+def error_line(rows: Sequence[Residual]) -> str:
     """`median error 21 % (largest 42 %: ring, 2 workers, 4 MiB), of 20 predictions by formula`."""
     known = [row for row in rows if row.residual is not None]
     error = median_error(known)

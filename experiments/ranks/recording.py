@@ -12,7 +12,7 @@ from common.records.stage_clock import STAGES
 from common.runtime.job import Job
 from common.runtime.status_board import StatusBoard
 from common.transport.wrappers.metered import MeteredEndpoint
-from experiments.launch.incarnation import Incarnation, Past, Sent
+from experiments.launch.incarnation import CarriedState, Incarnation, Sent
 from experiments.launch.rank_process import writing
 from experiments.ranks.resumption import Resumption, added
 
@@ -31,7 +31,7 @@ class RankRecorder:
         board: StatusBoard,
         meter: MeteredEndpoint,
         incarnation: Incarnation,
-        past: Past,
+        past: CarriedState,
     ) -> None:
         self.job, self.board, self.meter, self.past = job, board, meter, past
         place, again = meter.place, incarnation.number > 0

@@ -10,7 +10,7 @@ from common.place import Place
 from common.records.recorder import EventLog, Recorder
 from common.runtime.checkpoint import Checkpoints
 from common.runtime.job import Job
-from experiments.launch.incarnation import Incarnation, Past, Sent
+from experiments.launch.incarnation import CarriedState, Incarnation, Sent
 
 NEVER = 1 << 62  # a step that no job has
 
@@ -28,7 +28,7 @@ class Resumption:
         order: Mapping[str, Any],
         place: Place,
         incarnation: Incarnation,
-        past: Past,
+        past: CarriedState,
         notes: Callable[[], Mapping[str, Any]],
     ) -> None:
         """`notes` is what a checkpoint says of the rank besides its state: what it sent, the sizes of its files."""
@@ -46,7 +46,7 @@ class Resumption:
             if incarnation.resumed:
                 self._load(self.checkpoints, incarnation, past)
 
-    def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, past: Past) -> None:
+    def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, past: CarriedState) -> None:
         if incarnation.step is None and past.state is not None:
             checkpoints.start_from(past.state)
             return

@@ -11,7 +11,7 @@ from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Array, Rows, Vector
 
 
-class Updates:
+class TimedUpdates:
     """The updates of a server: `observe` gets a record for as many of them as it has optimizers.
 
     With one optimizer a segment, that is a record a step where a step is one update of all, and a record for each
@@ -59,7 +59,7 @@ class Updates:
 class ServerOptimizer:
     """Stage 6 on a server's piece of one bucket: see `common.context.Optimizer`."""
 
-    def __init__(self, optimizer: FlatOptimizer, updates: Updates) -> None:
+    def __init__(self, optimizer: FlatOptimizer, updates: TimedUpdates) -> None:
         self.optimizer, self.updates = optimizer, updates
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:

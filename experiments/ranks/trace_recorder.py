@@ -72,7 +72,7 @@ class TraceRecorder:
         return TracedEndpoint(inner, self.messages)
 
     def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
-        made: TracedClock = type(f"TracedEndpoint{kind.__name__}", (TracedClock, kind), {})(*arguments)
+        made: TracedClock = type(f"Traced{kind.__name__}", (TracedClock, kind), {})(*arguments)
         made.place, made.note = self.place, self.stages.note
         return made
 

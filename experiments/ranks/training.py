@@ -34,10 +34,10 @@ from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
-from experiments.launch.incarnation import POLL, Incarnation, Past, live_through
+from experiments.launch.incarnation import POLL, CarriedState, Incarnation, live_through
 from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
 from experiments.ranks.recording import RankRecorder
-from experiments.ranks.server_optimizer import ServerOptimizer, Updates
+from experiments.ranks.server_optimizer import ServerOptimizer, TimedUpdates
 from experiments.ranks.trace_recorder import Recording, TraceRecorder, Untraced, trace_file
 
 
@@ -51,7 +51,7 @@ def _train(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedP
 
     recording = recording_of(job, order, place, clock_id())
 
-    def one_life(incarnation: Incarnation, past: Past) -> dict[str, Any]:
+    def one_life(incarnation: Incarnation, past: CarriedState) -> dict[str, Any]:
         return Rank(job, order, home, board, place, incarnation, past, recording).run()
 
     with recording:
@@ -102,7 +102,7 @@ class Rank:
         board: StatusBoard,
         place: PostedPlace,
         incarnation: Incarnation,
-        past: Past,
+        past: CarriedState,
         recording: Recording,
     ) -> None:
         torch.set_num_threads(job.threads)
@@ -114,7 +114,7 @@ class Rank:
         self.books = RankRecorder(job, order, board, self.meter, incarnation, past)
         self.resumption = self.books.resumption
         self.clock = self._clock()
-        self.updates = Updates(self.meter, self.clock, self.books.observe)
+        self.updates = TimedUpdates(self.meter, self.clock, self.books.observe)
         self.ctx = self._context()
         self.ctx.skip_to(incarnation.step or 0)
 

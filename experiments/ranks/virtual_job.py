@@ -31,7 +31,7 @@ from common.transport.virtual.scheduler import Scheduler
 from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
-from experiments.launch.incarnation import Incarnation, Past
+from experiments.launch.incarnation import CarriedState, Incarnation
 from experiments.launch.rank_process import begin, failure, overdue, tell
 from experiments.ranks.compute_costs import CostlyClock, CostlyOptimizer, costs_of
 from experiments.ranks.training import Rank, recording_of
@@ -129,7 +129,7 @@ class VirtualRank(Rank):
         place = cast("PostedPlace", ctx.place)
         recording = recording_of(whole.job, whole.order, place, ONE_CLOCK)
         incarnation = Incarnation(0, whole.home, 0)
-        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, Past(), recording)
+        super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, CarriedState(), recording)
 
     def _endpoint(self) -> Endpoint:
         return self._bare

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.comparison.caveats import SCATTER, scatter
 from experiments.comparison.setting import setting_words
-from experiments.launch.deaths import deaths_line
-from experiments.launch.recovery import restarts_line
+from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.report.environment import environment_of
 from experiments.runs.run import Run

@@ -19,7 +19,7 @@ from experiments.config import Plan
 from experiments.launch.agent import ENTRY, Agent
 from experiments.launch.inheritance import signals_deferred
 from experiments.launch.recovery import Restarts
-from experiments.launch.supervisor import Ended
+from experiments.launch.supervisor import JobOutcome
 from experiments.machine.environment import environment
 from experiments.runs.files import new_folder, unwritable
 from experiments.runs.progress import Status
@@ -54,7 +54,7 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     job = plan.job
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
-    ended = Ended([])
+    ended = JobOutcome([])
     status = "failed"
     virtual = job.transport == VIRTUAL
     restarts = Restarts(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")

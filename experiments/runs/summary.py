@@ -11,11 +11,10 @@ import numpy as np
 
 from common.runtime.placement import ranks_by_process
 from experiments.config import Plan
-from experiments.launch.supervisor import Ended
-from experiments.metrics.between import between
-from experiments.metrics.staleness import Pushes, read_pushes
-from experiments.metrics.step_totals import Totals, add_up, last_steps
-from experiments.metrics.traffic import servers_detail
+from experiments.launch.supervisor import JobOutcome
+from experiments.metrics.staleness import PushTotals, read_pushes
+from experiments.metrics.step_totals import StepTotals, add_up, last_steps
+from experiments.metrics.traffic import between, servers_detail
 from experiments.runs.run import SCHEMA
 
 SOON_READ = 50 << 20  # bytes of step records that are read in about a second
@@ -49,7 +48,7 @@ PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")
 
 
 def summary(
-    plan: Plan, folder: Path, ended: Ended, status: str, restarts: Sequence[Mapping[str, Any]]
+    plan: Plan, folder: Path, ended: JobOutcome, status: str, restarts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """All of it, as JSON values; reads the step records in `folder`. `restarts` are those of servers."""
     job, traits = plan.job.to_dict(), dataclasses.asdict(plan.traits)
@@ -78,7 +77,7 @@ def summary(
     }
 
 
-def _recorded(plan: Plan, folder: Path, ended: Ended, *, whole: bool) -> dict[str, Any]:
+def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> dict[str, Any]:
     """What the records of workers and the histories of servers add up to."""
     job = plan.job
     warmup = warmup_steps(job.steps)
@@ -99,7 +98,7 @@ def _recorded(plan: Plan, folder: Path, ended: Ended, *, whole: bool) -> dict[st
     }
 
 
-def _reported(plan: Plan, ended: Ended) -> dict[str, Any]:
+def _reported(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
     """What the workers said of the result, if all did that were not to be missed."""
     workers = _finished(plan, ended)
     judge = next((report for report in workers if report["test_accuracy"] is not None), {})
@@ -111,7 +110,7 @@ def _reported(plan: Plan, ended: Ended) -> dict[str, Any]:
     }
 
 
-def _finished(plan: Plan, ended: Ended) -> list[dict[str, Any]]:
+def _finished(plan: Plan, ended: JobOutcome) -> list[dict[str, Any]]:
     """The reports of the workers, but for departed ones; none unless all of them came to their end."""
     good = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
     return good if len(good) == plan.processes - len(_departed(ended)) else []
@@ -122,12 +121,12 @@ def _agreed(values: Sequence[str | None]) -> str | None:
     return values[0] if len(set(values)) == 1 else None
 
 
-def _costs(ended: Ended) -> dict[str, Any] | None:
+def _costs(ended: JobOutcome) -> dict[str, Any] | None:
     """In virtual time: the seconds that computing was made to take; None where they were what they were."""
     return next((report["costs"] for report in ended.reports if report is not None and "costs" in report), None)
 
 
-def _departed(ended: Ended) -> set[int]:
+def _departed(ended: JobOutcome) -> set[int]:
     return {entry["rank"] for entry in ended.deaths}
 
 
@@ -157,12 +156,12 @@ def _parameters(folder: Path) -> int | None:
 
 def _totals(
     plan: Plan, files: Sequence[Path], histories: Sequence[Path], departed: set[int], *, whole: bool
-) -> tuple[Totals, Pushes]:
+) -> tuple[StepTotals, PushTotals]:
     """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
         pushes = read_pushes(histories, plan.job.workers, plan.traits.consistency)
         return add_up(files, warmup_steps(plan.job.steps), pushes, departed), pushes
-    return Totals(steps=last_steps(files)), Pushes()
+    return StepTotals(steps=last_steps(files)), PushTotals()
 
 
 def _each(values: list[Any], plan: Plan) -> list[Any]:
@@ -170,7 +169,7 @@ def _each(values: list[Any], plan: Plan) -> list[Any]:
     return values * plan.job.workers if plan.traits.one_process else values
 
 
-def _peak_memory(plan: Plan, ended: Ended) -> dict[str, Any]:
+def _peak_memory(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
     """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'.
 
     A rank's is that of its process: a colocated server's is its worker's too, the same bytes once more.
@@ -179,7 +178,7 @@ def _peak_memory(plan: Plan, ended: Ended) -> dict[str, Any]:
     return {"per_worker": _each(peaks[: plan.processes], plan), "per_server": peaks[plan.processes :]}
 
 
-def _traffic(plan: Plan, ended: Ended) -> dict[str, Any]:
+def _traffic(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
     """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
 
     None where a rank did not live to report it; what was received is known only if all of them did. None everywhere

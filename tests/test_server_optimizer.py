@@ -9,7 +9,7 @@ from common.pipeline.update import FlatOptimizer
 from common.place import Place
 from common.records.stage_clock import StageClock
 from common.runtime.job import OptimizerSpec
-from experiments.ranks.server_optimizer import Updates
+from experiments.ranks.server_optimizer import TimedUpdates
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def server():
         this.resets += 1
 
     meter = SimpleNamespace(now=lambda: float(next(seconds)), reset=reset, place=place)
-    this.updates = Updates(meter, StageClock(meter.now, place.enter), this.records.append)
+    this.updates = TimedUpdates(meter, StageClock(meter.now, place.enter), this.records.append)
     spec = OptimizerSpec("sgd", 0.5, 0.9)
     this.params = [np.zeros(3, np.float32), np.zeros(2, np.float32)]
     this.optimizers = [this.updates.expect(FlatOptimizer(spec, params)) for params in this.params]

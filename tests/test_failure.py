@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.runtime.status_board import StatusBoard
-from experiments.launch.failure import Running, first_error
+from experiments.launch.failure import RunningJob, first_error
 from experiments.launch.processes import LOST
 
 
@@ -15,7 +15,7 @@ from experiments.launch.processes import LOST
 def job(tmp_path):
     """A job of three workers and a server; `ends(rank, exitcode, report)` says how a rank has ended."""
     board = StatusBoard(tmp_path / "board", 4, create=True)
-    running = Running(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
+    running = RunningJob(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
 
     def ends(rank, exitcode, report=None):
         running.ranks[rank].exitcode = exitcode

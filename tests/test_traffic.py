@@ -1,9 +1,11 @@
 """What each server holds and moves, and the warning where one has much more than the others."""
 
+import json
+
 import pytest
 
 from experiments.config import RunOptions, plan
-from experiments.metrics.traffic import imbalance, servers_detail
+from experiments.metrics.traffic import MOST, between, groups, imbalance, servers_detail
 
 
 def detail(held, moved, workers=2, placement="dedicated", **changes):
@@ -79,3 +81,30 @@ def test_servers_that_hold_as_much_may_not_have_as_much_to_do():
 def test_a_run_without_servers_has_nothing_to_balance():
     assert imbalance({"servers_detail": []}) is None
     assert imbalance({}) is None
+
+
+# --- between pairs of ranks ---
+
+
+def test_pairs_without_traffic_are_left_out():
+    assert between({0: {"1": 10, "2": 0}, 1: {"0": 4}, 2: {}}, 2) == {"0": {"1": 10}, "1": {"0": 4}, "2": {}}
+
+
+@pytest.mark.parametrize(("workers", "servers"), [(1, 0), (31, 1), (32, 1), (64, 3), (1000, 24), (4096, 0)])
+def test_groups_are_few_hold_every_rank_once_and_never_mix_roles(workers, servers):
+    names = groups(workers, servers)
+    assert len(names) == workers + servers
+    assert len(set(names)) <= MOST
+    assert set(names[:workers]).isdisjoint(names[workers:])
+    for rank, name in enumerate(names):
+        first, _, last = name.partition("-")
+        assert int(first) <= rank <= int(last or first)
+    assert groups(MOST - 1, 1) == [str(rank) for rank in range(MOST)]
+
+
+def test_every_byte_is_in_it_however_many_ranks_there_are():
+    ranks = 300
+    sent = {rank: {str((rank + 1) % ranks): rank + 1} for rank in range(ranks)}
+    found = between(sent, ranks)
+    assert sum(count for row in found.values() for count in row.values()) == ranks * (ranks + 1) // 2
+    assert len(json.dumps(between({r: {str(to): 10**9 for to in range(ranks)} for r in range(ranks)}, ranks))) < 25_000

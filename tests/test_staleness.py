@@ -1,11 +1,13 @@
 """Staleness in updates, from the events of a server."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.metrics.behind import UpdateStaleness
+from experiments.metrics.staleness import UpdateStaleness, read_pushes
 from ps.consistency import ASP, SSP
 from ps.shard import Shard
 
@@ -76,3 +78,51 @@ def test_it_is_what_a_server_itself_would_count(data, workers, bound):
         for each in pushed.answer:
             has[each] = shard.version
     assert taken(workers, one.name, *(event for event, _ in pushes)) == [behind for _, behind in pushes]
+
+
+# --- the totals of all servers ---
+
+
+def event(worker, step, **more):
+    """A push as ps.push_history notes it."""
+    known = {"event": "push", "worker": worker, "step": step, "applied": step, "staleness": 0, "version": step}
+    return {"at": 0.1, **known, "waited": 0.0, "outcome": "applied", **more}
+
+
+def history(folder, rank, *events, tail=""):
+    path = folder / f"{rank}-server.events.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in events) + tail)
+    return path
+
+
+def test_histories_add_up_over_servers(tmp_path):
+    first = [event(0, 0), event(1, 0, staleness=2, waited=0.5), event(0, 1, outcome="dropped", staleness=9)]
+    second = [
+        event(0, 0, staleness=2, waited=0.25),
+        event(0, 1, outcome="duplicate"),
+        {"event": "finished", "worker": 0},
+    ]
+    second.append({"event": "lost", "worker": 0, "pushes": 3})
+    files = [history(tmp_path, 2, *first), history(tmp_path, 3, *second), tmp_path / "4-server.events.jsonl"]
+    pushes = read_pushes(files, 2, "ssp(3)")
+    assert pushes.summary(2) == {
+        "staleness_max": 2,
+        "staleness_histogram": {"0": 1, "2": 2},
+        "staleness_updates_max": 0,
+        "staleness_updates_histogram": {"0": 3},
+        "pushes": {"applied": 3, "dropped": 1, "lost": 3},
+        "waited_seconds": [0.125, 0.25],
+    }
+    assert [pushes.share_dropped(0, step) for step in (0, 1)] == [0.0, 0.5]
+
+
+def test_without_servers_nothing_is_known_of_pushes(tmp_path):
+    assert set(read_pushes([], 2, "asp").summary(2).values()) == {None}
+
+
+def test_waits_that_no_server_saw_are_unknown(tmp_path):
+    assert read_pushes([history(tmp_path, 2, event(0, 0, waited=None))], 1, "bsp").summary(1)["waited_seconds"] is None
+
+
+def test_a_line_that_was_cut_short_is_left_out(tmp_path):
+    assert read_pushes([history(tmp_path, 2, event(0, 0), tail='{"event": "pu')], 1, "asp").outcomes == {"applied": 1}

@@ -1,0 +1,143 @@
+"""The predicted time of an exchange, and of the exchanges in a step of a run."""
+
+import pytest
+
+from allreduce.ring import Ring
+from allreduce.tree import Tree
+from common.strategy import Link
+from experiments.prediction.batch import by_formulas, simulated
+from experiments.prediction.cost_model import (
+    Calibration,
+    Curve,
+    Figures,
+    constant,
+)
+from experiments.prediction.predict import Predicted, predicted_exchange_seconds, predicted_step_exchange
+from experiments.prediction.step_cost import lockstep_seconds
+from ps.strategy import PsBsp
+
+LINK = Link(alpha=50e-6, beta=8e-9, gamma=1e-9)
+
+
+MIB = 1 << 20
+
+
+def curve(sizes=(MIB, 16 * MIB), beta=(1e-9, 3e-9), gamma=(0.0, 1e-10), alpha=1e-5):
+    return Curve(alpha, sizes, beta, gamma)
+
+
+SUMMARY = {
+    "strategy": "ring",
+    "strategy_options": {},
+    "workers": 4,
+    "servers": 0,
+    "placement": None,
+    "transport": "shm",
+    "parameters": 1 << 20,
+    "bucket": 1 << 40,
+    "overlap": "off",
+    "sparse": False,
+    "batch": 128,
+}
+
+
+FLAT = Calibration((Figures("shm", 4, Curve(1e-3, (4,), (1e-9,), (0.0,)), curve()),))
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 16])
+@pytest.mark.parametrize("strategy", ["ring", "tree"])
+def test_formula_and_virtual_time_agree(strategy, n):
+    found = predicted_exchange_seconds(strategy, {}, n, 0, 4 * 16 * 1000, constant(LINK), budget=60.0)
+    assert found.virtual == pytest.approx(found.formula, rel=1e-6)
+    assert found.formula == (Ring if strategy == "ring" else Tree)().seconds(n, 0, 64_000, LINK)
+
+
+@pytest.mark.parametrize("nbytes", [4096, MIB, 6 * MIB])
+def test_a_server_takes_in_virtual_time_about_what_the_formula_says(nbytes):
+    without_adding = constant(Link(LINK.alpha, LINK.beta))
+    found = predicted_exchange_seconds("ps-bsp", {}, 4, 1, nbytes, without_adding, budget=60.0)
+    assert found.virtual == pytest.approx(found.formula, rel=0.02)
+
+
+def test_a_strategy_with_servers_goes_by_the_figures_of_a_hub():
+    both = Figures("shm", 2, curve(alpha=1.0), curve(alpha=100.0))
+    assert predicted_exchange_seconds("ring", {}, 2, 0, 4, both).formula == pytest.approx(2.0)
+    assert predicted_exchange_seconds("ps-bsp", {}, 2, 1, 4, both).formula == pytest.approx(200.0)
+
+
+def test_options_of_the_strategy_count():
+    few = predicted_exchange_seconds("double-tree", {"chunks": 1}, 8, 0, MIB, constant(LINK))
+    many = predicted_exchange_seconds("double-tree", {"chunks": 32}, 8, 0, MIB, constant(LINK))
+    assert few.formula > many.formula
+
+
+def test_colocated_servers_one_a_worker_carry_the_bytes_of_a_ring():
+    link = Link(0.0, 1e-9)
+    placed = predicted_exchange_seconds("ps-bsp", {}, 8, 8, MIB, constant(link), placement="colocated", budget=9.0)
+    assert placed == Predicted(pytest.approx(Ring().seconds(8, 0, MIB, link)), None)
+
+
+@pytest.mark.parametrize(("workers", "nbytes"), [(2000, 4), (1000, 100 * MIB)], ids=["workers", "bytes"])
+def test_what_is_too_large_to_simulate_has_a_formula_alone(workers, nbytes):
+    found = predicted_exchange_seconds("ring", {}, workers, 0, nbytes, constant(LINK), budget=1e9)
+    assert found.virtual is None
+    assert found.formula > 0
+
+
+def test_an_engine_of_other_people_is_not_predicted():
+    assert predicted_exchange_seconds("gloo", {}, 4, 0, MIB, constant(LINK), budget=9.0) == Predicted(None)
+
+
+def test_who_exchanges_nothing_takes_no_time():
+    assert predicted_exchange_seconds("noop", {}, 4, 0, MIB, constant(LINK)).formula == 0.0
+
+
+def test_the_cheapest_are_simulated_within_the_budget():
+    two = {count: constant(LINK) for count in (2, 64)}
+    cells = by_formulas(["ring"], (2, 64), 1, (4096,), two)
+    done, without = simulated(cells, two, 0.1)
+    assert [cell.virtual is None for cell in done] == [False, True]
+    assert without == 1
+    assert simulated(cells, two, 0.0) == (cells, 2)
+
+
+def test_a_step_has_an_exchange_for_each_bucket():
+    share = 2 * 3 / 4 * (4 << 20) * 1e-9
+    assert predicted_step_exchange(SUMMARY, FLAT) == pytest.approx(6e-3 + share)
+    parts = {**SUMMARY, "bucket": 1 << 20}
+    assert predicted_step_exchange(parts, FLAT) == pytest.approx(4 * 6e-3 + share)
+    uneven = {**SUMMARY, "bucket": 3 << 20}
+    assert predicted_step_exchange(uneven, FLAT) == pytest.approx(2 * 6e-3 + share)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"overlap": "on"},
+        {"sparse": True},
+        {"parameters": None},
+        {"transport": "tcp"},
+        {"strategy": "gloo"},
+        {"consistency": "asp"},
+        {"consistency": "backup(1)"},
+    ],
+)
+def test_what_cannot_be_said_of_a_run_is_not_said(change):
+    assert predicted_step_exchange({**SUMMARY, **change}, FLAT) is None
+    assert predicted_step_exchange(SUMMARY, None) is None
+
+
+def test_a_run_in_virtual_time_is_predicted_from_its_link():
+    virtual = {**SUMMARY, "transport": "virtual", "link": "1gbit,50us"}
+    assert predicted_step_exchange(virtual, None) == Ring().seconds(4, 0, 4 << 20, Link(50e-6, 8e-9))
+
+
+def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_by_its_exchange():
+    served = {**SUMMARY, "strategy": "ps-bsp", "servers": 1}
+    virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
+    steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9), 1 << 20)
+    assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
+    halves = {**virtual, "bucket": 2 << 20}
+    assert predicted_step_exchange(halves, None) == 2 * PsBsp().seconds(4, 1, 2 << 20, Link(50e-6, 8e-9))
+    measured = PsBsp().seconds(4, 1, 4 << 20, FLAT.figures[0].hub.link(4 << 20))
+    assert predicted_step_exchange(served, FLAT) == measured
