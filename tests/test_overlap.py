@@ -97,14 +97,14 @@ def test_no_thread_is_left_behind():
 def test_buckets_are_given_away_in_order_while_backward_goes_on():
     model = FlatModel(mlp())
     given = []
-    filling = BucketFiller(model, pieces_of(model), given.append)
+    filler = BucketFiller(model, pieces_of(model), given.append)
     seen = []
 
     def when_it_has_a_gradient(module, inputs, output):
         output.register_hook(lambda grad: seen.append(list(given)))
 
     model.module[0].register_forward_hook(when_it_has_a_gradient)
-    filling.begin()
+    filler.begin()
     backward(model)
     assert given == list(range(6))
     assert seen == [[0, 1, 2, 3]]  # those of the other layers, before the first layer had a gradient
@@ -123,10 +123,10 @@ def test_a_bucket_that_is_full_early_waits_for_those_before_it():
 
     model = FlatModel(Crossed())
     given, came = [], []
-    filling = BucketFiller(model, pieces_of(model), lambda index: given.append((index, list(came))))
+    filler = BucketFiller(model, pieces_of(model), lambda index: given.append((index, list(came))))
     for name in ("early", "late"):
         getattr(model.module, name).register_post_accumulate_grad_hook(lambda _, name=name: came.append(name))
-    filling.begin()
+    filler.begin()
     backward(model)
     assert came == ["early", "late"]
     assert [index for index, _ in given] == [0, 1]
@@ -136,9 +136,9 @@ def test_a_bucket_that_is_full_early_waits_for_those_before_it():
 def test_what_is_given_away_is_final():
     model = FlatModel(mlp())
     pieces, copies = pieces_of(model), {}
-    filling = BucketFiller(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
+    filler = BucketFiller(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
     for _ in range(2):
-        filling.begin()
+        filler.begin()
         backward(model)
         for index, piece in enumerate(pieces):
             assert np.array_equal(copies[index], model.grad[piece])
@@ -157,12 +157,12 @@ class HalfUsed(nn.Module):
 def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_gradient():
     model = FlatModel(HalfUsed())
     given = []
-    filling = BucketFiller(model, pieces_of(model), given.append)
-    filling.begin()
+    filler = BucketFiller(model, pieces_of(model), given.append)
+    filler.begin()
     model.grad.fill(7.0)
     backward(model)
     assert given == []  # the last tensors are the unused ones: everything waits for them
-    filling.rest()
+    filler.finish()
     assert given == [0, 1, 2, 3]
     assert not model.grad[21:].any()
     assert model.grad[:21].any()
@@ -189,8 +189,8 @@ def test_nobody_waits_for_frozen_parameters():
     module.unused.requires_grad_(False)
     model = FlatModel(module)
     given = []
-    filling = BucketFiller(model, pieces_of(model), given.append)
-    filling.begin()
+    filler = BucketFiller(model, pieces_of(model), given.append)
+    filler.begin()
     backward(model)
     assert given == [0, 1, 2, 3]
 
@@ -206,16 +206,16 @@ def test_a_shared_parameter_is_final_when_all_its_uses_are():
 
     model = FlatModel(Shared())
     given = []
-    filling = BucketFiller(model, pieces_of(model), lambda index: given.append(model.grad.copy()))
-    filling.begin()
+    filler = BucketFiller(model, pieces_of(model), lambda index: given.append(model.grad.copy()))
+    filler.begin()
     backward(model)
     assert np.array_equal(given[-1], model.grad)
 
 
 def test_a_gradient_that_grows_after_it_was_given_away_is_an_error():
     model = FlatModel(mlp())
-    filling = BucketFiller(model, pieces_of(model), lambda index: None)
-    filling.begin()
+    filler = BucketFiller(model, pieces_of(model), lambda index: None)
+    filler.begin()
     backward(model)
     with pytest.raises(RuntimeError, match="needs --overlap off"):
         backward(model)
@@ -223,8 +223,8 @@ def test_a_gradient_that_grows_after_it_was_given_away_is_an_error():
 
 def test_a_gradient_that_left_the_flat_vector_is_an_error():
     model = FlatModel(mlp())
-    filling = BucketFiller(model, pieces_of(model), lambda index: None)
-    filling.begin()
+    filler = BucketFiller(model, pieces_of(model), lambda index: None)
+    filler.begin()
     model.module.zero_grad(set_to_none=True)
     with pytest.raises(RuntimeError, match="replaced a gradient"):
         backward(model)
@@ -245,9 +245,9 @@ def test_autograd_adds_to_the_flat_gradient_in_place_with_hooks_and_without():
 def test_when_closed_the_hooks_are_gone():
     model = FlatModel(mlp())
     given = []
-    filling = BucketFiller(model, pieces_of(model), given.append)
-    filling.begin()
-    filling.close()
+    filler = BucketFiller(model, pieces_of(model), given.append)
+    filler.begin()
+    filler.close()
     backward(model)
     assert given == []
 

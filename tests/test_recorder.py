@@ -178,7 +178,7 @@ def test_a_rank_that_comes_back_goes_on_in_its_file_without_the_row_that_was_cut
         recorder.write(record)
     with open(recorder.path, "ab") as file:
         file.write(b'{"step":2,"wor')
-    again = Recorder(recorder.path, going_on=True)
+    again = Recorder(recorder.path, resumed=True)
     again.rewind(2)
     again.write(*records(2))
     again.close()
@@ -186,7 +186,7 @@ def test_a_rank_that_comes_back_goes_on_in_its_file_without_the_row_that_was_cut
 
 
 def test_a_rank_that_comes_back_before_it_wrote_anything_makes_its_file(tmp_path):
-    Recorder(tmp_path / "0.jsonl", going_on=True).close()
+    Recorder(tmp_path / "0.jsonl", resumed=True).close()
     assert (tmp_path / "0.jsonl").read_bytes() == b""
 
 
@@ -197,7 +197,7 @@ def test_events_are_rewound_and_go_on_too(tmp_path):
     for step in (0, 0, 1, 1, 2):
         events.write({"step": step})
     events.close()
-    again = EventLog(path, lambda: 0.0, going_on=True)
+    again = EventLog(path, lambda: 0.0, resumed=True)
     again.rewind(1)
     again.write({"note": "without a step"})
     again.write({"step": 1})

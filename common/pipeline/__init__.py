@@ -1,1 +1,1 @@
-"""The worker's six stages, one file each in the book's order, and `worker`, the loop that everybody shares."""
+"""The six stages of a training step, one file each, and `worker`, the loop that runs them for every strategy."""

@@ -1,7 +1,7 @@
-"""Random transforms of images for training (stage 1).
+"""Random transforms of training images (stage 1).
 
-What is drawn for a sample depends on the seed, the epoch and the sample's index alone, not on the rank, the step or
-what else is in the batch: so every strategy, and any number of workers, sees the same pixels of it.
+The numbers drawn for a sample depend on the seed, the epoch and the sample's index alone, not on the rank, the step or
+the other samples of the batch. So every strategy, with any number of workers, sees the same pixels.
 """
 
 from __future__ import annotations
@@ -21,30 +21,26 @@ Draws = NDArray[np.int64]
 class Augment(ABC):
     """One random transform."""
 
-    stream: ClassVar[int]  # of random numbers: its own under the seed
+    stream: ClassVar[int]  # number of its random stream under the seed
 
     @abstractmethod
     def draw(self, random: np.random.Generator, samples: int, shape: Sequence[int]) -> Draws:
-        """What is to happen in an epoch to each of `samples` of `shape`, (channels, height, width): (samples, …)."""
+        """Draw for one epoch: (samples, …), for `samples` images of `shape` (channels, height, width)."""
 
     @abstractmethod
     def apply(self, images: torch.Tensor, drawn: Draws) -> torch.Tensor:
-        """Do it to images (batch, channels, height, width); `drawn` (batch, …). Changes nothing; the same shape."""
-
-    def drawing(self, seed: int, samples: int) -> SeededAugment:
-        """It, with its random numbers for `samples` samples."""
-        return SeededAugment(self, seed, samples)
+        """Return transformed images, shape (batch, channels, height, width) as `images`; `drawn` is (batch, …)."""
 
 
 class SeededAugment:
-    """A transform and its random numbers, those of the current epoch being kept."""
+    """A transform with its random numbers for `samples` samples; keeps the draws of the current epoch."""
 
     def __init__(self, augment: Augment, seed: int, samples: int) -> None:
         self._augment, self._seed, self._samples = augment, seed, samples
         self._drawn: tuple[int, Draws] | None = None
 
     def __call__(self, images: torch.Tensor, indices: Sequence[int], epoch: int) -> torch.Tensor:
-        """Images (batch, channels, height, width) of the samples `indices`, in this epoch; the same shape."""
+        """Transform the images (batch, channels, height, width) of the samples `indices`; returns the same shape."""
         if self._drawn is None or self._drawn[0] != epoch:
             random = np.random.default_rng((self._seed, self._augment.stream, epoch))
             self._drawn = epoch, self._augment.draw(random, self._samples, images.shape[1:])
@@ -52,12 +48,12 @@ class SeededAugment:
 
 
 class RandomCrop(Augment):
-    """Pad by zeros, an eighth of the shorter side (4 for 32×32, as He et al. 2016), and cut back to size anywhere."""
+    """Pad by zeros, an eighth of the shorter side (4 for 32×32, as He et al. 2016), and cut out a random window."""
 
     stream = 16
 
     def draw(self, random: np.random.Generator, samples: int, shape: Sequence[int]) -> Draws:
-        """Where each one begins in its padded image: (samples, 2), rows and columns."""
+        """Draw the first row and column of each window: (samples, 2)."""
         return random.integers(0, 2 * _margin(shape) + 1, (samples, 2))
 
     def apply(self, images: torch.Tensor, drawn: Draws) -> torch.Tensor:
@@ -66,9 +62,9 @@ class RandomCrop(Augment):
         top, left = torch.from_numpy(drawn).unbind(1)
         rows = top[:, None] + torch.arange(height)
         columns = left[:, None] + torch.arange(width)
-        which = torch.arange(len(images))[:, None, None, None]
+        image = torch.arange(len(images))[:, None, None, None]
         channel = torch.arange(channels)[:, None, None]
-        return padded[which, channel, rows[:, None, :, None], columns[:, None, None, :]]
+        return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 def _margin(shape: Sequence[int]) -> int:
@@ -76,12 +72,12 @@ def _margin(shape: Sequence[int]) -> int:
 
 
 class Flip(Augment):
-    """Mirror left and right, every other time."""
+    """Mirror each image left to right with probability 1/2."""
 
     stream = 17
 
     def draw(self, random: np.random.Generator, samples: int, shape: Sequence[int]) -> Draws:
-        """1 for those to mirror: (samples,)."""
+        """Draw 1 for images to mirror, else 0: (samples,)."""
         return random.integers(0, 2, samples)
 
     def apply(self, images: torch.Tensor, drawn: Draws) -> torch.Tensor:

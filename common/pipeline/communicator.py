@@ -1,4 +1,4 @@
-"""The communication thread of a worker: the strategy at work on one bucket after the other, beside stage 4."""
+"""The communication thread of a worker: it synchronises one bucket after the other while stage 4 goes on."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ Span = tuple[float, float]  # seconds on the rank's clock: began, ended
 
 
 class Communicator:
-    """One task for a worker's whole life, which calls `strategy.synchronize` for what it is given, in that order.
+    """One task for a worker's whole life that calls `strategy.synchronize` for each given bucket, in order.
 
-    From the first `give` until `take_back` returns the context is the task's, its place too; the worker may ask `now`.
+    From the first `give` until `take_back` returns, the task owns the context and its place. Meanwhile the worker may
+    only ask `now`.
     """
 
     def __init__(self, ctx: Context, strategy: SyncStrategy) -> None:
         self.ctx, self.strategy = ctx, strategy
         self._given, self._done = ctx.fast.queue(), ctx.fast.queue()
-        self._open = 0  # given and not taken back
+        self._open = 0  # buckets given and not taken back
         self._task = ctx.fast.spawn(self._run)
 
     def give(self, bucket: Bucket) -> None:
-        """Let `bucket` be synchronised after all those given before; returns at once."""
+        """Queue `bucket` behind those given before; returns at once."""
         if not self._open:
             self.ctx.place.enter("synchronize")
         self._open += 1
         self._given.put(bucket)
 
     def take_back(self) -> list[Span]:
-        """Block until all that was given is synchronised; returns when each of them began and ended.
+        """Block until every given bucket is synchronised; returns when each of them began and ended.
 
-        Raises what the strategy raised. The strategy's calls have deadlines, so this one needs none of its own.
+        Raises what the strategy raised. The strategy's calls have deadlines, so this call needs none of its own.
         """
         spans = []
         while self._open:
@@ -45,7 +46,7 @@ class Communicator:
         return spans
 
     def _run(self) -> None:
-        """The task's life. It ends with the first error: a step that lacks a bucket has no next one."""
+        """Synchronise until the queue ends. The first error ends the task: no step can follow an incomplete one."""
         ctx = self.ctx
         while (bucket := self._given.get()) is not None:
             ctx.place.bucket = bucket.index
@@ -58,13 +59,12 @@ class Communicator:
             self._done.put((began, ctx.now()))
 
     def close(self) -> None:
-        """End the task and wait for its end. If it is still at work, the worker has failed: then it is told to stop.
+        """End the task and wait for it. If buckets are open, the worker has failed, and the task is told to stop.
 
-        A worker that has failed has an error to tell, so nothing is raised then.
+        Nothing is raised in that case: the worker has its own error to report.
         """
-        failed = self._open > 0
         self._given.put(None)
-        if not failed:
+        if not self._open:
             self._task.join()
             return
         self.ctx.fast.abandon()

@@ -1,7 +1,7 @@
 """Stage 3, data loading: the next batch, through torch's DataLoader.
 
 Stages 1 and 2 happen inside it, as in any torch program: the loader asks the sampler for indices and the data set for
-samples. Their watches run while they work and load's does not.
+samples. The clock charges that time to stages 1 and 2 and not to stage 3.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Samples(TorchDataset[Batch]):
-    """Raw samples and labels in memory; what is read of them is preprocessed.
+    """Raw samples and labels in memory, preprocessed when they are read.
 
-    `augment`, if there is one, does that in place of `transform`: it is told the samples' indices, too.
+    `augment`, if given, replaces `transform`; it also gets the samples' indices.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Samples(TorchDataset[Batch]):
         return x[0], y[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """A whole batch: model input of shape (len(indices), *sample), float32 or ids, and labels, int64."""
-        which = torch.tensor(indices)
-        raw, labels = self.x[which], self.y[which]
+        """Return a batch: model input of shape (len(indices), *sample), float32 or ids, and labels, int64."""
+        selected = torch.tensor(indices)
+        raw, labels = self.x[selected], self.y[selected]
         with self.clock("preprocess"):
             return self.transform(raw) if self.augment is None else self.augment(raw, indices), labels
 
 
 class TimedBatches(Sampler[list[int]]):
-    """Batches, on the watch of stage 2."""
+    """A sampler over `batches` whose time is charged to stage 2."""
 
     def __init__(self, batches: Batches, clock: StageClock) -> None:
         self.batches, self.clock = batches, clock
@@ -70,15 +70,15 @@ class TimedBatches(Sampler[list[int]]):
             yield indices
 
 
-def _as_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
 def loader(samples: Samples, batches: Batches) -> DataLoader[Batch]:
-    """One pass over `batches`, one batch a step."""
+    """Return a loader that goes over `batches` once, one batch a step."""
     return DataLoader(
         samples,
         batch_sampler=TimedBatches(batches, samples.clock),
-        collate_fn=_as_is,
+        collate_fn=_unchanged,
         generator=torch.Generator(),
     )

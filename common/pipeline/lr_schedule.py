@@ -5,10 +5,9 @@
     cosine     lr · (1 + cos(πk/T))/2 (Loshchilov & Hutter 2017, without restarts)
     step       lr · decay^⌊k/decay_every⌋
 
-T is the number of steps after the warm-up, k that of those before this one. In a warm-up of W steps the rate rises in
-a straight line: (i+1)/W of `lr` in step i (Goyal et al. 2017). The values are those of torch.optim.lr_scheduler's
-LinearLR, CosineAnnealingLR and StepLR after its LinearLR; those count their own calls, and here a server may be told of
-steps in any order.
+T is the number of steps after the warm-up, k the number of those before this one. During a warm-up of W steps the rate
+rises in a straight line: (i+1)/W of `lr` in step i (Goyal et al. 2017). The values equal those of torch's LinearLR,
+CosineAnnealingLR and StepLR after its LinearLR. Those count their own calls; here a server may get steps in any order.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SCHEDULES = ("constant", "linear", "cosine", "step")
 
 
 def learning_rate(spec: OptimizerSpec, step: int) -> float:
-    """The learning rate in `step`, from 0. ValueError for a schedule that is unknown, or lacks the number of steps."""
+    """Return the rate in `step`, from 0. ValueError if the schedule is unknown or lacks the number of steps."""
     if step < spec.warmup:
         return spec.lr * (step + 1) / spec.warmup
     if spec.schedule == "constant":

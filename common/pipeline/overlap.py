@@ -1,10 +1,10 @@
-"""Overlap of stages 4 and 5: every bucket is synchronised as soon as backward has filled it, and backward goes on.
+"""Overlap of stages 4 and 5: each bucket is synchronised as soon as backward has filled it, while backward goes on.
 
-What may be touched while backward runs? A gradient that is final is not read again by backward, so a strategy may
-change it in place. Parameters are: the hook of a tensor says that its gradient is there, not that its values are no
-longer needed (another layer may have used them detached, or computes its part again from a checkpoint). Autograd would
-not notice, as it does not see what NumPy writes. So new parameters from a server go to a vector of their own, and into
-the model when backward is over.
+Theory of operation. Backward never reads a final gradient again, so a strategy may change it in place. Parameters are
+different: a hook reports that a tensor's gradient is final, not that backward needs the tensor's values no longer.
+(Another layer may have used them detached, or may compute its part again from a checkpoint.) Autograd does not notice
+when NumPy writes to them. So new parameters from a server go to a vector of their own first, and are copied into the
+model when backward is over.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from common.strategy import SyncStrategy
 
 
 class BucketFiller:
-    """Hears of every tensor whose gradient is final and gives away full buckets, always in the order of `pieces`.
+    """Watches for final gradients and gives away full buckets, always in the order of `pieces`.
 
-    `give(index)` is called from inside backward. A fixed order is what lets all ranks agree, whatever order the hooks
-    come in. A sparse gradient is gathered after backward, and its bucket, the last one, is given away then.
+    `give(index)` is called from inside backward. The hooks may come in any order on any rank; the fixed order of
+    `pieces` lets all ranks agree. A sparse gradient is gathered after backward, so its bucket, the last, goes then.
     """
 
     def __init__(self, model: FlatModel, pieces: Sequence[slice], give: Callable[[int], None]) -> None:
         self._give = give
-        self._tensors = [0] * len(pieces)  # in each bucket, those that get a gradient
+        self._tensors = [0] * len(pieces)  # in each bucket, the tensors that get a gradient
         self._handles: list[RemovableHandle] = []
         offset = 0
         for tensor in model.tensors:
@@ -62,8 +62,8 @@ class BucketFiller:
         while self._given < len(self._missing) and not self._missing[self._given]:
             self._give_next()
 
-    def rest(self) -> None:
-        """Backward is over: give away what is left. Parameters that had no part in it have a gradient of zero."""
+    def finish(self) -> None:
+        """Give away the remaining buckets after backward. Parameters that backward did not use have a zero gradient."""
         while self._given < len(self._missing):
             self._give_next()
 
@@ -72,13 +72,13 @@ class BucketFiller:
         self._give(self._given - 1)
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 
 
 class Overlapped:
-    """Stage 5 beside stage 4, in a communication thread."""
+    """A `Synchronizer` that runs stage 5 beside stage 4, in a communication thread."""
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.model = ctx, model
@@ -88,39 +88,39 @@ class Overlapped:
             self._pulled = ctx.alloc(model.dense.size, model.params.dtype)
             self._pulled[:] = model.dense
             for bucket in self._buckets:
-                if bucket.rows is None:  # those of a table are read no more when they are given away
+                if bucket.rows is None:  # a table is given away after backward, when nobody reads it
                     start = bucket.start - model.table
                     bucket.params = self._pulled[start : start + bucket.params.size]
         self._communicator = Communicator(ctx, strategy)
-        self._filling = BucketFiller(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
-        self._trained = 0.0  # when the last backward was over
+        self._filler = BucketFiller(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
+        self._backward_ended = 0.0  # seconds on the rank's clock
         self._train_failed = False
 
     @contextlib.contextmanager
     def backward(self) -> Iterator[None]:
-        """Around stage 4: gives away every bucket that it fills."""
-        self._filling.begin()
+        """Wrap stage 4: give away every bucket that it fills."""
+        self._filler.begin()
         try:
             yield
         except BaseException:
-            self._train_failed = True  # for `close` to say: until then the place is the communicator's
+            self._train_failed = True  # `close` restores the place; until then the communicator owns it
             raise
-        self._filling.rest()
-        self._trained = self.ctx.now()
+        self._filler.finish()
+        self._backward_ended = self.ctx.now()
 
     def wait(self) -> float:
-        """Block until all buckets are synchronised; returns the seconds of it that stage 4 has hidden."""
+        """Block until all buckets are synchronised; returns the seconds of synchronisation hidden by stage 4."""
         spans = self._communicator.take_back()
         if self._pulled is not None:
             self.model.dense[:] = self._pulled
-        return sum(max(0.0, min(ended, self._trained) - began) for began, ended in spans)
+        return sum(max(0.0, min(ended, self._backward_ended) - began) for began, ended in spans)
 
     def close(self) -> None:
-        """End the communication thread. After a failed stage 4, that is then where this rank is."""
-        self._filling.close()
+        """End the communication thread. If stage 4 has failed, set this rank's place back to it."""
+        self._filler.close()
         try:
             self._communicator.close()
         finally:
-            if self._train_failed:  # whatever the communicator was doing
+            if self._train_failed:
                 self.ctx.place.bucket = 0
                 self.ctx.place.enter("train")

@@ -1,7 +1,6 @@
 """Stage 1, input pre-processing: raw samples become model input.
 
-What is done to a sample that is trained on may be drawn at random (see `augment`), what is done to one that is tested
-never.
+Training samples may be transformed at random (see `augment`), test samples never.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ BYTE = 256
 
 @dataclass(frozen=True, slots=True)
 class Normalise:
-    """(x - mean) / std with the statistics of the training split, one scalar each, so test data leaks nowhere."""
+    """(x - mean) / std with the scalar statistics of the training split, so test data leaks nowhere."""
 
     mean: float
     std: float
 
     @classmethod
     def fit(cls, samples: torch.Tensor) -> Normalise:
-        """Take the statistics of raw samples, shape (n, …)."""
+        """Compute the statistics of raw samples, shape (n, …)."""
         if samples.dtype == torch.uint8:
             return cls._of_bytes(samples)
         values = samples.double()
@@ -37,7 +36,7 @@ class Normalise:
 
     @classmethod
     def _of_bytes(cls, samples: torch.Tensor) -> Normalise:
-        """The same from how often each value occurs, so that large images need no copy of eight times their size."""
+        """Compute them from a histogram, which needs no float64 copy, eight times as large, of many images."""
         counts = sum(torch.bincount(part.reshape(-1), minlength=BYTE) for part in samples.split(1024))
         counts, values = torch.as_tensor(counts).double(), torch.arange(BYTE).double()
         mean = (counts @ values) / counts.sum()
@@ -45,36 +44,26 @@ class Normalise:
         return cls(mean.item(), max(variance.sqrt().item(), 1e-12))
 
     def __call__(self, samples: torch.Tensor) -> torch.Tensor:
-        """Raw samples, shape (batch, …), any dtype, to float32 of the same shape."""
+        """Return raw samples, shape (batch, …) and any dtype, as float32 of the same shape."""
         return (samples.float() - self.mean) / self.std
-
-
-def as_ids(samples: torch.Tensor) -> torch.Tensor:
-    """Ids, any integers of any shape, as int64, which every torch looks up; numbers of rows have no scale."""
-    return samples.long()
-
-
-def as_values(samples: torch.Tensor) -> torch.Tensor:
-    """Any numbers of any shape as float32."""
-    return samples.float()
 
 
 @dataclass(frozen=True, slots=True)
 class Transforms:
-    """Transforms in the order asked for. `test` is what becomes of samples that nothing random is done to."""
+    """Transforms of training samples in the order asked for; `test` is the transform of test samples."""
 
     steps: tuple[Transform | Augment, ...]
     test: Transform
 
     def train(self, seed: int, samples: int) -> RandomTransform | None:
-        """What becomes of samples to train on, of which there are so many; None if nothing is random about it.
+        """Return the transform of `samples` training samples; None if nothing is random: `test` does then.
 
-        Gets raw samples (batch, …), their indices (batch,) and the epoch; gives float32, the same for the same sample
-        in the same epoch, whoever asks.
+        The transform takes raw samples (batch, …), their indices (batch,) and the epoch, and returns float32. The
+        result for a sample depends on the seed and the epoch alone.
         """
         if not any(isinstance(step, Augment) for step in self.steps):
             return None
-        steps = [step.drawing(seed, samples) if isinstance(step, Augment) else step for step in self.steps]
+        steps = [SeededAugment(step, seed, samples) if isinstance(step, Augment) else step for step in self.steps]
 
         def transform(raw: torch.Tensor, indices: Sequence[int], epoch: int) -> torch.Tensor:
             values = raw.float()
@@ -86,11 +75,11 @@ class Transforms:
 
 
 def fit(info: DataInfo, samples: torch.Tensor, text: str = "normalise") -> Transforms:
-    """What stage 1 does to samples like these, the raw ones to train on; ids it leaves alone, whatever `text` says."""
+    """Return the transforms named in `text`, fitted to the raw training samples. Ids stay ids, as int64."""
     if info.rows:
-        return Transforms((), as_ids)
+        return Transforms((), torch.Tensor.long)
     steps: list[Transform | Augment] = []
-    test: Transform = as_values
+    test: Transform = torch.Tensor.float
     for name in text.split(","):
         if name == "normalise":
             test = Normalise.fit(samples)

@@ -14,20 +14,20 @@ from common.strategy import SyncStrategy
 
 
 class Synchronizer(Protocol):
-    """When the buckets are synchronised. `with backward(): train(...)`, then `wait()`, step after step."""
+    """Decides when buckets are synchronised. Each step calls `with backward(): train(...)`, then `wait()`."""
 
     def backward(self) -> contextlib.AbstractContextManager[None]:
-        """Around stage 4."""
+        """Wrap stage 4."""
 
     def wait(self) -> float:
-        """Stage 5: block until every bucket is synchronised; returns the seconds of it that stage 4 has hidden."""
+        """Block until every bucket is synchronised; returns the seconds of synchronisation hidden by stage 4."""
 
     def close(self) -> None:
-        """Let go of what it holds. Does not raise if the worker has failed."""
+        """Release threads and hooks. Does not raise if the worker has failed."""
 
 
 class AfterBackward:
-    """Every bucket when backward is over, in the calling thread."""
+    """Synchronises every bucket in the calling thread when backward is over."""
 
     def __init__(self, ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice]) -> None:
         self.ctx, self.strategy = ctx, strategy
@@ -44,16 +44,17 @@ class AfterBackward:
         return 0.0
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to release."""
 
 
 def synchronizer(
     ctx: Context, strategy: SyncStrategy, model: FlatModel, pieces: Sequence[slice], overlap: str
 ) -> Synchronizer:
-    """`overlap` is "on" or "off"; on, it is used where there is something to hide and something to hide it behind.
+    """Return the synchronizer for `overlap` "on" or "off"; overlap is used only where it can hide something.
 
-    One bucket is full when backward is over; without peers, or without synchronisation, there is nothing to wait for;
-    parameters are exchanged after stage 6, which needs the whole gradient; who wraps stage 4 overlaps by itself.
+    A single bucket is full only when backward is over. Without peers or without synchronisation nothing waits.
+    Parameters are exchanged after stage 6, which needs the whole gradient. A strategy that wraps stage 4 overlaps by
+    itself.
     """
     traits = strategy.traits
     useful = len(pieces) > 1 and ctx.size > 1 and traits.consistency != "none" and traits.exchanges == "gradients"

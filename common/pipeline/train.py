@@ -1,4 +1,4 @@
-"""Stage 4, training: forward and backward, which leaves the local gradient in the flat vector."""
+"""Stage 4, training: forward and backward, which leave the local gradient in the flat vector."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn.functional import cross_entropy
 from common.models.flat import FlatModel
 from common.pipeline.load import Batch
 
-TESTED = 1024  # samples: more would take more memory than training does
+TEST_BATCH = 1024  # samples evaluated at a time: more would take more memory than training does
 Train = Callable[[FlatModel, Batch], float]
 
 
 def train(model: FlatModel, batch: Batch) -> float:
-    """The batch's mean loss; leaves its gradient in `model.grad`, and `model.rows`, replacing what was there."""
+    """Return the batch's mean loss; replaces `model.grad` and `model.rows` by its gradient."""
     inputs, labels = batch
     model.clear()
     loss = cross_entropy(model.forward(inputs), labels)
@@ -25,10 +25,10 @@ def train(model: FlatModel, batch: Batch) -> float:
 
 
 def accuracy(model: FlatModel, inputs: torch.Tensor, labels: torch.Tensor) -> float:
-    """The share of `inputs`, or of their positions, that the model labels right, 0 … 1; looks at TESTED at a time."""
+    """Return the share of labels, 0 … 1, that the model predicts correctly."""
     model.module.eval()
     with torch.inference_mode():
-        parts = zip(inputs.split(TESTED), labels.split(TESTED), strict=True)
-        right = sum(int((model.module(x).argmax(1) == y).sum()) for x, y in parts)
+        parts = zip(inputs.split(TEST_BATCH), labels.split(TEST_BATCH), strict=True)
+        correct = sum(int((model.module(x).argmax(1) == y).sum()) for x, y in parts)
     model.module.train()
-    return right / labels.numel()
+    return correct / labels.numel()

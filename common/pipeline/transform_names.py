@@ -1,4 +1,4 @@
-"""The transforms of stage 1 by name, and what can be asked of them: without torch, so before anything starts."""
+"""The names of stage 1's transforms and the data they fit: without torch, so that options are checked at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OF_IMAGES = frozenset({"random-crop", "flip"})
 
 
 def canonical_transforms(text: str | None, data: str, info: DataInfo) -> str:
-    """`random-crop,normalise` checked, in the one way to write it; None: as usual for these data. ConfigError."""
+    """Return the canonical spelling of `random-crop, normalise`; None: the default for these data. ConfigError."""
     if text is None:
         return "none" if info.rows else "normalise"
     names = [name.strip() for name in text.split(",")]
@@ -25,9 +25,9 @@ def canonical_transforms(text: str | None, data: str, info: DataInfo) -> str:
         if names.count(name) > 1:
             raise ConfigError(f"--preprocess {text}: {name} is given twice")
         if name == "none" and len(names) > 1:
-            raise ConfigError(f"--preprocess {text}: none is for itself")
+            raise ConfigError(f"--preprocess {text}: none cannot be combined with other transforms")
         if info.rows and name != "none":
-            raise ConfigError(f"--preprocess {text}: {data} has ids, which nothing can be done to: leave it out")
+            raise ConfigError(f"--preprocess {text}: {data} has ids, which cannot be transformed: leave it out")
         if name in OF_IMAGES and len(info.shape) != 3:
             shape = "×".join(map(str, info.shape))
             raise ConfigError(f"--preprocess {text}: {name} is for images, and samples of {data} are {shape}")

@@ -11,14 +11,14 @@ from common.pipeline.lr_schedule import learning_rate
 from common.runtime.job import OptimizerSpec
 from common.types import Array, Rows, Vector
 
-BLOCK = 1 << 18  # elements that are updated at a time: 1 MiB, as much as a server's segment has by default
+BLOCK = 1 << 18  # elements updated at a time: 1 MiB, the default size of a server's segment
 
 
 class FlatOptimizer:
     """The update rule of `spec` over `params`, float32 of shape (size,), which `step` changes in place.
 
-    To torch the blocks of the vector are parameters of their own: a rule goes over its vectors several times, and finds
-    a block in the cache. Each element's result is the same.
+    Each block of the vector is a parameter of its own to torch: a rule reads its vectors several times, and finds a
+    block in the cache. The result for each element is the same.
     """
 
     def __init__(self, spec: OptimizerSpec, params: Vector) -> None:
@@ -36,34 +36,31 @@ class FlatOptimizer:
 
     @property
     def size(self) -> int:
-        """How many parameters it updates."""
+        """Number of parameters."""
         return int(self._params.size)
 
     @property
     def state_bytes(self) -> int:
-        """The bytes that it keeps beside the parameters: a copy for momentum, two and a step count for Adam.
+        """Bytes kept beside the parameters, from the first step on: one copy for momentum, two and a count for Adam."""
+        return sum(part.nbytes for parts in self._state().values() for part in parts)
 
-        The first step makes them.
-        """
-        return sum(part.nbytes for parts in self._kept().values() for part in parts)
-
-    def _kept(self) -> dict[str, list[torch.Tensor]]:
-        """torch's state by its names: of a vector its parts; of a number, which all blocks have, the first block's."""
+    def _state(self) -> dict[str, list[torch.Tensor]]:
+        """Return torch's state by name: the parts of a vector; of a number, equal for all blocks, the first block's."""
         states = [self._optim.state.get(block, {}) for block in self._blocks]
         first = {name: value for name, value in states[0].items() if isinstance(value, torch.Tensor)}
         return {name: [state[name] for state in states] if value.ndim else [value] for name, value in first.items()}
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """One update from `grad`, same shape, which stays as it is, with the rate of step `at` times `damping`."""
+        """Update once from `grad`, same shape, unchanged, with the learning rate of step `at` times `damping`."""
         for block, part in zip(self._blocks, torch.from_numpy(grad).split(self._sizes), strict=True):
             block.grad = part
         self._optim.param_groups[0]["lr"] = learning_rate(self._spec, at) * damping
         self._optim.step()
 
     def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """One update of the touched rows alone of `params`, a table: plain SGD, the only rule that leaves the others.
+        """Update only the touched rows of `params`, a table. ValueError unless the rule is plain SGD.
 
-        ValueError for another rule.
+        Every other rule also changes rows that are not touched.
         """
         if not self._spec.plain:
             raise ValueError("momentum and adam change rows that are not touched: they need a dense gradient")
@@ -71,13 +68,13 @@ class FlatOptimizer:
         table[rows.index] -= np.float32(learning_rate(self._spec, at) * damping) * rows.values
 
     def state(self) -> dict[str, Array]:
-        """torch's own, by its names: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""
+        """Return torch's state: momentum_buffer; or step, exp_avg and exp_avg_sq. Empty before the first step."""
         return {
-            name: (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy() for name, parts in self._kept().items()
+            name: (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy() for name, parts in self._state().items()
         }
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Replace the state by copies of what `state` gave."""
+        """Replace the state by copies of the arrays that `state` returned."""
         for block in self._blocks:
             self._optim.state[block] = {}
         for name, value in state.items():

@@ -1,4 +1,4 @@
-"""The loop that every worker runs, whatever its strategy: six stages a step, timed and recorded."""
+"""The loop that every worker runs with every strategy: six stages a step, timed and recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Observe = Callable[[StepRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a worker has at the end. `test_accuracy`, 0 … 1, is for the first to measure that lives."""
+    """What a worker has at the end. `test_accuracy`, 0 … 1, is measured by the first living worker, else None."""
 
     params: Vector
     params_sha256: str
@@ -43,27 +43,24 @@ class TrainingResult:
 
 
 def flat_model(job: Job, ctx: Context) -> FlatModel:
-    """The job's model with its first parameters, in memory that the transport moves fastest; `ctx` learns its cut."""
-    info = describe(job.data)
-    built = build_for(info, job.model, job.hidden, job.seed, job.sparse)
-    model = FlatModel(built, ctx.alloc)
+    """Build the job's model in memory that the transport moves fastest; sets `ctx.tensors` to its tensors' sizes."""
+    model = FlatModel(build_for(describe(job.data), job.model, job.hidden, job.seed, job.sparse), ctx.alloc)
     ctx.tensors = tuple(tensor.numel() for tensor in model.tensors)
     return model
 
 
 def job_bucket_slices(job: Job, model: FlatModel) -> list[slice]:
-    """Where the job's buckets lie in the flat vectors of its model: the same on all ranks."""
+    """Return the slices of the job's buckets in the flat vectors of its model: the same on all ranks."""
     return bucket_slices([tensor.numel() for tensor in model.tensors], job.bucket, model.table)
 
 
 def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
-    """A server's whole life: the workers' buckets, and what the strategy does with them. Blocks.
+    """Run a server for its whole life: build the workers' buckets and let the strategy serve them. Blocks.
 
-    The vectors have the size of the model, but memory is used only for what the strategy touches of them.
+    The vectors have the size of the model, but only the parts that the strategy touches use memory.
     """
-    info = describe(job.data)
     with torch.device("meta"):  # sizes alone: the values come from worker 0
-        model = build_for(info, job.model, job.hidden, job.seed, job.sparse)
+        model = build_for(describe(job.data), job.model, job.hidden, job.seed, job.sparse)
     ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     rows = sparse_rows(model)
     table = sizes[0] if rows is not None else 0
@@ -72,7 +69,7 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 
 
 class Worker:
-    """One worker: what it owns, and the loop over it, from step `start` on. `clock` times its stages."""
+    """One worker: its data, its model and its loop, from step `start` on. `clock` times its stages."""
 
     def __init__(
         self,
@@ -83,14 +80,14 @@ class Worker:
         start: int = 0,
         dataset: Dataset | None = None,
     ) -> None:
-        """Load the data, unless `dataset` is it, split it, build the model. Raises what these raise."""
+        """Load the data, unless `dataset` is given; split it; build the model. Raises what these raise."""
         self.start = start
         self.job, self.ctx, self.strategy, self.clock = job, ctx, strategy, clock
         self.dataset: Dataset = load(job.data) if dataset is None else dataset
         with clock("preprocess"):
-            pipeline = fit(describe(job.data), self.dataset.train_x, job.preprocess)
-        self.transform: Transform = pipeline.test
-        self.random_transform = pipeline.train(job.seed, len(self.dataset.train_y))
+            transforms = fit(describe(job.data), self.dataset.train_x, job.preprocess)
+        self.transform: Transform = transforms.test
+        self.random_transform = transforms.train(job.seed, len(self.dataset.train_y))
         with clock("partition"):
             labels = self.dataset.train_y.numpy()
             parts = partition(len(labels), job.workers, job.seed, job.partition, labels)
@@ -105,9 +102,9 @@ class Worker:
                 self.table_optimizer = FlatOptimizer(job.optimizer, self.model.params[: self.model.table])
 
     def run(self, observe: Observe, ready: Callable[[], None] = lambda: None) -> TrainingResult:
-        """Train for all steps; blocks. `observe` gets a record of every step as it ends.
+        """Train for all steps; blocks. `observe` gets the record of each step when it ends.
 
-        `ready` is called when all workers are set up: what was sent and spent before belongs to no step.
+        `ready` is called when all workers are set up: earlier bytes and seconds belong to no step.
         Raises RunError, or whatever a stage raises.
         """
         ctx = self.ctx
@@ -116,13 +113,13 @@ class Worker:
         wrapped = self.strategy.wrap(ctx, self.model, train)
         self.train = StragglerModel.of(self.job).around(wrapped, ctx, self.workers)
         ctx.barrier()
-        ctx.endpoint.trim()  # of worker 0's parameters, which are not read again
+        ctx.endpoint.trim()  # frees the copies of worker 0's parameters, which nobody reads again
         self.clock.take()
         ready()
         samples = self._samples()
         batches = iter(loader(samples, self.batches))
-        where = job_bucket_slices(self.job, self.model)
-        with contextlib.closing(synchronizer(ctx, self.strategy, self.model, where, self.job.overlap)) as buckets:
+        pieces = job_bucket_slices(self.job, self.model)
+        with contextlib.closing(synchronizer(ctx, self.strategy, self.model, pieces, self.job.overlap)) as buckets:
             for ctx.place.step in range(self.start, self.job.steps):
                 skipped = ctx.place.step < ctx.skipped_to
                 observe(self._skip(batches) if skipped else self._step(batches, buckets))
@@ -134,17 +131,17 @@ class Worker:
         return Samples(data.train_x, data.train_y, self.transform, self.clock, augment)
 
     def _step(self, batches: Iterator[Batch], buckets: Synchronizer) -> StepRecord:
-        """One step through the six stages; returns its record."""
+        """Go through the six stages of one step; returns its record."""
         ctx, clock = self.ctx, self.clock
         began = ctx.now()
-        with clock("load"):  # stages 1 and 2 run inside it, on their own watches
+        with clock("load"):  # stages 1 and 2 run inside it and are charged to themselves
             batch = next(batches)
         with clock("train"), buckets.backward():
             loss = self.train(self.model, batch)
             if not math.isfinite(loss):
                 cause = f"the loss is {loss}: training diverged; try a learning rate below {self.job.optimizer.lr:g}"
-                where = {**ctx.place.fields(), "stage": "train", "bucket": 0}  # its place is at a bucket
-                raise RunError(cause, **where)
+                # With overlap the rank's place is at a bucket just now.
+                raise RunError(cause, **{**ctx.place.fields(), "stage": "train", "bucket": 0})
         if self.strategy.traits.exchanges == "gradients":
             hidden = self._synchronize(buckets)
             self._update()
@@ -156,13 +153,13 @@ class Worker:
         )
 
     def _skip(self, batches: Iterator[Batch]) -> StepRecord:
-        """A step that this worker is too late for: its samples are drawn, for the ledger, and not trained on."""
+        """Skip a step that this worker is too late for: draw its samples, for the ledger, without training on them."""
         ctx, clock = self.ctx, self.clock
         began = ctx.now()
         with clock("load"):
             next(batches)
-        where = (ctx.place.step, "worker", ctx.rank)
-        return StepRecord(*where, began, ctx.now(), clock.take(), samples=self.batches.digests, skipped=True)
+        times = began, ctx.now(), clock.take()
+        return StepRecord(ctx.place.step, "worker", ctx.rank, *times, samples=self.batches.digests, skipped=True)
 
     def _synchronize(self, buckets: Synchronizer) -> float:
         with self.clock("synchronize"):
@@ -176,12 +173,12 @@ class Worker:
                 self.table_optimizer.step_rows(self.model.rows, self.ctx.place.step)
 
     def _finish(self) -> TrainingResult:
-        """Say good-bye to the servers, wait for everybody, look at the result."""
+        """Take leave of the servers, wait for the other workers, measure the result."""
         ctx = self.ctx
         ctx.place.step = FINISH
         ctx.place.enter("synchronize")
         self.strategy.finish(ctx)
-        if self.job.on_worker_death == "abort":  # else it would wait for the dead; servers have waited for the living
+        if self.job.on_worker_death == "abort":  # otherwise the barrier would wait for dead workers
             ctx.barrier()
         ctx.place.enter("finish")
         score = None

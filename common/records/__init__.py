@@ -1,1 +1,1 @@
-"""What a rank writes down: step records, sample ledger, trace buffer, stage clock."""
+"""Records that a rank writes: step records, events, sample ledger, trace buffer, stage clock."""

@@ -1,4 +1,7 @@
-"""Step records, written as they happen: one JSON object a line, readable whatever happens to the writer next."""
+"""Files of one JSON object a line: step records and events, written when they happen.
+
+Each line reaches the operating system in one call, so the file of a killed process holds whole lines.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _LINE = (
 class StepRecord:
     """One step of a worker, or one update of a server.
 
-    `samples` are the ledger's digests, one for each worker that this process stands for; a server has neither those
-    nor a loss. A worker that was too late for a step has `skipped` it: it drew the samples and did not train, so it has
-    no loss either. `began` and `ended` are seconds on the rank's clock, `seconds` those spent in each of the six
-    stages; `hidden_seconds` are those of synchronisation that ran beside `train` and so are part of `train` there.
+    `samples` are the ledger's digests, one for each worker that this process stands for. A server has no samples and no
+    loss. A worker that came too late `skipped` the step: it drew the samples and did not train, so it has no loss.
+    `began` and `ended` are seconds on the rank's clock; `seconds` are the seconds spent in each of the six stages.
+    `hidden_seconds` of synchronisation ran beside `train`, so `seconds` counts them as `train`.
     """
 
     step: int
@@ -41,9 +44,9 @@ class StepRecord:
     skipped: bool = False
 
     def line(self, epoch: float = 0.0) -> str:
-        """The record as a line of JSON, its times since `epoch`, to 0.1 µs.
+        """Return the record as a line of JSON, with times since `epoch` to 0.1 µs.
 
-        Written out by hand: it is in the path of every step, and json.dumps takes three times as long.
+        Formatted by hand: every step pays for it, and json.dumps takes three times as long.
         """
         loss = "null" if self.loss is None else repr(self.loss)
         samples = ",".join(f'"{digest}"' for digest in self.samples)
@@ -57,22 +60,27 @@ class StepRecord:
         return _LINE % (self.step, self.role, self.rank, loss, samples, *times)
 
 
-class EventLog:
-    """A rank's history: events that a strategy notes, one JSON object a line, each with the time `at` of its writing.
+class LineFile:
+    """A file that grows line by line. It must be new (FileExistsError), unless `resumed`: then an existing one grows.
 
-    The file is made with the first of them. If it is there already, FileExistsError then, unless `going_on`: what a
-    rank writes that has come back follows what it wrote before. Times count from `epoch`, on the clock `now`.
+    A rank that was started again resumes its own file. The file is made with the first line, or by `open`.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float], epoch: float = 0.0, *, going_on: bool = False) -> None:
-        self.path, self._now, self._epoch = path, now, epoch
-        self._fd = _file_again(path) if going_on and path.exists() else None
+    def __init__(self, path: Path, *, resumed: bool = False) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND) if resumed and path.exists() else None
 
-    def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event, in one call. OSError if it could not be written whole; TypeError if it is no JSON."""
+    def open(self) -> int:
+        """Make the file if it is not open yet; returns its descriptor. FileExistsError."""
         if self._fd is None:
-            self._fd = _new_file(self.path)
-        _write_line(self._fd, self.path, json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n")
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        return self._fd
+
+    def append(self, line: str) -> None:
+        """Append a line that ends with a newline, in one call. OSError if it was not written whole (a full disk)."""
+        data = line.encode()
+        if os.write(self.open() if self._fd is None else self._fd, data) != len(data):
+            raise OSError(f"{self.path}: no room for a whole row; is the disk full?")
 
     @property
     def size(self) -> int:
@@ -80,79 +88,53 @@ class EventLog:
         return 0 if self._fd is None else os.fstat(self._fd).st_size
 
     def cut(self, size: int) -> None:
-        """Remove all that was written after the file had `size` bytes. OSError."""
+        """Remove everything after the first `size` bytes. OSError."""
         if self._fd is not None:
             os.ftruncate(self._fd, size)
 
     def rewind(self, step: int) -> None:
-        """Remove the first event of `step` or a later one, and all that follow. OSError."""
-        if self._fd is not None:
-            _cut(self._fd, self.path, step)
+        """Remove the first row of `step` or a later step, or the first torn row, and everything behind it. OSError."""
+        if self._fd is None:
+            return
+        end = 0
+        for row in whole_lines(self.path):
+            if json.loads(row).get("step", -1) >= step:
+                break
+            end += len(row)
+        os.ftruncate(self._fd, end)
 
     def close(self) -> None:
-        """Close the file, if there is one."""
+        """Close the file, if it was made."""
         if self._fd is not None:
             os.close(self._fd)
 
 
-def _new_file(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+class Recorder(LineFile):
+    """The file of a rank's step records, made at once. It counts seconds from `epoch` on the rank's clock."""
 
-
-def _file_again(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND)
-
-
-def _cut(fd: int, path: Path, step: int) -> None:
-    """Cut the file before the first row of `step` or a later one, or before a row that is not whole."""
-    end = 0
-    with open(path, "rb") as rows:
-        for row in rows:
-            if not row.endswith(b"\n") or json.loads(row).get("step", -1) >= step:
-                break
-            end += len(row)
-    os.ftruncate(fd, end)
-
-
-def _write_line(fd: int, path: Path, line: str) -> None:
-    data = line.encode()
-    if os.write(fd, data) != len(data):
-        raise OSError(f"{path}: no room for a whole row; is the disk full?")
-
-
-class Recorder:
-    """Appends records to a new file; refuses to touch an existing one (FileExistsError), unless `going_on`: then the
-    file, if there is one, is that of the same rank before it came back.
-
-    Each record reaches the operating system before `write` returns, in one call, so a killed process leaves whole
-    lines. `epoch` is the moment, on the ranks' clock, from which the file counts seconds.
-    """
-
-    def __init__(self, path: Path, epoch: float = 0.0, *, going_on: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path, epoch: float = 0.0, *, resumed: bool = False) -> None:
+        super().__init__(path, resumed=resumed)
         self.epoch = epoch
-        self._fd = _file_again(path) if going_on and path.exists() else _new_file(path)
+        self.open()
 
     def write(self, record: StepRecord) -> None:
-        """Append one record. OSError if it could not be written whole (a full disk)."""
-        _write_line(self._fd, self.path, record.line(self.epoch))
+        """Append one record. OSError as `append`."""
+        self.append(record.line(self.epoch))
 
-    @property
-    def size(self) -> int:
-        """Bytes written so far, for `cut`."""
-        return os.fstat(self._fd).st_size
 
-    def cut(self, size: int) -> None:
-        """Remove all that was written after the file had `size` bytes. OSError."""
-        os.ftruncate(self._fd, size)
+class EventLog(LineFile):
+    """The file of events that a rank's strategy notes, made with the first event.
 
-    def rewind(self, step: int) -> None:
-        """Remove the first record of `step` or a later one, and all that follow. OSError."""
-        _cut(self._fd, self.path, step)
+    Each event gets the time `at` of its writing, in seconds from `epoch` on the clock `now`.
+    """
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+    def __init__(self, path: Path, now: Callable[[], float], epoch: float = 0.0, *, resumed: bool = False) -> None:
+        super().__init__(path, resumed=resumed)
+        self._now, self._epoch = now, epoch
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Append one event. OSError as `append`; TypeError if it is not JSON."""
+        self.append(json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n")
 
 
 def whole_lines(file: Path) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The six stages of the data-parallel pipeline, in the book's order, and the watch that times them."""
+"""The six stages of the data-parallel pipeline, in order, and the clock that times them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ STAGES = ("preprocess", "partition", "load", "train", "synchronize", "update")
 
 
 class StageClock:
-    """Seconds spent in each stage, exclusive: a stage entered inside another stops the outer one's watch.
+    """Seconds spent in each stage. A stage entered inside another one pauses the outer stage.
 
         with clock("load"):
             ...                      # counts as load
             with clock("preprocess"):
                 ...                  # counts as preprocess alone
 
-    `enter(stage)` is told of every change of stage, `now` gives seconds.
+    `enter(stage)` is called at every change of stage; `now()` returns seconds.
     """
 
     def __init__(self, now: Callable[[], float], enter: Callable[[str], None] = lambda stage: None) -> None:
@@ -28,7 +28,7 @@ class StageClock:
         self._next = ""
 
     def __call__(self, stage: str) -> StageClock:
-        """The context manager of one stage; KeyError if it is none of the six."""
+        """Return the context manager of one stage. KeyError if it is none of the six."""
         self.seconds[stage] += 0.0
         self._next = stage
         return self
@@ -53,7 +53,7 @@ class StageClock:
         self._since = now
 
     def take(self) -> dict[str, float]:
-        """The seconds since the last `take`."""
+        """Return the seconds by stage since the last `take`, and start again from zero."""
         taken = self.seconds
         self.seconds = dict.fromkeys(STAGES, 0.0)
         return taken

@@ -1,6 +1,6 @@
-"""What a rank notes for a trace while it works: tuples of numbers, of which the latest are kept.
+"""The trace buffer: records of messages and stages that a rank notes while it works. It keeps the latest ones.
 
-A record costs well under a microsecond, so that tracing hardly changes what it shows.
+A record is a tuple of numbers and costs well under a microsecond, so tracing hardly changes what it shows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RECORD = np.dtype(
         ("peer", "<i2"),
         ("bucket", "<i4"),
         ("step", "<i8"),
-        ("seq", "<i8"),  # of a message: its number among those from this sender to this receiver, from 0
+        ("seq", "<i8"),  # number of a message among those from this sender to this receiver, from 0
         ("nbytes", "<i8"),
         ("began", "<f8"),  # seconds on the rank's clock
         ("ended", "<f8"),
@@ -31,27 +31,27 @@ RECORD = np.dtype(
 )
 Records = NDArray[np.void]
 Row = tuple[int, int, int, int, int, int, float, float]
-BEGAN = 6  # where in a row
+BEGAN = 6  # its index in a row
 
-# Kinds of records. ALSO: one more message that the same call received as the RECEIVE before it.
+# Kinds of records. ALSO: a further message received by the same call as the RECEIVE before it.
 SEND, RECEIVE, ALSO, SETTLE = MESSAGES = (1, 2, 3, 4)
-CUT = 5  # what came before `began` may be missing
-CLOCK = 6  # `seq` tells which clock the rank reads
-STAGE = 16  # and the following: the stages in their order
+CUT = 5  # records from before `began` may be missing
+CLOCK = 6  # `seq` is the number of the clock that the rank reads: see `clock_id`
+STAGE = 16  # the first stage; the others follow in order
 STAGE_KINDS = {stage: STAGE + number for number, stage in enumerate(STAGES)}
 
-VIRTUAL_CLOCK = 0  # the clock that all ranks of virtual time read
+VIRTUAL_CLOCK = 0  # number of the clock of virtual time
 
 
 class TraceBuffer:
-    """Takes records; keeps the latest `limit` of them. `note` appends one, a tuple in the order of RECORD."""
+    """Keeps the latest `limit` records. `note` appends one, a tuple in the order of RECORD."""
 
     def __init__(self, limit: int) -> None:
         self._rows: deque[Row] = deque(maxlen=limit)
-        self.note: Callable[[Row], None] = self._rows.append  # nothing in between: it is in the path of every message
+        self.note: Callable[[Row], None] = self._rows.append  # not a method: every message pays for it
 
     def records(self) -> Records:
-        """What is kept, in order; if the buffer is full, a record CUT comes first."""
+        """Return the kept records in order. If the buffer is full, a record CUT comes first."""
         rows = list(self._rows)
         if len(rows) == self._rows.maxlen:
             rows.insert(0, (CUT, -1, 0, 0, 0, 0, rows[0][BEGAN], rows[0][BEGAN]))
@@ -59,16 +59,16 @@ class TraceBuffer:
 
 
 def clock_record(clock: int) -> Records:
-    """The record that says which clock a rank reads: see `this_clock`."""
+    """Return the record with the number of the clock that a rank reads."""
     record = np.zeros(1, RECORD)
     record["kind"], record["peer"], record["seq"] = CLOCK, -1, clock
     return record
 
 
 def clock_id() -> int:
-    """A number for the clock that `time.perf_counter` reads here: equal where, and only where, times can be compared.
+    """Return a number for the clock of `time.perf_counter`: equal for two processes exactly if their times compare.
 
-    On Linux that is CLOCK_MONOTONIC: one for all processes since the machine has booted, but for time namespaces.
+    On Linux the clock is CLOCK_MONOTONIC, which counts from boot in each time namespace.
     """
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/time")

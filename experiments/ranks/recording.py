@@ -38,8 +38,8 @@ class RankRecorder:
         self.resumption = resumption = Resumption(job, order, place, incarnation, past, self.to_save)
         name = Path(order["results"]) / "ranks" / f"{place.rank}-{place.role}"
         with writing(place):
-            self.recorder = Recorder(name.with_suffix(".jsonl"), order["epoch"], going_on=again)
-            self.events = EventLog(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], going_on=again)
+            self.recorder = Recorder(name.with_suffix(".jsonl"), order["epoch"], resumed=again)
+            self.events = EventLog(name.with_suffix(".events.jsonl"), meter.now, order["epoch"], resumed=again)
             if again:
                 resumption.rewind(self.recorder, self.events)
         self.totals = past.totals or dict.fromkeys(STAGES, 0.0)  # seconds
