@@ -11,7 +11,7 @@ def broadcast(ctx: Context, x: Array) -> None:
 
     Before the round of distance d, exactly the ranks below d hold x. x is lent: call `ctx.settle` before changing it.
     """
-    n, rank = ctx.size, ctx.rank
+    n, rank = len(ctx.workers), ctx.rank
     distance = 1
     while distance < n:
         if rank < distance and rank + distance < n:

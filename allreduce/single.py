@@ -1,12 +1,10 @@
-"""One process, the whole batch: the yardstick that every synchronous strategy must agree with."""
-
-from __future__ import annotations
+"""One process that trains on the whole batch: every synchronous strategy must agree with it."""
 
 from allreduce.noop import Noop
-from common.strategy import Traits
+from common.pipeline.engine import EngineTraits
 
 
 class Single(Noop):
     """One process trains on the samples of all workers: the yardstick; nothing to synchronise."""
 
-    traits = Traits(one_process=True)
+    traits = EngineTraits(one_process=True)

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 from common.types import Array
 
 if TYPE_CHECKING:
-    from common.transport.base import Endpoint
-    from common.transport.task import Queue, Task
+    from common.transport.base import Endpoint, Queue, Task
 
 
 class FastPaths:

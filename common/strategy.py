@@ -16,8 +16,6 @@ from common.types import Rows, Vector
 
 if TYPE_CHECKING:
     from common.context import Context
-    from common.models.flat import FlatModel
-    from common.pipeline.train import Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,6 @@ class Traits:
     # continue, the others go on from where they are, and what it had done since its last checkpoint is lost.
     on_worker_death: Literal["abort", "optional", "continue"] = "abort"
     on_server_death: Literal["abort", "rollback", "continue"] = "abort"
-
-    # What other people's engines need.
-    own_transport: str | None = None  # whose bytes do not pass the context, so that nobody here can count them
-    synchronizes_in: Literal["synchronize", "train"] = "synchronize"  # the stage that its communication is part of
-    launcher: Literal["fork", "mpi"] = "fork"  # mpi: the ranks are started by mpirun
-    one_process: bool = False  # one process trains on every worker's samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +74,6 @@ class SyncStrategy(ABC):
 
     def setup(self, ctx: Context, params: Vector) -> None:  # noqa: B027 - optional
         """On every worker, once: make `params` (in place) the same on all of them. Blocks; may raise RunError."""
-
-    def wrap(self, ctx: Context, model: FlatModel, train: Train) -> Train:
-        """On every worker, once, after `setup`: stage 4 as the strategy wants it; as it is, unless it meddles there.
-
-        For engines that communicate during backward: they may replace `model.forward`.
-        """
-        return train
 
     @abstractmethod
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:

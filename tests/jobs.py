@@ -9,6 +9,7 @@ from allreduce.ring import Ring
 from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.tree import Tree
+from common.pipeline.engine import engine_traits
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import TrainingResult, Worker, serve
 from common.records.ledger import ledger_sha256
@@ -70,7 +71,7 @@ def job(strategy, *, workers=3, servers=0, steps=50, optimizer=MOMENTUM, **more)
 def run(job, *, make=None, network=None, ready=lambda ctx: None, entered=lambda ctx, stage: None, **more):
     """Run a job; `make` makes the strategy, `ready` and `entered` hear of every worker's progress."""
     make = make or STRATEGIES[job.strategy]
-    processes = 1 if make().traits.one_process else job.workers
+    processes = 1 if engine_traits(make().traits).one_process else job.workers
     records = [[] for _ in range(processes)]
 
     def program(ctx):

@@ -29,6 +29,7 @@ from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
+from common.pipeline.engine import engine_traits
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.transport.virtual.network import Network
@@ -194,7 +195,7 @@ def test_all_reduce_promises_synchronous_equal_replicas_and_updates_at_the_worke
 
 def test_only_the_yardstick_is_one_process():
     assert Single.traits.one_process
-    assert not any(each.traits.one_process for each in [*ALGORITHMS, Noop])
+    assert not any(engine_traits(each.traits).one_process for each in [*ALGORITHMS, Noop])
 
 
 def test_an_all_reduce_without_an_algorithm_cannot_be_made():

@@ -7,6 +7,7 @@ import pytest
 
 from allreduce.engines import Mpi
 from common.errors import ConfigError
+from common.pipeline.engine import EngineTraits
 from common.strategy import Traits
 from experiments.bench import plan as bench
 from experiments.bench import rank as bench_rank
@@ -102,8 +103,7 @@ def test_the_engine_says_so_in_its_traits(monkeypatch):
     assert bench.own_transport("ring") is None
 
     class Engine:
-        class traits:  # noqa: N801
-            own_transport = "mpi"
+        traits = EngineTraits(own_transport="mpi")
 
     monkeypatch.setattr(bench, "create_call", lambda call: Engine)
     assert bench.own_transport("engine") == "mpi"

@@ -30,12 +30,12 @@ def process(tmp_path):
     """Rank 1 of three, with two seconds for each call; `overdue` holds the errors of calls that took longer."""
     overdue = []
     place = Place(1, stage="synchronize", step=7)
-    process = EngineHost(tmp_path, 3, place, 2.0, overdue.append)
-    return SimpleNamespace(process=process, place=place, overdue=overdue)
+    host = EngineHost(tmp_path, 3, place, 2.0, overdue.append)
+    return SimpleNamespace(host=host, place=place, overdue=overdue)
 
 
 def context(process, barrier=lambda: None):
-    return SimpleNamespace(process=process.process, place=process.place, barrier=barrier)
+    return SimpleNamespace(place=process.place, barrier=barrier)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def context(process, barrier=lambda: None):
     ],
 )
 def test_an_engine_that_ran_out_of_time_waited_for_all_the_others(process, message):
-    with pytest.raises(DeadlineExceeded) as raised, translated(context(process), "gloo"):
+    with pytest.raises(DeadlineExceeded) as raised, translated(context(process), process.host, "gloo"):
         raise RuntimeError(message)
     assert str(raised.value) == "worker rank 1, stage synchronize, step 7: waited 2 s in gloo"
     assert raised.value.peers == (0, 2)
@@ -59,20 +59,20 @@ def test_a_broken_connection_is_the_fault_of_who_is_missing_at_the_barrier(proce
     def barrier():
         raise died
 
-    with pytest.raises(PeerFailed) as raised, translated(context(process, barrier), "gloo"):
+    with pytest.raises(PeerFailed) as raised, translated(context(process, barrier), process.host, "gloo"):
         raise RuntimeError("Connection closed by peer [127.0.0.1]:4711")
     assert raised.value is died
 
 
 def test_an_engine_that_fails_while_all_are_there_failed_by_itself(process):
-    with pytest.raises(RunError) as raised, translated(context(process), "gloo"):
+    with pytest.raises(RunError) as raised, translated(context(process), process.host, "gloo"):
         raise RuntimeError("no luck\nand more of it")
     assert str(raised.value) == "worker rank 1, stage synchronize, step 7: gloo: no luck"
 
 
 def test_our_own_errors_pass_unchanged(process):
     ours = RunError("diverged", rank=1, role="worker", stage="train", step=7)
-    with pytest.raises(RunError) as raised, translated(context(process), "gloo"):
+    with pytest.raises(RunError) as raised, translated(context(process), process.host, "gloo"):
         raise ours
     assert raised.value is ours
 
@@ -93,20 +93,18 @@ def test_a_call_that_blocks_for_longer_than_the_deadline_is_overdue(tmp_path):
 
 def test_a_call_that_has_returned_is_never_overdue(process):
     for _ in range(2):
-        with process.process.limit("a call"):
+        with process.host.limit("a call"):
             pass
-    assert process.process._call is None
+    assert process.host._call is None
     assert process.overdue == []
 
 
 def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_leaves_nothing(tmp_path):
     place = Place(0)
-    process = EngineHost(tmp_path, 1, place, 30.0, lambda error: None)
-    ctx = SimpleNamespace(
-        process=process, place=place, rank=0, size=1, workers=range(1), barrier=lambda: None, settle=lambda: None
-    )
+    ctx = SimpleNamespace(place=place, rank=0, workers=range(1), barrier=lambda: None, settle=lambda: None)
     x = np.arange(5, dtype=np.float32)
     first, second = Gloo(), Gloo()
+    first.host = second.host = EngineHost(tmp_path, 1, place, 30.0, lambda error: None)
     try:
         first.setup(ctx, x)
         second.setup(ctx, x)
@@ -128,9 +126,9 @@ def test_the_conformance_suite_refuses_what_it_cannot_see(name):
         check_strategy(lambda: create(name, {}))
 
 
-def test_virtual_ranks_have_no_process():
+def test_an_engine_cannot_run_in_virtual_time_where_ranks_have_no_process():
     with pytest.raises(ValueError, match="is no process of its own"):
-        simulate(lambda ctx: ctx.process, 1)
+        simulate(lambda ctx: Gloo().setup(ctx, np.zeros(3, np.float32)), 1)
 
 
 @pytest.mark.parametrize("given", [0, -1.5, "large", None, float("nan")])

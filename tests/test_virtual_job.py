@@ -5,10 +5,15 @@ import pytest
 from virtual_jobs import run
 
 from allreduce.ring import Ring
+from common.pipeline.engine import engine_traits
 from common.strategy import SyncStrategy
 from experiments.config.strategies import BUILTIN, create
 
-OURS = [name for name in BUILTIN if name != "sparse-all-gather" and create(name, {}).traits.own_transport is None]
+OURS = [
+    name
+    for name in BUILTIN
+    if name != "sparse-all-gather" and engine_traits(create(name, {}).traits).own_transport is None
+]
 BANDWIDTH, LATENCY = 125e6, 50e-6
 PARAMETERS = (64 * 64 + 64) + (64 * 10 + 10)
 CLICKS = {"data": "clicks:rows=1000", "model": "embedding", "momentum": 0.0, "batch": 96}

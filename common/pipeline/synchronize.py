@@ -9,6 +9,7 @@ from typing import Protocol
 from common.context import Context
 from common.models.flat import FlatModel
 from common.pipeline.buckets import make_buckets
+from common.pipeline.engine import engine_traits
 from common.pipeline.overlap import Overlapped
 from common.strategy import SyncStrategy
 
@@ -58,6 +59,6 @@ def synchronizer(
     """
     traits = strategy.traits
     useful = len(pieces) > 1 and ctx.size > 1 and traits.consistency != "none" and traits.exchanges == "gradients"
-    useful = useful and type(strategy).wrap is SyncStrategy.wrap
+    useful = useful and engine_traits(traits).synchronizes_in == "synchronize"
     make = Overlapped if overlap == "on" and useful else AfterBackward
     return make(ctx, strategy, model, pieces)

@@ -17,6 +17,7 @@ from common.errors import FINISH, RunError
 from common.models import build_for
 from common.models.flat import FlatModel, sparse_rows
 from common.pipeline.buckets import bucket_slices, make_buckets
+from common.pipeline.engine import EngineStrategy, engine_traits
 from common.pipeline.load import Batch, Samples, loader
 from common.pipeline.partition import Batches, partition
 from common.pipeline.preprocess import Transform, fit
@@ -91,7 +92,7 @@ class Worker:
         with clock("partition"):
             labels = self.dataset.train_y.numpy()
             parts = partition(len(labels), job.workers, job.seed, job.partition, labels)
-        self.workers = range(job.workers) if strategy.traits.one_process else (ctx.rank,)
+        self.workers = range(job.workers) if engine_traits(strategy.traits).one_process else (ctx.rank,)
         self.batches = Batches(parts, self.workers, job.batch // job.workers, job.steps, job.seed, start)
         self.model = flat_model(job, ctx)
         self.train: Train = train
@@ -110,8 +111,9 @@ class Worker:
         ctx = self.ctx
         ctx.place.enter("synchronize")
         self.strategy.setup(ctx, self.model.params)
-        wrapped = self.strategy.wrap(ctx, self.model, train)
-        self.train = StragglerModel.of(self.job).around(wrapped, ctx, self.workers)
+        if isinstance(self.strategy, EngineStrategy):
+            self.train = self.strategy.wrap(ctx, self.model, train)
+        self.train = StragglerModel.of(self.job).around(self.train, ctx, self.workers)
         ctx.barrier()
         ctx.endpoint.trim()  # frees the copies of worker 0's parameters, which nobody reads again
         self.clock.take()

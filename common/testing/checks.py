@@ -18,6 +18,7 @@ import numpy as np
 
 from common.context import Optimizer
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed
+from common.pipeline.engine import engine_traits
 from common.strategy import SyncStrategy, Traits
 from common.testing.trial import GRAD, LINK, NETWORK, PARAMS, SGD, Trial, compare, first_params, rough_gradient
 from common.transport.virtual.network import Kill
@@ -45,7 +46,7 @@ def check_strategy(
     """
     if not callable(strategy):
         raise TypeError("check_strategy needs a class or a function that makes strategies: each rank gets a fresh one")
-    traits = strategy().traits
+    traits = engine_traits(strategy().traits)
     if traits.own_transport is not None:
         raise ValueError(f"{traits.own_transport} moves the bytes itself: nothing can be checked in virtual time")
     check_traits(traits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.errors import ConfigError
+from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
 from common.util.byte_size import byte_size
 from experiments.config import Plan, RunOptions, plan
@@ -221,7 +222,7 @@ def check_benchable(call: str) -> None:
 
 def own_transport(call: str) -> str | None:
     """What an engine moves its bytes with instead of ours; None for a strategy that uses our transports."""
-    return create_call(call).traits.own_transport
+    return engine_traits(create_call(call).traits).own_transport
 
 
 def baseline_of(spec: BenchPlan, asked: str | None) -> str:

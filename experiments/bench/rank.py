@@ -21,12 +21,13 @@ import torch
 from common.context import Context
 from common.errors import SETUP
 from common.link_probe import shifts
+from common.pipeline.engine import EngineStrategy
 from common.place import Place
 from common.records.stage_clock import STAGES
 from common.runtime.engine_host import EngineHost
 from common.runtime.placement import ranks_in_process_of
 from common.runtime.status_board import PostedPlace, StatusBoard
-from common.strategy import Bucket
+from common.strategy import Bucket, SyncStrategy
 from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
@@ -100,7 +101,7 @@ class BenchRank:
     def open(self, home: Path, results: Path) -> None:
         """Open this rank's file in `results`, and in `home` an endpoint for each transport. Raises RunError."""
         place, spec = self.place, self.spec
-        self.process = EngineHost(home, spec.ranks, place, spec.deadline, overdue(home, place))
+        self.engine_host = EngineHost(home, spec.ranks, place, spec.deadline, overdue(home, place))
         with writing(place):
             path = results / "ranks" / f"{place.rank}-{place.role}.jsonl"
             self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -183,7 +184,13 @@ class BenchRank:
         return dict(zip(("alpha", "beta", "gamma"), figures, strict=True)) if self.place.rank == 0 else None
 
     def _context(self, transport: str, servers: int) -> Context:
-        return Context(self.meters[transport], workers=self.spec.workers, servers=servers, process=self.process)
+        return Context(self.meters[transport], workers=self.spec.workers, servers=servers)
+
+    def _create(self, call: str) -> SyncStrategy:
+        strategy = create_call(call)
+        if isinstance(strategy, EngineStrategy):
+            strategy.host = self.engine_host
+        return strategy
 
     def _contest(self, block: Block) -> Exchange:
         if block.contestant not in self.contests:
@@ -191,7 +198,7 @@ class BenchRank:
             all_reduce = AllReduceAndUpdate if self.spec.update else AllReduceExchange
             kind: type[Exchange] = ServerExchange if one.servers else all_reduce
             ctx = self._context(one.transport, self.spec.servers if one.servers else 0)
-            self.contests[block.contestant] = kind(partial(create_call, one.strategy), ctx, self.pools[one.transport])
+            self.contests[block.contestant] = kind(partial(self._create, one.strategy), ctx, self.pools[one.transport])
         return self.contests[block.contestant]
 
     def _verify(self, contest: Exchange, block: Block) -> dict[str, Any]:

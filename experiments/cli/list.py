@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from common.errors import ConfigError
+from common.pipeline.engine import engine_traits
 from experiments.cli.output import dump
 from experiments.config.arguments import plain_parser
 from experiments.config.strategies import strategy_class
@@ -36,7 +37,7 @@ def run(arguments: Namespace) -> int:
             about[name] = " ".join(str(error).split())
         else:
             about[name] = (cls.__doc__ or "").strip().split("\n")[0]
-            traits[name] = {**dataclasses.asdict(cls.traits), "options": options_of(cls)}
+            traits[name] = {**dataclasses.asdict(engine_traits(cls.traits)), "options": options_of(cls)}
     others = {
         "models": {name: text for name, (_, text) in MODELS.items()},
         "data": {name: info.about for name, info in DATASETS.items()} | ELSEWHERE,

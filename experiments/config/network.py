@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from common.errors import ConfigError
 from common.pipeline.buckets import ELEMENT
+from common.pipeline.engine import EngineTraits
 from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
-from common.strategy import Traits
 from experiments.config.checks import at_least_one, known, one_of, positive
 from experiments.config.options import AUTO_ON_OFF, RunOptions
 from experiments.machine.environment import cores
@@ -40,7 +40,7 @@ def network(options: RunOptions) -> str:
     return transport
 
 
-def host_count(options: RunOptions, traits: Traits) -> int:
+def host_count(options: RunOptions, traits: EngineTraits) -> int:
     """Over how many hosts the ranks are shared out: one process is on one."""
     if options.hosts > 1 and traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")

@@ -8,8 +8,9 @@ from typing import Any
 
 from common.data import canonical, describe
 from common.data import check as check_data
+from common.pipeline.engine import EngineTraits, engine_traits
 from common.runtime.job import Job
-from common.strategy import SyncStrategy, Traits
+from common.strategy import SyncStrategy
 from experiments.config.checks import plain
 from experiments.config.data import check_model, partition, preprocess
 from experiments.config.faults import check_restarts, check_trace, check_worker_deaths, stragglers
@@ -31,7 +32,7 @@ class Plan:
     """
 
     job: Job
-    traits: Traits
+    traits: EngineTraits
     processes: int
     automatic: tuple[str, ...] = ()
 
@@ -44,7 +45,7 @@ def plan(options: RunOptions) -> Plan:
     check_buckets(options)
     transport, links = network(options), link(options)
     strategy = _strategy(options)
-    traits = strategy.traits
+    traits = engine_traits(strategy.traits)
     check_model(options.model, options.data, info)
     check_virtual(options, traits)
     check_data(options.data)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
+from common.pipeline.engine import EngineTraits
 from common.runtime.job import VIRTUAL
-from common.strategy import Traits
 from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
 from experiments.config.options import RunOptions
@@ -32,7 +32,7 @@ def network(given: str) -> Network:
         raise ConfigError(f"--link: {error}") from None
 
 
-def check_virtual(options: RunOptions, traits: Traits) -> None:
+def check_virtual(options: RunOptions, traits: EngineTraits) -> None:
     """Whether the job can be done in virtual time, if that is what was asked for."""
     if options.transport != VIRTUAL:
         return

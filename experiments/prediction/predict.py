@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ConfigError, RunError
+from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, DEDICATED
 from common.strategy import Link, SyncStrategy
 from experiments.config.strategies import create
@@ -41,7 +42,7 @@ def predicted_exchange_seconds(
     Blocks for as long. Raises ConfigError for a strategy that there is not, or options that it does not have.
     """
     made = create(strategy, dict(options))
-    if made.traits.own_transport is not None:
+    if engine_traits(made.traits).own_transport is not None:
         return Predicted(None)
     link = _curve(made, figures).link(nbytes)
     formula = by_formula(made, workers, servers, nbytes, link, placement)
@@ -59,7 +60,7 @@ def simulation_cost(
 ) -> float:
     """Real seconds that a simulation takes, roughly; infinite where there is none."""
     made = create(strategy, dict(options))
-    if made.traits.own_transport is not None or placement == COLOCATED:
+    if engine_traits(made.traits).own_transport is not None or placement == COLOCATED:
         return float("inf")
     try:
         return cost(strategy, options, workers, servers, nbytes)

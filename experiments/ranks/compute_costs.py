@@ -20,6 +20,7 @@ import numpy as np
 from allreduce.noop import Noop
 from allreduce.single import Single
 from common.data.dataset import Dataset
+from common.pipeline.engine import engine_traits
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker
 from common.records.recorder import StepRecord
@@ -83,7 +84,7 @@ def costs_of(job: Job, traits: Traits, dataset: Dataset) -> Costs:
 
 def _measured(job: Job, traits: Traits, dataset: Dataset) -> dict[str, float]:
     """Medians over the steps of worker 0 alone: `Worker`, on a watch that shows real time."""
-    strategy = Single() if traits.one_process else Noop()
+    strategy = Single() if engine_traits(traits).one_process else Noop()
     alone = replace(job, servers=0, steps=min(STEPS, job.steps), slow_worker="", jitter="")
     records: list[StepRecord] = []
     clock = StageClock(time.perf_counter)

@@ -19,6 +19,7 @@ import common.models.embedding
 import common.models.mlp  # noqa: F401 - as above
 from common.context import Context
 from common.errors import Departed, RunError
+from common.pipeline.engine import EngineStrategy
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
 from common.place import Place
@@ -109,6 +110,9 @@ class Rank:
         self.job, self.order, self.home, self.board, self.place = job, order, home, board, place
         self.incarnation, self.past, self.recording = incarnation, past, recording
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
+        if isinstance(self.strategy, EngineStrategy):
+            ranks = order["processes"] + job.servers
+            self.strategy.host = EngineHost(home, ranks, place, job.deadline, overdue(home, place))
         self.news = _News(board, incarnation.number)
         self.meter = MeteredEndpoint(recording.endpoint(self._endpoint()))
         self.books = RankRecorder(job, order, board, self.meter, incarnation, past)
@@ -147,7 +151,6 @@ class Rank:
             servers=job.servers,
             optimizer=self._server_optimizer,
             hosts=[[rank for rank in host if rank < workers] for host in hosts],
-            process=self._process(),
             record=self.books.note,
             departed=self.news.departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
@@ -157,11 +160,6 @@ class Rank:
 
     def _clock(self) -> StageClock:
         return self.recording.clock(StageClock, self.meter.now, self.place.enter)
-
-    def _process(self) -> EngineHost | None:
-        """What engines need that move the bytes themselves."""
-        ranks = self.order["processes"] + self.job.servers
-        return EngineHost(self.home, ranks, self.place, self.job.deadline, overdue(self.home, self.place))
 
     def _server_optimizer(self, params: Vector) -> ServerOptimizer:
         return self.updates.expect(self._optimizer(params))

@@ -19,7 +19,6 @@ from common.pipeline.worker import Worker
 from common.place import Place
 from common.records.stage_clock import StageClock
 from common.records.trace_buffer import VIRTUAL_CLOCK as ONE_CLOCK
-from common.runtime.engine_host import EngineHost
 from common.runtime.job import Job
 from common.runtime.placement import ranks_by_host, ranks_by_process
 from common.runtime.status_board import PostedPlace, StatusBoard
@@ -133,9 +132,6 @@ class VirtualRank(Rank):
 
     def _endpoint(self) -> Endpoint:
         return self._bare
-
-    def _process(self) -> EngineHost | None:
-        return None
 
     def _clock(self) -> StageClock:
         if self.place.role == "server":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import ConfigError
+from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, TRANSPORTS
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.strategies import create, strategy_class
@@ -98,7 +99,8 @@ def _applied(sweep: Sweep, contestant: Contestant, asked: bool, grid: Grid) -> V
         _drop(shared, SERVERS_ONLY, contestant, grid)
     if not asked:
         _drop(shared, FAULTS, contestant, grid)
-    if traits.own_transport is not None or traits.one_process or contestant.strategy == CEILING:
+    engine = engine_traits(traits)
+    if engine.own_transport is not None or engine.one_process or contestant.strategy == CEILING:
         shared["transport"] = _one_real(shared.get("transport", ()))
         if len(shared["transport"]) < len(sweep.settings.get("transport", ())):
             grid.not_applied.setdefault("transport", []).append(contestant.strategy)
