@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from common.transport.shm.blockwise_sum import BLOCK, add_up
+from common.transport.shm.blockwise_sum import BLOCK_BYTES, add_up
 
-EACH = BLOCK // 4  # float32 in a block
+EACH = BLOCK_BYTES // 4  # float32 in a block
 
 
 def addends(count, size):

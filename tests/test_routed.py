@@ -45,7 +45,7 @@ def test_every_pair_can_talk_and_uses_the_transport_of_its_distance(size):
         for peer in set(range(4)) - {ctx.rank}:
             ctx.send(peer, np.full(size, 10 * ctx.rank + peer, np.float32))
         got = {peer: ctx.recv(peer, np.zeros(size, np.float32))[-1] for peer in set(range(4)) - {ctx.rank}}
-        return got, sorted(end.near._out), sorted(end.far._out)
+        return got, sorted(end.near._outboxes), sorted(end.far._out)
 
     for rank, (got, near, far) in enumerate(on_hosts(program)):
         mine = next(host for host in HOSTS if rank in host)
@@ -174,7 +174,11 @@ def talk_to_all(ctx):
     ctx.settle()
     assert got == {peer: peer for peer in got}
     end = ctx.endpoint.inner
-    return (sorted(end.near._out), sorted(end.far._out)) if isinstance(end, RoutedEndpoint) else ([], sorted(end._out))
+    return (
+        (sorted(end.near._outboxes), sorted(end.far._out))
+        if isinstance(end, RoutedEndpoint)
+        else ([], sorted(end._out))
+    )
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])

@@ -1,4 +1,4 @@
-"""Shared memory: what lies where, who is woken, and what is left when somebody is gone."""
+"""The shared-memory endpoint: what is read in place, who is woken, and what remains after an end."""
 
 import gc
 import multiprocessing
@@ -12,102 +12,37 @@ import pytest
 from transports import endpoint, endpoints, in_threads, on, private_folder
 
 from common.context import Context
-from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
+from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
-from common.transport.shm import arena as arenas
-from common.transport.shm import endpoint as shm
-from common.transport.shm.arena import Arena, address, forget, peers_arena
-from common.transport.shm.blockwise_sum import BLOCK
-from common.transport.shm.mailbox import GROWTH, SLOTS
+from common.transport.base import address
+from common.transport.shm import mailbox_endpoint
+from common.transport.shm.blockwise_sum import BLOCK_BYTES
+from common.transport.shm.mailbox import GROWTH, SLOTS, Peer, mailbox
 
 ZEROS = np.zeros(8, np.float32)
 
 
-# --- memory ---
+# --- what is copied and what is read in place ---
 
 
-def test_an_arena_is_private_and_has_no_name():
-    arena = Arena(100)
-    link = os.readlink(f"/proc/self/fd/{arena.fd}")
-    assert os.stat(arena.fd).st_mode & 0o777 == 0o600
-    assert link.startswith("/memfd:")
-    assert link.endswith("(deleted)")
-    arena.close()
-
-
-def test_a_peer_sees_what_the_owner_writes_also_after_the_owner_has_closed_it():
-    arena = Arena(100)
-    seen = peers_arena(os.getpid(), arena.fd)
-    arena.close()
-    arena.array(25, np.float32)[:] = 7
-    assert (seen.view(np.float32)[:25] == 7).all()
-
-
-def test_what_is_forgotten_counts_no_more_and_is_still_there():
-    def shared():
-        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssShmem"))
-        return int(line.split()[1]) << 10
-
-    size = 16 << 20
-    arena = Arena(size)
-    arena.memory[:] = 7
-    seen = peers_arena(os.getpid(), arena.fd)
-    assert (seen == 7).all()
-    before = shared()
-    forget(seen)
-    assert before - shared() >= size // 2
-    assert seen[size - 1] == 7
-    arena.close()
-
-
-def test_an_arena_of_nobody_is_an_error():
-    with pytest.raises(FileNotFoundError):
-        peers_arena(os.getpid(), 10_000)
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_the_address_of_an_array_is_that_of_its_first_element(writable):
-    array = np.arange(100)[10:20]
-    array.flags.writeable = writable
-    assert address(array) == array.ctypes.data
-
-
-def test_memory_that_is_not_to_be_had_is_an_error_at_once():
+def test_allocating_more_memory_than_the_machine_has_is_an_error():
     with endpoints("shm", 1) as (end,), pytest.raises(RunError, match="no more shared memory"):
         end.alloc(1 << 50, np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "why"),
-    [
-        ("sys.platform", "darwin", "Linux"),
-        ("platform.machine", lambda: "aarch64", "x86"),
-        ("peers_arena", lambda pid, fd: os.open("/nowhere", os.O_RDONLY), "/proc"),
-    ],
-)
-def test_a_machine_that_cannot_do_it_is_told_why(monkeypatch, name, value, why):
-    monkeypatch.setattr(f"common.transport.shm.arena.{name}", value)
-    assert why in arenas.reason_against()
-    with private_folder() as folder, pytest.raises(ConfigError, match=f"{why}.*use ipc"):
-        endpoint("shm", folder, 0, 1)
-
-
-# --- what travels how ---
-
-
-def where(ctx, from_, like):
-    """The address from which a message is read at the receiver, and its content."""
+def read_in_place(ctx, from_, like):
+    """Return the address at which the receiver reads a message, and the content."""
     message = ctx.endpoint._message(from_, like)
-    where, content = address(message), message.copy()
-    ctx.endpoint._took(from_)
-    return where, content
+    found_at, content = address(message), message.copy()
+    ctx.endpoint._mark_taken(from_)
+    return found_at, content
 
 
-def test_what_lies_in_shared_memory_is_read_in_place_and_all_else_is_copied():
+def test_a_loan_from_shared_memory_is_read_in_place():
     def program(ctx):
         if ctx.rank:
-            before, _ = where(ctx, 0, ZEROS)
-            ctx.send(0, ZEROS)  # after this, the owner writes
+            before, _ = read_in_place(ctx, 0, ZEROS)
+            ctx.send(0, ZEROS)  # the owner writes after this
             ctx.recv(0, ZEROS)
             seen = np.ndarray(8, np.float32, ctx.endpoint._peers[0].arenas[max(ctx.endpoint._peers[0].arenas)])
             return before, address(seen), seen.tolist()
@@ -123,14 +58,14 @@ def test_what_lies_in_shared_memory_is_read_in_place_and_all_else_is_copied():
     assert seen == [5.0] * 8
 
 
-def test_lending_what_is_not_shared_gives_it_back_at_once():
+def test_a_loan_from_other_memory_is_over_at_once():
     def program(ctx):
         array = np.ones(100_000, np.float32)
         if ctx.rank == 2:
             ctx.recv(0, ZEROS)
             ctx.send(1, ZEROS)
         elif ctx.rank == 1:
-            ctx.recv(2, ZEROS)  # rank 0 has settled, and written to what it lent
+            ctx.recv(2, ZEROS)  # rank 0 has settled and overwritten its loan
             return ctx.recv(0, array).sum()
         else:
             ctx.lend(1, array)
@@ -141,7 +76,7 @@ def test_lending_what_is_not_shared_gives_it_back_at_once():
     assert on("shm", program, 3)[1] == 100_000
 
 
-def test_more_messages_than_slots_go_out_at_once_and_arrive_in_order():
+def test_more_messages_than_slots_leave_at_once_and_arrive_in_order():
     count = 5 * SLOTS * GROWTH
 
     def program(ctx):
@@ -155,9 +90,9 @@ def test_more_messages_than_slots_go_out_at_once_and_arrive_in_order():
     assert on("shm", program, 2) == [list(range(count))] * 2
 
 
-@pytest.mark.parametrize("size", [1, 1000, 3 * BLOCK // 4 + 1])
-def test_several_messages_are_added_in_the_order_asked_for(size):
-    """Floats whose sum depends on the order."""
+@pytest.mark.parametrize("size", [1, 1000, 3 * BLOCK_BYTES // 4 + 1])
+def test_several_messages_are_added_in_the_requested_order(size):
+    """The sum of these floats depends on the order."""
 
     def addend(rank):
         return np.random.default_rng(rank).standard_normal(size, np.float32) * np.float32(10.0**rank)
@@ -176,7 +111,7 @@ def test_several_messages_are_added_in_the_order_asked_for(size):
     assert np.array_equal(got, ((addend(0) + addend(3)) + addend(1)) + addend(2))
 
 
-def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on_loan():
+def test_an_answer_is_written_over_the_exposed_array_and_the_sum_is_not_lent():
     """Rank 1 takes its answer only after rank 0 has overwritten the sum."""
 
     def program(ctx):
@@ -190,7 +125,7 @@ def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on
             ctx.fast.expose(0, x)
             ctx.recv(2, x[:0])
             assert (x == 2).all()
-            assert where(ctx, 0, x)[0] == address(x), "it would be copied"
+            assert read_in_place(ctx, 0, x)[0] == address(x), "the answer would be copied"
         else:
             ctx.recv(0, x[:0])
             ctx.send(1, x[:0])
@@ -199,9 +134,9 @@ def test_an_answer_lies_where_it_was_exposed_and_nothing_of_the_sums_owner_is_on
     assert on("shm", program, 3) == [(-1, -1), (2, 2), (1, 1)]
 
 
-def test_two_messages_of_one_rank_may_be_added_at_once():
+def test_two_messages_of_one_rank_can_be_added_in_one_call():
     def program(ctx):
-        array = np.ones(BLOCK, np.float32)
+        array = np.ones(BLOCK_BYTES, np.float32)
         if ctx.rank:
             ctx.send(0, array)
             ctx.send(0, 10 * array)
@@ -212,14 +147,14 @@ def test_two_messages_of_one_rank_may_be_added_at_once():
     assert on("shm", program, 2)[0] == (12, 12)
 
 
-def test_a_copy_is_kept_until_it_is_read_also_where_the_lane_moves():
+def test_a_copy_is_kept_until_it_is_read_even_when_the_lane_moves():
     with endpoints("shm", 2) as (sender, receiver):
         for number in range(SLOTS):
             sender.send(1, np.full(16, number, np.float32))
         out = np.zeros(16, np.float32)
         for _ in range(SLOTS - 1):
             receiver.recv_into(0, out)
-        assert receiver.has(0)  # steps over the slot that says that the lane goes on elsewhere
+        assert receiver.has(0)  # steps over the slot that moves the lane
         sender.send(1, np.full(1024, -7, np.float32))
         receiver.recv_into(0, out)
     assert out.tolist() == [SLOTS - 1] * 16
@@ -228,10 +163,10 @@ def test_a_copy_is_kept_until_it_is_read_also_where_the_lane_moves():
 # --- waiting ---
 
 
-def test_nobody_sleeps_through_a_message(monkeypatch):
-    """With no looking before sleeping, every wait ends by a bell: none runs into the end of its slice."""
-    monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)  # a bell that is missed takes longer than the deadline
+def test_no_rank_sleeps_through_a_message(monkeypatch):
+    """Every wait sleeps at once and is ended by the doorbell, never by the end of its time slice."""
+    monkeypatch.setattr(mailbox_endpoint, "LOOKS", 0)
+    monkeypatch.setattr(mailbox_endpoint, "WAIT_SLICE", 20.0)  # a missed ring takes longer than the deadline
 
     def program(ctx):
         array = ctx.alloc(100, np.float32)
@@ -246,10 +181,10 @@ def test_nobody_sleeps_through_a_message(monkeypatch):
     assert on("shm", program, 2) == [True, True]
 
 
-def test_nobody_sleeps_through_an_answer(monkeypatch):
-    """Who has answered sends nothing else."""
-    monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)
+def test_no_rank_sleeps_through_an_answer(monkeypatch):
+    """The rank that answers sends nothing else that could wake the other."""
+    monkeypatch.setattr(mailbox_endpoint, "LOOKS", 0)
+    monkeypatch.setattr(mailbox_endpoint, "WAIT_SLICE", 20.0)
 
     def program(ctx):
         array = ctx.alloc(100, np.float32)
@@ -264,9 +199,9 @@ def test_nobody_sleeps_through_an_answer(monkeypatch):
     assert on("shm", program, 2) == [True, True]
 
 
-def test_any_of_several_wakes_for_each_of_them(monkeypatch):
-    monkeypatch.setattr(shm, "LOOKS", 0)
-    monkeypatch.setattr(shm, "WAIT_SLICE", 20.0)
+def test_recv_any_wakes_for_each_of_its_senders(monkeypatch):
+    monkeypatch.setattr(mailbox_endpoint, "LOOKS", 0)
+    monkeypatch.setattr(mailbox_endpoint, "WAIT_SLICE", 20.0)
 
     def program(ctx):
         for _ in range(300):
@@ -281,7 +216,7 @@ def test_any_of_several_wakes_for_each_of_them(monkeypatch):
     assert on("shm", program, 3) == [True] * 3
 
 
-def test_settling_ends_at_the_deadline_and_names_who_has_not_read():
+def test_settle_ends_at_the_deadline_and_names_the_rank_that_has_not_read():
     def program(ctx):
         if ctx.rank:
             return
@@ -293,8 +228,8 @@ def test_settling_ends_at_the_deadline_and_names_who_has_not_read():
     assert caught.value.peers == (1,)
 
 
-def test_a_deadline_is_for_all_that_a_call_waits_for():
-    """Two ranks who read one after the other, each within the deadline, together not."""
+def test_one_deadline_holds_for_all_waits_of_a_call():
+    """Two ranks read one after the other, each within the deadline, but together they take longer."""
 
     def program(ctx):
         if ctx.rank == 0:
@@ -310,8 +245,8 @@ def test_a_deadline_is_for_all_that_a_call_waits_for():
 
 
 @pytest.mark.parametrize("call", ["lend", "expose"])
-def test_a_sum_that_is_answered_has_one_deadline_too(call):
-    """Two ranks who send one after the other, each within the deadline, together not; before them one that is there."""
+def test_an_answered_sum_has_one_deadline_too(call):
+    """Two ranks send one after the other, each within the deadline, but together they take longer; a third is early."""
 
     def program(ctx):
         x = ctx.alloc(8, np.float32)
@@ -325,36 +260,76 @@ def test_a_sum_that_is_answered_has_one_deadline_too(call):
         on("shm", program, 4, deadline=0.45)
 
 
-# --- the end ---
+# --- opening, closing and death ---
 
 
-def test_who_has_read_a_message_needs_its_sender_no_more():
+def test_a_sender_is_opened_before_it_learns_that_its_message_was_read():
     with endpoints("shm", 2) as ends:
         ends[0].send(1, np.empty(0, np.float32))
-        told = ends[1]._in[0].lane
+        lane = ends[1]._inboxes[0].lane
         real = ends[1].rendezvous.lookup
 
         def lookup(peer, watch):
-            assert told.words[told.taken] == 0, "the sender was told, and may be gone, before it was looked up"
+            assert lane.words[lane.taken] == 0, "the sender could have exited before it was looked up"
             return real(peer, watch)
 
         ends[1].rendezvous.lookup = lookup
         ends[1].recv_into(0, np.empty(0, np.float32))
 
 
-def test_an_endpoint_that_cannot_be_made_leaves_nothing_open(monkeypatch):
-    monkeypatch.setattr(
-        "common.runtime.rendezvous.Rendezvous.publish", lambda *_: (_ for _ in ()).throw(OSError(24, "files"))
-    )
+@pytest.fixture
+def no_collection():
+    """Keep the garbage collector from closing anything during the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def no_more_files(*_, **__):
+    raise OSError(24, "files")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.memfd_create",
+        "os.fchmod",
+        "os.ftruncate",
+        "mmap.mmap",
+        "os.pipe2",
+        "common.transport.shm.doorbell.Fence.__init__",
+        "common.runtime.rendezvous.Rendezvous.publish",
+    ],
+)
+def test_a_failed_constructor_leaves_no_file_open(monkeypatch, no_collection, call):
+    monkeypatch.setattr(mailbox_endpoint, "reason_against", lambda: None)  # it would fail first
+    monkeypatch.setattr(call, no_more_files)
+    errors = []  # kept, because they refer to the failed objects
     with private_folder() as folder:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
-            with pytest.raises(RunError, match="files"):
+            with pytest.raises(RunError, match="files") as caught:
                 endpoint("shm", folder, 0, 2)
+            errors.append(caught)
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_closing_lingers_until_what_was_sent_is_read():
+@pytest.mark.parametrize("gone", ["mailbox", "doorbell"])
+def test_a_peer_whose_mailbox_or_doorbell_is_gone_leaves_no_file_open(no_collection, gone):
+    arena, (read_end, write_end) = mailbox(1), os.pipe()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(FileNotFoundError) as caught:
+            Peer(os.getpid(), 10_000 if gone == "mailbox" else arena.fd, 10_000 if gone == "doorbell" else write_end)
+        assert len(os.listdir("/proc/self/fd")) == before, caught
+    finally:
+        arena.close()
+        os.close(read_end)
+        os.close(write_end)
+
+
+def test_close_lingers_until_the_message_is_read():
     with endpoints("shm", 2) as ends:
         sender, receiver = (Context(end, workers=2) for end in ends)
         array = np.ones(1_000_000, np.float32)
@@ -363,7 +338,7 @@ def test_closing_lingers_until_what_was_sent_is_read():
     assert np.array_equal(got[1], array)
 
 
-def test_closing_does_not_linger_for_who_is_gone():
+def test_close_does_not_linger_for_a_closed_peer():
     with endpoints("shm", 2) as ends:
         sender = Context(ends[0], workers=2)
         sender.send(1, ZEROS)
@@ -371,14 +346,14 @@ def test_closing_does_not_linger_for_who_is_gone():
         in_threads([lambda: ends[0].close(linger=1000.0)])
 
 
-def test_everything_opened_is_closed():
+def test_close_leaves_no_file_open():
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         on("shm", lambda ctx: [ctx.alloc(8, float), ctx.send(1 - ctx.rank, ZEROS), ctx.recv(1 - ctx.rank, ZEROS)], 2)
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # one file store
 
 
-def test_so_is_what_was_shared():
+def test_close_leaves_no_shared_arena_open():
     def shares(rank, end):
         ctx = Context(end, workers=2)
         for _ in range(2):
@@ -405,7 +380,7 @@ def _sender(folder):
 
 
 @pytest.mark.timeout(60)
-def test_a_rank_that_was_killed_before_it_was_read_is_named():
+def test_a_sender_killed_before_its_message_was_read_is_named():
     with tempfile.TemporaryDirectory(prefix="sb-") as folder:
         receiver = endpoint("shm", Path(folder), 1, 2)
         process = multiprocessing.get_context("spawn").Process(target=_sender, args=(folder,))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.transport.shm.arena import Arena
-from common.transport.shm.staging import FIRST, Stage
+from common.transport.shm.staging import FIRST_BYTES, StagingRing
 
 
 class Allocator:
@@ -24,56 +24,56 @@ def data(seq, size):
     return np.full(size, seq % 251, np.uint8)
 
 
-@given(st.lists(st.tuples(st.integers(1, 3 * FIRST // 2), st.integers(0, 4)), max_size=40))
+@given(st.lists(st.tuples(st.integers(1, 3 * FIRST_BYTES // 2), st.integers(0, 4)), max_size=40))
 def test_what_has_not_been_read_is_still_there(script):
     """A script of copies, each followed by the reading of some."""
-    stage = Stage(Allocator())
+    staging = StagingRing(Allocator())
     unread = []
     for seq, (size, reads) in enumerate(script):
-        arena, start = stage.put(data(seq, size), seq, seq - len(unread))
+        arena, start = staging.put(data(seq, size), seq, seq - len(unread))
         unread.append((seq, size, arena.memory, start))
         for _ in range(min(reads, len(unread))):
             number, length, memory, offset = unread.pop(0)
             assert (memory[offset : offset + length] == number % 251).all()
     for number, length, memory, offset in unread:
         assert (memory[offset : offset + length] == number % 251).all()
-    stage.close()
+    staging.close()
 
 
 def test_a_reader_who_keeps_up_needs_one_arena():
     allocate = Allocator()
-    stage = Stage(allocate)
+    staging = StagingRing(allocate)
     for seq in range(1000):
-        stage.put(data(seq, FIRST // 4), seq, max(0, seq - 1))
-    stage.close()
+        staging.put(data(seq, FIRST_BYTES // 4), seq, max(0, seq - 1))
+    staging.close()
     assert len(allocate.made) == 1
 
 
 def test_arenas_that_were_too_small_are_let_go_once_they_are_read():
     allocate = Allocator()
-    stage = Stage(allocate)
+    staging = StagingRing(allocate)
     for seq in range(4):
-        stage.put(data(seq, FIRST), seq, 0)
-    stage.put(data(4, 1), 4, 4)
+        staging.put(data(seq, FIRST_BYTES), seq, 0)
+    staging.put(data(4, 1), 4, 4)
     sizes = [arena.memory.size for arena in allocate.made]
     assert sizes == sorted(sizes)
-    assert sizes[-1] > FIRST
+    assert sizes[-1] > FIRST_BYTES
     assert [arena.fd for arena in allocate.made[:-1]] == [-1] * (len(sizes) - 1)
-    stage.close()
+    staging.close()
 
 
 def test_no_memory_is_an_error_at_once():
     with pytest.raises(OSError, match="Cannot allocate memory"):
-        Stage(Allocator()).put(np.broadcast_to(np.uint8(1), 1 << 60), 0, 0)
+        StagingRing(Allocator()).put(np.broadcast_to(np.uint8(1), 1 << 60), 0, 0)
 
 
 def test_a_larger_arena_that_is_not_to_be_had_leaves_the_old_one_in_use():
     allocate = Allocator()
-    stage = Stage(allocate)
-    arena, start = stage.put(data(0, 100), 0, 0)
+    staging = StagingRing(allocate)
+    arena, start = staging.put(data(0, 100), 0, 0)
     with pytest.raises(OSError, match="Cannot allocate memory"):
-        stage.put(np.broadcast_to(np.uint8(1), 1 << 60), 1, 0)
-    assert stage.put(data(1, 100), 1, 0)[0] is arena
+        staging.put(np.broadcast_to(np.uint8(1), 1 << 60), 1, 0)
+    assert staging.put(data(1, 100), 1, 0)[0] is arena
     assert arena.fd >= 0
     assert (arena.memory[start : start + 100] == 0).all()
-    stage.close()
+    staging.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from ctypes import addressof, c_char
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from common.place import Place
 from common.types import Array, zeros
+
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class Endpoint(ABC):
         time.sleep(seconds)
 
 
-def as_bytes(array: Array) -> NDArray[np.uint8]:
+def as_bytes(array: Array) -> Bytes:
     """Return the memory of a C-contiguous array as flat bytes, without a copy. ValueError if the array is strided."""
     if not array.flags.c_contiguous:
         raise ValueError(f"only contiguous arrays can be sent or received; this one has strides {array.strides}")
@@ -194,3 +197,11 @@ def flat(array: Array) -> Array:
     if not array.flags.c_contiguous:
         as_bytes(array)  # raises
     return array.reshape(-1)
+
+
+def address(array: Array) -> int:
+    """Return the address of the first element of a C-contiguous array in this process's memory."""
+    try:
+        return addressof(c_char.from_buffer(array.data))  # six times as fast, but needs a writable array
+    except (TypeError, ValueError):
+        return int(array.__array_interface__["data"][0])

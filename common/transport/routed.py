@@ -28,7 +28,7 @@ class RoutedEndpoint(Endpoint):
         self.near, self.far, self.close_by = near, far, close_by
         self.crew = near.crew
         self._far_first = False
-        near.beside = far.pump_or_sleep
+        near.doorbell.other_work = far.pump_or_sleep
 
     def _to(self, rank: int) -> ProcessEndpoint:
         return self.near if rank in self.close_by else self.far
@@ -97,7 +97,7 @@ class RoutedEndpoint(Endpoint):
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
                     return endpoint.recv_any(ranks, out)
-            self.near.doze_beside(
+            self.near.doorbell.sleep_elsewhere(
                 lambda: any(map(self.near.has, near)), lambda wake_read: self.far.sleep_for(far, wake_read)
             )
             self.near.check(end, any_of(from_), from_)

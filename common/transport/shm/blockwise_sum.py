@@ -1,4 +1,4 @@
-"""Adding up vectors block by block: each block is finished while it is in the cache."""
+"""Sums of vectors, block by block: each block is finished while it is in the cache."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from common.types import Array
 
-BLOCK = 1 << 17  # bytes: a block of each of a few vectors fits the cache that a core has for itself
+BLOCK_BYTES = 1 << 17  # one block of each of a few vectors fits a core's own cache
 
 
-def leave(block: Array) -> None:
-    """Change nothing."""
+def unchanged(block: Array) -> None:
+    """Finish a block without changing it."""
 
 
 def add_up(
-    terms: Sequence[Array], out: Array, finish: Callable[[Array], None] = leave, copies: Sequence[Array] = ()
+    terms: Sequence[Array], out: Array, finish: Callable[[Array], None] = unchanged, copies: Sequence[Array] = ()
 ) -> None:
-    """`out` is the sum of `terms`, one at least, in that order, and `copies` are copies of it.
+    """Write the sum of `terms`, at least one, in this order, to `out`, and a copy of it to each of `copies`.
 
-    All are flat, of one size and dtype. `out` may be the first of the terms, and copies may be terms, too. `finish` is
-    called with each block of the sum before it is copied, and may change it.
+    All arrays are flat, of one size and dtype. `out` may be the first term, and terms may also be in `copies`. `finish`
+    is called with each block of the sum before the block is copied, and may change it.
     """
     first, *rest = terms
-    size = BLOCK // out.itemsize
+    size = BLOCK_BYTES // out.itemsize
     for start in range(0, out.size, size):
         part = slice(start, start + size)
         target, total = out[part], first[part]

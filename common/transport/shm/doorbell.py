@@ -1,45 +1,126 @@
-"""Sleep until a peer rings: the receiving half of a wake-up between processes."""
+"""Wake-ups between processes: a rank sleeps on its doorbell until a peer rings.
+
+Theory of operation. A doorbell is a pipe and the first word of its owner's mailbox, `asleep`. The word says for which
+*event* the owner sleeps, or 0 if the owner is awake. The owner alone writes the word, and peers alone ring.
+
+    owner                                      peer
+    1. asleep = event                          1. raise a counter, `written` or `taken` (mailbox.py)
+    2. fence                                   2. fence
+    3. look at the counters again              3. read `asleep`
+    4. nothing new: sleep on the pipe          4. it names this event: write a byte into the pipe
+
+Each side stores first and loads second, and the fence keeps this order, so at least one side sees the other's store:
+the owner finds the new counter and stays awake, or the peer finds the event and rings. A ring that comes too late
+wakes a later sleep in vain, and that sleeper looks again. An owner that is awake costs its peers no system call.
+If the peer dies between 1 and 4, the owner looks again when its time slice is over. If the owner dies, its end of the
+pipe closes: `alive` is then false, and a ring does nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import threading
+from collections.abc import Callable
 
-from common.transport.shm.arena import Bytes
-from common.transport.shm.mailbox import Fence
+from common.transport.base import Bytes
+
+AWAKE = 0
+ANY_EVENT = -1
 
 
-class Bell:
-    """A receiver's own bell: it sleeps here. `mailbox` is its mailbox."""
+def arrival_from(rank: int) -> int:
+    """Return the event that a message from `rank` has arrived."""
+    return 1 + rank
 
-    def __init__(self, memory: Bytes) -> None:
-        self.words = memory.data.cast("q")
-        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self.wake_read, select.POLLIN)
+
+def reading_by(rank: int) -> int:
+    """Return the event that `rank` has read a message."""
+    return -2 - rank
+
+
+class Fence:
+    """A memory barrier: a load after the call does not overtake a store before it. Taking a lock is such a barrier."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            pass
+
+
+class Doorbell:
+    """The owner's side. `mailbox` is the memory of the owner's mailbox."""
+
+    def __init__(self, mailbox: Bytes) -> None:
+        self._words = mailbox.data.cast("q")
         self._fence = Fence()
+        self._poll = select.poll()
+        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll.register(self.wake_read, select.POLLIN)
+        # Moves what another endpoint of this rank still has to send. While any of that is left, it sleeps in place of
+        # this doorbell, until it can go on or the file that it is given can be read, and returns True.
+        self.other_work: Callable[[int], bool] = lambda wake_read: False
 
-    def announce(self, what: int) -> None:
-        """Say what this rank is about to sleep for: what `Peer.wake` is called with, or ANYTHING. Then look again."""
-        self.words[0] = what
+    def sleep(self, ready: Callable[[], bool], event: int, seconds: float) -> bool:
+        """Unless `ready`, sleep until `event` or for `seconds`; return whether it is `ready` now."""
+        self._words[0] = event
         self._fence()
+        if ready():
+            self._words[0] = AWAKE
+            return True
+        if self.other_work(self.wake_read) or self._poll.poll(1000 * seconds):
+            self._clear()
+        self._words[0] = AWAKE
+        return ready()
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep until somebody rings, or for `seconds`."""
-        if self._poll.poll(1000 * seconds):
-            self.hear()
-        self.words[0] = 0
+    def sleep_elsewhere(self, ready: Callable[[], bool], sleep: Callable[[int], None]) -> None:
+        """Unless `ready`, call `sleep` with a file that can be read as soon as a peer rings for any event."""
+        self._words[0] = ANY_EVENT
+        self._fence()
+        if not ready():
+            sleep(self.wake_read)
+            self._clear()
+        self._words[0] = AWAKE
 
-    def hear(self) -> None:
-        """Let the rings that were for nobody, or have been answered, not wake the next sleeper."""
+    def _clear(self) -> None:
+        """Empty the pipe, so that rings of the past do not wake the next sleep."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_read, 4096)
-
-    def awake(self) -> None:
-        """Take back what `announce` said."""
-        self.words[0] = 0
 
     def close(self) -> None:
         os.close(self.wake_read)
         os.close(self.wake_write)
+
+
+def open_peers_pipe(pid: int, fd: int) -> int:
+    """Open the pipe that process `pid` has open as `fd` for writing. OSError if the process is gone."""
+    return os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+class PeerDoorbell:
+    """A peer's side: `mailbox` is the owner's, and `wake_write` the owner's pipe, opened here."""
+
+    def __init__(self, mailbox: Bytes, wake_write: int) -> None:
+        self._words = mailbox.data.cast("q")
+        self._wake_write = wake_write
+        self._fence = Fence()
+
+    def ring(self, event: int) -> None:
+        """Wake the owner if it sleeps for `event`. Call this after the change that the owner may wait for."""
+        self._fence()
+        if self._words[0] in (event, ANY_EVENT):
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):  # full: it rings already; broken: owner is gone
+                os.write(self._wake_write, b"!")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the owner's process runs and has not closed the doorbell."""
+        poll = select.poll()
+        poll.register(self._wake_write, 0)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        os.close(self._wake_write)

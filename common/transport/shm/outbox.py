@@ -1,43 +1,41 @@
-"""What a rank sends to another in shared memory, announced in the peer's mailbox. It lies in arenas of the sender.
-
-Or, if it answers what the peer has exposed, there.
-"""
+"""One sender's messages to one receiver in shared memory, announced in the receiver's mailbox."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from common.place import Place
-from common.transport.shm.arena import Arena, Bytes
-from common.transport.shm.mailbox import ANSWER, GROWTH, LENT, LINE, MOVED, Lane, Peer, Slot
-from common.transport.shm.staging import Stage
+from common.transport.base import Bytes
+from common.transport.shm.arena import Arena
+from common.transport.shm.mailbox import ANSWER, CACHE_LINE, GROWTH, LENT, MOVED, Lane, Peer, Slot
+from common.transport.shm.staging import StagingRing
 
 
 class Outbox:
-    """One sender's way to one receiver. `allocate` makes an arena of so many bytes, and may raise."""
+    """The sender's end. `new_arena` allocates an arena of so many bytes and may raise."""
 
-    def __init__(self, peer: Peer, sender: int, allocate: Callable[[int], Arena]) -> None:
+    def __init__(self, peer: Peer, sender: int, new_arena: Callable[[int], Arena]) -> None:
         self.peer = peer
-        self._lane = Lane(peer.memory, sender)
-        self._allocate = allocate
-        self._stage = Stage(allocate)
-        self._rings: list[Arena] = []
+        self._lane = Lane(peer.mailbox, sender)
+        self._new_arena = new_arena
+        self._staging = StagingRing(new_arena)
+        self._rings: list[Arena] = []  # larger rings of slots that took over from the one in the mailbox
         self._seq = 0  # slots filled
         self._lent = 0  # slots up to the last message lent
 
     @property
     def taken(self) -> int:
-        """How many of the slots the receiver is done with."""
+        """The number of slots that the receiver has finished with."""
         return self._lane.words[self._lane.taken]
 
     def is_settled(self) -> bool:
-        """Whether everything lent has been read."""
+        """Return whether everything lent has been read."""
         return self.taken >= self._lent
 
     @property
     def unread(self) -> bool:
-        """Whether the receiver lives and has something left to read."""
-        return self.taken < self._seq and self.peer.alive
+        """Whether the receiver is alive and has something left to read."""
+        return self.taken < self._seq and self.peer.doorbell.alive
 
     def copy(self, place: Place, code: int, data: Bytes) -> None:
         """Announce a copy of `data`, which is of the dtype `code`."""
@@ -45,17 +43,17 @@ class Outbox:
         if not data.size:
             self._put(place, code, 0)
             return
-        arena, offset = self._stage.put(data, self._seq, self.taken)
+        arena, offset = self._staging.put(data, self._seq, self.taken)
         self._put(place, code, data.size, LENT, arena, offset)
 
     def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, kind: int = LENT) -> None:
-        """Announce what lies at `offset` of `arena`."""
+        """Announce the `nbytes` that start at `offset` of `arena`."""
         self._make_room()
         self._put(place, code, nbytes, kind, arena, offset)
         self._lent = self._seq
 
     def answer(self, exposed: Slot) -> None:
-        """Announce that the answer to what the receiver has `exposed` lies there."""
+        """Announce that the answer to the receiver's message `exposed` has been written over that message."""
         self._make_room()
         self._lane.put(self._seq, exposed._replace(kind=ANSWER))
         self._seq += 1
@@ -68,21 +66,21 @@ class Outbox:
         self._seq += 1
 
     def _make_room(self) -> None:
-        """Let a slot be free; if it is the last one, it says that the lane goes on in a larger ring.
+        """Make sure that a slot is free: if only the last one is, use it to move the lane to a larger ring.
 
-        Comes before anything that is known by the number of its slot.
+        This can use up a slot number, so call it before anything that is known by its slot number.
         """
         count = self._lane.count
         if self._seq - self.taken < count - 1:
             return
-        ring = self._allocate(GROWTH * count * LINE)
+        ring = self._new_arena(GROWTH * count * CACHE_LINE)
         self._rings.append(ring)
         self._lane.put(self._seq, Slot(MOVED, 0, 0, GROWTH * count, LENT, ring.fd, ring.number))
-        self._lane.go_on(ring.memory, GROWTH * count)
+        self._lane.use_ring(ring.memory, GROWTH * count)
         self._seq += 1
 
     def close(self) -> None:
-        """Let go of the memory; what the receiver has mapped stays his."""
-        self._stage.close()
+        """Close this side's arenas. What the receiver has mapped remains readable to it."""
+        self._staging.close()
         for ring in self._rings:
             ring.close()

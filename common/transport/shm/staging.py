@@ -1,34 +1,35 @@
-"""Copies of what was sent, in memory that the receiver maps, until it has read them."""
+"""Copies of sent arrays, kept in memory that the receiver maps until it has read them."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 
-from common.transport.shm.arena import Arena, Bytes
-from common.transport.shm.mailbox import LINE
+from common.transport.base import Bytes
+from common.transport.shm.arena import Arena
+from common.transport.shm.mailbox import CACHE_LINE
 
-FIRST = 1 << 16  # bytes that the first arena has
+FIRST_BYTES = 1 << 16  # size of the first arena
 
 
-class Stage:
-    """What one sender has copied for one receiver: a ring in an arena; a larger arena takes over when it is full."""
+class StagingRing:
+    """A ring of copies in an arena, for one sender and one receiver. When it is full, a larger arena takes over."""
 
-    def __init__(self, allocate: Callable[[int], Arena]) -> None:
-        self._allocate = allocate
+    def __init__(self, new_arena: Callable[[int], Arena]) -> None:
+        self._new_arena = new_arena
         self._arena: Arena | None = None
         self._head = 0  # where the next copy may start
-        self._copies: deque[tuple[int, int]] = deque()  # (message, where its copy starts) in the arena, oldest first
+        self._copies: deque[tuple[int, int]] = deque()  # (message, start of its copy) in the arena, oldest first
         self._retired: deque[tuple[int, Arena]] = deque()  # (last message in it, arena), oldest first
 
     def put(self, data: Bytes, seq: int, taken: int) -> tuple[Arena, int]:
-        """Copy message `seq`; all below `taken` have been read. Returns where it lies. OSError if memory is short."""
+        """Copy message `seq` and return its arena and offset. All messages below `taken` have been read. OSError."""
         while self._copies and self._copies[0][0] < taken:
             self._copies.popleft()
         while self._retired and self._retired[0][0] < taken:
             self._retired.popleft()[1].close()
-        space = -(-data.size // LINE) * LINE
-        start = self._room(space)
+        space = -(-data.size // CACHE_LINE) * CACHE_LINE
+        start = self._find_room(space)
         if self._arena is None or start is None:
             arena, start = self._grow(space, seq - 1), 0
         else:
@@ -38,8 +39,8 @@ class Stage:
         self._head = start + space
         return arena, start
 
-    def _room(self, space: int) -> int | None:
-        """Where `space` bytes are free in the ring; None if nowhere. Its head never catches up with its tail."""
+    def _find_room(self, space: int) -> int | None:
+        """Return where `space` bytes are free in the ring, or None. The head never catches up with the tail."""
         if self._arena is None:
             return None
         if not self._copies:
@@ -52,9 +53,9 @@ class Stage:
         return self._head if self._head + space < tail else None
 
     def _grow(self, space: int, last: int) -> Arena:
-        """A new arena, twice as large as the one before, which goes when message `last` has been read."""
+        """Replace the arena by one of twice its size; the old one is closed once message `last` has been read."""
         before = 0 if self._arena is None else self._arena.memory.size
-        larger = self._allocate(max(FIRST, 2 * before, space))
+        larger = self._new_arena(max(FIRST_BYTES, 2 * before, space))
         if self._arena is not None:
             self._retired.append((last, self._arena))
         self._arena = larger
@@ -62,7 +63,7 @@ class Stage:
         return larger
 
     def close(self) -> None:
-        """Let go of all arenas."""
+        """Close all arenas."""
         for _, arena in self._retired:
             arena.close()
         if self._arena is not None:

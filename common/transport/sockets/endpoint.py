@@ -31,9 +31,8 @@ from common.errors import RunError
 from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport import wire
-from common.transport.base import Message, as_bytes, flat
+from common.transport.base import Bytes, Message, as_bytes, flat
 from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
-from common.transport.shm.arena import Bytes
 from common.transport.sockets.address import Addresses
 from common.transport.sockets.channel import Incoming, Outgoing, Segment
 from common.transport.sockets.stream_set import Streams

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable
 
 from common.errors import RunError
+from common.transport.base import Bytes
 from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
-from common.transport.shm.arena import Bytes
 from common.transport.sockets.stream import Inflow, Listener, Outflow
 
 

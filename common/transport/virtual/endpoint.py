@@ -16,8 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from common.errors import ProtocolError, step_name
-from common.transport.base import Endpoint, Message, as_bytes, flat
-from common.transport.shm.arena import address
+from common.transport.base import Endpoint, Message, address, as_bytes, flat
 from common.transport.virtual.scheduler import Scheduler
 from common.transport.virtual.state import Packet, Pipe, RankState
 from common.transport.virtual.tasks import VirtualQueue, VirtualTask
