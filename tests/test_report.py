@@ -4,7 +4,6 @@ import json
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from runs import fail, write_run
@@ -13,7 +12,7 @@ from setuptools import find_packages
 from experiments import charts
 from experiments.config import RunOptions, plan
 from experiments.report.build import report_on
-from experiments.report.embed import Plate, Plates, fitting, plate
+from experiments.report.embed import Plate, Plates, fitting
 from experiments.report.render import render
 from experiments.runs.execute import _config
 from experiments.runs.run import load_run
@@ -41,9 +40,9 @@ class Page(HTMLParser):
         found = dict(attributes)
         self.tags.append(tag)
         self.ids += [found["id"]] if "id" in found else []
-        if tag == "a" or "xlink:href" in found:
+        if tag == "a":
             self.targets.append(found.get("href"))
-        if tag in ("img", "svg") and not (found.get("alt") or found.get("aria-label") or found.get("title")):
+        if tag == "img" and not found.get("alt"):
             self.unnamed.append(found)
         address = [found.get(key) or "" for key in ("src", "href", "action", "data", "srcset")]
         self.outside += [each for each in address if each and not each.startswith(("#", "data:"))]
@@ -91,7 +90,7 @@ def test_the_page_is_well_formed_complete_and_needs_nothing_else(tmp_path, answe
     assert page.outside == []
     assert "script" not in page.tags
     assert "url(http" not in text
-    assert page.tags.count("svg") + page.tags.count("img") == page.tags.count("figure") >= 4
+    assert page.tags.count("img") == page.tags.count("figure") >= 4
     assert page.tags.count("h1") == 1
     assert file.stat().st_size < 2_000_000
 
@@ -243,18 +242,18 @@ def test_machines_that_differ_are_shown_and_warned_of(tmp_path, no_charts):
 
 
 def test_charts_that_cannot_be_drawn_do_not_take_the_page_away(tmp_path, monkeypatch):
-    def plot_all(*_, **__):
+    def draw_all(_):
         raise ZeroDivisionError("a bug\nin a chart")
 
-    monkeypatch.setattr(charts, "plot_all", plot_all)
+    monkeypatch.setattr(charts, "draw_all", draw_all)
     report = report_on([write_run(tmp_path, "ring")])
     assert report.charts == Plates((), "The charts could not be drawn: ZeroDivisionError: a bug in a chart")
     assert report.charts.absent in Page(render(report)).said("p")
 
 
 def test_charts_that_there_is_nothing_for_are_named(tmp_path, monkeypatch):
-    absent = {"time_to_loss": "no run recorded a loss", "servers": "all have one"}
-    monkeypatch.setattr(charts, "plot_all", lambda *_, **__: SimpleNamespace(pictures=[], absent=absent))
+    absent = {"time_to_loss": charts.Absent("no run recorded a loss"), "servers": charts.Absent("all have one")}
+    monkeypatch.setattr(charts, "draw_all", lambda _: absent.items())
     page = Page(render(report_on([write_run(tmp_path, "ring")])))
     assert "Not drawn: time to loss (no run recorded a loss); servers (all have one)." in page.said("p")
 
@@ -262,20 +261,9 @@ def test_charts_that_there_is_nothing_for_are_named(tmp_path, monkeypatch):
 def test_charts_that_do_not_fit_are_left_out_the_largest_first_and_it_is_said():
     drawn = [Plate(str(size), "t", "", "x" * size, "") for size in (30, 50, 10)]
     kept = fitting(drawn, budget=45)
-    assert [len(each.markup) for each in kept] == [30, 0, 10]
+    assert [len(each.source) for each in kept] == [30, 0, 10]
     assert "too large" in kept[1].note
     assert fitting(drawn, budget=90) == drawn
-
-
-def test_a_chart_of_very_many_points_becomes_an_image(tmp_path):
-    svg, png = tmp_path / "a.svg", tmp_path / "a.png"
-    svg.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="{"M 1 2 " * 60_000}"/></svg>')
-    png.write_bytes(b"a small one")
-    made = plate(charts.Picture("a", 'a "title"', png, svg, tmp_path / "a.csv"))
-    assert made.markup.startswith("<img ")
-    assert Page(made.markup).unnamed == []
-    svg.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>')
-    assert plate(charts.Picture("a", "a", png, svg, tmp_path / "a.csv")).markup.startswith("<svg ")
 
 
 def test_the_same_runs_give_the_same_page(tmp_path):

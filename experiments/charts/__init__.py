@@ -6,13 +6,13 @@ title, a sentence about these very numbers; it raises `Absent` where the runs ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 
-from experiments.charts.export import Picture, Sheet, write
+from experiments.charts.export import Picture, Sheet, image, write
 from experiments.charts.loss import loss_vs_samples, loss_vs_seconds
 from experiments.charts.material import UNKNOWN, Absent, Material, Predictions
 from experiments.charts.predicted import predictions
@@ -84,17 +84,23 @@ def plot_all(
     the one that time is measured to (by default one that most contenders reached). OSError if a file can't be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    material = Material(comparison, note, predictions, loss)
     pictures: list[Picture] = []
     absent: dict[str, str] = {}
-    for name in CHARTS:
-        try:
-            sheet = draw(name, material)
-        except Absent as why:
-            absent[name] = str(why)
+    for name, sheet in draw_all(Material(comparison, note, predictions, loss)):
+        if isinstance(sheet, Absent):
+            absent[name] = str(sheet)
         else:
             pictures.append(write(name, sheet, out))
     return Plotted(pictures, absent)
+
+
+def draw_all(material: Material) -> Iterator[tuple[str, Sheet | Absent]]:
+    """Yield the name of every chart and the chart, not written yet, or why there is nothing for it."""
+    for name in CHARTS:
+        try:
+            yield name, draw(name, material)
+        except Absent as why:
+            yield name, why
 
 
 def draw(name: str, material: Material) -> Sheet:
@@ -110,7 +116,10 @@ __all__ = [
     "Picture",
     "Plotted",
     "Predictions",
+    "Sheet",
     "draw",
+    "draw_all",
+    "image",
     "plot_all",
     "plot_comparison",
     "predictions",

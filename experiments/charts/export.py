@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +15,8 @@ from matplotlib.figure import Figure
 from experiments.charts.style import DPI, RC
 
 Rows = Sequence[Mapping[str, Any]]
-_IDS = re.compile(r'( id="|href="#|url\(#)([^")]+)')
-_LETTERS = re.compile(r'transform="translate\(([-\d.]+) 0\)"/>')
-_INDENTS = re.compile(r"\n *")
-_PATHS = re.compile(r'\bd="[^"]*"')
-_PLACES = re.compile(r' [xy]="[^"]*"')
-_GAPS = re.compile(r"\s*([A-Za-z])\s+(?=[-\d])")  # around the letters of a path
-_DECIMALS = re.compile(r"(\.\d\d)\d+")
+
+IMAGE_DPI = 160  # of an image in a page: 1,250 pixels wide
 
 
 @dataclass(frozen=True)
@@ -44,10 +37,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A chart before it is written: `rows` are the numbers that `figure` shows, all with the same keys."""
+    """A chart before it is written: `rows` are the numbers that `figure` shows, all with the same keys.
+
+    `figure` has `title`, `conditions` and `note` as texts of its own.
+    """
 
     figure: Figure
     title: str
+    conditions: str  # what was run
     rows: Rows
     note: str = ""
 
@@ -65,24 +62,22 @@ def draw_files(name: str, figure: Figure, title: str, out: Path) -> tuple[Path, 
     png, svg = out / f"{name}.png", out / f"{name}.svg"
     with mpl.rc_context(RC):
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
-    svg.write_text(compact(drawn.getvalue(), name), encoding="utf-8")
+        figure.savefig(svg, metadata={"Date": None, "Creator": None, "Title": title})
     return png, svg
 
 
-def compact(svg: str, name: str) -> str:
-    """The same picture, less than half as long, with ids that no chart of another name has on the same page.
+def image(sheet: Sheet) -> bytes:
+    """Return what `sheet` shows as PNG, for a page that says its title, conditions and note in letters of its own.
 
-    Coordinates are to a hundredth of a point; a letter is placed by `x`, which says the same as its transform.
+    The texts of the figure stay invisible afterwards.
     """
-    prefix = f"c{zlib.crc32(name.encode()) & 0xFFFF:x}-"
-    short: dict[str, str] = {}
-    svg = _PATHS.sub(lambda path: _GAPS.sub(r"\1", _DECIMALS.sub(r"\1", path[0])), svg)
-    svg = _PLACES.sub(lambda place: _DECIMALS.sub(r"\1", place[0]), svg)
-    svg = _LETTERS.sub(lambda letter: f'x="{float(letter[1]):.4g}"/>', svg)
-    svg = _IDS.sub(lambda found: f"{found[1]}{prefix}{short.setdefault(found[2], str(len(short)))}", svg)
-    return _INDENTS.sub("\n", svg)
+    for text in sheet.figure.texts:
+        text.set_visible(False)
+    png = io.BytesIO()
+    look: dict[str, Any] = {"dpi": IMAGE_DPI, "bbox_inches": "tight", "pad_inches": 0.05}
+    with mpl.rc_context(RC):
+        sheet.figure.savefig(png, metadata={"Software": None}, pil_kwargs={"optimize": True}, **look)
+    return png.getvalue()
 
 
 def write_csv(rows: Rows, path: Path, columns: Iterable[str] | None = None) -> None:

@@ -163,8 +163,9 @@ class Material:
         alarms += [f"Not comparable, so in grey: {label} {reason}." for label, reason in refused.items()]
         foot = [(text, ALARM) for text in alarms]
         foot += [(text, FAINT) for text in [" ".join(filter(None, notes)), self.note] if text]
-        frame(figure, title, conditions([run for series in shown for run in series.entry.runs]), foot)
-        return Sheet(figure, title, rows, " ".join(text for text, _ in foot))
+        below = conditions([run for series in shown for run in series.entry.runs])
+        frame(figure, title, below, foot)
+        return Sheet(figure, title, below, rows, " ".join(text for text, _ in foot))
 
     def _failed(self) -> list[str]:
         """Of each strategy the runs that did not come to their end, in words."""

@@ -1,32 +1,24 @@
-"""The charts of a report, as elements that stand in the page itself."""
+"""The charts of a report as images in the page itself, with their words beside them as text."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from typing import TYPE_CHECKING
 
-from experiments.launch.job_folder import private_folder
-from experiments.report.svg import drawing
+from experiments.comparison import Comparison
 
-if TYPE_CHECKING:
-    from experiments.charts import Picture
-    from experiments.comparison import Comparison
-
-LARGE = 250_000  # bytes: above this a drawing is looked at twice, as one of many points is smaller as an image
 BUDGET = 1_700_000  # bytes for all of them; the page may have 2 MB
 
 
 @dataclass(frozen=True)
 class Plate:
-    """A chart in the page. `markup` is HTML that is safe as it is; empty where the chart did not fit."""
+    """A chart in the page. `source` is the address of its image; empty where the chart did not fit."""
 
     name: str
     title: str
     conditions: str
-    markup: str
+    source: str
     note: str
 
 
@@ -39,36 +31,29 @@ class Plates:
 
 
 def plates(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -> Plates:
-    """All charts of `comparison` that there is something for, drawn now, with the `predicted` samples/s."""
-    from experiments.charts import plot_all, predictions
+    """Draw all charts of `comparison` that its runs have data for, with the `predicted` samples/s."""
+    from experiments.charts import Absent, Material, draw_all, image, predictions
 
+    drawn: list[Plate] = []
+    absent: list[str] = []
     try:
-        with private_folder() as folder:
-            plotted = plot_all(comparison, folder, predictions=predictions(comparison, predicted))
-            drawn = [plate(picture) for picture in plotted.pictures]
-    except Exception as error:  # the numbers are worth reading without their pictures
+        for name, sheet in draw_all(Material(comparison, predictions=predictions(comparison, predicted))):
+            if isinstance(sheet, Absent):
+                absent.append(f"{name.replace('_', ' ')} ({sheet})")
+            else:
+                source = "data:image/png;base64," + base64.b64encode(image(sheet)).decode()
+                drawn.append(Plate(name, sheet.title, sheet.conditions, source, sheet.note))
+    except Exception as error:  # the numbers are worth reading without their charts
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return Plates((), f"The charts could not be drawn: {why}")
-    reasons = "; ".join(f"{name.replace('_', ' ')} ({why})" for name, why in plotted.absent.items())
-    return Plates(tuple(fitting(drawn)), f"Not drawn: {reasons}." if reasons else "")
-
-
-def plate(picture: Picture) -> Plate:
-    """A picture as a drawing, or as an image if a large drawing is smaller so."""
-    found = drawing(picture.svg.read_text(encoding="utf-8"), f"{picture.name}-", picture.title, picture.note)
-    markup = found.markup
-    if len(markup) > LARGE:
-        data = base64.b64encode(picture.png.read_bytes()).decode()
-        image = f'<img src="data:image/png;base64,{data}" alt="{escape(picture.title)}">'
-        markup = min(markup, image, key=len)
-    return Plate(picture.name, picture.title, found.conditions, markup, picture.note)
+    return Plates(tuple(fitting(drawn)), f"Not drawn: {'; '.join(absent)}." if absent else "")
 
 
 def fitting(drawn: Sequence[Plate], budget: int = BUDGET) -> list[Plate]:
-    """The same, with the largest left out until the others fit into `budget` bytes; their notes say so."""
+    """Return the charts, the largest left out until the others fit into `budget` bytes; their notes say so."""
     kept = list(drawn)
-    while sum(len(each.markup.encode()) for each in kept) > budget:
-        largest = max(range(len(kept)), key=lambda index: len(kept[index].markup))
+    while sum(len(plate.source) for plate in kept) > budget:
+        largest = max(range(len(kept)), key=lambda index: len(kept[index].source))
         note = "Left out, as it is too large for this page: syncbench plot draws it into a file of its own."
-        kept[largest] = replace(kept[largest], markup="", note=note)
+        kept[largest] = replace(kept[largest], source="", note=note)
     return kept

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from experiments.report.build import Report
 
 
 def render(report: Report) -> str:
-    """The page. All text is escaped; the charts alone are markup, made by us (see `pictures`)."""
+    """The page. All text is escaped."""
     environment = Environment(
         loader=PackageLoader("experiments.report", "template"),
         autoescape=True,
@@ -19,7 +18,6 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["drawn"] = Markup
     return environment.get_template("report.html").render(report=report)
 
 
