@@ -1,5 +1,6 @@
 """A private folder is there for as long as its owner, and not for much longer."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from common.errors import ConfigError
 from experiments.launch import job_folder
-from experiments.launch.job_folder import LOCK, private_folder, sweep
+from experiments.launch.job_folder import LOCK, claim, private_folder, sweep
 
 KILLED = """
 import os, signal
@@ -109,3 +110,14 @@ def test_what_may_be_somebody_elses_stays(tmpdir, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: foreign.stat().st_uid + 1)
     sweep()
     assert foreign.exists()
+
+
+def test_a_lock_that_cannot_be_had_is_closed(tmpdir, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No locks"):
+        claim(tmpdir)
+    assert len(os.listdir("/proc/self/fd")) == before

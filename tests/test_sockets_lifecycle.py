@@ -1,6 +1,7 @@
 """How sockets of ZeroMQ begin and end: where they listen, what interrupts a wait, and what they leave behind."""
 
 import contextlib
+import errno
 import gc
 import json
 import socket
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import zmq
 from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
 
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
+from common.runtime.rendezvous import Rendezvous
 from common.transport.sockets.address import IPC_PATH_BYTES, ipc_address, tcp_address
-from common.transport.sockets.channel import RECEIVE_AHEAD
+from common.transport.sockets.channel import RECEIVE_AHEAD, Outgoing
 from common.transport.sockets.endpoint import ZmqEndpoint
 from common.transport.wire import SEGMENT
 
@@ -102,6 +105,41 @@ def test_an_endpoint_that_cannot_listen_says_so_and_leaves_nothing_open(address,
         ZmqEndpoint(Place(0), 2, address, Folder(), job=JOB, deadline=1.0)
     assert psutil.Process().num_fds() == before
     gc.collect()  # an open context would warn
+
+
+@every_transport
+@pytest.mark.parametrize("call", ["zmq.Context", "zmq.Context.socket", "zmq.Socket.bind"])
+def test_an_endpoint_for_which_files_run_out_says_so_and_leaves_nothing_open(monkeypatch, transport, call):
+    def no_more_files(*_, **__):
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with private_folder() as folder:
+        before = psutil.Process().num_fds()
+        monkeypatch.setattr(call, no_more_files)
+        with pytest.raises(RunError, match="cannot listen: Too many open files") as caught:
+            endpoint(transport, folder, 0, 2)
+        assert psutil.Process().num_fds() == before, caught
+        assert [path.name for path in folder.iterdir() if path.is_socket()] == []
+
+
+@every_transport
+def test_an_endpoint_that_cannot_say_where_it_listens_leaves_nothing_open(monkeypatch, transport):
+    def publish(*_):
+        raise RunError("no store", **Place(0).fields())
+
+    monkeypatch.setattr(Rendezvous, "publish", publish)
+    with private_folder() as folder:
+        before = psutil.Process().num_fds()
+        with pytest.raises(RunError, match="no store") as caught:
+            endpoint(transport, folder, 0, 2)
+        assert psutil.Process().num_fds() == before, caught
+
+
+def test_a_sender_that_cannot_connect_leaves_no_socket_open():
+    with zmq.Context() as context:
+        with pytest.raises(zmq.ZMQError) as caught:
+            Outgoing(context, "tcp://127.0.0.1:no-port", "")
+        assert [each for each in context._sockets if not each.closed] == [], caught
 
 
 # --- what ends a wait ---

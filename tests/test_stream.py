@@ -292,3 +292,15 @@ def test_where_nobody_can_listen_is_an_error_and_nothing_stays_open(path):
     with pytest.raises(OSError, match=r"No such file|too long"):
         Listener(f"ipc://{path}", ())
     assert psutil.Process().num_fds() == before
+
+
+@pytest.mark.parametrize("door", ["no token", "00 ipc://socket"])
+def test_a_stream_that_cannot_be_made_leaves_nothing_open(monkeypatch, door):
+    def setsockopt(*_):
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
+    before = psutil.Process().num_fds()
+    with pytest.raises((OSError, ValueError)) as caught:
+        Outflow(door, 1)
+    assert psutil.Process().num_fds() == before, caught

@@ -27,8 +27,12 @@ SHARED_NOTE = "shared-memory"  # a file in a job's folder: the path of the job's
 def claim(folder: Path) -> int:
     """Hold the lock of `folder` until the returned file descriptor is closed. Raises OSError."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    (folder / "lock").rename(folder / LOCK)  # `sweep` finds it only now, when it is held
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / "lock").rename(folder / LOCK)  # `sweep` finds it only now, when it is held
+    except BaseException:
+        os.close(lock)
+        raise
     return lock
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import zmq
 
 from common.errors import ProtocolError
@@ -14,6 +17,16 @@ RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is as
 Segment = tuple[wire.Header, zmq.Frame | None]  # None: it came by stream, where its payload follows
 
 
+@contextlib.contextmanager
+def _closed_on_error(socket: zmq.Socket[bytes]) -> Iterator[None]:
+    """Close `socket` if what is done in here raises."""
+    try:
+        yield
+    except BaseException:
+        socket.close(linger=0)
+        raise
+
+
 class Outgoing:
     """The sender's end."""
 
@@ -22,11 +35,12 @@ class Outgoing:
         self.door = door
         self.queued = self.streamed = 0  # segments that have gone each way
         self.socket = context.socket(zmq.PUSH)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.SNDHWM, 0)
-        self.socket.setsockopt(zmq.RECONNECT_IVL, 5)
-        self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
-        self.socket.connect(address)
+        with _closed_on_error(self.socket):
+            self.socket.setsockopt(zmq.LINGER, 0)
+            self.socket.setsockopt(zmq.SNDHWM, 0)
+            self.socket.setsockopt(zmq.RECONNECT_IVL, 5)
+            self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
+            self.socket.connect(address)
 
     def head(self, place: Place, job: int, code: int, length: int, offset: int = 0) -> None:
         """Send the header of the segment that starts at `offset`; its payload has to follow, as a frame."""
@@ -54,14 +68,15 @@ class Incoming:
         self.ahead: Segment | None = None  # read from the socket, not yet taken
         self.head: wire.Header | None = None  # read from the stream, not yet taken
         self.socket = context.socket(zmq.PULL)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # for one frame of a stranger, at most
-        self.socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
-        self.socket.setsockopt(zmq.RCVTIMEO, int(WAIT_SLICE * 1000))
-        self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
-        self.socket.bind(address)
-        self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        with _closed_on_error(self.socket):
+            self.socket.setsockopt(zmq.LINGER, 0)
+            self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
+            self.socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # for one frame of a stranger, at most
+            self.socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+            self.socket.setsockopt(zmq.RCVTIMEO, int(WAIT_SLICE * 1000))
+            self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
+            self.socket.bind(address)
+            self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def segment(self, raw: bytes, job: int) -> Segment | None:
         """The segment that begins with the frame `raw`; None if it is a stranger's."""

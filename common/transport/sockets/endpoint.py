@@ -67,18 +67,17 @@ class ZmqEndpoint(ProcessEndpoint):
         self._scratch = np.empty(SCRATCH, np.uint8)
         self._closed = False
         others = [rank for rank in range(peers) if rank != place.rank]
-        with self._listening():
-            self._streams = Streams(self, address(place.rank, place.rank), others)
-        self._context = zmq.Context()
-        try:
-            self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * peers + 16))
+        with contextlib.ExitStack() as undo:
             with self._listening():
+                self._streams = Streams(self, address(place.rank, place.rank), others)
+                undo.callback(self._streams.close, 0.0)
+                self._context = zmq.Context()
+                undo.callback(self._context.destroy, linger=0)
+                self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * peers + 16))
                 self._in = {peer: Incoming(self._context, address(place.rank, peer), peer) for peer in others}
             doors = {peer: json.dumps((each.address, self._streams.door)) for peer, each in self._in.items()}
             rendezvous.publish(doors)
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:

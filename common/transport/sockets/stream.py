@@ -56,11 +56,15 @@ class Outflow:
     def __init__(self, door: str, rank: int) -> None:
         """A stream to `door`, as the receiver's `Listener.door` says, from `rank`. Raises OSError."""
         token, _, address = door.partition(" ")
-        self.socket, self._where = _socket(address)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER[self.socket.family])
-        if self.socket.family != socket.AF_UNIX:
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.queue = deque([memoryview(bytes.fromhex(token) + rank.to_bytes(2, "little"))])
+        self.socket, self._where = _socket(address)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER[self.socket.family])
+            if self.socket.family != socket.AF_UNIX:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            self.socket.close()
+            raise
         self._connected = False
 
     def offer(self, *data: memoryview) -> None:
