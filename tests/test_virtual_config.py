@@ -28,7 +28,7 @@ def test_a_real_job_has_no_link():
         ({**VIRTUAL, "link": "fast"}, "--link: 'fast' is not BANDWIDTH,LATENCY"),
         *(
             ({**VIRTUAL, "strategy": name}, f"strategy '{name}' moves its bytes itself")
-            for name in ("gloo", "ddp", "mpi")
+            for name in ("gloo", "ddp", "nccl", "mpi")
         ),
         ({**VIRTUAL, "overlap": "on"}, "--overlap on: in virtual time"),
         (

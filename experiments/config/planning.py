@@ -48,6 +48,7 @@ def plan(options: RunOptions) -> Plan:
     traits = engine_traits(strategy.traits)
     check_model(options.model, options.data, info)
     check_virtual(options, traits)
+    strategy.check(options.workers)  # after it: what cannot run in virtual time need not be installed
     check_data(options.data)
     servers = server_count(options, traits)
     check_worker_deaths(options, traits)
@@ -79,6 +80,4 @@ def plan(options: RunOptions) -> Plan:
 def _strategy(options: RunOptions) -> SyncStrategy:
     for name, value in options.strategy_options.items():
         plain(f"strategy.{name}", value)
-    strategy = create(options.strategy, options.strategy_options)
-    strategy.check(options.workers)
-    return strategy
+    return create(options.strategy, options.strategy_options)
