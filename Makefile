@@ -12,7 +12,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo straggler test soak soak-restarts lint format bench clean
+.PHONY: help venv demo straggler test test-extras soak soak-restarts lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,7 +74,14 @@ straggler: $(STAMP) ## parameter servers and a ring beside slow workers: two cha
 	$(call race,results/straggler-jitter,--jitter exponential:0.04)
 
 test: $(STAMP) ## run the tests, two at a time
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(SELECT) $(ARGS)
+
+# In CI none of them may be skipped. An environment of its own: .venv stays as `make test` has it.
+DEMANDED ?= $(if $(CI),mpi tensorboard browser)
+
+test-extras: ## run the tests that need Open MPI, TensorBoard or a browser, where these are installed
+	@SYNCBENCH_TEST_EXTRAS='$(DEMANDED)' $(MAKE) --no-print-directory test \
+	  VENV=.venv-extras EXTRAS=dev,mpi,tensorboard SELECT='-m extras'
 
 soak: $(STAMP) ## 200 runs, 20 of them with a killed rank: nothing must be left behind (ten minutes)
 	@cd tests && PYTHONPATH=. ../$(BIN)/python soak.py
@@ -95,6 +102,6 @@ format: $(STAMP) ## put imports in order and format the code
 bench: $(STAMP) ## measure start-up, recorder and virtual time on a quiet machine (for exchanges: syncbench bench)
 	@$(BIN)/python -m experiments.bench.self_speed
 
-clean: ## remove .venv, caches and build output; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv and its like, caches and build output; results stay
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,12 +2,20 @@
 
 import signal
 
+import extras
 import pytest
 from hypothesis import HealthCheck, settings
 
 # Property tests give the same verdict on every machine, however slow: fixed examples, no time limit per example.
 settings.register_profile("syncbench", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("syncbench")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("extras"):
+        for name in mark.args:
+            extras.require(name)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ def test_what_is_not_known_is_left_out(tmp_path):
     assert len(list(tensorboard.scalars(run))) == 1
 
 
+@pytest.mark.extras("tensorboard")
 def test_the_events_can_be_read_back(tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = load_run(write_run(tmp_path, steps=5))

@@ -1,10 +1,8 @@
 """Other people's all-reduce computes what ours does, and dies as cleanly."""
 
 import functools
-import importlib.util
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -19,13 +17,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 ENDLESS = ("--workers", 3, "--steps", 1000000, "--results", "results")
 TOLERANCE = 1e-4  # relative: they add up in an order of their own
-MPI = pytest.param(
-    "mpi",
-    marks=pytest.mark.skipif(
-        shutil.which("mpirun") is None or importlib.util.find_spec("mpi4py") is None,
-        reason="needs Open MPI (apt-get install openmpi-bin) and mpi4py (the extra [mpi])",
-    ),
-)
+MPI = pytest.param("mpi", marks=pytest.mark.extras("mpi"))
 MPIRUN = ("mpirun", "orterun")
 OPEN_MPI_SAYS = re.compile(r"\[\S+:\d+\] Read -1, ")  # of a peer that died while its memory was read
 ENGINES = ["gloo", "ddp", MPI]

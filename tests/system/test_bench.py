@@ -1,7 +1,6 @@
 """`bench` as a user runs it: what it measures, and how it ends when something goes wrong."""
 
 import os
-import shutil
 import signal
 
 import pytest
@@ -76,9 +75,8 @@ def test_every_contestant_is_verified_and_measured_at_every_size_over_every_tran
     assert "-bench-w2-" in folder.name
 
 
+@pytest.mark.extras("mpi")
 def test_engines_take_part_once_whatever_the_transports_and_servers_may_too(box):
-    if shutil.which("mpirun") is None:
-        pytest.skip("Open MPI is not installed")
     words = ("--strategies", "ps-bsp,gloo,mpi", "--transport", "ipc,tcp", "--sizes", "4KiB", "--repeats", 1, "--json")
     done = box.run("bench", *words, "--workers", 2, "--results", "results")
     assert done.code == 0, done.err
@@ -156,10 +154,9 @@ def test_a_rank_that_is_killed_is_named_and_nothing_is_left(box, rank, role):
     assert {row["strategy"] for row in found["rows"]} <= {"ring", "ps-bsp"}
 
 
+@pytest.mark.extras("mpi")
 @pytest.mark.parametrize(("rank", "role"), [(1, "worker"), (2, "server")])
 def test_a_rank_that_is_killed_beside_mpirun_is_named_and_nothing_is_left(box, rank, role):
-    if shutil.which("mpirun") is None:
-        pytest.skip("Open MPI is not installed")
     box.start("bench", "--strategies", "mpi,ps-bsp", *SHORT, "--transport", "ipc", "--repeats", 1000)
     box.strike(rank, role)
     done = box.end(PROMPT)

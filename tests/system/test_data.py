@@ -28,11 +28,10 @@ WORK = ("--data", "my_own:data", "--model", "my_own:model", "--workers", 2, "--b
 
 
 def test_strategies_train_the_users_model_on_the_users_data_as_one_process_does(box):
-    pytest.importorskip("tensorboard")
     box.module("my_own", OWN)
     random = ("--preprocess", "flip,normalise", "--partition", "dirichlet:0.5", "--results", box.results)
     one = box.run("run", "--strategy", "single", *WORK, *random, "--json")
-    many = box.run("run", "--strategy", "ps-bsp", *WORK, *random, "--json", "--tensorboard")
+    many = box.run("run", "--strategy", "ps-bsp", *WORK, *random, "--json")
     assert (one.code, many.code) == (0, 0), many.err
     first, second = parse(one.out), parse(many.out)
     assert first["data_sha256"] == second["data_sha256"] is not None
@@ -43,9 +42,16 @@ def test_strategies_train_the_users_model_on_the_users_data_as_one_process_does(
         "preprocess": "flip,normalise",
     }
     assert asked.items() <= second.items()
-    assert len(list(box.results.glob("*-ps-bsp-*/tensorboard/events*"))) == 1
     compared = box.run("compare", box.results, "--json")
     assert compared.code == 0, compared.err
+
+
+@pytest.mark.extras("tensorboard")
+def test_a_run_leaves_its_events_where_they_are_asked_for(box):
+    box.module("my_own", OWN)
+    done = box.run("run", "--strategy", "ps-bsp", *WORK, "--results", box.results, "--tensorboard")
+    assert done.code == 0, done.err
+    assert len(list(box.results.glob("*-ps-bsp-*/tensorboard/events*"))) == 1
 
 
 def test_data_that_are_others_in_every_process_are_found_out(box):

@@ -8,21 +8,19 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from html import unescape
 from types import SimpleNamespace
 
 import pytest
+from extras import browser
 from runs import fail, write_run
 
 from experiments.cli.main import run as syncbench
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120), pytest.mark.extras("browser")]
 
-DEMANDED = os.environ.get("SYNCBENCH_TEST_BROWSER")  # set by .ci/run: there it must not be skipped
-CHROMIUM = DEMANDED or next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
 WIDTHS = (1280, 390)  # a projector, a phone
 
 PROBE = """<script>
@@ -48,8 +46,6 @@ addEventListener("message", message => told.append(message.data + "\\n"));
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     """Run chromium with these words; returns what it printed. It has a profile of its own, and a minute."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
     profile = tmp_path_factory.mktemp("chromium")
 
     def run(*words):
@@ -57,7 +53,7 @@ def chromium(tmp_path_factory):
         always = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}/profile"]
         more = ["--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000"]
         process = subprocess.Popen(
-            [CHROMIUM, *always, *more, *map(str, words)],
+            [browser(), *always, *more, *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
