@@ -1,12 +1,12 @@
-"""Auto: measures the links when a run begins, then takes the algorithm with the smallest predicted time.
+"""Auto: measure the links when a run begins, then use the algorithm with the smallest predicted time.
 
 All workers time steps of a ring: of one element, which gives α; of 4 MiB, which adds β; and of 4 MiB that is added up
-as it comes, which adds γ, or what plain adding takes, if that is more (the terms of Hockney 1994). All at once, as an
-all-reduce will: what they share, cores and memory above all, is in the figures. Worker 0 tells everyone its figures, so
-all decide alike, for each size of x the first time it comes.
+as it comes, which adds γ (or the time of plain adding, if that is longer; the terms of Hockney 1994). All workers
+measure at once, as they will exchange at once, so the figures include what they share: cores and memory above all.
+Worker 0 sends its figures to all, so all decide alike, once for each size of x.
 
-The steps, bytes, time and reduction order are those of the algorithm picked. The slowest link sets the pace of a ring:
-where links differ, say so with `--strategy hierarchical`.
+Steps, bytes, time and order of additions are those of the chosen algorithm. The slowest link sets the pace of a ring:
+if links differ, choose `--strategy hierarchical`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from common.link_probe import shifts
 from common.strategy import Link
 from common.types import Array, Vector
 
-FAMILY: dict[str, type[AllReduce]] = {  # of equally fast ones the first is picked
+FAMILY: dict[str, type[AllReduce]] = {  # the first of equally fast ones is picked
     "direct": Direct,
     "recursive-doubling": RecursiveDoubling,
     "halving-doubling": HalvingDoubling,
@@ -45,7 +45,7 @@ ROUNDING = 1e-6  # predictions that differ by less are equal
 
 
 class Auto(AllReduce):
-    """Whichever all-reduce the measured latency and bandwidth predict to be the fastest, by size.
+    """The all-reduce that the measured latency and bandwidth predict to be the fastest, by size.
 
     `candidates`: names of the algorithms to choose from; all of the family by default.
     """
@@ -59,7 +59,7 @@ class Auto(AllReduce):
         self.picked: dict[int, str] = {}  # by bytes of x
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Everyone takes the parameters of worker 0, and the figures that it measures. Blocks."""
+        """Give every worker the parameters of worker 0 and the figures that it measures. Blocks."""
         super().setup(ctx, params)
         for candidate in self.candidates.values():
             candidate.setup(ctx, params[:0])
@@ -67,10 +67,10 @@ class Auto(AllReduce):
         self.picked.clear()
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        self._candidate(ctx.size, x.nbytes).all_reduce(ctx, x)
+        self._candidate(len(ctx.workers), x.nbytes).all_reduce(ctx, x)
 
     def mean(self, ctx: Context, x: Array) -> None:
-        self._candidate(ctx.size, x.nbytes).mean(ctx, x)
+        self._candidate(len(ctx.workers), x.nbytes).mean(ctx, x)
 
     def _candidate(self, workers: int, nbytes: int) -> AllReduce:
         if nbytes not in self.picked:
@@ -78,16 +78,16 @@ class Auto(AllReduce):
         return self.candidates[self.picked[nbytes]]
 
     def _pick(self, workers: int, nbytes: int) -> str:
-        """The fastest candidate by its formula and the measured figures; of equals, but for rounding, the first."""
-        times = {name: predicted(each, workers, nbytes, self.link) for name, each in self.candidates.items()}
-        fast = min(times.values()) * (1 + ROUNDING)
-        return next(name for name, seconds in times.items() if seconds <= fast)
+        """Return the fastest candidate by its formula and the measured figures; the first of equally fast ones."""
+        times = {name: predicted(algorithm, workers, nbytes, self.link) for name, algorithm in self.candidates.items()}
+        fastest = min(times.values()) * (1 + ROUNDING)
+        return next(name for name, seconds in times.items() if seconds <= fastest)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
-        return min(predicted(each, workers, nbytes, link) for each in self.candidates.values())
+        return min(predicted(algorithm, workers, nbytes, link) for algorithm in self.candidates.values())
 
     def notes(self) -> dict[str, Any]:
-        """What was measured, what was picked for which size, and the same in words."""
+        """Return the measured figures, the choice for each size, and both in words."""
         link = self.link
         choices = [f"{name} for {_size(nbytes)}" for nbytes, name in self.picked.items()]
         figures = f"α {1e6 * link.alpha:.3g} µs, β {1e9 * link.beta:.3g} ns/B, γ {1e9 * link.gamma:.3g} ns/B"
@@ -105,16 +105,16 @@ def _size(nbytes: int) -> str:
 
 
 def predicted(algorithm: AllReduce, workers: int, nbytes: int, link: Link) -> float:
-    """Seconds by the algorithm's formula; all of the family have one."""
+    """Return the seconds by the algorithm's formula, which each of the family has."""
     seconds = algorithm.seconds(workers, 0, nbytes, link)
     assert seconds is not None
     return seconds
 
 
 def measure(ctx: Context) -> Link:
-    """α, β and γ of a step in which all workers take part: worker 0's figures, on every worker. Blocks. 0 if alone."""
+    """Return α, β and γ as worker 0 measures them, on every worker; zeros for a worker alone. Blocks."""
     figures = np.zeros(3)
-    if ctx.size > 1:
+    if len(ctx.workers) > 1:
         figures[:] = shifts(ctx)
     broadcast(ctx, figures)
     ctx.settle()

@@ -1,4 +1,9 @@
-"""Binomial-tree broadcast (Thakur, Rabenseifner, Gropp 2005, §3): the holders of x double every round."""
+"""Binomial-tree broadcast (Thakur, Rabenseifner, Gropp 2005, §3): the number of workers that hold x doubles each round.
+
+steps       ⌈log₂n⌉
+bytes sent  at most ⌈log₂n⌉·M, by worker 0; nothing by half of the workers
+time        ⌈log₂n⌉(α + Mβ)
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from common.types import Array
 
 
 def broadcast(ctx: Context, x: Array) -> None:
-    """Give every rank the x of rank 0, in place: ⌈log₂n⌉ rounds, at most ⌈log₂n⌉·M bytes sent by a rank. Blocks.
+    """Give every worker the x of worker 0, in place. Blocks. x is on loan: call `ctx.settle` before changing it.
 
-    Before the round of distance d, exactly the ranks below d hold x. x is lent: call `ctx.settle` before changing it.
+    Before the round of distance d, exactly the workers below d hold x.
     """
     n, rank = len(ctx.workers), ctx.rank
     distance = 1
@@ -22,6 +27,6 @@ def broadcast(ctx: Context, x: Array) -> None:
 
 
 def receivers(rank: int, n: int) -> int:
-    """To how many ranks `broadcast` sends x from `rank`."""
+    """Return how many workers get x from `rank`."""
     rounds = (n - 1).bit_length()
     return sum(rank < 1 << k and rank + (1 << k) < n for k in range(rounds))

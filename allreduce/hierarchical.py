@@ -1,33 +1,33 @@
 """Hierarchical: reduce inside each host to its leader, ring among the leaders, broadcast inside each host.
 
-Between hosts, where links are slow, only one worker of each host speaks; that is what Horovod and NCCL call a
-hierarchical all-reduce. With H hosts of at most g workers:
+Between hosts, where links are slow, only one worker of each host speaks; Horovod and NCCL call that a hierarchical
+all-reduce. With H hosts of at most g workers:
 
     steps       2 if g > 1, and 2(H-1)
     bytes sent  M by every worker but the leaders; (g-1)M inside its host and 2(H-1)/H·M between hosts by a leader
     time        2(α + (g-1)Mβ) + (g-1)Mγ inside (a star), 2(H-1)α + 2(H-1)/H·Mβ + (H-1)/H·Mγ between (a ring)
+    order       inside a host in the order of its workers, the leader first; then that of a ring over the hosts
 
-The formula has one α and β for both kinds of link. Reduction order: inside a host in the order of its workers, leader
-first; then that of a ring over the hosts.
+The formula uses the same α and β for both kinds of link.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allreduce.options import at_least_one
 from allreduce.ring import Ring, ring
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from common.context import Context
 from common.strategy import Link
-from common.types import Array, Vector
+from common.types import FLOAT_BYTES, Array, Vector
+from common.util.options import whole_number
 
 Hosts = Sequence[Sequence[int]]
 
 
 def hierarchical(ctx: Context, x: Array, hosts: Hosts) -> None:
-    """Sum x over all ranks, in place; `hosts` has the ranks of each, the leader first. Blocks.
+    """Sum x over all workers, in place. `hosts` has the workers of each host, the leader first. Blocks.
 
     x may still be on loan: call `ctx.settle` before changing it.
     """
@@ -43,7 +43,7 @@ def hierarchical(ctx: Context, x: Array, hosts: Hosts) -> None:
 
 
 def consecutive(workers: int, group: int) -> Hosts:
-    """Hosts of `group` consecutive workers each; the last one may have fewer."""
+    """Return hosts of `group` consecutive workers each; the last one may have fewer."""
     return [range(first, min(first + group, workers)) for first in range(0, workers, group)]
 
 
@@ -54,29 +54,27 @@ class Hierarchical(AllReduce):
     """
 
     def __init__(self, group: int | None = None) -> None:
-        if group is not None:
-            at_least_one("group", group)
-        self.group = group
+        self.group = None if group is None else whole_number("group", group)
         self.hosts: Hosts | None = None  # the job's, once `setup` has seen them
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Everyone takes the parameters of worker 0; the formulas learn the job's hosts."""
+        """Give every worker the parameters of worker 0; note the job's hosts, for the formulas."""
         super().setup(ctx, params)
         self.hosts = ctx.hosts
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        hierarchical(ctx, x, ctx.hosts if self.group is None else consecutive(ctx.size, self.group))
+        hierarchical(ctx, x, ctx.hosts if self.group is None else consecutive(len(ctx.workers), self.group))
 
     def _hosts(self, workers: int) -> Hosts:
-        """As far as they are known without a context: before `setup`, all on one host."""
+        """Return the hosts as far as they are known without a context: before `setup`, one host."""
         return self.hosts if self.group is None and self.hosts else consecutive(workers, self.group or workers)
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
         hosts = self._hosts(workers)
         number, host = next((i, host) for i, host in enumerate(hosts) if rank in host)
         if rank != host[0]:
-            return itemsize * size
-        return itemsize * size * (len(host) - 1) + Ring().bytes_sent(number, len(hosts), 0, size, itemsize)
+            return FLOAT_BYTES * size
+        return FLOAT_BYTES * size * (len(host) - 1) + Ring().bytes_sent(number, len(hosts), 0, size)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         hosts = self._hosts(workers)

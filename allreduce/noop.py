@@ -14,14 +14,14 @@ class Noop(SyncStrategy):
     traits = Traits(consistency="none", replicas_equal=False)
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Everyone takes the parameters of worker 0; from then on they drift apart."""
+        """Give every worker the parameters of worker 0."""
         broadcast(ctx, params)
         ctx.settle()
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """Do nothing."""
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
         return 0
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:

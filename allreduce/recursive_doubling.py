@@ -1,38 +1,33 @@
-"""Recursive doubling (Thakur, Rabenseifner, Gropp 2005): pairs exchange all of x, then pairs of pairs …
+"""Recursive doubling (Thakur, Rabenseifner, Gropp 2005): pairs of workers exchange all of x, then pairs of pairs, …
 
-Before the round of distance d, every rank holds the sum over the d ranks that share its number but for the bits below
-d; it exchanges that with rank XOR d.
+Before the round of distance d, each block of d workers holds the sum over the block. In that round worker r exchanges
+its sum with worker r XOR d, so the blocks double.
 
     steps       log₂n
     bytes sent  log₂n·M by every worker
     time        log₂n·(α + Mβ + Mγ)
+    order       by rounds: neighbours, then pairs, then fours. One partner adds a + b, the other b + a, which are the
+                same bits: all replicas are equal
 
-The fewest steps of all, so the first choice for a small x; the whole of x in each of them. If n is no power of two,
-the ranks from the largest power of two p on are folded in: p for n, and what `fold` adds.
-Reduction order: extra ranks first, to rank - p; then by rounds, neighbours, then pairs, then fours. Partners add the
-same two terms, a + b here and b + a there, which are the same bits: replicas are equal.
+The fewest steps of all, each with the whole of x: the first choice for a small x. If n is no power of two, read p, the
+largest power of two below it, for n, and see `fold` for what is added; the folded workers are added first.
 """
 
 from __future__ import annotations
 
-from allreduce.fold import fold, fold_bytes, fold_seconds, stay
+from allreduce.fold import fold, fold_bytes, fold_seconds, largest_power_of_two
 from allreduce.strategy import AllReduce
 from common.context import Context
 from common.strategy import Link
-from common.types import Array
+from common.types import FLOAT_BYTES, Array
 
 
 def recursive_doubling(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, in place. Blocks. x may still be on loan: call `ctx.settle` before changing it."""
-    fold(ctx, x, doubling)
-
-
-def doubling(ctx: Context, x: Array) -> None:
-    """Sum x over all ranks, a power of two, in place. Blocks."""
+    """Sum x over all workers, a power of two, in place. Blocks."""
     distance = 1
-    while distance < ctx.size:
+    while distance < len(ctx.workers):
         partner = ctx.rank ^ distance
-        ctx.send(partner, x)  # a copy: both add to their x in this very round
+        ctx.send(partner, x)  # a copy: both partners add to their x in this very round
         ctx.recv_add(partner, x)
         distance *= 2
 
@@ -41,17 +36,17 @@ class RecursiveDoubling(AllReduce):
     """Pairs, then pairs of pairs exchange the whole vector: the fewest steps, for small ones."""
 
     def all_reduce(self, ctx: Context, x: Array) -> None:
-        recursive_doubling(ctx, x)
+        fold(ctx, x, recursive_doubling)
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
-        nbytes = size * itemsize
-        return fold_bytes(rank, workers, nbytes, lambda p: rounds(p) * nbytes)
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
+        nbytes = FLOAT_BYTES * size
+        return fold_bytes(rank, workers, nbytes, lambda p: log2(p) * nbytes)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
-        each = link.alpha + nbytes * link.beta + nbytes * link.gamma
-        return rounds(stay(workers)) * each + fold_seconds(workers, nbytes, link)
+        step = link.alpha + nbytes * (link.beta + link.gamma)
+        return log2(largest_power_of_two(workers)) * step + fold_seconds(workers, nbytes, link)
 
 
-def rounds(p: int) -> int:
-    """log₂p of a power of two."""
+def log2(p: int) -> int:
+    """Return log₂p of a power of two."""
     return p.bit_length() - 1

@@ -1,14 +1,21 @@
-"""Chunked ring (Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations").
+"""Ring all-reduce (Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations").
 
-x is cut into n chunks. In the *reduce-scatter*, each worker passes a chunk to its right neighbour and adds the one
-that comes from the left; after n-1 steps worker r owns the finished sum of chunk r+1. In the *all-gather*, the
-finished chunks go round once more.
+Each worker talks to its two neighbours only: it sends to its right and receives from its left. x is cut into n chunks.
+In the *reduce-scatter* every worker passes on one chunk at a time and adds what comes to its own; after n-1 steps each
+chunk is complete at one worker. In the *all-gather* the complete chunks go round once more. With n = 3 and the chunks
+a, b, c, where a01 is the sum of chunk a over the workers 0 and 1:
+
+                      worker 0           worker 1           worker 2
+    begin             a0   b0   c0       a1   b1   c1       a2   b2   c2
+    reduce-scatter    a0   b0   c20      a01  b1   c1       a2   b12  c2
+                      a0   b120 c20      a01  b1   c201     a012 b12  c2
+    all-gather        a012 b120 c20      a01  b120 c201     a012 b12  c201
+                      a012 b120 c201     a012 b120 c201     a012 b120 c201
 
     steps       2(n-1)
     bytes sent  2(n-1)/n·M by every worker: the least possible
     time        2(n-1)α + 2(n-1)/n·Mβ + (n-1)/n·Mγ
-
-Reduction order of chunk c: c, c+1, … c-1 (mod n), wherever it ends up, so all replicas hold the same bits.
+    order       chunk c is added up from worker c, c+1, … c-1 (mod n), and then copied: all replicas hold the same bits
 """
 
 from __future__ import annotations
@@ -16,29 +23,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from allreduce.chunks import bounds, split
+from allreduce.chunks import Chunks, bounds
 from allreduce.strategy import AllReduce, divide, keep
 from common.context import Context
 from common.strategy import Link
-from common.types import Array
+from common.types import FLOAT_BYTES, Array
 
 
 def ring(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
-    """Sum x over all ranks, in place; `finish` is called once, by its owner, for each chunk that is summed up. Blocks.
+    """Sum x over all workers, in place. Blocks. `finish` is called on each complete chunk, by one worker.
 
-    A chunk lent in the reduce-scatter is overwritten in the all-gather by a sum that contains it: proof that it was
-    read. What the all-gather lent is still on loan at the end: call `ctx.settle` before changing x.
+    A chunk lent in the reduce-scatter is overwritten in the all-gather by a sum that contains it: this proves that it
+    was read. The chunks lent in the all-gather are still on loan at the end: call `ctx.settle` before changing x.
     """
-    n, rank = ctx.size, ctx.rank
+    n, rank = len(ctx.workers), ctx.rank
     left, right = (rank - 1) % n, (rank + 1) % n
-    chunk = split(x, n)
+    chunk = Chunks(x, n)
     for step in range(n - 1):  # reduce-scatter
-        ctx.lend(right, chunk[(rank - step) % n])
-        ctx.recv_add(left, chunk[(rank - step - 1) % n])
-    finish(chunk[(rank + 1) % n])
+        ctx.lend(right, chunk[rank - step])
+        ctx.recv_add(left, chunk[rank - step - 1])
+    finish(chunk[rank + 1])
     for step in range(n - 1):  # all-gather
-        ctx.lend(right, chunk[(rank + 1 - step) % n])
-        ctx.recv_into(left, chunk[(rank - step) % n])
+        ctx.lend(right, chunk[rank - step + 1])
+        ctx.recv_into(left, chunk[rank - step])
 
 
 class Ring(AllReduce):
@@ -48,15 +55,15 @@ class Ring(AllReduce):
         ring(ctx, x)
 
     def mean(self, ctx: Context, x: Array) -> None:
-        ring(ctx, x, partial(divide, n=ctx.size))
+        ring(ctx, x, partial(divide, n=len(ctx.workers)))
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
         if workers == 1:
             return 0
         edge = bounds(size, workers)
-        kept = [(rank + 1) % workers, (rank + 2) % workers]  # one chunk stays home in each phase
-        return itemsize * (2 * size - sum(edge[c + 1] - edge[c] for c in kept))
+        kept = [(rank + 1) % workers, (rank + 2) % workers]  # in each phase one chunk is not sent
+        return FLOAT_BYTES * (2 * size - sum(edge[c + 1] - edge[c] for c in kept))
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         share = (workers - 1) / workers
-        return 2 * (workers - 1) * link.alpha + 2 * share * nbytes * link.beta + share * nbytes * link.gamma
+        return 2 * (workers - 1) * link.alpha + share * nbytes * (2 * link.beta + link.gamma)

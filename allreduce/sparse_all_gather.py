@@ -1,16 +1,16 @@
 """Sparse all-gather (Renggli et al., "SparCML", SC 2019; Horovod treats sparse gradients likewise).
 
-The gradient of an embedding table has k of its R rows, other rows at each worker, so there is nothing to add up
-element by element. Everyone sends its rows, numbers and values, straight to everyone else, and adds up what it has
-gathered, on the union of the rows, for itself. How many rows come is exchanged first. With k rows of w columns at
-each worker:
+The gradient of an embedding table has k of its R rows, different rows at each worker, so it cannot be added up element
+by element. Every worker sends its rows, numbers and values, straight to every other worker, and adds up what it has
+gathered on the union of the rows. The workers exchange the numbers of rows first. With k rows of w columns a worker:
 
     steps       2, of n-1 messages each: sizes, then row numbers and values
     bytes sent  (n-1)·(8 + k·(8 + 4w)) by every worker; a dense ring sends 2(n-1)/n·R·4w
     time        3α + (n-1)·k·(8 + 4w)·β + n·k·4w·γ
+    order       of a row: the workers that touch it, in the order of their ranks
 
-It is cheaper than a dense ring where k < 2R/n, about; the work of adding up grows with n, at every worker. Reduction
-order of a row: the workers' that touch it, in the order of their ranks. Dense buckets go round a ring.
+It is cheaper than a dense ring if k < 2R/n, about; the work of adding up grows with n, at every worker. Dense buckets
+go round a ring.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ class SparseAllGather(Ring):
 
 
 def mean_rows(ctx: Context, rows: Rows, most: int) -> None:
-    """Replace `rows`, of a table of `most`, by their mean over all workers, the same bits on each. Blocks.
+    """Replace `rows`, of a table of `most` rows, by their mean over all workers, the same bits on each. Blocks.
 
-    Raises ProtocolError where a worker says that it has rows that there are not.
+    ProtocolError if a worker sends rows that the table does not have.
     """
     gathered = all_gather(ctx, rows, most)
-    index = np.concatenate([each.index for each in gathered])
+    index = np.concatenate([part.index for part in gathered])
     if index.size and not 0 <= index.min() <= index.max() < most:
-        raise ProtocolError(f"there is a row that a table of {most} does not have", **ctx.place.fields())
-    rows.index, total = sum_duplicate_rows(index, np.concatenate([each.values for each in gathered]))
-    rows.values = total / np.float32(ctx.size)
+        raise ProtocolError(f"a worker sent a row that a table of {most} does not have", **ctx.place.fields())
+    rows.index, total = sum_duplicate_rows(index, np.concatenate([part.values for part in gathered]))
+    rows.values = total / np.float32(len(ctx.workers))
 
 
 def all_gather(ctx: Context, rows: Rows, most: int) -> list[Rows]:
-    """The rows of all workers, of a table of `most`, in the order of their ranks. Blocks; may raise ProtocolError."""
-    n, rank = ctx.size, ctx.rank
+    """Return the rows of all workers, of a table of `most` rows, in the order of their ranks. Blocks; ProtocolError."""
+    n, rank = len(ctx.workers), ctx.rank
     senders = [(rank + i) % n for i in range(1, n)]
-    for peer in reversed(senders):  # a different receiver for each sender at any time
+    for peer in reversed(senders):  # at any time each worker sends to a different one
         ctx.send(peer, np.array([rows.index.size], np.int64))
         ctx.lend(peer, rows.index)
         ctx.lend(peer, rows.values)
@@ -73,7 +73,7 @@ def all_gather(ctx: Context, rows: Rows, most: int) -> list[Rows]:
 
 
 def _size(ctx: Context, peer: int, most: int) -> int:
-    """How many rows `peer` will send; nothing is allocated for more than there are."""
+    """Receive how many rows `peer` will send; ProtocolError if the table has fewer, before memory is allocated."""
     size = np.empty(1, np.int64)
     ctx.recv_into(peer, size)
     if not 0 <= size[0] <= most:

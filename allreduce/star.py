@@ -1,10 +1,9 @@
-"""Star: everyone sends its vector to worker 0, which adds them up in rank order and sends the sum back.
+"""Star: every worker sends x to worker 0, which adds them up and sends the sum back. The plain baseline.
 
-    steps       2
-    bytes sent  M by every worker, (n-1)·M by worker 0
-    time        2(α + (n-1)Mβ) + (n-1)Mγ: all of it goes through worker 0's link (*incast*)
-
-The plain baseline: a parameter server that lives in a worker. Reduction order: rank 0, 1, … n-1.
+steps       2
+bytes sent  M by every worker, (n-1)·M by worker 0
+time        2(α + (n-1)Mβ) + (n-1)Mγ: everything goes through the link of worker 0 (*incast*)
+order       worker 0, 1, … n-1
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from functools import partial
 from allreduce.strategy import AllReduce, divide, keep
 from common.context import Context
 from common.strategy import Link
-from common.types import Array
+from common.types import FLOAT_BYTES, Array
 
 
 def star(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
-    """Sum x over all ranks, in place. Blocks. `finish` is called with the parts of the sum, by rank 0.
+    """Sum x over all workers, in place. Blocks. Worker 0 calls `finish` on the parts of the sum.
 
-    Rank 0 may have lent x: call `ctx.settle` before changing it.
+    x of worker 0 may still be on loan: call `ctx.settle` before changing it.
     """
     if ctx.rank == 0:
-        ctx.fast.recv_add_answer(range(1, ctx.size), x, finish)
+        ctx.fast.recv_add_answer(ctx.workers[1:], x, finish)
     else:
         ctx.fast.expose(0, x)
         ctx.recv_into(0, x)
@@ -37,13 +36,11 @@ class Star(AllReduce):
         star(ctx, x)
 
     def mean(self, ctx: Context, x: Array) -> None:
-        star(ctx, x, partial(divide, n=ctx.size))
+        star(ctx, x, partial(divide, n=len(ctx.workers)))
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int:
-        return size * itemsize * ((workers - 1) if rank == 0 else 1)
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
+        return FLOAT_BYTES * size * (workers - 1 if rank == 0 else 1)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         others = workers - 1
-        if not others:
-            return 0.0
-        return 2 * (link.alpha + others * nbytes * link.beta) + others * nbytes * link.gamma
+        return 2 * (link.alpha + others * nbytes * link.beta) + others * nbytes * link.gamma if others else 0.0

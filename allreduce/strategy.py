@@ -1,8 +1,8 @@
 """From algorithm to strategy: sum the gradient over the workers in place, then divide by their number.
 
-Words used in this folder: n workers; x the vector, of M bytes; a *chunk* is a contiguous piece of x. `lend` sends
-without a copy, so an algorithm may write to what it lent only once a message proves that it was read; what is
-*exposed* is not its own until it has been answered.
+Words used in this folder: n is the number of workers; x is the vector, of M bytes; a *chunk* is a contiguous piece of
+x. `ctx.lend` sends without a copy, so an algorithm may write to what it lent only once a message proves that it was
+read.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ class AllReduce(SyncStrategy):
     def all_reduce(self, ctx: Context, x: Array) -> None:
         """Replace x, shape (size,), by its sum over all workers, the same bits on each. In place; blocks.
 
-        Parts of x may still be lent when it returns: `synchronize` settles that.
+        Parts of x may still be on loan when it returns: call `ctx.settle` before changing x.
         """
 
     def mean(self, ctx: Context, x: Array) -> None:
-        """Replace x by its mean over all workers, the same bits on each. In place; blocks; x may still be lent.
+        """Replace x by its mean over all workers, the same bits on each. In place; blocks; x may still be on loan.
 
-        An algorithm in which each chunk has one owner divides there, once, instead of everywhere.
+        An algorithm in which each chunk has one owner overrides this: the owner divides, once for all workers.
         """
         self.all_reduce(ctx, x)
         ctx.settle()
-        divide(x, ctx.size)
+        divide(x, len(ctx.workers))
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Everyone takes the parameters of worker 0."""
+        """Give every worker the parameters of worker 0."""
         broadcast(ctx, params)
         ctx.settle()
 

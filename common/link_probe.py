@@ -1,10 +1,10 @@
-"""What a message, a byte and the adding of a byte cost on a transport, measured in the patterns that strategies use.
+"""Measure what a message, a byte and the adding of a byte cost on a transport, in the patterns that strategies use.
 
-    shift   everyone sends to its right neighbour and receives from its left: a step of a ring, all workers at once
-    relay   everyone pushes a vector through one hub, which adds up what comes, and pulls as much: many to one and one
-            to many, pipelined in segments
+    shift   every worker sends to its right neighbour and receives from its left: a step of a ring
+    relay   every worker pushes a vector to the server, which adds up what comes, and pulls as much: many to one and
+            one to many, pipelined in pieces
 
-All take part at once, as in an exchange: what they share, cores and memory above all, is in the figures.
+All workers measure at once, as in an exchange, so the figures include what they share: cores and memory above all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common.types import Array
 
 SAMPLES = 5
 LARGE = 4 << 20  # bytes: a bucket; less would stay in a cache, and say that bytes cost next to nothing
-PIECE = 1 << 20  # bytes of what goes through a hub at a time
+PIECE = 1 << 20  # bytes that go through the server at a time
 AHEAD = 2  # pieces that a worker pushes before it waits for the first to come back
 
 Receive = Callable[[int, Array], None]
@@ -28,7 +28,7 @@ Take = Callable[[Sequence[int], Array], None]
 
 
 def shifts(ctx: Context, tiny_rounds: int = 8, large_rounds: int = 1) -> tuple[float, float, float]:
-    """This worker's view of α, β and γ, which all workers call together; none is below zero. Blocks."""
+    """Return α, β and γ as this worker sees them, none below zero. All workers call it together. Blocks."""
     x, into = np.zeros(1, np.float32), np.zeros(1, np.float32)
     first = median(shift(ctx, [x], [into], ctx.recv_into, tiny_rounds))
     x, into = ctx.alloc(LARGE // 4, np.float32), ctx.alloc(LARGE // 4, np.float32)
@@ -38,7 +38,7 @@ def shifts(ctx: Context, tiny_rounds: int = 8, large_rounds: int = 1) -> tuple[f
 
 
 def addition(ctx: Context, x: Array, into: Array) -> float:
-    """Median seconds that it takes to add x to `into`, while the other workers do the same. In virtual time, none."""
+    """Return the median seconds of adding x to `into`, while the other workers do the same; 0 in virtual time."""
     seconds = []
     for _ in range(SAMPLES):
         began = ctx.now()
@@ -50,14 +50,15 @@ def addition(ctx: Context, x: Array, into: Array) -> float:
 def shift(
     ctx: Context, out: Sequence[Array], into: Sequence[Array], receive: Receive, rounds: int, samples: int = SAMPLES
 ) -> list[float]:
-    """Seconds that one step of a ring takes: everyone lends to its right and receives from its left. Blocks.
+    """Return samples of the seconds that one step of a ring takes: lend to the right, receive from the left. Blocks.
 
     Step k lends out[k] and receives into[k], modulo their number; all are zeros, and stay so. With `into` one ahead of
-    `out`, everyone passes on what has just come, as algorithms do, and with more than n of them nothing is overwritten
+    `out`, every worker passes on what has just come, as algorithms do. With more than n of them nothing is overwritten
     before it was read: what comes has passed through the right neighbour n - 1 steps earlier.
-    Each of `samples` is the mean of `rounds` steps; as many before the first warm up.
+    Each of the `samples` is the mean of `rounds` steps; as many steps before the first sample warm up.
     """
-    right, left, seconds = (ctx.rank + 1) % ctx.size, (ctx.rank - 1) % ctx.size, []
+    n = len(ctx.workers)
+    right, left, seconds = (ctx.rank + 1) % n, (ctx.rank - 1) % n, []
     steps = cycle(zip(out, into, strict=True))
     for _ in range(samples + 1):
         began = ctx.now()
@@ -70,30 +71,30 @@ def shift(
 
 
 def relay(ctx: Context, x: Array, into: Array, rounds: int, samples: int) -> list[float]:
-    """Seconds for a worker to push all of x through the hub, and to pull `into`, while all the others do. Blocks.
+    """Return samples of the seconds to push all of x to the server and to pull `into`, while all workers do so. Blocks.
 
-    The hub, which calls `relay_hub`, is the context's server. Samples are as those of `shift`.
+    The context's one server calls `relay_server`. Samples are made like those of `shift`.
     """
-    (hub,), seconds = ctx.servers, []
+    (server,), seconds = ctx.servers, []
     out, back = pieces(x), pieces(into)
     for _ in range(samples + 1):
         began = ctx.now()
         for _ in range(rounds):
             for i, piece in enumerate(out):
-                ctx.lend(hub, piece)
+                ctx.lend(server, piece)
                 if i >= AHEAD:
-                    ctx.recv_into(hub, back[i - AHEAD])
+                    ctx.recv_into(server, back[i - AHEAD])
             for piece in back[-AHEAD:]:
-                ctx.recv_into(hub, piece)
+                ctx.recv_into(server, piece)
         seconds.append((ctx.now() - began) / rounds)
     ctx.settle()
     return seconds[1:]
 
 
-def relay_hub(ctx: Context, x: Array, take: Take, rounds: int, samples: int) -> None:
-    """The hub's part in `relay`: `take` each piece from all workers into x, then lend it to all of them. Blocks.
+def relay_server(ctx: Context, x: Array, take: Take, rounds: int, samples: int) -> None:
+    """Do the server's part in `relay`: `take` each piece from all workers into x, then lend it to all. Blocks.
 
-    A piece is written again only when all have pushed their next, so have read it.
+    A piece is written again only when all workers have pushed their next one, so have read it.
     """
     for _ in range(rounds * (samples + 1)):
         for piece in pieces(x):
@@ -104,6 +105,6 @@ def relay_hub(ctx: Context, x: Array, take: Take, rounds: int, samples: int) -> 
 
 
 def pieces(x: Array) -> list[Array]:
-    """x, flat, in equal pieces of at most `PIECE` bytes; one at least."""
+    """Return x, flat, in equal pieces of at most `PIECE` bytes; at least one piece."""
     count = max(1, -(-x.nbytes // PIECE))
     return [x[i * x.size // count : (i + 1) * x.size // count] for i in range(count)]

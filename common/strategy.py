@@ -1,8 +1,8 @@
-"""The plug-in interface: the one page that the author of a sync strategy reads.
+"""The plug-in interface: all that the author of a sync strategy needs to read, with `common.context`.
 
-A strategy is plain blocking Python over a `Context`: send, recv, arithmetic. It never sees a socket, so the same
-file runs on real transports and in virtual time. Try one with `syncbench run --strategy your_module:YourClass`, and
-hold it to its promises with `common.testing.checks.check_strategy`.
+A strategy is plain blocking Python over a `Context`: send, receive, add. It never sees a socket, so the same file runs
+on real transports and in virtual time. Run one with `syncbench run --strategy your_module:YourClass`; hold it to its
+promises with `syncbench.check`.
 """
 
 from __future__ import annotations
@@ -22,26 +22,22 @@ if TYPE_CHECKING:
 class Traits:
     """What a strategy promises; the conformance suite holds it to that."""
 
-    # What it does, and when.
     exchanges: Literal["gradients", "parameters"] = "gradients"  # parameters: stage 6 runs before stage 5
     update: Literal["worker", "server"] = "worker"  # where stage 6 happens
     servers: bool = False  # needs server ranks
-    sparse: bool = False  # can synchronise the touched rows of an embedding table alone: `Bucket.rows`
-
-    # What workers can rely on.
-    consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; where options decide, set `traits` on the instance
+    sparse: bool = False  # can synchronise only the touched rows of an embedding table: `Bucket.rows`
+    consistency: str = "bsp"  # bsp, ssp(s), asp, backup(b) or none; set `traits` on the instance if options decide
     replicas_equal: bool = True  # all workers hold the same bits after every step
-
-    # What becomes of the job. A worker: optional, it goes on where the user wants it to; see `Context.departed`.
-    # A server, where the user wants it started again: rollback, all go on from a checkpoint that every server has;
-    # continue, the others go on from where they are, and what it had done since its last checkpoint is lost.
+    # When a worker dies. abort: the job ends. continue: it goes on. optional: it goes on if the user wants it to.
     on_worker_death: Literal["abort", "optional", "continue"] = "abort"
+    # When a server dies and the user wants it started again. rollback: all ranks go back to a checkpoint that every
+    # server has. continue: the others go on, and what the dead server did since its last checkpoint is lost.
     on_server_death: Literal["abort", "rollback", "continue"] = "abort"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Cost of communication: α seconds a message, β seconds a byte each way, γ seconds to add up one byte."""
+    """The cost of communication: α seconds a message, β seconds a byte each way, γ seconds to add up one byte."""
 
     alpha: float = 0.0
     beta: float = 0.0
@@ -50,10 +46,10 @@ class Link:
 
 @dataclass(slots=True)
 class Bucket:
-    """A contiguous piece of the model: flat float32 views of its gradient and parameters, both shape (size,).
+    """A contiguous piece of the model: flat float32 views of its gradient and its parameters, both of shape (size,).
 
-    `start` is where it begins in the flat vector of the whole model. The bucket of a table whose gradient is sparse
-    is the last one. It has `rows` instead of `grad`, which is empty then; only where the traits say `sparse`.
+    `start` is its first element in the flat vector of the whole model. An embedding table with a sparse gradient is
+    the last bucket: it has `rows`, and its `grad` is empty. Only strategies with the trait `sparse` get such a bucket.
     """
 
     grad: Vector
@@ -64,52 +60,52 @@ class Bucket:
 
 
 class SyncStrategy(ABC):
-    """Stage 5, and the life of the servers if there are any. Options are the typed arguments of `__init__`."""
+    """Stage 5 of every worker, and the life of the servers if there are any. Options are arguments of `__init__`."""
 
     traits = Traits()
-    sparse: Literal["auto", "on", "off"] = "auto"  # where the traits say sparse; auto: where the optimizer allows it
+    sparse: Literal["auto", "on", "off"] = "auto"  # whether tables go by rows; auto: if traits and optimizer allow it
 
     def check(self, workers: int) -> None:  # noqa: B027 - optional
-        """Before anything starts: ConfigError, one line, if this machine cannot run it with so many workers."""
+        """Raise ConfigError, one line, if this machine cannot run the strategy with so many workers."""
 
     def setup(self, ctx: Context, params: Vector) -> None:  # noqa: B027 - optional
-        """On every worker, once: make `params` (in place) the same on all of them. Blocks; may raise RunError."""
+        """On every worker, once: make `params` the same on all workers, in place. Blocks; may raise RunError."""
 
     @abstractmethod
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
-        """On every worker, every step, for every bucket in the order of their indices, in place.
+        """On every worker, in every step, for every bucket in the order of their indices: synchronise it, in place.
 
-        Update at the worker: leave in `bucket.grad` the mean gradient, or in `bucket.rows` its mean, over the union of
-        the workers' rows. Update at the server: leave in `bucket.params` the new parameters; who was left behind by the
-        others calls `ctx.skip_to`. Blocks until done; raises RunError. With several buckets it may run in another
-        thread than `setup` and `finish`, always the same one, while backward goes on: touch nothing of the model but
-        the bucket.
+        Update at the worker: leave in `bucket.grad` the mean gradient, or in `bucket.rows` its mean over the union of
+        the workers' rows. Update at the server: leave in `bucket.params` the new parameters; a worker that fell behind
+        calls `ctx.skip_to`. Blocks until done; may raise RunError. With several buckets it runs in a thread of its own
+        while backward goes on: touch nothing of the model but the bucket.
         """
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
-        """On every server: its whole life. `params` has the size of the model; the workers' values count.
+        """On every server, once: serve until all workers have finished. Blocks; may raise RunError.
 
-        `buckets` are views of it, and of as large a gradient: the same as the workers', in the order of their calls.
+        `params` has the size of the model; its first values come from the workers. `buckets` are views of `params` and
+        of a gradient of that size: the workers' buckets, in the order of their calls.
         """
         raise NotImplementedError(f"{type(self).__name__} has no servers")
 
     def finish(self, ctx: Context) -> None:  # noqa: B027 - optional
-        """On every worker, once, after the last step."""
+        """On every worker, once, after the last step. Blocks; may raise RunError."""
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
-        """Exact payload bytes that `rank` sends in one step for a bucket of `size` elements; None: no promise.
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int | None:
+        """Return the exact payload bytes that `rank` sends in a step for a bucket of `size` float32; None: no promise.
 
-        For a dense bucket: what is sent of a table by rows depends on the samples, and nothing is promised.
+        A bucket with rows is not meant: its bytes depend on the samples.
         """
         return None
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
-        """Predicted seconds of one synchronisation of `nbytes` bytes; None: no promise."""
+        """Return the predicted seconds of one synchronisation of `nbytes` bytes; None: no promise."""
         return None
 
     def notes(self) -> dict[str, Any]:
-        """What a result should say of the strategy's own choices, as JSON values; worker 0 is asked at the end.
+        """Return the strategy's own choices, as JSON values for the result; worker 0 is asked, after the last step.
 
-        An entry `in_words` is a line for people: `syncbench run` prints it.
+        `syncbench run` prints the entry `in_words`.
         """
         return {}

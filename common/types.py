@@ -12,6 +12,7 @@ Array = NDArray[Any]
 Vector = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+FLOAT_BYTES = 4  # bytes of a float32
 EMPTY: Vector = np.empty(0, np.float32)  # a message that says only that it came
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from common.strategy import Bucket
-from common.types import Vector
+from common.types import FLOAT_BYTES, Vector
 from ps.sharding import Sharding, even
 
 BYTES = 1 << 20  # of a segment, by default: it stays in a core's cache while it is summed and updated
-ITEM = 4  # bytes of a float32
 AHEAD = 2 * BYTES  # that a worker pushes to each server before it takes the first answer; one segment, if that is more
 
 
@@ -25,7 +24,7 @@ def elements_ahead(nbytes: int) -> int:
 
     Not below one segment: workers that begin with different servers would wait for each other.
     """
-    return max(AHEAD, nbytes) // ITEM
+    return max(AHEAD, nbytes) // FLOAT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
     parts = []
     for piece in pieces:
         size = piece.stop - piece.start
-        count = -(-size // (nbytes // ITEM))
+        count = -(-size // (nbytes // FLOAT_BYTES))
         edges = [piece.start + part * size // max(count, 1) for part in range(count + 1)]
         parts += [slice(low, high) for low, high in pairwise(edges)]
     return parts or [slice(0, 0)]

@@ -21,11 +21,11 @@ import numpy as np
 from common.context import Context
 from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits
-from common.types import EMPTY, Vector
+from common.types import EMPTY, FLOAT_BYTES, Vector
 from common.util.byte_size import byte_size
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange
-from ps.segments import BYTES, ITEM, cut, elements_ahead, route
+from ps.segments import BYTES, cut, elements_ahead, route
 from ps.server import serve
 from ps.sharding import Even, Sharding, check_name, sharding
 
@@ -150,19 +150,19 @@ class ParameterServer(SyncStrategy):
         for server, part in self._owned:
             ctx.recv_into(server, part)
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> int | None:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int | None:
         if rank < workers:
-            return size * itemsize
+            return FLOAT_BYTES * size
         if self.sharding != "even":
             return None  # as the tensors lie
         own = Even(servers).pieces(0, size)[rank - workers]
-        return workers * sum(len(range(size)[piece]) for piece in own) * itemsize
+        return FLOAT_BYTES * workers * sum(len(range(size)[piece]) for piece in own)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
         if self.sharding != "even":
             return None
         load = workers / servers
-        parts = len(cut([slice(0, nbytes // ITEM // servers)], self.segment))
+        parts = len(cut([slice(0, nbytes // FLOAT_BYTES // servers)], self.segment))
         busy = (1 + 1 / parts) * max(1.0, load) * nbytes
         return 2 * link.alpha + busy * link.beta + load * nbytes * link.gamma
 
@@ -250,7 +250,7 @@ class PsBackup(ParameterServer):
     def _reached(self, ctx: Context, step: int) -> None:
         ctx.skip_to(step)
 
-    def bytes_sent(self, rank: int, workers: int, servers: int, size: int, itemsize: int = 4) -> None:
+    def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> None:
         """No promise: who comes too late skips steps, and sends nothing in them."""
 
 
@@ -264,6 +264,8 @@ def _bytes(option: str, value: str | int) -> int:
         nbytes = byte_size(value)
     except ValueError:
         nbytes = 0
-    if nbytes < ITEM:
-        raise ConfigError(f"--strategy.{option} is {value!r}: give a size from {ITEM} bytes, like 65536, 64KiB or 1MiB")
+    if nbytes < FLOAT_BYTES:
+        raise ConfigError(
+            f"--strategy.{option} is {value!r}: give a size from {FLOAT_BYTES} bytes, like 65536, 64KiB or 1MiB"
+        )
     return nbytes

@@ -20,7 +20,7 @@ class PlantedSum(AllReduce):
         if ctx.rank:
             ctx.send(0, x)
         else:
-            for worker in range(1, ctx.size):
+            for worker in range(1, len(ctx.workers)):
                 ctx.recv_add(worker, x)
 
     def all_reduce(self, ctx, x):
@@ -31,7 +31,7 @@ class PlantedSum(AllReduce):
 class WrongMean(PlantedSum):
     def synchronize(self, ctx, bucket):
         super().synchronize(ctx, bucket)
-        np.multiply(bucket.grad, ctx.size / (ctx.size + 1), out=bucket.grad)
+        np.multiply(bucket.grad, len(ctx.workers) / (len(ctx.workers) + 1), out=bucket.grad)
 
 
 class SumAtOneRankOnly(PlantedSum):
@@ -41,7 +41,7 @@ class SumAtOneRankOnly(PlantedSum):
 
 class MissesTheLastWorker(PlantedSum):
     def collect(self, ctx, x):
-        if ctx.rank == ctx.size - 1 > 1:
+        if ctx.rank == len(ctx.workers) - 1 > 1:
             x = np.zeros_like(x)
         super().collect(ctx, x)
 
@@ -50,7 +50,7 @@ class AddsInOrderOfArrival(PlantedSum):
     def collect(self, ctx, x):
         if ctx.rank:
             return super().collect(ctx, x)
-        got, waiting = np.empty_like(x), set(range(1, ctx.size))
+        got, waiting = np.empty_like(x), set(range(1, len(ctx.workers)))
         while waiting:
             waiting.remove(ctx.recv_any(waiting, got).sender)
             x += got
@@ -66,7 +66,7 @@ class Random(PlantedSum):
 
 class EveryRankAddsInItsOwnOrder(AllReduce):
     def all_reduce(self, ctx, x):
-        n, mine = ctx.size, x.copy()
+        n, mine = len(ctx.workers), x.copy()
         for distance in range(1, n):
             ctx.send((ctx.rank + distance) % n, mine)
         for distance in range(1, n):
@@ -90,8 +90,8 @@ class WritesToExposedMemory(PlantedSum):
 
 
 class WrongBytes(PlantedSum):
-    def bytes_sent(self, rank, workers, servers, size, itemsize=4):
-        return size * itemsize
+    def bytes_sent(self, rank, workers, servers, size):
+        return 4 * size
 
 
 class WrongSeconds(Ring):
@@ -101,8 +101,8 @@ class WrongSeconds(Ring):
 
 class NeverReturns(PlantedSum):
     def all_reduce(self, ctx, x):
-        if ctx.size > 1:
-            ctx.recv_into((ctx.rank + 1) % ctx.size, x)
+        if len(ctx.workers) > 1:
+            ctx.recv_into((ctx.rank + 1) % len(ctx.workers), x)
 
 
 class Raises(PlantedSum):
@@ -191,7 +191,7 @@ class AveragesParameters(PlantedSum):
     def synchronize(self, ctx, bucket):
         self.all_reduce(ctx, bucket.params)
         ctx.settle()
-        np.divide(bucket.params, np.float32(ctx.size), out=bucket.params)
+        np.divide(bucket.params, np.float32(len(ctx.workers)), out=bucket.params)
 
 
 class AveragesNothing(AveragesParameters):
@@ -205,11 +205,11 @@ class ListensToItsNeighbour(PlantedSum):
     traits = Traits(consistency="asp", replicas_equal=False, on_worker_death="continue")
 
     def synchronize(self, ctx, bucket):
-        if ctx.size == 1:
+        if len(ctx.workers) == 1:
             return
-        ctx.send((ctx.rank + 1) % ctx.size, bucket.grad)
+        ctx.send((ctx.rank + 1) % len(ctx.workers), bucket.grad)
         try:
-            ctx.recv_into((ctx.rank - 1) % ctx.size, bucket.grad)
+            ctx.recv_into((ctx.rank - 1) % len(ctx.workers), bucket.grad)
         except PeerFailed:
             return
 
@@ -263,10 +263,10 @@ class TinyServer(SyncStrategy):
         for worker in ctx.workers:
             ctx.send(worker, params)
 
-    def bytes_sent(self, rank, workers, servers, size, itemsize=4):
+    def bytes_sent(self, rank, workers, servers, size):
         if rank < workers:
-            return size * itemsize
-        return workers * size * itemsize if rank == workers else 0
+            return 4 * size
+        return workers * 4 * size if rank == workers else 0
 
 
 class ServerForgetsToDivide(TinyServer):
@@ -275,8 +275,8 @@ class ServerForgetsToDivide(TinyServer):
 
 
 class ServerClaimsLess(TinyServer):
-    def bytes_sent(self, rank, workers, servers, size, itemsize=4):
-        return size * itemsize if rank <= workers else 0
+    def bytes_sent(self, rank, workers, servers, size):
+        return 4 * size if rank <= workers else 0
 
 
 class ServerHidesADeath(TinyServer):

@@ -17,7 +17,8 @@ from allreduces import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allreduce.chunks import split
+from allreduce.auto import Auto
+from allreduce.chunks import Chunks
 from allreduce.direct import Direct
 from allreduce.double_tree import DoubleTree
 from allreduce.halving_doubling import HalvingDoubling
@@ -26,6 +27,7 @@ from allreduce.noop import Noop
 from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
 from allreduce.single import Single
+from allreduce.sparse_all_gather import SparseAllGather, mean_rows
 from allreduce.star import Star
 from allreduce.strategy import AllReduce
 from allreduce.tree import Tree
@@ -33,6 +35,7 @@ from common.pipeline.engine import engine_traits
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.transport.virtual.network import Network
+from common.types import Rows
 
 # --- the sum ---
 
@@ -78,7 +81,7 @@ def star_order(xs):
 def ring_order(xs):
     """Chunk c: rank c, c+1, … c-1 (mod n)."""
     n = len(xs)
-    pieces = [split(x, n) for x in xs]
+    pieces = [Chunks(x, n) for x in xs]
     return np.concatenate([in_turn([pieces[(c + i) % n][c] for i in range(n)]) for c in range(n)])
 
 
@@ -122,7 +125,7 @@ def in_tree(xs, first):
 def double_tree_order(xs):
     """The first half from rank 0 to n-1; the second from the other end if n is even, and from rank 1 if it is odd."""
     n = len(xs)
-    first, second = ([split(x, 2)[half] for x in xs] for half in range(2))
+    first, second = ([Chunks(x, 2)[half] for x in xs] for half in range(2))
     second = second[1:] + second[:1] if n % 2 else second[::-1]
     return np.concatenate([in_tree(first, 1), in_tree(second, 1)])
 
@@ -152,6 +155,41 @@ def test_the_additions_are_made_in_the_documented_order(algorithm, n):
     xs = np.random.default_rng(n).standard_normal((n, 1000)).astype(np.float32)
     for x in all_reduce(algorithm, xs).results:
         assert x.tobytes() == ORDER[algorithm](list(xs)).tobytes()
+
+
+# --- in a job with servers ---
+
+
+@pytest.mark.parametrize("strategy", [*ALGORITHMS, Auto, SparseAllGather])
+@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_only_the_workers_take_part_in_a_job_that_has_servers_too(monkeypatch, strategy, n, servers):
+    monkeypatch.setattr("common.link_probe.LARGE", 1 << 12)
+
+    def program(ctx):
+        if ctx.rank in ctx.servers:
+            return None
+        made, params, grad = strategy(), np.full(7, ctx.rank, np.float32), np.full(7, 10**ctx.rank, np.float32)
+        made.setup(ctx, params)
+        made.synchronize(ctx, Bucket(grad, params))
+        return params.tolist(), grad
+
+    outcome = simulate(program, n + servers, servers=servers)
+    for params, mean in outcome.results[:n]:
+        assert params == [0] * 7
+        np.testing.assert_allclose(mean, int("1" * n) / n, rtol=1e-6)
+    assert all(peer < n for meter in outcome.meters for peer in meter.messages_to)
+
+
+def test_only_the_workers_gather_rows_in_a_job_that_has_servers_too():
+    def program(ctx):
+        if ctx.rank in ctx.servers:
+            return None
+        rows = Rows(2, np.array([ctx.rank, 3]), np.ones((2, 2), np.float32))
+        mean_rows(ctx, rows, most=4)
+        return rows.index.tolist(), rows.values[:, 0].tolist()
+
+    assert simulate(program, 4, servers=2).results[:2] == [([0, 1, 3], [0.5, 0.5, 1.0])] * 2
 
 
 # --- strategies ---

@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allreduce.chunks import bounds, split
+from allreduce.chunks import Chunks, bounds
 
 
 @given(size=st.integers(0, 5000), n=st.integers(1, 40))
 def test_chunks_are_contiguous_views_whose_sizes_differ_by_one_at_most(size, n):
     x = np.arange(size)
-    chunks = split(x, n)
+    chunks = Chunks(x, n)
     sizes = [chunk.size for chunk in chunks]
     assert len(chunks) == n
     assert max(sizes) - min(sizes) <= 1

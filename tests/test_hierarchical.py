@@ -73,7 +73,7 @@ def test_after_setup_bytes_and_seconds_are_those_of_the_jobs_hosts(hosts):
     outcome = job(hosts, size)
     for rank, (strategy, _) in enumerate(outcome.results):
         sent = outcome.meters[rank].bytes_sent - setup.meters[rank].bytes_sent
-        assert sent == strategy.bytes_sent(rank, n, 0, size, itemsize=8)
+        assert sent == 2 * strategy.bytes_sent(rank, n, 0, size)  # float64
     g, alone = max(map(len, hosts)), Ring().seconds(len(hosts), 0, 4000, LINK)
     inside = (g > 1) * (2 * LINK.alpha + 8000 * (g - 1) * LINK.beta + 4000 * (g - 1) * LINK.gamma)
     assert outcome.results[0][0].seconds(n, 0, 4000, LINK) == pytest.approx(inside + alone)

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.strategy import Bucket
-from common.types import Rows, Vector
-
-ELEMENT = 4  # bytes of a float32
+from common.types import FLOAT_BYTES, Rows, Vector
 
 
 def bucket_slices(sizes: Sequence[int], nbytes: int, table: int = 0) -> list[slice]:
@@ -27,7 +25,7 @@ def bucket_slices(sizes: Sequence[int], nbytes: int, table: int = 0) -> list[sli
     stop = low = sum(sizes)
     pieces = []
     for size in reversed(sizes):
-        if size and low < stop and (stop - low + size) * ELEMENT > nbytes:
+        if size and low < stop and (stop - low + size) * FLOAT_BYTES > nbytes:
             pieces.append(slice(low, stop))
             stop = low
         low -= size

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from common.errors import ConfigError
 from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
+from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.options import on_off
@@ -17,7 +18,6 @@ from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
 from experiments.machine.environment import physical_memory
 
-ITEM = 4  # bytes of a float32
 LARGEST = 1 << 30  # bytes of a vector
 
 
@@ -254,8 +254,10 @@ def _size(text: str) -> int:
         nbytes = byte_size(text)
     except ValueError as error:
         raise ConfigError(f"--sizes: {error}") from None
-    if nbytes % ITEM or not nbytes:
-        raise ConfigError(f"--sizes: {text} is {nbytes} bytes; vectors are of float32, so give a multiple of {ITEM}")
+    if nbytes % FLOAT_BYTES or not nbytes:
+        raise ConfigError(
+            f"--sizes: {text} is {nbytes} bytes; vectors are of float32, so give a multiple of {FLOAT_BYTES}"
+        )
     if nbytes > LARGEST:
         raise ConfigError(f"--sizes: {text} is more than the largest, {size_name(LARGEST)}")
     return nbytes

@@ -30,7 +30,7 @@ from common.runtime.status_board import PostedPlace, StatusBoard
 from common.strategy import Bucket, SyncStrategy
 from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
-from common.types import Vector
+from common.types import FLOAT_BYTES, Vector
 from experiments.bench.exchanges import (
     AllReduceAndUpdate,
     AllReduceExchange,
@@ -39,7 +39,7 @@ from experiments.bench.exchanges import (
     ServerExchange,
     SubtractGradient,
 )
-from experiments.bench.plan import ITEM, BenchPlan, Block, Contestant, schedule
+from experiments.bench.plan import BenchPlan, Block, Contestant, schedule
 from experiments.config.strategies import create_call
 from experiments.launch.rank_process import LINGER, live, overdue, writing
 
@@ -169,7 +169,7 @@ class BenchRank:
             self.took_part = contestant.servers
             return self._serve(contestant, block) if contestant.servers else None
         contest = self._contest(block)
-        contest.begin(block.nbytes // ITEM)
+        contest.begin(block.nbytes // FLOAT_BYTES)
         found = self._verify(contest, block) if block.kind == "verify" else self._time(contest, block, iterations)
         contest.end()
         if contestant.servers:  # before anybody reuses memory that a server of its own process may still be lending
@@ -248,7 +248,7 @@ class BenchRank:
             updates += 1
 
         ctx = Context(meter, workers=self.spec.workers, servers=self.spec.servers, optimizer=optimizer)
-        params, grad = (self.pools[block.transport].alloc(block.nbytes // ITEM, np.float32) for _ in range(2))
+        params, grad = (self.pools[block.transport].alloc(block.nbytes // FLOAT_BYTES, np.float32) for _ in range(2))
         create_call(one.strategy).serve(ctx, params, [Bucket(grad, params)])
         return {"sent": _each(meter.bytes_to, updates // max(optimizers, 1))} if block.kind == "time" else {}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.pipeline.buckets import ELEMENT
 from common.pipeline.engine import EngineTraits
 from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
+from common.types import FLOAT_BYTES
 from experiments.config.checks import at_least_one, known, one_of, positive
 from experiments.config.options import AUTO_ON_OFF, RunOptions
 from experiments.machine.environment import cores
@@ -50,8 +50,8 @@ def host_count(options: RunOptions, traits: EngineTraits) -> int:
 def check_buckets(options: RunOptions) -> None:
     """What can be said before the number of servers is known."""
     one_of("overlap", options.overlap, AUTO_ON_OFF)
-    if options.bucket is not None and options.bucket < ELEMENT:
-        raise ConfigError(f"--bucket is {options.bucket} bytes: give {ELEMENT}, one float32, or more, like 4MiB")
+    if options.bucket is not None and options.bucket < FLOAT_BYTES:
+        raise ConfigError(f"--bucket is {options.bucket} bytes: give {FLOAT_BYTES}, one float32, or more, like 4MiB")
 
 
 def automatic(options: RunOptions) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from common.pipeline.buckets import ELEMENT
 from common.runtime.placement import ranks_in_process_of
+from common.types import FLOAT_BYTES
 from experiments.config import Plan
 
 FAIR = 1.2  # times the mean: above this, the largest server is what the others wait for
@@ -52,7 +52,7 @@ def _held(plan: Plan, rank: int, reports: Sequence[Mapping[str, Any] | None]) ->
         "rank": rank,
         "process_of": crew[0] if crew else rank,
         "parameters": parameters,
-        "bytes": None if parameters is None else ELEMENT * parameters,
+        "bytes": None if parameters is None else FLOAT_BYTES * parameters,
         "optimizer_state_bytes": said.get("optimizer_state_bytes"),
         "bytes_within_process": _within(rank, crew, reports),
     }

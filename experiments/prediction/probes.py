@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from common.context import Context
-from common.link_probe import PIECE, relay, relay_hub, shift
+from common.link_probe import PIECE, relay, relay_server, shift
 from common.runtime.job import DEDICATED
-from common.types import Array
+from common.types import FLOAT_BYTES, Array
 
-ITEM = 4  # bytes of a float32
 SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # of the vector, bytes: 64 KiB to 64 MiB
 SAMPLE_SECONDS = 0.02  # that a sample should last
 MOST_ROUNDS = 500
@@ -37,7 +36,7 @@ def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
     `shift` has an entry for two workers or more, `relay` if there is a hub. None for the hub, which only serves.
     """
     workers = Context(ctx.endpoint, workers=len(ctx.workers))
-    memory = [ctx.alloc(max(sizes) // ITEM, np.float32) for _ in range(2 if ctx.servers else 1)]
+    memory = [ctx.alloc(max(sizes) // FLOAT_BYTES, np.float32) for _ in range(2 if ctx.servers else 1)]
     found: Raw = {}
     if ctx.rank in ctx.workers and len(ctx.workers) > 1:
         found["shift"] = _pattern(workers, lambda *how: _shift(workers, memory[0], *how), sizes)
@@ -48,7 +47,10 @@ def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
 
 def _pattern(ctx: Context, timed: Timed, sizes: Sequence[int]) -> Raw:
     """What there is to know of one pattern; the rounds of each cell are worker 0's, on all ranks."""
-    cells = [((ctx.size + 1) * ITEM, "moved"), *((nbytes, how) for nbytes in sizes for how in ("moved", "added"))]
+    cells = [
+        ((ctx.size + 1) * FLOAT_BYTES, "moved"),
+        *((nbytes, how) for nbytes in sizes for how in ("moved", "added")),
+    ]
     rounds = [_told(ctx, _rounds(timed(nbytes, how, 1, 1))) for nbytes, how in cells]
     seen: list[list[float]] = [[] for _ in cells]
     for _ in range(VISITS):
@@ -83,7 +85,7 @@ def _told(ctx: Context, number: int) -> int:
 
 def _shift(ctx: Context, memory: Array, nbytes: int, how: str, rounds: int, samples: int) -> list[float]:
     """A vector goes in pieces, one more than there are workers, each of which is passed on once it is here."""
-    size = nbytes // ITEM // (ctx.size + 1)
+    size = nbytes // FLOAT_BYTES // (ctx.size + 1)
     parts = [memory[i * size : (i + 1) * size] for i in range(ctx.size + 1)]
     receive = ctx.recv_into if how == "moved" else ctx.recv_add
     return shift(ctx, parts, parts[1:] + parts[:1], receive, rounds, samples)
@@ -91,10 +93,10 @@ def _shift(ctx: Context, memory: Array, nbytes: int, how: str, rounds: int, samp
 
 def _relay(ctx: Context, memory: Sequence[Array], nbytes: int, how: str, rounds: int, samples: int) -> list[float]:
     """The hub moves what comes into its vector, or takes the mean off it, as a server does with plain SGD."""
-    x, into = (each[: nbytes // ITEM] for each in memory)
+    x, into = (each[: nbytes // FLOAT_BYTES] for each in memory)
     if ctx.rank in ctx.workers:
         return relay(ctx, x, into, rounds, samples)
-    total = np.zeros(min(nbytes, PIECE) // ITEM, np.float32)
+    total = np.zeros(min(nbytes, PIECE) // FLOAT_BYTES, np.float32)
 
     def move(workers: Sequence[int], piece: Array) -> None:
         for worker in workers:
@@ -106,7 +108,7 @@ def _relay(ctx: Context, memory: Sequence[Array], nbytes: int, how: str, rounds:
         np.divide(mean, np.float32(len(workers)), mean)
         np.subtract(piece, mean, piece)
 
-    relay_hub(ctx, x, move if how == "moved" else apply, rounds, samples)
+    relay_server(ctx, x, move if how == "moved" else apply, rounds, samples)
     return [0.0]
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from common.context import Context
 from common.errors import FINISH, SETUP
 from common.strategy import Bucket, Link
-from common.types import Array, Rows, Vector
+from common.types import FLOAT_BYTES, Array, Rows, Vector
 from experiments.config.strategies import create
 
-ITEM = 4  # bytes of a float32
 MOST_WORKERS = 1024
 MOST_BYTES = 2 << 30  # that the vectors of all ranks may have
 MESSAGE_SECONDS, BYTE_SECONDS = 15e-6, 12e-9  # that simulating takes: a message, and a byte of each worker's vector
@@ -56,7 +55,7 @@ def cost(name: str, options: Mapping[str, Any], workers: int, servers: int, nbyt
     if max(workers, servers) > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
         return math.inf
     few = [min(workers, count) for count in (4, 8)]
-    small, large = (_exchange(name, options, count, servers, ITEM * count, Link())[1] for count in few)
+    small, large = (_exchange(name, options, count, servers, FLOAT_BYTES * count, Link())[1] for count in few)
     messages = float(large)
     if workers > few[1] and small:
         messages *= (workers / few[1]) ** math.log2(max(large, small) / small)
@@ -71,7 +70,7 @@ def _exchange(
     from common.transport.virtual.network import Network
 
     ready: list[float] = []
-    size = nbytes // ITEM
+    size = nbytes // FLOAT_BYTES
 
     def program(ctx: Context) -> float:
         strategy = create(name, dict(options))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from common.runtime.job import DEDICATED
 from common.strategy import Link, SyncStrategy
-from ps.segments import ITEM, cut, elements_ahead
+from common.types import FLOAT_BYTES
+from ps.segments import cut, elements_ahead
 from ps.strategy import ParameterServer
 
 FEW = 3  # segments before an answer for which the formula holds with any number of workers; with more, as many as those
@@ -49,7 +50,7 @@ def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segmen
 
     None where w is more than n and more than `FEW`: there it does not hold.
     """
-    parts = cut([slice(0, nbytes // ITEM // servers)], segment)
+    parts = cut([slice(0, nbytes // FLOAT_BYTES // servers)], segment)
     longest: int = max(1, *(part.stop - part.start for part in parts))
     count = len(parts)
     window = min(float(count), (elements_ahead(segment) * servers // longest + 1) / servers)  # w above
