@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from common.records.stage_clock import STAGES
+from experiments.schema.documents import Summary
 
 WORKERS, BATCH, PARAMETERS = 4, 128, 4810
+PLACE = ("rank", "role", "stage", "step")  # keys of an error record
 SECONDS = {  # of one step of one worker
     "preprocess": 0.0001,
     "partition": 0.0001,
@@ -36,9 +39,9 @@ def write_run(
     seconds: Mapping[str, float] | None = None,
     params: Sequence[float] | None = None,
     name: str | None = None,
-    **summary: Any,
+    **changes: Any,
 ) -> Path:
-    """Write a complete run folder below `parent` and return it; `summary` overrides fields of summary.json.
+    """Write a complete run folder below `parent` and return it; `changes` overrides fields of summary.json.
 
     `seconds` overrides those of some stages; of `train`, "hidden" of them are synchronisation's too.
     """
@@ -50,7 +53,7 @@ def write_run(
         rows = [worker_row(step, worker, seconds, WORKERS // streams) for step in range(steps)]
         write_rows(folder, worker, rows)
     np.save(folder / "params.npy", np.array(params or [3.0, 4.0], dtype=np.float32))
-    fields = default_summary(strategy, steps, seconds) | {"results_dir": str(folder)} | summary
+    fields = default_summary(strategy, steps, seconds) | {"results_dir": str(folder)} | changes
     (folder / "summary.json").write_text(json.dumps(fields))
     return folder
 
@@ -121,6 +124,11 @@ def default_summary(strategy: str, steps: int, seconds: Mapping[str, float]) -> 
         "replicas_equal": consistency.get(strategy, "bsp") == "bsp",
         "error": None,
     }
+
+
+def summary(strategy: str = "ring", **changes: Any) -> Summary:
+    """The summary of a run in which all went well, with these changes, as it is read from its file."""
+    return msgspec.convert({**default_summary(strategy, 20, SECONDS), **changes}, Summary, str_keys=True)
 
 
 def fail(error: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -89,9 +89,9 @@ def disturbed(strategy, way, draw):
         for number in range(servers):
             text = (box.result() / "ranks" / f"{WORKERS + number}-server.events.jsonl").read_text()
             histories.append([json.loads(line) for line in text.splitlines()])
-        rows = load_run(box.result()).worker_rows
-        assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows), what
-        skipped = {(worker, row["step"]) for worker, of_one in enumerate(rows) for row in of_one if row.get("skipped")}
+        rows = load_run(box.result()).worker_rows.values()
+        assert all([row.step for row in of_one] == list(range(STEPS)) for of_one in rows), what
+        skipped = {(worker, row.step) for worker, of_one in enumerate(rows) for row in of_one if row.skipped}
         return what, hit, done.json(), histories, skipped
 
 

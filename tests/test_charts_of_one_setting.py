@@ -1,9 +1,11 @@
 """The charts of one contest: the numbers in them, in their titles, and in the files beside them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from charts import Seen, grid, planted
+from msgspec import structs
 from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 
 from experiments.charts import Absent
@@ -130,8 +132,7 @@ def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
 
 def test_who_never_reaches_the_loss_is_shown_so(tmp_path):
     runs = planted(tmp_path, ("single", "ring"), steps=40) + planted(tmp_path, ("star",), steps=3)
-    for run in runs:  # one contest, whatever came of them
-        run.summary["steps"] = 40
+    runs = [replace(run, summary=structs.replace(run.summary, steps=40)) for run in runs]  # one contest
     found = Seen("time_to_loss", runs, loss=0.2)
     assert "not reached: 0.81 after" in found.said
     assert found.title.endswith("; 1 of 2 never")
@@ -171,7 +172,7 @@ def test_servers_are_told_from_workers_and_sent_from_received(runs):
 
 
 def test_of_many_workers_three_are_shown(tmp_path):
-    sent = {"per_worker": [20.0 * 25 * 2**20 * (1 + rank) for rank in range(64)], "per_server": []}
+    sent = {"per_worker": [20 * 25 * 2**20 * (1 + rank) for rank in range(64)], "per_server": []}
     found = Seen("traffic", planted(tmp_path, ("ring",), bytes_sent=sent, bytes_received=None))
     assert [row["process"] for row in found.rows] == ["busiest of 64", "median of 64", "least busy of 64"]
     assert [row["received_bytes_per_step"] for row in found.rows] == [None, None, None]

@@ -19,7 +19,10 @@ def by_workers(name, workers, repeat):
 
 
 def scaled(folder, counts=(1, 2, 4), **more):
-    return grid(folder, "workers", counts, tuple(RATES), 2, by_workers, processes=None, **more)
+    runs = []
+    for count in counts:
+        runs += grid(folder, "workers", [count], tuple(RATES), 2, by_workers, processes=count, **more)
+    return runs
 
 
 def test_throughput_against_workers_has_the_ideal_and_every_repeat(tmp_path):

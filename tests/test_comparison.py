@@ -74,8 +74,8 @@ def test_the_fastest_is_told_first_and_then_those_beside_the_contest_and_last_wh
     [
         ({"transport": "shm"}, "ring shm"),
         ({"strategy_options": {"chunk": 4}}, "ring chunk=4"),
-        ({"bucket": 1024, "overlap": "off"}, "ring bucket=1KiB overlap=off"),
-        ({"bucket": 1024, "overlap": "off", "automatic": ["bucket", "overlap"]}, "ring #2"),
+        ({"bucket": 1024, "overlap": "on"}, "ring bucket=1KiB overlap=on"),
+        ({"bucket": 1024, "overlap": "on", "automatic": ["bucket", "overlap"]}, "ring"),
         ({"checkpoint_every": 5}, "ring checkpoint every 5"),
         ({"sparse": True}, "ring #2"),
     ],

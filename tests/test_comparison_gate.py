@@ -32,7 +32,7 @@ def test_runs_with_one_ledger_did_the_same_work(run):
         ({"batch": 64}, "star batch 64", "batch 128 and 64"),
         ({"steps_done": 4}, "star", "steps_done 20 and 4"),
         ({"data": "mnist", "workers": 2}, "star 2w data mnist", "data digits and mnist, workers 4 and 2"),
-        ({"partition": "dirichlet:0.1"}, "star partition dirichlet:0.1", "partition none and dirichlet:0.1"),
+        ({"partition": "dirichlet:0.1"}, "star partition dirichlet:0.1", "partition shuffled and dirichlet:0.1"),
         ({}, "star", "and nothing in the summaries explains it"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_run_without_a_ledger_cannot_be_compared(run):
         ({"parameters": 5}, "trained a different model than ring: parameters 4810 and 5"),
         ({"data": "clicks:skew=2.0"}, "trained on different data than ring: data digits and clicks:skew=2.0"),
         ({"slow_worker": "3:4"}, "was not asked to do the same as ring: slow_worker none and 3:4"),
-        ({"optimizer": {"name": "adam"}}, "was not asked to do the same as ring: optimizer none and name=adam"),
+        ({"optimizer": {"name": "adam"}}, "was not asked to do the same as ring: optimizer name=sgd and name=adam"),
     ],
 )
 def test_other_work_is_refused_although_the_samples_have_the_same_numbers(run, changed, reason):

@@ -3,6 +3,7 @@
 import pytest
 import virtual_jobs
 from jobs import job
+from runs import summary
 from traces import Hand, check_schema, virtual_traces
 
 from common.records.stage_clock import STAGES
@@ -15,7 +16,7 @@ from experiments.trace.perfetto import trace_events
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=20e-6, bandwidth=125e6, overhead=1e-6)
-SUMMARY = {"warmup_steps": 1, "own_transport": None}
+SUMMARY = summary(warmup_steps=1)
 
 
 def path_of(*hands):
@@ -152,7 +153,7 @@ def test_a_call_that_a_full_tape_has_cut_in_two_is_left_out():
 
 def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
     hands = [Hand(rank).stage("train", 0, 1 + rank) for rank in range(2)]
-    found = attribute(timeline([hand.trace for hand in hands]), {"own_transport": "gloo"})
+    found = attribute(timeline([hand.trace for hand in hands]), summary(own_transport="gloo"))
     assert found.sentence().endswith("gloo moves the bytes itself, so the trace has stages only")
     assert (found.to_json()["critical_path"], found.to_json()["waited_for"]) == ([], None)
 

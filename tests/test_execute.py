@@ -16,6 +16,8 @@ from experiments.config import RunOptions, plan
 from experiments.launch.supervisor import JobOutcome
 from experiments.runs.execute import RunFailed, execute
 from experiments.runs.summary import warmup_steps
+from experiments.schema.documents import PerRank
+from experiments.schema.files import to_builtins
 
 STEP = sum(SECONDS.values())  # seconds
 
@@ -64,14 +66,14 @@ def test_speed_is_that_of_the_steps_after_the_warm_up_over_all_workers(tmp_path)
     warm = 4  # of 20 steps
     late = 1 / 1000  # worker 1 ends every step a millisecond late, so both ends move alike
     first, last = 1 + warm * STEP + late, 1 + 20 * STEP + late
-    assert summary["warmup_steps"] == warm
-    assert summary["samples_per_second"] == pytest.approx((20 - warm) * 128 / (last - first))
+    assert summary.warmup_steps == warm
+    assert summary.samples_per_second == pytest.approx((20 - warm) * 128 / (last - first))
 
 
 def test_a_run_too_short_for_a_warm_up_counts_from_its_begin(tmp_path):
     summary = summary_of(tmp_path, FakeAgent(2, 2), planned(batch=128, steps=2))
     late = (STEP - 1 / 1000) / STEP  # of its second step, worker 1 has done so much when worker 0 is done
-    assert summary["samples_per_second"] == pytest.approx((2 + 1 + late) * 64 / (2 * STEP))
+    assert summary.samples_per_second == pytest.approx((2 + 1 + late) * 64 / (2 * STEP))
 
 
 @pytest.mark.parametrize(("steps", "warm"), [(1, 0), (4, 0), (5, 1), (50, 10), (1000, 10)])
@@ -81,23 +83,23 @@ def test_the_warm_up_is_a_fifth_of_the_run_and_ten_steps_at_most(steps, warm):
 
 def test_loss_and_stages_are_means_over_the_workers(tmp_path):
     summary = summary_of(tmp_path, FakeAgent(20, 20), planned())
-    assert summary["final_loss"] == pytest.approx(loss_at(19) + 0.005)  # worker 1's is a hundredth higher
-    assert summary["stage_seconds"] == pytest.approx({stage: 20 * SECONDS[stage] for stage in STAGES})
-    assert list(summary["stage_seconds"]) == list(STAGES)
+    assert summary.final_loss == pytest.approx(loss_at(19) + 0.005)  # worker 1's is a hundredth higher
+    assert summary.stage_seconds.by_stage() == pytest.approx({stage: 20 * SECONDS[stage] for stage in STAGES})
 
 
 def test_hidden_seconds_are_a_total_over_the_steps_and_a_mean_over_the_workers(tmp_path):
     summary = summary_of(tmp_path, FakeAgent(20, 20), planned())
-    assert summary["hidden_synchronize_seconds"] == pytest.approx(20 * (0.125 + 0.25) / 2)
+    assert summary.hidden_synchronize_seconds == pytest.approx(20 * (0.125 + 0.25) / 2)
 
 
 def test_traffic_is_counted_where_it_left_and_where_it_went(tmp_path):
     summary = summary_of(tmp_path, FakeAgent(20, 20), planned("ps-bsp", servers=2))
-    assert summary["bytes_sent"] == {"per_worker": [3 * 1, 3 * 11], "per_server": [3 * 21, 3 * 31]}
-    assert summary["messages_sent"] == {"per_worker": [3, 3], "per_server": [3, 3]}
+    assert summary.bytes_sent == PerRank(per_worker=(3 * 1, 3 * 11), per_server=(3 * 21, 3 * 31))
+    assert summary.messages_sent == PerRank(per_worker=(3, 3), per_server=(3, 3))
     total = 1 + 11 + 21 + 31
-    assert summary["bytes_received"] == {"per_worker": [total - 1, total - 11], "per_server": [total - 21, total - 31]}
-    assert summary["processes"] == 4
+    received = PerRank(per_worker=(total - 1, total - 11), per_server=(total - 21, total - 31))
+    assert summary.bytes_received == received
+    assert summary.processes == 4
 
 
 def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path):
@@ -110,28 +112,28 @@ def test_steps_that_were_skipped_are_counted_by_worker_and_have_no_loss(tmp_path
             return ended
 
     summary = summary_of(tmp_path, WithBackups(20, 20), planned("ps-backup"))
-    assert summary["steps_skipped"] == {"per_worker": [0, 3]}
-    assert summary["final_loss"] == pytest.approx(loss_at(19))  # worker 0's alone
+    assert summary.steps_skipped.per_worker == (0, 3)
+    assert summary.final_loss == pytest.approx(loss_at(19))  # worker 0's alone
     entries = [
         (step, worker, worker_row(step, worker, SECONDS)["samples"][0]) for step in range(20) for worker in (0, 1)
     ]
-    assert summary["ledger_sha256"] == ledger_sha256(entries)
+    assert summary.ledger_sha256 == ledger_sha256(entries)
 
 
 def test_the_ledger_is_that_of_the_rows(tmp_path):
     rows = {worker: [worker_row(step, worker, SECONDS) for step in range(20)] for worker in range(2)}
     entries = [(row["step"], worker, row["samples"][0]) for worker in rows for row in rows[worker]]
-    assert summary_of(tmp_path, FakeAgent(20, 20), planned())["ledger_sha256"] == ledger_sha256(entries)
+    assert summary_of(tmp_path, FakeAgent(20, 20), planned()).ledger_sha256 == ledger_sha256(entries)
 
 
 def test_one_process_stands_for_every_worker(tmp_path):
     together = summary_of(tmp_path, FakeAgent(20), planned("single"))
     apart = summary_of(tmp_path, FakeAgent(20, 20), planned("ring"))
-    assert together["ledger_sha256"] == apart["ledger_sha256"]
-    assert together["params_sha256"] == ["hash 0", "hash 0"]
-    assert apart["params_sha256"] == ["hash 0", "hash 1"]
-    assert together["bytes_sent"]["per_worker"] == [0, 0]
-    assert (together["processes"], apart["processes"]) == (1, 2)
+    assert together.ledger_sha256 == apart.ledger_sha256
+    assert together.params_sha256 == ("hash 0", "hash 0")
+    assert apart.params_sha256 == ("hash 0", "hash 1")
+    assert together.bytes_sent.per_worker == (0, 0)
+    assert (together.processes, apart.processes) == (1, 2)
 
 
 def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
@@ -156,7 +158,7 @@ def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
         "wall_seconds": 12.5,
         "error": None,
     }
-    assert {key: summary[key] for key in expected} == expected
+    assert {key: getattr(summary, key) for key in expected} == expected
 
 
 def test_the_folder_says_what_was_run_and_on_what(tmp_path):
@@ -170,8 +172,8 @@ def test_the_folder_says_what_was_run_and_on_what(tmp_path):
         "ranks",
         "summary.json",
     }
-    assert done.env["threads_per_rank"] == 1
-    assert (done.env["transport"], done.env["link"]) == (asked.job.transport, None)
+    assert done.env.threads_per_rank == 1
+    assert (done.env.transport, done.env.link) == (asked.job.transport, None)
     values = yaml.safe_load((done.path / "config.yaml").read_text())
     assert plan(RunOptions(**{**values, "hidden": tuple(values["hidden"])})).job == asked.job
 
@@ -204,7 +206,7 @@ def test_a_failed_run_keeps_its_rows_and_names_the_culprit(tmp_path):
         execute(planned(), agent, tmp_path, lambda status: None)
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary == failed.value.run.summary
+    assert summary == to_builtins(failed.value.run.summary)
     assert (failed.value.error, failed.value.traceback) == (error, "the traceback")
     assert summary["status"] == "failed"
     assert summary["error"] == error.record()
@@ -220,9 +222,9 @@ def test_a_run_that_failed_before_its_first_step_claims_nothing(tmp_path):
     with pytest.raises(RunFailed) as failed:
         execute(planned(), FakeAgent(5, reports=[None, None], error=error), tmp_path, lambda status: None)
     summary = failed.value.run.summary
-    assert summary["steps_done"] == 0
+    assert summary.steps_done == 0
     unknown = ("samples_per_second", "final_loss", "ledger_sha256", "test_accuracy")
-    assert [summary[key] for key in unknown] == [None] * 4
+    assert [getattr(summary, key) for key in unknown] == [None] * 4
 
 
 def test_an_interrupted_run_is_partial(tmp_path):

@@ -1,6 +1,8 @@
 """The predicted time of an exchange, and of the exchanges in a step of a run."""
 
 import pytest
+from msgspec.structs import replace
+from runs import summary
 
 from allreduce.ring import Ring
 from allreduce.tree import Tree
@@ -26,19 +28,8 @@ def curve(sizes=(MIB, 16 * MIB), beta=(1e-9, 3e-9), gamma=(0.0, 1e-10), alpha=1e
     return Curve(alpha, sizes, beta, gamma)
 
 
-SUMMARY = {
-    "strategy": "ring",
-    "strategy_options": {},
-    "workers": 4,
-    "servers": 0,
-    "placement": None,
-    "transport": "shm",
-    "parameters": 1 << 20,
-    "bucket": 1 << 40,
-    "overlap": "off",
-    "sparse": False,
-    "batch": 128,
-}
+RUN = {"workers": 4, "transport": "shm", "parameters": 1 << 20, "bucket": 1 << 40, "overlap": "off", "batch": 128}
+SUMMARY = summary("ring", **RUN)
 
 
 FLAT = Calibration((Figures("shm", 4, Curve(1e-3, (4,), (1e-9,), (0.0,)), curve()),))
@@ -104,9 +95,9 @@ def test_the_cheapest_are_simulated_within_the_budget():
 def test_a_step_has_an_exchange_for_each_bucket():
     share = 2 * 3 / 4 * (4 << 20) * 1e-9
     assert predicted_step_exchange(SUMMARY, FLAT) == pytest.approx(6e-3 + share)
-    parts = {**SUMMARY, "bucket": 1 << 20}
+    parts = replace(SUMMARY, bucket=1 << 20)
     assert predicted_step_exchange(parts, FLAT) == pytest.approx(4 * 6e-3 + share)
-    uneven = {**SUMMARY, "bucket": 3 << 20}
+    uneven = replace(SUMMARY, bucket=3 << 20)
     assert predicted_step_exchange(uneven, FLAT) == pytest.approx(2 * 6e-3 + share)
 
 
@@ -123,21 +114,21 @@ def test_a_step_has_an_exchange_for_each_bucket():
     ],
 )
 def test_what_cannot_be_said_of_a_run_is_not_said(change):
-    assert predicted_step_exchange({**SUMMARY, **change}, FLAT) is None
+    assert predicted_step_exchange(replace(SUMMARY, **change), FLAT) is None
     assert predicted_step_exchange(SUMMARY, None) is None
 
 
 def test_a_run_in_virtual_time_is_predicted_from_its_link():
-    virtual = {**SUMMARY, "transport": "virtual", "link": "1gbit,50us"}
+    virtual = replace(SUMMARY, transport="virtual", link="1gbit,50us")
     assert predicted_step_exchange(virtual, None) == Ring().seconds(4, 0, 4 << 20, Link(50e-6, 8e-9))
 
 
 def test_a_server_on_a_given_link_is_predicted_by_its_steps_and_a_measured_one_by_its_exchange():
-    served = {**SUMMARY, "strategy": "ps-bsp", "servers": 1}
-    virtual = {**served, "transport": "virtual", "link": "1gbit,50us"}
+    served = summary("ps-bsp", **RUN)
+    virtual = replace(served, transport="virtual", link="1gbit,50us")
     steps = lockstep_seconds(4, 1, 4 << 20, Link(50e-6, 8e-9), 1 << 20)
     assert predicted_step_exchange(virtual, None) == steps != PsBsp().seconds(4, 1, 4 << 20, Link(50e-6, 8e-9))
-    halves = {**virtual, "bucket": 2 << 20}
+    halves = replace(virtual, bucket=2 << 20)
     assert predicted_step_exchange(halves, None) == 2 * PsBsp().seconds(4, 1, 2 << 20, Link(50e-6, 8e-9))
     measured = PsBsp().seconds(4, 1, 4 << 20, FLAT.figures[0].hub.link(4 << 20))
     assert predicted_step_exchange(served, FLAT) == measured

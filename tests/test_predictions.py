@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from runs import summary
 
 from experiments.comparison import Contest, Entry
 from experiments.comparison.predictions import predicted_rate
@@ -22,19 +23,7 @@ def curve(sizes=(MIB, 16 * MIB), beta=(1e-9, 3e-9), gamma=(0.0, 1e-10), alpha=1e
     return Curve(alpha, sizes, beta, gamma)
 
 
-SUMMARY = {
-    "strategy": "ring",
-    "strategy_options": {},
-    "workers": 4,
-    "servers": 0,
-    "placement": None,
-    "transport": "shm",
-    "parameters": 1 << 20,
-    "bucket": 1 << 40,
-    "overlap": "off",
-    "sparse": False,
-    "batch": 128,
-}
+SUMMARY = summary("ring", transport="shm", parameters=1 << 20, bucket=1 << 40)
 
 
 FLAT = Calibration((Figures("shm", 4, Curve(1e-3, (4,), (1e-9,), (0.0,)), curve()),))

@@ -16,6 +16,7 @@ from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import Incarnation
 from experiments.launch.processes import LOST
 from experiments.launch.recovery import Restarts, deaths_line, restarts_line, survivable, survive
+from experiments.schema.documents import Death, Restart
 from ps.strategy import PsAsync, PsSsp
 
 JOB, WORKERS, SERVERS = 4711, range(2), range(2, 4)
@@ -168,10 +169,10 @@ def test_who_is_killed_when_all_is_done_has_not_failed(running):
 
 
 def test_a_line_says_who_came_back_and_what_was_lost():
-    entry = {"rank": 3, "at": 1.25, "step": 17, "resumed_from": 10}
+    restart = Restart(rank=3, at=1.25, step=17, stage="train", resumed_from=10, incarnation=1)
     once = "server rank 3 died at 1.2 s in step 17 and came back from step 10"
-    assert restarts_line([entry], 0) == once
-    assert restarts_line([entry, entry], 1) == f"{once}; {once}; 1 push lost"
+    assert restarts_line([restart], 0) == once
+    assert restarts_line([restart, restart], 1) == f"{once}; {once}; 1 push lost"
 
 
 # --- workers whose death the job survives ---
@@ -241,8 +242,11 @@ def test_the_dead_need_not_report(three_workers):
 
 
 def test_the_line_says_from_which_step_on_how_many_worked():
-    entries = [{"rank": 2, "step": 120, "cause": "killed"}, {"rank": 0, "step": -2, "cause": "lost"}]
-    assert deaths_line(entries, 3) == (
+    deaths = [
+        Death(rank=2, step=120, stage="train", cause="killed"),
+        Death(rank=0, step=-2, stage="finish", cause="lost"),
+    ]
+    assert deaths_line(deaths, 3) == (
         "worker rank 2 died in step 120 (killed): 2 workers from there on; "
         "worker rank 0 died in finish (lost): 1 worker from there on"
     )

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from runs import fail, write_run
+from runs import PLACE, fail, write_run
 from setuptools import find_packages
 
 from experiments import charts
@@ -142,7 +142,10 @@ def test_a_chart_with_such_a_name_is_escaped_too(tmp_path):
     [
         (fail(), "ring did not come to its end. Worker rank 2 was killed by signal 9, in stage train of step 3."),
         (
-            {"status": "partial", "error": {"type": "KeyboardInterrupt", "rank": None, "cause": "interrupted"}},
+            {
+                "status": "partial",
+                "error": {"type": "KeyboardInterrupt", "cause": "interrupted", **dict.fromkeys(PLACE)},
+            },
             "ring did not come to its end. It was interrupted.",
         ),
     ],

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from runs import SECONDS, fail, worker_row, write_rows, write_run
+from runs import PLACE, SECONDS, fail, summary, worker_row, write_rows, write_run
 
 from experiments.report.failures import failures, in_words
 from experiments.runs.run import load_run
@@ -32,12 +32,12 @@ def error(kind="PeerFailed", cause="killed by signal 9 (SIGKILL)", **more):
             error("RunError", "ZeroDivisionError:\n a bug"),
             "Worker rank 2 failed in stage train of step 3: ZeroDivisionError: a bug.",
         ),
-        ({"type": "KeyboardInterrupt", "rank": None, "cause": "interrupted"}, "It was interrupted."),
+        ({"type": "KeyboardInterrupt", "cause": "interrupted", **dict.fromkeys(PLACE)}, "It was interrupted."),
         (None, "It is failed, and nothing says why."),
     ],
 )
 def test_the_error_is_a_sentence_that_names_who_died_and_where(record, sentence):
-    assert in_words({"status": "failed", "error": record}) == sentence
+    assert in_words(summary(status="failed", error=record)) == sentence
 
 
 def test_a_failure_says_how_far_everybody_had_come(tmp_path):

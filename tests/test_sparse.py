@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import STRATEGIES, job, run
+from runs import summary
 from transports import on
 
 from allreduce.sparse_all_gather import SparseAllGather, mean_rows
@@ -304,7 +305,7 @@ def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complai
 
 
 @pytest.mark.parametrize(
-    ("summary", "can", "words"),
+    ("fields", "can", "words"),
     [
         ({"model": "mlp", "sparse": False}, True, ""),
         ({"model": "embedding", "sparse": True}, True, "sparse: "),
@@ -317,10 +318,10 @@ def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complai
         ),
     ],
 )
-def test_a_run_says_how_it_was_and_why(summary, can, words):
+def test_a_run_says_how_it_was_and_why(fields, can, words):
     import re
 
-    assert re.match(words or "$", sparse_line(summary, can))
+    assert re.match(words or "$", sparse_line(summary(**fields), can))
 
 
 def test_a_configuration_file_repeats_it():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.metrics.staleness import UpdateStaleness, read_pushes
+from experiments.schema.documents import PushCounts
 from ps.consistency import ASP, SSP
 from ps.shard import Shard
 
@@ -107,11 +108,11 @@ def test_histories_add_up_over_servers(tmp_path):
     pushes = read_pushes(files, 2, "ssp(3)")
     assert pushes.summary(2) == {
         "staleness_max": 2,
-        "staleness_histogram": {"0": 1, "2": 2},
+        "staleness_histogram": {0: 1, 2: 2},
         "staleness_updates_max": 0,
-        "staleness_updates_histogram": {"0": 3},
-        "pushes": {"applied": 3, "dropped": 1, "lost": 3},
-        "waited_seconds": [0.125, 0.25],
+        "staleness_updates_histogram": {0: 3},
+        "pushes": PushCounts(applied=3, dropped=1, lost=3),
+        "waited_seconds": (0.125, 0.25),
     }
     assert [pushes.share_dropped(0, step) for step in (0, 1)] == [0.0, 0.5]
 

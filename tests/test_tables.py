@@ -5,7 +5,7 @@ import math
 
 import pytest
 from rich.console import Console
-from runs import PARAMETERS, SECONDS, fail, write_run
+from runs import PARAMETERS, SECONDS, fail, summary, write_run
 
 from experiments.comparison.equivalence import verdicts
 from experiments.comparison.run_table import markdown, runs_table
@@ -21,6 +21,7 @@ from experiments.runs.describe import (
     turns,
 )
 from experiments.runs.run import load_run
+from experiments.schema.documents import Environment
 
 NAMES = ["single", "noop", "ps-bsp", "ps-async", "star", "ring", "halving-doubling"]
 
@@ -172,10 +173,14 @@ def test_the_caption_gives_the_conditions_and_the_full_names_of_the_stages(runs)
     assert "preprocess, partition, load, train, synchronize, update" in text
 
 
+def details_of(within):
+    return [{"rank": 4 + n, "process_of": n, "bytes_within_process": count} for n, count in enumerate(within)]
+
+
 def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, runs):
     """As much as a ring: of 100 bytes each way per step a quarter is for the server beside it."""
     sent = {"per_worker": [2000] * 4, "per_server": [2000, 2000, 2000, 2400]}
-    details = [{"bytes_within_process": within} for within in (1000, 1000, 1000, 1200)]
+    details = details_of([1000, 1000, 1000, 1200])
     beside = {"placement": "colocated", "servers": 4, "bytes_sent": sent, "servers_detail": details}
     run = load_run(write_run(tmp_path, "ps-bsp", steps=20, name="beside", **beside))
     text = markdown([run], verdicts([run]))
@@ -189,7 +194,7 @@ def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, ru
 def test_nor_is_it_guessed_where_a_rank_did_not_live_to_tell(tmp_path, role):
     known = {"per_worker": [2000] * 4, "per_server": [2000] * 4, "within": [1000] * 4}
     known[role] = [2000, None, 2000, 2000]
-    details = [{"bytes_within_process": within} for within in known.pop("within")]
+    details = details_of(known.pop("within"))
     beside = {"placement": "colocated", "servers": 4, "bytes_sent": known, "servers_detail": details}
     run = load_run(write_run(tmp_path, "ps-bsp", **(fail() | beside)))
     assert run.leaving_per_step() == []
@@ -234,11 +239,15 @@ def test_conditions_that_differ_are_all_named(tmp_path):
 def test_colocated_servers_are_told_with_the_workers(tmp_path):
     run = load_run(write_run(tmp_path, "ps-bsp", servers=2, placement="colocated"))
     assert conditions([run]).startswith("4 workers with 2 servers in their processes, batch 128")
-    assert "4 workers (+2 servers in their processes) share 2 cores" in limits_line(run.summary, {"cores": 2})
+    assert "4 workers (+2 servers in their processes) share 2 cores" in limits_line(run.summary, Environment(cores=2))
+
+
+def limited(workers, servers=0, processes=None, **fields):
+    return summary(workers=workers, servers=servers, processes=processes or workers + servers, **fields)
 
 
 @pytest.mark.parametrize(
-    ("summary", "env", "expected"),
+    ("fields", "env", "expected"),
     [
         (
             {"workers": 4, "servers": 1, "transport": "ipc"},
@@ -267,8 +276,8 @@ def test_colocated_servers_are_told_with_the_workers(tmp_path):
         ({"workers": 64, "transport": "virtual"}, {"link": "1gbit,50us"}, "64 workers in virtual time on a link of 1g"),
     ],
 )
-def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(summary, env, expected):
-    line = limits_line(summary, env)
+def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(fields, env, expected):
+    line = limits_line(limited(**fields), Environment(**env))
     assert line.startswith(expected)
     assert "\n" not in line
 
@@ -285,20 +294,16 @@ def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(summary, e
     ],
 )
 def test_what_does_not_show_is_said_of_what_was_run(strategies, incast, hops):
-    first, *others = (
-        {"strategy": name, "workers": 4, "servers": int(name == "ps-bsp"), "transport": "ipc"}
-        | ({"processes": 1} if name == "single" else {})
-        for name in strategies
-    )
-    line = limits_line(first, {"cores": 2}, others)
+    first, *others = (summary(name, workers=4, servers=int(name == "ps-bsp"), transport="ipc") for name in strategies)
+    line = limits_line(first, Environment(cores=2), others)
     assert ("incast" in line, "hops" in line) == (incast, hops)
 
 
 def test_only_loopback_without_a_shaped_link_is_called_a_matter_of_software(runs):
     words = "software costs, not as cluster results"
-    assert words in limits_line(runs[-1].summary, {"cores": 2})
-    for summary, env in (({"transport": "tcp"}, {"hosts": 2}), ({"transport": "tcp"}, {"link": "1gbit"})):
-        assert words not in limits_line({"workers": 4, **summary}, env)
+    assert words in limits_line(runs[-1].summary, Environment(cores=2))
+    for env in (Environment(hosts=2), Environment(link="1gbit")):
+        assert words not in limits_line(limited(workers=4, transport="tcp"), env)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from msgspec import structs
+from runs import summary
 
 from experiments.config import RunOptions, plan
 from experiments.metrics.traffic import MOST, between, groups, imbalance, servers_detail
+from experiments.schema.documents import PerRank, ServerDetail
 
 
 def detail(held, moved, workers=2, placement="dedicated", **changes):
@@ -16,71 +19,71 @@ def detail(held, moved, workers=2, placement="dedicated", **changes):
     reports += [{"parameters": each, "optimizer_state_bytes": each, "bytes_to": {"0": 7}} for each in held]
     for rank, report in changes.get("reports", {}).items():
         reports[rank] = report
-    return servers_detail(planned, reports, {name: {"per_server": moved} for name in ("bytes_sent", "bytes_received")})
+    counts = PerRank(per_server=tuple(moved))
+    return servers_detail(planned, reports, counts, counts)
 
 
-def summary(servers, **options):
-    return {"servers_detail": servers, "strategy_options": options}
+def with_servers(servers, **options):
+    return structs.replace(summary("ps-bsp"), servers_detail=tuple(servers), strategy_options=options)
 
 
 def test_shares_are_of_the_mean():
     one, other = detail([300, 100], [30, 50])
-    assert one == {
-        "rank": 2,
-        "process_of": 2,
-        "parameters": 300,
-        "bytes": 1200,
-        "optimizer_state_bytes": 300,
-        "bytes_within_process": 0,
-        "bytes_sent": 30,
-        "bytes_received": 30,
-        "held_share": 1.5,
-        "load_share": 0.75,
-    }
-    assert (other["rank"], other["held_share"], other["load_share"]) == (3, 0.5, 1.25)
+    assert one == ServerDetail(
+        rank=2,
+        process_of=2,
+        parameters=300,
+        bytes=1200,
+        optimizer_state_bytes=300,
+        bytes_within_process=0,
+        bytes_sent=30,
+        bytes_received=30,
+        held_share=1.5,
+        load_share=0.75,
+    )
+    assert (other.rank, other.held_share, other.load_share) == (3, 0.5, 1.25)
 
 
 def test_a_colocated_server_names_its_worker_and_what_stays_within_their_process():
     servers = detail([100, 100, 100], [1, 1, 1], placement="colocated")
-    assert [server["process_of"] for server in servers] == [0, 1, 0]
-    assert [server["bytes_within_process"] for server in servers] == [17, 10, 17]
+    assert [server.process_of for server in servers] == [0, 1, 0]
+    assert [server.bytes_within_process for server in servers] == [17, 10, 17]
 
 
 @pytest.mark.parametrize("report", [None, {"error": {}}])
 def test_what_is_not_known_of_one_server_is_a_share_of_nothing(report):
     servers = detail([300, 100], [30, None], reports={3: report})
-    assert (servers[1]["parameters"], servers[1]["bytes"]) == (None, None)
-    assert [(server["held_share"], server["load_share"]) for server in servers] == [(None, None)] * 2
-    assert imbalance(summary(servers)) is None
+    assert (servers[1].parameters, servers[1].bytes) == (None, None)
+    assert [(server.held_share, server.load_share) for server in servers] == [(None, None)] * 2
+    assert imbalance(with_servers(servers)) is None
 
 
 def test_an_empty_model_is_balanced():
-    assert imbalance(summary(detail([0, 0], [0, 0]))) is None
+    assert imbalance(with_servers(detail([0, 0], [0, 0]))) is None
 
 
 @pytest.mark.parametrize(("largest", "warns"), [(120, False), (121, True)])
 def test_up_to_a_fifth_above_the_mean_is_fair(largest, warns):
-    line = imbalance(summary(detail([largest, 200 - largest], [1, 1]), sharding="by-tensor"))
+    line = imbalance(with_servers(detail([largest, 200 - largest], [1, 1]), sharding="by-tensor"))
     assert (line is not None) == warns
 
 
 def test_the_warning_names_the_server_its_share_and_what_would_balance():
     servers = detail([300, 100], [1, 1])
-    assert imbalance(summary(servers, sharding="hashed")) == (
+    assert imbalance(with_servers(servers, sharding="hashed")) == (
         "server rank 2 holds 75% of the model's bytes, 1.5 times the mean of the 2 servers; instead of hashed, "
         "--strategy.sharding even would balance them"
     )
-    assert imbalance(summary(servers)).endswith("1.5 times the mean of the 2 servers")  # it is even already
+    assert imbalance(with_servers(servers)).endswith("1.5 times the mean of the 2 servers")  # it is even already
 
 
 def test_servers_that_hold_as_much_may_not_have_as_much_to_do():
-    line = imbalance(summary(detail([100, 100], [10, 30])))
+    line = imbalance(with_servers(detail([100, 100], [10, 30])))
     assert line == "server rank 3 sends and receives 1.5 times the mean of the 2 servers"
 
 
 def test_a_run_without_servers_has_nothing_to_balance():
-    assert imbalance({"servers_detail": []}) is None
-    assert imbalance({}) is None
+    assert imbalance(summary("ring")) is None
 
 
 # --- between pairs of ranks ---

@@ -21,7 +21,7 @@ from experiments.machine.bandwidth_limits import Limits, measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
 from experiments.runs.files import new_folder, unwritable
-from experiments.schema.files import write_json
+from experiments.schema.files import to_builtins, write_json
 
 SCHEMA = 1
 ENTRY = "experiments.bench.rank"
@@ -59,7 +59,7 @@ def run_bench(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path
 
 def _run(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
     folder = new_folder(parent, f"bench-w{spec.workers}")
-    env = environment(spec.threads)
+    env = to_builtins(environment(spec.threads, spec.transports))
     blocks = schedule(spec)
     ended, limits, status, done = JobOutcome([]), None, "failed", 0
 
@@ -71,7 +71,7 @@ def _run(options: BenchOptions, spec: BenchPlan, agent: Agent, parent: Path, sho
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
-        write_json(folder / "env.json", {**env, "transport": list(spec.transports), "link": None})
+        write_json(folder / "env.json", env)
         show(0, "this machine's limits")
         intervals.load()  # not after a rank has died: the end should be prompt, and not disturbed while ranks measure
         limits = measured_limits()

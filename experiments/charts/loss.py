@@ -29,7 +29,7 @@ def loss_vs_samples(material: Material) -> Sheet:
     axes.set_xlabel("samples seen by all workers together")
     axes.xaxis.set_major_formatter(thousands)
     final = {s.label: float(s.data[0][1][1][-1]) for s in shown if s.contends}
-    synchronous = all(s.run.summary.get("consistency") == "bsp" for s in shown if s.contends)
+    synchronous = all(s.run.summary.consistency == "bsp" for s in shown if s.contends)
     title = learning(final)
     if not synchronous:
         title = title.replace("all synchronous strategies", "all strategies")
@@ -80,7 +80,7 @@ def _by_samples(run: Run) -> Curve | None:
 
 def _by_seconds(run: Run) -> Curve | None:
     """The mean of what workers have at a time, where they may be at different steps; else that of each step."""
-    if run.summary.get("consistency") not in ("bsp", "none"):
+    if run.summary.consistency not in ("bsp", "none"):
         return _finite(*loss_by_time(run))
     _, seconds, loss = loss_curve(run)
     return _finite(seconds - seconds[:1], smooth(loss)) if loss.size else None

@@ -172,7 +172,7 @@ class Material:
         several = "workers" in self.comparison.axes
         named = (
             (
-                run.strategy.rpartition(":")[2] + (f" with {plural(run.summary['workers'], 'worker')}" * several),
+                run.strategy.rpartition(":")[2] + (f" with {plural(run.summary.workers, 'worker')}" * several),
                 run.status,
             )
             for run in self.comparison.failed
@@ -185,7 +185,7 @@ class Material:
 
 def fact(contest: Contest, key: str) -> Any:
     """A setting of a contest, or what its first run says of it."""
-    return contest.setting[key] if key in contest.setting else contest.entries[0].run.summary.get(key)
+    return contest.setting[key] if key in contest.setting else getattr(contest.entries[0].run.summary, key)
 
 
 def _entries(contests: Iterable[Contest]) -> int:

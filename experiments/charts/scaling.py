@@ -116,7 +116,7 @@ def _read(material: Material) -> _Scaling:
 
 def _workers_of(series: Series, contest: Contest) -> int:
     """Its own: what is not comparable may have had others than its contest."""
-    return int(series.run.number("workers") or fact(contest, "workers"))
+    return series.run.summary.workers
 
 
 def _draw(axes: Axes, line: Line, value: Callable[[Series, int, float], float]) -> End:
@@ -216,7 +216,7 @@ def _efficiency_title(its: _Scaling) -> str:
 
 
 def _processes(series: Series, workers: int) -> int:
-    return int(series.run.number("processes") or workers)
+    return series.run.summary.processes
 
 
 def _rows(its: _Scaling, material: Material) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def servers(material: Material) -> Sheet:
         for name, line in _lines(contest.entries).items()
     }
     lines = {name: line for name, line in lines.items() if line}
-    without = [s for s in shown if not s.run.number("servers") and s.entry.strategy != "single"]
+    without = [s for s in shown if not s.run.summary.servers and s.entry.strategy != "single"]
     figure = blank()
     axes = figure.subplots()
     ends = [_draw(axes, name, line) for name, line in lines.items()]
@@ -59,22 +59,22 @@ def servers(material: Material) -> Sheet:
 def _lines(entries: tuple[Entry, ...]) -> dict[str, list[tuple[int, Entry]]]:
     found: dict[str, list[tuple[int, Entry]]] = {}
     for entry in entries:
-        if count := int(entry.run.number("servers") or 0):
+        if count := entry.run.summary.servers:
             found.setdefault(_name(entry.run), []).append((count, entry))
     return {name: sorted(line, key=lambda each: each[0]) for name, line in found.items()}
 
 
 def _name(run: Run) -> str:
     """What its line is called: everything of the label but the number of servers."""
-    options = (run.summary.get("strategy_options") or {}).items()
+    options = run.summary.strategy_options.items()
     told = [f"{key}={value}" for key, value in sorted(options) if f"({value})" != bound(run)]
-    placement = run.summary.get("placement") or "dedicated"
+    placement = run.summary.placement or "dedicated"
     return " ".join([run.strategy.rpartition(":")[2] + bound(run), *told, str(placement)])
 
 
 def _draw(axes: Axes, name: str, line: Line) -> End:
     first = line[0][1]
-    inside = first.run.summary.get("placement") == COLOCATED
+    inside = first.run.summary.placement == COLOCATED
     counts, medians = [count for count, _ in line], [s.entry.rate.middle for _, s in line]
     for count, s in line:
         if len(s.data) > 1:
@@ -113,7 +113,7 @@ def _rows(lines: dict[str, Line], without: list[Series]) -> list[dict[str, Any]]
             "label": s.label,
             "strategy": s.entry.strategy,
             "servers": count,
-            "placement": s.run.summary.get("placement") if count else None,
+            "placement": s.run.summary.placement if count else None,
             "samples_per_second": s.entry.rate.middle,
             "low": s.entry.rate.low,
             "high": s.entry.rate.high,

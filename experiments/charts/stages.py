@@ -73,7 +73,7 @@ def _total(times: Times) -> float:
 
 def _beyond(run: Run, times: Times) -> bool:
     """Whether the mean step over the workers is longer than what the job takes for a batch."""
-    rate, batch = run.number("samples_per_second"), run.number("batch")
+    rate, batch = run.summary.samples_per_second, run.summary.batch
     return bool(rate and batch) and _total(times) > 1.02 * (batch or 0.0) / (rate or 1.0)
 
 

@@ -36,7 +36,7 @@ class Unit:
         """Updates by staleness, of all repeats."""
         counts: Counter[int] = Counter()
         for run in entry.runs:
-            counts.update({int(late): count for late, count in (run.summary.get(self.key) or {}).items()})
+            counts.update(getattr(run.summary, self.key) or {})
         return counts if counts.total() else None
 
     def stale(self, contest: Contest) -> bool:

@@ -15,7 +15,7 @@ from experiments.charts.style import INK
 from experiments.comparison import Entry
 from experiments.format.units import human_ms
 from experiments.runs.describe import listed
-from experiments.runs.run import Row
+from experiments.schema.records import StepRow
 
 PANELS, ACROSS = 8, 4
 MANY, WIDE = 16, 0.36  # ranks that have boxes at most, and how wide a box is
@@ -57,16 +57,15 @@ def _boxes(entry: Entry) -> Boxes | None:
     """Of the steps of all repeats."""
     steps: dict[int, list[tuple[float, float]]] = {}
     for run in entry.runs:
-        skip = int(run.number("warmup_steps") or 0)
-        for (role, rank), rows in run.rows.items():
-            if role == "worker":
-                steps.setdefault(rank, []).extend(_seconds(row) for row in rows[skip:] if not row.get("skipped"))
+        for rank, rows in run.worker_rows.items():
+            steady = rows[run.summary.warmup_steps :]
+            steps.setdefault(rank, []).extend(_seconds(row) for row in steady if not row.skipped)
     return {rank: _cuts(pairs) for rank, pairs in steps.items() if pairs} or None
 
 
-def _seconds(row: Row) -> tuple[float, float]:
-    whole = row["ended"] - row["began"]
-    return whole, max(0.0, whole - (row["seconds"].get("synchronize") or 0.0))
+def _seconds(row: StepRow) -> tuple[float, float]:
+    whole = row.ended - row.began
+    return whole, max(0.0, whole - row.seconds.synchronize)
 
 
 def _cuts(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

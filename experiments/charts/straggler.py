@@ -56,14 +56,14 @@ def stragglers(material: Material) -> Sheet:
 
 def has_straggler(run: Run) -> bool:
     """Whether some workers were made slower, always or at random, and the throughput is known."""
-    asked = run.summary.get("slow_worker") or run.summary.get("jitter")
-    return bool(asked) and bool(run.number("samples_per_second"))
+    asked = run.summary.slow_worker or run.summary.jitter
+    return bool(asked) and bool(run.summary.samples_per_second)
 
 
 def _base(shown: Sequence[Series]) -> Series:
     """Who waits for the straggler: ps-bsp, else the slowest synchronous contender, else the slowest."""
     contenders = [s for s in shown if s.contends]
-    waiting = [s for s in contenders if s.run.summary.get("consistency") == "bsp"]
+    waiting = [s for s in contenders if s.run.summary.consistency == "bsp"]
     return next((s for s in waiting if s.entry.strategy == "ps-bsp"), (waiting or contenders)[-1])
 
 

@@ -71,7 +71,7 @@ def _read(material: Material) -> _Sizes:
 
 def parameter_bytes(contest: Contest) -> int | None:
     """Bytes of the parameters of its model; None where no run came so far."""
-    parameters = next((its for entry in contest.entries if (its := entry.run.number("parameters"))), None)
+    parameters = next((its for entry in contest.entries if (its := entry.run.summary.parameters)), None)
     return None if parameters is None else FLOAT * int(parameters)
 
 

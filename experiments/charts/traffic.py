@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from experiments.charts.material import Material, Series
 from experiments.charts.style import ALARM, INK
 from experiments.comparison import Entry
 from experiments.runs.describe import hub, hubs
-from experiments.runs.run import Run
+from experiments.runs.run import Role, Run
 
 MANY = 10  # bars of one role in a band; more are told by three
 SERVER: dict[str, Any] = {"edgecolor": INK, "hatch": "//////", "linewidth": 0.6}
@@ -79,10 +79,12 @@ def _read(entry: Entry) -> _Bytes | None:
     return _Bytes(bars, servers, workers)
 
 
-def _received(run: Run, role: str) -> list[float | None]:
-    known, steps = run.summary.get("bytes_received"), run.number("steps_done")
-    values = known.get(f"per_{role}") if isinstance(known, Mapping) else None
-    return [None if value is None or not steps else value / steps for value in values or []]
+def _received(run: Run, role: Role) -> list[float | None]:
+    known, steps = run.summary.bytes_received, run.summary.steps_done
+    if known is None:
+        return []
+    counts = known.per_worker if role == "worker" else known.per_server
+    return [None if count is None or not steps else count / steps for count in counts]
 
 
 def _few(role: str, sent: Sequence[float], received: Sequence[float | None]) -> list[Bar]:

@@ -89,11 +89,10 @@ def traffic_between(material: Material) -> Sheet:
 
 def _matrix(entry: Entry) -> _Matrix | None:
     run = entry.run
-    known, steps = run.summary.get("bytes_between"), run.number("steps_done")
-    if not isinstance(known, Mapping) or not steps:
+    known, steps = run.summary.bytes_between, run.summary.steps_done
+    if not known or not steps:
         return None
-    servers = int(run.number("servers") or 0)
-    workers = _ranks(known) - servers
+    workers = _ranks(known) - run.summary.servers
     places = {name: place for place, name in enumerate(known)}
     cells = {
         (places[sender], places[receiver]): count / steps

@@ -88,7 +88,7 @@ def _show(comparison: Comparison, arguments: Namespace) -> None:
 
 def _say_failed(comparison: Comparison) -> None:
     for run in comparison.failed:
-        say(f"left out: {run.path} ({run.status} after {run.summary.get('steps_done')} steps)")
+        say(f"left out: {run.path} ({run.status} after {run.summary.steps_done} steps)")
 
 
 def loss_goal(given: str | None) -> float | None:

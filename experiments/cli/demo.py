@@ -48,6 +48,7 @@ def run(arguments: Namespace) -> int:
     from experiments.runs.describe import plural, turns
     from experiments.runs.execute import RunFailed
     from experiments.runs.files import new_folder
+    from experiments.schema.files import to_builtins
 
     folder = new_folder(results, f"demo-w{arguments.workers}")
     say(
@@ -59,7 +60,7 @@ def run(arguments: Namespace) -> int:
         cluster = on_a_cluster(folder / "cluster")
     except RunFailed as failure:
         if arguments.json:
-            dump(dict(failure.run.summary))
+            dump(to_builtins(failure.run.summary))
         return say_failed(failure)
     replicas_as_promised(everything)
     same_bits(everything)

@@ -46,7 +46,7 @@ def _load(entry: Entry) -> str:
     from experiments.report.bottlenecks import busiest
 
     who, sent, _ = busiest(entry.run)
-    step = (entry.run.number("batch") or 0) / entry.rate.middle
+    step = entry.run.summary.batch / entry.rate.middle
     by = "every worker sends" if who == "all alike" else f"{who} sends"
     on_link = human_seconds((sent or 0) * parse_link(LINK).beta)
     return (

@@ -17,8 +17,9 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """This machine, as every result records it."""
     from experiments.machine.environment import environment
+    from experiments.schema.files import to_builtins
 
-    found = environment()
+    found = to_builtins(environment())
     if arguments.json:
         dump(found)
         return 0

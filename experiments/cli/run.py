@@ -54,16 +54,17 @@ def run(arguments: Namespace) -> int:
     results = writable_folder(arguments.results)
     from experiments.metrics.traffic import imbalance
     from experiments.runs.execute import RunFailed
+    from experiments.schema.files import to_builtins
 
     try:
         (done,) = execute_all([item], results)
     except RunFailed as failure:
         if arguments.json:
-            dump(dict(failure.run.summary))
+            dump(to_builtins(failure.run.summary))
         return say_failed(failure)
     events = tensorboard.write(done) if arguments.tensorboard else None
     if arguments.json:
-        dump(dict(done.summary))
+        dump(to_builtins(done.summary))
     else:
         show(done)
         print("\n".join(_after(done, item)))
@@ -73,7 +74,7 @@ def run(arguments: Namespace) -> int:
             print(f"trace: syncbench trace {done.path}")
     if warning := imbalance(done.summary):
         say(f"warning: {warning}")
-    if done.summary["data_sha256"] is None:
+    if done.summary.data_sha256 is None:
         say("warning: the workers have not all loaded the same data: see data_sha256")
     replicas_as_promised([done])
     return 0
@@ -84,12 +85,13 @@ def _after(done: Run, item: Plan) -> Iterator[str]:
     from experiments.launch.recovery import deaths_line, restarts_line
     from experiments.runs.describe import sparse_line
 
-    if words := done.summary["strategy_notes"].get("in_words"):
+    if words := done.summary.strategy_notes.get("in_words"):
         yield f"{done.strategy} {words}"
-    if restarts := done.summary["restarts"]:
-        yield f"restarts: {restarts_line(restarts, done.summary['pushes']['lost'])}"
-    if deaths := done.summary["deaths"]:
-        yield f"deaths: {deaths_line(deaths, done.summary['workers'])}"
+    if restarts := done.summary.restarts:
+        lost = done.summary.pushes.lost if done.summary.pushes else 0
+        yield f"restarts: {restarts_line(restarts, lost)}"
+    if deaths := done.summary.deaths:
+        yield f"deaths: {deaths_line(deaths, done.summary.workers)}"
     if words := sparse_line(done.summary, item.traits.sparse):
         yield words
     yield f"results: {done.path}"

@@ -50,8 +50,8 @@ def say_failed(failure: Any) -> int:
 def replicas_as_promised(runs: Sequence[Run]) -> None:
     """Raises CheckFailed if a strategy that promises equal replicas left different ones."""
     for run in runs:
-        if run.summary["replicas_equal"] and len(different := set(run.summary["params_sha256"])) > 1:
+        if run.summary.replicas_equal and len(different := set(run.summary.params_sha256)) > 1:
             raise CheckFailed(
-                f"{run.strategy} promises equal replicas, but {len(different)} of {run.summary['workers']} workers "
+                f"{run.strategy} promises equal replicas, but {len(different)} of {run.summary.workers} workers "
                 "ended with parameters of their own (does all_reduce write into x, as x[:] = ... does?)"
             )

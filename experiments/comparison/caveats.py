@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.comparison.model import BESIDE, Entry
 from experiments.runs.run import Run
+from experiments.schema.documents import Environment
 
 SCATTER = 0.1  # of the median: how far apart repeats may lie without a warning
 NOISE = 1.05  # times the ceiling: what is above cannot be
@@ -21,21 +22,19 @@ def circumstances(entries: Sequence[Entry]) -> list[str]:
     the same in whatever order the entries come, so that what several contests have in common can be told once.
     """
     runs = [(entry.label, run) for entry in entries for run in entry.runs]
-    known = [(label, run) for label, run in runs if run.env]
+    known = [(label, run) for label, run in runs if run.env != Environment()]
     lines = []
-    if unknown := dict.fromkeys(label for label, run in runs if not run.env):
+    if unknown := dict.fromkeys(label for label, run in runs if run.env == Environment()):
         lines.append(f"no env.json, so nobody knows on what machine it ran: {', '.join(sorted(unknown))}")
-    lines += _apart("machine", known, lambda run: {key: run.env.get(key) for key in _MACHINE})
+    lines += _apart("machine", known, lambda run: {key: getattr(run.env, key) for key in _MACHINE})
     lines += _apart("versions", known, _versions)
-    lines += _apart("threads", known, lambda run: {"per rank": run.env.get("threads_per_rank")})
-    ours = [(label, run) for label, run in runs if run.strategy not in BESIDE and not run.summary.get("own_transport")]
-    return lines + _apart("transport", ours, lambda run: {"transport": run.summary.get("transport")})
+    lines += _apart("threads", known, lambda run: {"per rank": run.env.threads_per_rank})
+    ours = [(label, run) for label, run in runs if run.strategy not in BESIDE and not run.summary.own_transport]
+    return lines + _apart("transport", ours, lambda run: {"transport": run.summary.transport})
 
 
 def _versions(run: Run) -> dict[str, Any]:
-    packages = run.env.get("versions")
-    found = dict(packages) if isinstance(packages, Mapping) else {}
-    return {"python": run.env.get("python"), "commit": run.env.get("commit"), **found}
+    return {"python": run.env.python, "commit": run.env.commit, **run.env.versions}
 
 
 def _apart(what: str, runs: Sequence[tuple[str, Run]], read: Callable[[Run], Mapping[str, Any]]) -> list[str]:

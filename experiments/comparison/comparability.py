@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from experiments.comparison.equivalence import TOLERANCE, Verdict, verdicts, yardstick
-from experiments.comparison.grouping import SETTING, Field, Group
+from experiments.comparison.grouping import SETTING, Field, Group, asked
 from experiments.runs.run import Run
 
 _SAMPLES = ("seed", "batch", "steps", "data", "workers", "partition", "steps_done", "deaths")
@@ -48,7 +49,7 @@ def _reference(groups: Sequence[Group]) -> Group:
 
 
 def _ledger(run: Run) -> str | None:
-    return run.summary.get("ledger_sha256")
+    return run.summary.ledger_sha256
 
 
 def _other_work(group: Group, reference: Run, name: str) -> str | None:
@@ -74,16 +75,24 @@ def _unlike(run: Run, reference: Run, name: str) -> str | None:
 
 def _other_content(run: Run, reference: Run, name: str) -> str | None:
     """Why the data of one name were not the same; None where a run has no hash of them, as older ones have not."""
-    mine, its = (one.summary.get("data_sha256") for one in (run, reference))
+    mine, its = (one.summary.data_sha256 for one in (run, reference))
     if not mine or not its or mine == its:
         return None
-    data = run.summary.get("data")
+    data = run.summary.data
     return f"trained on different data than {name}: what is in {data} has changed, data_sha256 {its[:8]} and {mine[:8]}"
 
 
 def _differences(first: Run, second: Run, keys: Sequence[str]) -> str:
-    a, b = first.summary, second.summary
-    return ", ".join(f"{key} {_words(a.get(key))} and {_words(b.get(key))}" for key in keys if a.get(key) != b.get(key))
+    pairs = {key: _different_parts(asked(first, key), asked(second, key)) for key in keys}
+    return ", ".join(f"{key} {_words(a)} and {_words(b)}" for key, (a, b) in pairs.items() if a != b)
+
+
+def _different_parts(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two settings; of two mappings only the entries that differ."""
+    if not (isinstance(a, dict) and isinstance(b, dict)):
+        return a, b
+    keys = [key for key in a | b if a.get(key) != b.get(key)]
+    return {key: a.get(key) for key in keys}, {key: b.get(key) for key in keys}
 
 
 def _words(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from common.errors import ConfigError, suggest
 from experiments.comparison.caveats import circumstances, notes
 from experiments.comparison.comparability import gate
-from experiments.comparison.grouping import SETTING, Field, axes, fields
+from experiments.comparison.grouping import SETTING, Field, asked, axes, fields
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.metrics.intervals import Interval, median_interval, ratio_interval
 from experiments.runs.labels import descriptions, numbered
@@ -64,19 +64,17 @@ def _labels(found: Sequence[Field]) -> list[list[str]]:
 
 def _apart(run: Run, field: Field) -> str:
     """What tells a stranger: ` 3w`, ` seed 7`; a batch that only follows the workers is not told."""
-    keys = [key for key in SETTING if run.summary.get(key) != field.setting[key]]
+    keys = [key for key in SETTING if asked(run, key) != field.setting[key]]
     if "workers" in keys:
         keys = [key for key in keys if key != "batch"]
-    return "".join(
-        f" {run.summary.get(key)}w" if key == "workers" else f" {key} {run.summary.get(key)}" for key in keys
-    )
+    return "".join(f" {run.summary.workers}w" if key == "workers" else f" {key} {asked(run, key)}" for key in keys)
 
 
 def _entries(field: Field, labels: Sequence[str]) -> list[Entry]:
     """The entries, without ratios."""
     entries = []
     for group, label, passed in zip(field.groups, labels, gate(field, labels), strict=True):
-        rates = tuple(found for run in group.runs if (found := run.number("samples_per_second")))
+        rates = tuple(found for run in group.runs if (found := run.summary.samples_per_second))
         rate = median_interval(rates) if rates else Interval(0.0, 0.0, 0.0)
         judged: dict[str, Any] = {"refused": passed.refused, "check": passed.check, "origin": group.origin}
         entries.append(Entry(label, group.strategy, tuple(group.runs), rates, rate, **judged))
@@ -86,25 +84,25 @@ def _entries(field: Field, labels: Sequence[str]) -> list[Entry]:
 def _annotated(entry: Entry, entries: Sequence[Entry]) -> Entry:
     """`entry` with its share of the ceiling and its notes. One process alone is bounded by no ceiling."""
     tops = [one for one in entries if one.strategy == "noop" and one.refused is None and one.rates]
-    top = max(tops, key=lambda one: (one.origin == entry.origin, _transport(one) == _transport(entry)), default=None)
+    top = max(
+        tops,
+        key=lambda one: (one.origin == entry.origin, one.run.summary.transport == entry.run.summary.transport),
+        default=None,
+    )
     share = None
     if top and entry.rates and entry.refused is None and entry.strategy != "single":
         share = entry.rate.middle / top.rate.middle
     return dataclasses.replace(entry, share=share, notes=notes(entry.rates, entry.rate.middle, entry.runs, share))
 
 
-def _transport(entry: Entry) -> object:
-    return entry.run.summary.get("transport")
-
-
-def _chosen(contests: Sequence[Sequence[Entry]], asked: str | None, first: str | None) -> str:
+def _chosen(contests: Sequence[Sequence[Entry]], wanted: str | None, first: str | None) -> str:
     """The label of the baseline; empty if nobody can be one."""
     every = [entry for entries in contests for entry in entries if entry.refused is None and entry.rates]
-    if asked is not None:
-        if match := next((entry for entry in every if asked in (entry.label, entry.strategy)), None):
+    if wanted is not None:
+        if match := next((entry for entry in every if wanted in (entry.label, entry.strategy)), None):
             return match.label
         labels = dict.fromkeys(entry.label for entry in every)
-        raise ConfigError(f"no baseline {asked!r} among these runs: {suggest(asked, labels)}")
+        raise ConfigError(f"no baseline {wanted!r} among these runs: {suggest(wanted, labels)}")
     counts = Counter(entry.label for entry in every if entry.contends)
     if len(counts) < 2 and any(entry.strategy == "single" for entry in every):
         return next(entry.label for entry in every if entry.strategy == "single")

@@ -75,11 +75,11 @@ def yardstick(runs: Sequence[Run]) -> Run | None:
 
 
 def _synchronous(run: Run) -> bool:
-    return run.summary.get("consistency") == "bsp"
+    return run.summary.consistency == "bsp"
 
 
 def _as_equal_as_promised(run: Run) -> bool:
-    return not run.summary.get("replicas_equal") or len(set(run.summary.get("params_sha256") or [])) <= 1
+    return not run.summary.replicas_equal or len(set(run.summary.params_sha256)) <= 1
 
 
 def _verdict(run: Run, standard: Run | None) -> Verdict:

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.predictions import Predictions, residual
 from experiments.metrics.intervals import Interval
+from experiments.schema.files import to_builtins
 
 
 def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
@@ -29,12 +30,22 @@ def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
             for place, contest in enumerate(comparison.contests)
         ],
         "failed": [
-            {"run": str(run.path), "strategy": run.strategy, "status": run.status, "error": run.summary.get("error")}
+            {
+                "run": str(run.path),
+                "strategy": run.strategy,
+                "status": run.status,
+                "error": to_builtins(run.summary)["error"],
+            }
             for run in comparison.failed
         ],
         "warnings": list(comparison.warnings),
         "runs": [
-            {**entry.run.summary, "label": entry.label, "verdict": entry.check.kind, "deviation": entry.check.deviation}
+            {
+                **to_builtins(entry.run.summary),
+                "label": entry.label,
+                "verdict": entry.check.kind,
+                "deviation": entry.check.deviation,
+            }
             for contest in comparison.contests
             for entry in contest.entries
         ],

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from experiments.runs.run import Run
 from experiments.runs.summary import ASKED
 
@@ -60,8 +62,14 @@ class Field:
 
 
 def setting_of(run: Run) -> dict[str, Any]:
-    """What `run` has in common with the others of its contest; what was not recorded is None."""
-    return {key: run.summary.get(key) for key in SETTING}
+    """What `run` has in common with the others of its contest, as JSON values."""
+    return {key: asked(run, key) for key in SETTING}
+
+
+def asked(run: Run, key: str) -> Any:
+    """What was asked of `run` under this key of its summary, as a JSON value."""
+    value = msgspec.to_builtins(getattr(run.summary, key))
+    return list(value) if isinstance(value, tuple) else value
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
@@ -99,7 +107,7 @@ def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
 
 
 def _key(run: Run, keys: Sequence[str]) -> str:
-    return json.dumps([run.summary.get(key) for key in keys], sort_keys=True)
+    return json.dumps([asked(run, key) for key in keys], sort_keys=True)
 
 
 def _on_one_curve(lonely: Field, other: Field) -> bool:

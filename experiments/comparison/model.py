@@ -40,7 +40,7 @@ class Entry:
     @property
     def run(self) -> Run:
         """The run in the middle, by throughput; the slower one of two."""
-        return sorted(self.runs, key=lambda run: run.number("samples_per_second") or 0.0)[(len(self.runs) - 1) // 2]
+        return sorted(self.runs, key=lambda run: run.summary.samples_per_second or 0.0)[(len(self.runs) - 1) // 2]
 
     @property
     def contends(self) -> bool:
@@ -50,7 +50,7 @@ class Entry:
     @property
     def exact(self) -> bool:
         """Whether another repeat would bring the same: in virtual time, if it was said how long training takes."""
-        return all(run.summary.get("transport") == VIRTUAL and run.number("train_seconds") for run in self.runs)
+        return all(run.summary.transport == VIRTUAL and run.summary.train_seconds for run in self.runs)
 
     @property
     def finding(self) -> Literal["faster", "slower", "no difference"] | None:
@@ -62,7 +62,7 @@ class Entry:
     @property
     def per_worker(self) -> float | None:
         """Median samples/s of a worker; None where one process stands for all."""
-        processes, workers = self.run.number("processes"), self.run.number("workers")
+        processes, workers = self.run.summary.processes, self.run.summary.workers
         if not workers or (processes == 1 and workers > 1):
             return None
         return self.rate.middle / workers
@@ -70,7 +70,7 @@ class Entry:
     @property
     def per_process(self) -> float | None:
         """Median samples/s of a process used, servers' included."""
-        processes = self.run.number("processes")
+        processes = self.run.summary.processes
         return self.rate.middle / processes if processes else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from common.errors import ConfigError
 from experiments.comparison.compare import compare_runs
@@ -14,6 +13,7 @@ from experiments.prediction.cost_model import Calibration
 from experiments.prediction.predict import LOCKSTEP, figures_for, in_lockstep, predicted_step_exchange
 from experiments.prediction.residuals import NOTHING, Residual, bench_residuals, read_bench
 from experiments.runs.run import Run, find_runs
+from experiments.schema.documents import Summary
 
 Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
 
@@ -46,7 +46,7 @@ def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
     if not predicted:
         return ""
     asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
-    without = [one.label for one in asked if not in_lockstep(one.run.summary.get("consistency"))]
+    without = [one.label for one in asked if not in_lockstep(one.run.summary.consistency)]
     return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
 
 
@@ -87,7 +87,7 @@ def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | No
         exchange = predicted_step_exchange(entry.run.summary, calibration)
     except ConfigError:  # the plug-in is not installed any more
         return None
-    batch = float(entry.run.summary["batch"])
+    batch = entry.run.summary.batch
     return None if exchange is None else batch / (batch / ceiling.rate.middle + exchange)
 
 
@@ -127,13 +127,13 @@ def run_residuals(runs: Sequence[Run], calibration: Calibration) -> tuple[list[R
     return rows, notes
 
 
-def _why_not(summary: Mapping[str, Any], calibration: Calibration) -> list[str]:
+def _why_not(summary: Summary, calibration: Calibration) -> list[str]:
     """Return why a run has no prediction, where a reader needs to know."""
-    if not in_lockstep(summary.get("consistency")):
-        return [f"no prediction of {summary['strategy']}: {LOCKSTEP}"]
+    if not in_lockstep(summary.consistency):
+        return [f"no prediction of {summary.strategy}: {LOCKSTEP}"]
     if figures_for(summary, calibration) is None:
-        transport, workers = summary.get("transport"), summary.get("workers")
-        return [f"no figures for {transport} with {workers} workers: no prediction of {summary['strategy']}"]
+        known = f"no figures for {summary.transport} with {summary.workers} workers"
+        return [f"{known}: no prediction of {summary.strategy}"]
     return []
 
 
@@ -144,10 +144,10 @@ def _residual_of(entry: Entry, ceiling: Entry | None, calibration: Calibration) 
         measured, source = measured - _step_seconds(ceiling), "a step, less that of noop"
     return Residual(
         strategy=entry.strategy,
-        transport=str(summary.get("transport")),
-        workers=int(summary.get("workers") or 0),
-        servers=int(summary.get("servers") or 0),
-        nbytes=4 * int(summary.get("parameters") or 0),
+        transport=summary.transport,
+        workers=summary.workers,
+        servers=summary.servers,
+        nbytes=4 * (summary.parameters or 0),
         formula=predicted_step_exchange(summary, calibration),
         virtual=None,
         measured=measured,
@@ -157,4 +157,4 @@ def _residual_of(entry: Entry, ceiling: Entry | None, calibration: Calibration) 
 
 def _step_seconds(entry: Entry) -> float:
     """Return the seconds of a step of the whole job, by the median of the repeats."""
-    return float(entry.run.summary["batch"]) / entry.rate.middle
+    return entry.run.summary.batch / entry.rate.middle

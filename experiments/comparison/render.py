@@ -89,12 +89,12 @@ def warnings(comparison: Comparison) -> list[str]:
 
 def failure_line(run: Run) -> str:
     """What became of a run that did not come to its end."""
-    error = run.summary.get("error")
+    error = run.summary.error
     return f"{run.status}: {run.strategy} in {run.path.name}" + (f": {error_line(error)}" if error else "")
 
 
 def limits(comparison: Comparison) -> str:
     """What limits these runs, from the one with the most ranks."""
     runs = [entry.run for contest in comparison.contests for entry in contest.entries]
-    largest = max(runs, key=lambda run: run.number("processes") or 0)
+    largest = max(runs, key=lambda run: run.summary.processes)
     return limits_line(largest.summary, largest.env, [run.summary for run in runs])

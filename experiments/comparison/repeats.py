@@ -12,6 +12,6 @@ def same_bits(runs: Sequence[Run]) -> None:
     """Raises CheckFailed unless all repeats of a strategy ended with the same bits."""
     first: dict[str, Sequence[str]] = {}
     for run in runs:
-        hashes = run.summary["params_sha256"]
+        hashes = run.summary.params_sha256
         if first.setdefault(run.strategy, hashes) != hashes:
             raise CheckFailed(f"{run.strategy}: the same command gave other bits the second time, in {run.path}")

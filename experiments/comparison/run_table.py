@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from experiments.format.units import human_bytes, human_count, human_deviation, 
 from experiments.runs.describe import conditions
 from experiments.runs.labels import labels
 from experiments.runs.run import Role, Run, ceiling, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.schema.documents import ErrorRecord
 
 _HIDDEN = "sync\nhidden"
 _SPARE = (
@@ -83,7 +83,7 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
     references = (label for label, verdict in zip(names, verdicts, strict=True) if verdict.kind == "reference")
     return [
         Column("strategy", lambda e: e.label, words=True),
-        Column("samples\n/s", lambda e: _number(e.run, "samples_per_second", human_count)),
+        Column("samples\n/s", lambda e: _maybe(e.run.summary.samples_per_second, human_count)),
         *([Column("vs\nnoop", _share_of_ceiling)] if any(ceiling(run, runs) for run in runs) else []),
         Column("ms/\nstep", _step_ms),
         *(Column(_SHORT[stage] + "\n%", _share_of(stage)) for stage in STAGES),
@@ -92,8 +92,8 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
         Column("server\nsends", lambda e: _sent(e.run, "server")),
         *([Column(_STALE, lambda e: _staleness(e.run))] if any(map(_stale, runs)) else []),
         *([Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
-        Column("test\nacc.", lambda e: _number(e.run, "test_accuracy", lambda value: f"{value:.1%}")),
-        Column("final\nloss", lambda e: _number(e.run, "final_loss", lambda value: f"{value:.3g}")),
+        Column("test\nacc.", lambda e: _maybe(e.run.summary.test_accuracy, lambda value: f"{value:.1%}")),
+        Column("final\nloss", lambda e: _maybe(e.run.summary.final_loss, lambda value: f"{value:.3g}")),
         *([Column(f"same as\n{next(references, 'single')}", _same, words=True)] if _told(runs, verdicts) else []),
     ]
 
@@ -107,8 +107,7 @@ def _same(entry: _Entry) -> str:
     return verdict_cell(entry.run, entry.verdict)
 
 
-def _number(run: Run, key: str, show: Callable[[float], str]) -> str:
-    value = run.number(key)
+def _maybe(value: float | None, show: Callable[[float], str]) -> str:
     return DASH if value is None else show(value)
 
 
@@ -116,12 +115,13 @@ def _share_of_ceiling(entry: _Entry) -> str:
     """Of what synchronises: one process has nobody to wait for, so no ceiling bounds it."""
     if entry.run.strategy == "single":
         return DASH
-    return _number(entry.run, "samples_per_second", lambda rate: f"{rate / entry.top:.0%}" if entry.top else DASH)
+    rate = entry.run.summary.samples_per_second
+    return DASH if rate is None or not entry.top else f"{rate / entry.top:.0%}"
 
 
 def _step_ms(entry: _Entry) -> str:
-    rate, batch = entry.run.number("samples_per_second"), entry.run.number("batch")
-    return human_ms(batch / rate) if rate and batch else DASH
+    rate = entry.run.summary.samples_per_second
+    return human_ms(entry.run.summary.batch / rate) if rate else DASH
 
 
 def _share_of(stage: str) -> Callable[[_Entry], str]:
@@ -144,12 +144,12 @@ def _sent(run: Run, role: Role) -> str:
 
 
 def _stale(run: Run) -> bool:
-    return bool(run.summary.get("staleness_max"))
+    return bool(run.summary.staleness_max)
 
 
 def _staleness(run: Run) -> str:
     """Mean and maximum over the applied pushes, in steps: `0.73–3`."""
-    counts = {int(steps): count for steps, count in (run.summary.get("staleness_histogram") or {}).items()}
+    counts = run.summary.staleness_histogram
     if not counts:
         return DASH
     mean = sum(steps * count for steps, count in counts.items()) / sum(counts.values())
@@ -157,12 +157,12 @@ def _staleness(run: Run) -> str:
 
 
 def _drops(run: Run) -> bool:
-    return bool((run.summary.get("pushes") or {}).get("dropped"))
+    return run.summary.pushes is not None and run.summary.pushes.dropped > 0
 
 
 def _dropped(run: Run) -> str:
-    pushes = run.summary.get("pushes")
-    return f"{100 * pushes['dropped'] / (pushes['applied'] + pushes['dropped']):.0f}" if pushes else DASH
+    pushes = run.summary.pushes
+    return f"{100 * pushes.dropped / (pushes.applied + pushes.dropped):.0f}" if pushes else DASH
 
 
 def verdict_cell(run: Run, verdict: Verdict) -> str:
@@ -194,18 +194,17 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
     if within := [label for run, label in zip(runs, names, strict=True) if run.within_train]:
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
     for run, label, verdict in zip(runs, names, verdicts, strict=True):
-        if error := run.summary.get("error"):
+        if error := run.summary.error:
             lines.append(f"{label} {run.status}: {error_line(error)}")
         elif verdict.reason and _told(runs, verdicts):
             lines.append(f"{label}: {verdict.reason}")
     return lines
 
 
-def error_line(error: Mapping[str, Any]) -> str:
+def error_line(error: ErrorRecord) -> str:
     """What a summary says went wrong, and where, in one line."""
-    step, cause = error.get("step"), " ".join(str(error.get("cause")).split())
-    place = [f"{error['role']} rank {error.get('rank')}"] if error.get("role") else []
-    place += [f"stage {error['stage']}"] if error.get("stage") else []
-    place += [step_name(step)] if isinstance(step, int) else []
-    place += [f"bucket {error['bucket']}"] if error.get("bucket") else []
-    return ": ".join(part for part in (str(error.get("type")), ", ".join(place), cause) if part)
+    place = [f"{error.role} rank {error.rank}"] if error.role else []
+    place += [f"stage {error.stage}"] if error.stage else []
+    place += [step_name(error.step)] if error.step is not None else []
+    place += [f"bucket {error.bucket}"] if error.bucket else []
+    return ": ".join(part for part in (error.type, ", ".join(place), " ".join(error.cause.split())) if part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from common.runtime.checkpoint import whole_versions
 from experiments.launch.failure import RunningJob, death
 from experiments.launch.incarnation import Incarnation, home_of
 from experiments.launch.processes import LOST
+from experiments.schema.documents import Death, Restart
 
 
 @dataclass(slots=True)
@@ -73,13 +74,13 @@ class Restarts:
         return (True, None) if all(whole) else (False, 0)
 
 
-def restarts_line(restarts: Sequence[dict[str, Any]], lost: int) -> str:
+def restarts_line(restarts: Sequence[Restart], lost: int) -> str:
     """`server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
     pushes = f"; {lost} push{'' if lost == 1 else 'es'} lost" if lost else ""
     line = "; ".join(
-        f"server rank {entry['rank']} died at {entry['at']:.1f} s in {step_name(entry['step'])} "
-        f"and came back from step {entry['resumed_from']}"
-        for entry in restarts
+        f"server rank {restart.rank} died at {restart.at:.1f} s in {step_name(restart.step)} "
+        f"and came back from step {restart.resumed_from}"
+        for restart in restarts
     )
     return line + pushes
 
@@ -108,10 +109,10 @@ def survive(running: RunningJob, workers: int) -> None:
             running.board.depart(rank)
 
 
-def deaths_line(deaths: Sequence[Mapping[str, Any]], workers: int) -> str:
+def deaths_line(deaths: Sequence[Death], workers: int) -> str:
     """`worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on`, and so on."""
     return "; ".join(
-        f"worker rank {entry['rank']} died in {step_name(entry['step'])} ({entry['cause']}): "
+        f"worker rank {dead.rank} died in {step_name(dead.step)} ({dead.cause}): "
         f"{left} worker{'' if left == 1 else 's'} from there on"
-        for left, entry in zip(range(workers - 1, -1, -1), deaths, strict=False)
+        for left, dead in zip(range(workers - 1, -1, -1), deaths, strict=False)
     )

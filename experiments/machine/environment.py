@@ -7,7 +7,8 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from experiments.schema.documents import Environment
 
 PACKAGES = ("syncbench", "torch", "numpy", "pyzmq", "scikit-learn", "greenlet", "mpi4py")
 
@@ -17,20 +18,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def environment(threads: int = 1) -> dict[str, Any]:
-    """The environment as JSON values; `cores` are those that this process may use."""
-    return {
-        "schema": 1,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": cores(),
-        "memory_bytes": physical_memory(),
-        "threads_per_rank": threads,
-        "hosts": 1,
-        "commit": _commit(),
-        "versions": {name: _version(name) for name in PACKAGES},
-    }
+def environment(
+    threads: int = 1, transport: str | tuple[str, ...] | None = None, link: str | None = None
+) -> Environment:
+    """Return the environment of this process, for ranks with `threads` threads on this transport and link."""
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu(),
+        cores=cores(),
+        memory_bytes=physical_memory(),
+        threads_per_rank=threads,
+        hosts=1,
+        commit=_commit(),
+        versions={name: _version(name) for name in PACKAGES},
+        transport=transport,
+        link=link,
+    )
 
 
 def _cpu() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.records.recorder import whole_lines
+from experiments.schema.documents import PushCounts
 
 KEYS = (
     "staleness_max",
@@ -50,11 +51,11 @@ class PushTotals:
             return dict.fromkeys(KEYS)
         return {
             "staleness_max": max(self.staleness, default=0),
-            "staleness_histogram": {str(steps): self.staleness[steps] for steps in sorted(self.staleness)},
+            "staleness_histogram": {steps: self.staleness[steps] for steps in sorted(self.staleness)},
             "staleness_updates_max": max(self.behind, default=0),
-            "staleness_updates_histogram": {str(updates): self.behind[updates] for updates in sorted(self.behind)},
-            "pushes": {"applied": self.outcomes["applied"], "dropped": self.outcomes["dropped"], "lost": self.lost},
-            "waited_seconds": [self.waited[w] / self.servers for w in range(workers)] if self.timed else None,
+            "staleness_updates_histogram": {updates: self.behind[updates] for updates in sorted(self.behind)},
+            "pushes": PushCounts(applied=self.outcomes["applied"], dropped=self.outcomes["dropped"], lost=self.lost),
+            "waited_seconds": tuple(self.waited[w] / self.servers for w in range(workers)) if self.timed else None,
         }
 
 

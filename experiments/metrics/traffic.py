@@ -9,35 +9,23 @@ from typing import Any
 from common.runtime.placement import ranks_in_process_of
 from common.types import FLOAT_BYTES
 from experiments.config import Plan
+from experiments.schema.documents import PerRank, ServerDetail, Summary
 
 FAIR = 1.2  # times the mean: above this, the largest server is what the others wait for
 
 
 def servers_detail(
-    plan: Plan, reports: Sequence[Mapping[str, Any] | None], traffic: Mapping[str, Mapping[str, Sequence[int | None]]]
-) -> list[dict[str, Any]]:
-    """An entry a server, None where it did not live to report.
-
-    parameters, bytes       what it holds of the model
-    optimizer_state_bytes   what its update rule keeps beside that
-    bytes_sent, _received   payload of all steps, `bytes_within_process` of both being its own worker's
-    held_share, load_share  its `bytes`, and its bytes sent and received, over the mean of all servers
-    """
-    entries = [
-        {
-            **_held(plan, plan.processes + server, reports),
-            "bytes_sent": traffic["bytes_sent"]["per_server"][server],
-            "bytes_received": traffic["bytes_received"]["per_server"][server],
-        }
-        for server in range(plan.job.servers)
-    ]
+    plan: Plan, reports: Sequence[Mapping[str, Any] | None], sent: PerRank, received: PerRank
+) -> tuple[ServerDetail, ...]:
+    """What each server holds, sends and receives, and its shares of both; None where it did not live to report."""
+    entries = [_held(plan, plan.processes + server, reports) for server in range(plan.job.servers)]
     held = _shares([entry["bytes"] for entry in entries])
-    moved = [(entry["bytes_sent"], entry["bytes_received"]) for entry in entries]
-    load = _shares([None if None in both else sum(both) for both in moved])
-    return [
-        {**entry, "held_share": of_bytes, "load_share": of_load}
-        for entry, of_bytes, of_load in zip(entries, held, load, strict=True)
-    ]
+    moved = list(zip(sent.per_server, received.per_server, strict=True))
+    load = _shares([None if out is None or back is None else out + back for out, back in moved])
+    return tuple(
+        ServerDetail(**entry, bytes_sent=out, bytes_received=back, held_share=of_bytes, load_share=of_load)
+        for entry, (out, back), of_bytes, of_load in zip(entries, moved, held, load, strict=True)
+    )
 
 
 def _held(plan: Plan, rank: int, reports: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
@@ -75,27 +63,26 @@ def _shares(values: Sequence[float | None]) -> list[float | None]:
     return [value / fmean(known) for value in known]
 
 
-def imbalance(summary: Mapping[str, Any]) -> str | None:
+def imbalance(summary: Summary) -> str | None:
     """One line if the largest server exceeds the mean by more than 20 %: in what it holds or, failing that, in what it
     sends and receives. None if none does, or nothing is known."""
-    servers = summary.get("servers_detail") or []
-    if (top := _top(servers, "held_share")) is not None:
-        of_all = top["bytes"] / sum(server["bytes"] for server in servers)
-        what = f"holds {of_all:.0%} of the model's bytes, {top['held_share']:.1f} times the mean"
-    elif (top := _top(servers, "load_share")) is not None:
-        what = f"sends and receives {top['load_share']:.1f} times the mean"
+    servers = summary.servers_detail
+    if (top := _top({server: server.held_share for server in servers})) is not None:
+        of_all = (top.bytes or 0) / sum(server.bytes or 0 for server in servers)
+        what = f"holds {of_all:.0%} of the model's bytes, {top.held_share:.1f} times the mean"
+    elif (top := _top({server: server.load_share for server in servers})) is not None:
+        what = f"sends and receives {top.load_share:.1f} times the mean"
     else:
         return None
-    name = (summary.get("strategy_options") or {}).get("sharding", "even")
+    name = summary.strategy_options.get("sharding", "even")
     remedy = "" if name == "even" else f"; instead of {name}, --strategy.sharding even would balance them"
-    return f"server rank {top['rank']} {what} of the {len(servers)} servers{remedy}"
+    return f"server rank {top.rank} {what} of the {len(servers)} servers{remedy}"
 
 
-def _top(servers: Sequence[Mapping[str, Any]], key: str) -> Mapping[str, Any] | None:
-    """The server with the most, if that is more than its share."""
-    known = [server for server in servers if server.get(key) is not None]
-    top = max(known, key=lambda server: float(server[key]), default=None)
-    return top if top is not None and top[key] > FAIR else None
+def _top(shares: Mapping[ServerDetail, float | None]) -> ServerDetail | None:
+    """The server with the largest share, if that is more than fair."""
+    known = {server: share for server, share in shares.items() if share is not None and share > FAIR}
+    return max(known, key=known.__getitem__, default=None)
 
 
 MOST = 32  # ranks, or groups of them

@@ -18,6 +18,7 @@ from experiments.machine.environment import environment
 from experiments.prediction.cost_model import Calibration, Curve, Figures, among_neighbours, through_a_hub
 from experiments.prediction.probes import CalibrationSpec
 from experiments.runs.describe import plural
+from experiments.schema.files import to_builtins
 
 ENTRY = "experiments.prediction.calibration_rank"
 ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # who has no neighbours
@@ -54,7 +55,7 @@ def calibrate_all(
         for spec in specs:
             show(spec)
             figures.append(measured(spec, agent))
-    return Calibration(tuple(figures), environment(threads))
+    return Calibration(tuple(figures), to_builtins(environment(threads)))
 
 
 def measured(spec: CalibrationSpec, agent: Agent) -> Figures:

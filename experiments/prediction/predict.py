@@ -14,6 +14,7 @@ from experiments.config.strategies import create
 from experiments.prediction.cost_model import Calibration, Curve, Figures, constant, parse_link
 from experiments.prediction.simulation import cost, simulated_seconds
 from experiments.prediction.step_cost import added_to_a_step
+from experiments.schema.documents import Summary
 
 LOCKSTEP = "the formulas take it that every worker waits for all others in each step"
 
@@ -86,22 +87,21 @@ def by_formula(
     return strategy.seconds(workers, servers, nbytes, link)
 
 
-def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration | None) -> float | None:
+def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -> float | None:
     """Seconds that a run's exchanges add to a step, all buckets; None where that cannot be said.
 
     `summary` is the run's. It cannot be said where exchanges hide behind backward, where a gradient goes by rows, where
     workers do not wait for each other, or where there are no figures.
     """
-    if not in_lockstep(summary.get("consistency")):
+    if not in_lockstep(summary.consistency):
         return None
-    parameters, bucket = summary.get("parameters"), summary.get("bucket")
-    if not parameters or summary.get("overlap") == "on" or summary.get("sparse") not in (None, False, "off"):
+    if not summary.parameters or summary.overlap == "on" or summary.sparse:
         return None
     figures = figures_for(summary, calibration)
     if figures is None:
         return None
-    nbytes = 4 * int(parameters)
-    most = min(int(bucket or nbytes), nbytes)
+    nbytes = 4 * summary.parameters
+    most = min(summary.bucket or nbytes, nbytes)
     if most == nbytes and (added := _of_steps_in_turn(summary, nbytes, figures)) is not None:
         return added
     whole = _of_one_bucket(summary, most, figures)
@@ -109,7 +109,7 @@ def predicted_step_exchange(summary: Mapping[str, Any], calibration: Calibration
     return None if whole is None or rest is None else nbytes // most * whole + rest
 
 
-def _of_steps_in_turn(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+def _of_steps_in_turn(summary: Summary, nbytes: int, figures: Figures) -> float | None:
     """Seconds that an exchange of a server adds to steps that follow each other (steps.py), on a given link.
 
     None where it is as long as the exchange alone: also with measured figures, as those of a server come from rounds
@@ -117,33 +117,36 @@ def _of_steps_in_turn(summary: Mapping[str, Any], nbytes: int, figures: Figures)
     """
     if figures.link is None:
         return None
-    workers, servers = int(summary["workers"]), int(summary.get("servers") or 0)
-    made = create(summary["strategy"], dict(summary.get("strategy_options") or {}))
-    placement = summary.get("placement") or DEDICATED
-    return added_to_a_step(made, workers, servers, nbytes, figures.hub.link(nbytes), placement)
+    made = create(summary.strategy, dict(summary.strategy_options))
+    placement = summary.placement or DEDICATED
+    return added_to_a_step(made, summary.workers, summary.servers, nbytes, figures.hub.link(nbytes), placement)
 
 
-def _of_one_bucket(summary: Mapping[str, Any], nbytes: int, figures: Figures) -> float | None:
+def _of_one_bucket(summary: Summary, nbytes: int, figures: Figures) -> float | None:
     """Seconds of its exchange; None without a formula."""
-    options, servers = summary.get("strategy_options") or {}, int(summary.get("servers") or 0)
-    placement, workers = summary.get("placement") or DEDICATED, int(summary["workers"])
     return predicted_exchange_seconds(
-        summary["strategy"], options, workers, servers, nbytes, figures, placement=placement
+        summary.strategy,
+        summary.strategy_options,
+        summary.workers,
+        summary.servers,
+        nbytes,
+        figures,
+        placement=summary.placement or DEDICATED,
     ).formula
 
 
-def in_lockstep(consistency: object) -> bool:
-    """Whether with this consistency every worker waits for all others in each step; so it is taken if not recorded."""
-    return consistency in (None, "bsp")
+def in_lockstep(consistency: str) -> bool:
+    """Whether with this consistency every worker waits for all others in each step."""
+    return consistency == "bsp"
 
 
-def figures_for(summary: Mapping[str, Any], calibration: Calibration | None) -> Figures | None:
+def figures_for(summary: Summary, calibration: Calibration | None) -> Figures | None:
     """Those of the link that the run was on in virtual time, else those that were measured; None without either."""
     try:
-        if summary.get("link") and summary.get("transport") == "virtual":
-            return constant(parse_link(str(summary["link"])), words=str(summary["link"]))
+        if summary.link and summary.transport == "virtual":
+            return constant(parse_link(summary.link), words=summary.link)
         if calibration is None:
             return None
-        return calibration.nearest(str(summary["transport"]), int(summary["workers"]))[0]
+        return calibration.nearest(summary.transport, summary.workers)[0]
     except ConfigError:
         return None

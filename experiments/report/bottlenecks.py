@@ -6,7 +6,7 @@ All of it is derived from what was recorded, and says no more than that.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from experiments.format.units import human_bytes, human_count
 from experiments.report.environment import environment_of
 from experiments.runs.describe import plural, slowness
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.schema.documents import PerRank
+from experiments.schema.records import StepRow
 
 if TYPE_CHECKING:
     from experiments.comparison import Contest, Entry
@@ -78,7 +80,7 @@ def busiest(run: Run) -> tuple[str, float | None, float]:
     Links carry both ways at once, so the larger way counts, and is told where it is not that of sending. `all alike`
     where none stands out; None if unknown.
     """
-    sent, received = _a_step(run, "bytes_sent"), _a_step(run, "bytes_received")
+    sent, received = _a_step(run, run.summary.bytes_sent), _a_step(run, run.summary.bytes_received)
     loads = {rank: max(value, received.get(rank, 0.0)) for rank, value in sent.items()}
     if not loads:
         return "not counted", None, 1.0
@@ -97,15 +99,15 @@ def busiest(run: Run) -> tuple[str, float | None, float]:
     return who, top, top / usual if usual else math.inf
 
 
-def _a_step(run: Run, key: str) -> dict[str, float]:
+def _a_step(run: Run, counts: PerRank | None) -> dict[str, float]:
     """By rank, in words: bytes in a step; empty where they are not known."""
-    counts, steps = run.summary.get(key), run.number("steps_done")
-    if not isinstance(counts, Mapping) or not steps or run.summary.get("own_transport") is not None:
+    steps = run.summary.steps_done
+    if counts is None or not steps or run.summary.own_transport is not None:
         return {}
-    workers = list(counts.get("per_worker") or [])
-    named = [*((f"worker rank {rank}", value) for rank, value in enumerate(workers))]
-    named += [(f"server rank {len(workers) + n}", value) for n, value in enumerate(counts.get("per_server") or [])]
-    return {name: float(value) / steps for name, value in named if value is not None}
+    workers = len(counts.per_worker)
+    named = [(f"worker rank {rank}", value) for rank, value in enumerate(counts.per_worker)]
+    named += [(f"server rank {workers + number}", value) for number, value in enumerate(counts.per_server)]
+    return {name: value / steps for name, value in named if value is not None}
 
 
 def limits(contest: Contest, rows: Sequence[Share]) -> list[Limit]:
@@ -123,16 +125,15 @@ def limits(contest: Contest, rows: Sequence[Share]) -> list[Limit]:
 
 def largest_run(contest: Contest) -> Run:
     """The one with the most processes, from which the others' limits follow."""
-    return max((entry.run for entry in contest.entries), key=lambda run: run.number("processes") or 0)
+    return max((entry.run for entry in contest.entries), key=lambda run: run.summary.processes)
 
 
 def cores(run: Run) -> str:
     """How many ranks share a core."""
-    workers, servers = int(run.number("workers") or 0), int(run.number("servers") or 0)
-    ranks, there = workers + servers, environment_of(run).get("cores")
-    threads = environment_of(run).get("threads_per_rank") or 1
+    ranks, there = run.summary.workers + run.summary.servers, environment_of(run).cores
+    threads = environment_of(run).threads_per_rank or 1
     told = plural(ranks, "rank") + (f" of {threads} threads" if threads > 1 else "")
-    if run.summary.get("transport") == "virtual":
+    if run.summary.transport == "virtual":
         return "Time is virtual: ranks do not compete for cores."
     if not there:
         return f"{told}; how many cores they had is not recorded."
@@ -196,14 +197,14 @@ def _traffic(row: Share) -> str:
 
 def stragglers(runs: Sequence[Run], names: Sequence[str]) -> str:
     """What was made slow on purpose, and which worker's training took longest."""
-    uneven = any(run.summary.get("slow_worker") or run.summary.get("jitter") for run in runs)
+    uneven = any(run.summary.slow_worker or run.summary.jitter for run in runs)
     planted = slowness(runs) if uneven else ""  # training that takes long in every worker makes nobody wait
     told = [f"On purpose: {planted}."] if planted else []
     worst: tuple[float, str, int] = (0.0, "", 0)
     for run, name in zip(runs, names, strict=True):
-        means = [_mean_train(rows) for rows in run.worker_rows]
-        if len(means) > 1 and (usual := median(means)) > 0:
-            slowest = max(range(len(means)), key=means.__getitem__)
+        means = {rank: _mean_train(rows) for rank, rows in run.worker_rows.items() if rows}
+        if len(means) > 1 and (usual := median(means.values())) > 0:
+            slowest = max(means, key=means.__getitem__)
             worst = max(worst, (means[slowest] / usual, name, slowest))
     times, name, rank = worst
     if times >= NOTABLE:
@@ -211,5 +212,5 @@ def stragglers(runs: Sequence[Run], names: Sequence[str]) -> str:
     return " ".join(told)
 
 
-def _mean_train(rows: Sequence[Mapping[str, Mapping[str, float]]]) -> float:
-    return math.fsum(row["seconds"].get("train") or 0.0 for row in rows) / len(rows)
+def _mean_train(rows: Sequence[StepRow]) -> float:
+    return math.fsum(row.seconds.train for row in rows) / len(rows)

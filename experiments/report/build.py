@@ -95,7 +95,7 @@ def _largest(comparison: Comparison) -> Contest | None:
     """The contest with the most processes: what limits it is what limits the others, or more."""
 
     def size(contest: Contest) -> float:
-        return largest_run(contest).number("processes") or 0
+        return largest_run(contest).summary.processes
 
     return max((contest for contest in comparison.contests if contest.entries), key=size, default=None)
 
@@ -122,7 +122,7 @@ def _headline(comparison: Comparison, failed: Sequence[Failure]) -> str:
 
 def alone(entry: Entry) -> str:
     """Of one that has nobody to be compared with: what it did."""
-    accuracy, loss = entry.run.number("test_accuracy"), entry.run.number("final_loss")
+    accuracy, loss = entry.run.summary.test_accuracy, entry.run.summary.final_loss
     told = [f"{human_count(entry.rate.middle)} samples/s"] if entry.rates else []
     told += [f"test accuracy {accuracy:.1%}"] if accuracy is not None else []
     told += [f"final loss {loss:.3g}"] if loss is not None else []

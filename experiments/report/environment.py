@@ -9,6 +9,7 @@ from typing import Any
 from common.errors import ConfigError
 from experiments.format.units import human_bytes
 from experiments.runs.run import Run
+from experiments.schema.documents import Environment
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,20 @@ def facts(runs: Sequence[Run]) -> list[Fact]:
     """What is recorded, in a fixed order; versions of packages last."""
     every = [environment_of(run) for run in runs]
     found = [
-        _fact(title, [show(env[key]) for env in every if env.get(key) is not None])
+        _fact(title, [show(value) for env in every if (value := getattr(env, key)) is not None])
         for key, (title, show) in NAMES.items()
     ]
-    packages = dict.fromkeys(name for env in every for name in env.get("versions") or {})
-    found += [
-        _fact(name, [its for env in every if (its := (env.get("versions") or {}).get(name))]) for name in packages
-    ]
+    packages = dict.fromkeys(name for env in every for name in env.versions)
+    found += [_fact(name, [version for env in every if (version := env.versions.get(name))]) for name in packages]
     return [fact for fact in found if fact.values]
 
 
-def environment_of(run: Run) -> Mapping[str, Any]:
-    """The run's env.json; empty where it is missing or damaged."""
+def environment_of(run: Run) -> Environment:
+    """The run's env.json; all of it None where it is missing or damaged."""
     try:
         return run.env
     except ConfigError:
-        return {}
+        return Environment()
 
 
 def _fact(name: str, values: Sequence[str]) -> Fact:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from common.errors import FINISH, SETUP, ConfigError
 from experiments.runs.labels import labels
 from experiments.runs.run import Run
+from experiments.schema.documents import ErrorRecord, Summary
+from experiments.schema.records import ServerStepRow, StepRow
 from experiments.sweep.journal import Line
 
 
@@ -44,22 +45,21 @@ def failures(failed: Sequence[Run], cells: Iterable[Line] = ()) -> list[Failure]
 
 def _failure(run: Run, label: str) -> Failure:
     summary = run.summary
-    done, asked = summary.get("steps_done"), summary.get("steps")
-    progress = f"{done} of {asked} steps were done by every worker." if done is not None else ""
+    progress = f"{summary.steps_done} of {summary.steps} steps were done by every worker."
     return Failure(label, in_words(summary), hint(summary), progress, str(run.path), tuple(_whereabouts(run)))
 
 
-def in_words(summary: Mapping[str, Any]) -> str:
+def in_words(summary: Summary) -> str:
     """One sentence on how the run ended, with the rank that is to blame."""
-    error = summary.get("error")
-    if not isinstance(error, Mapping):
-        return f"It is {summary.get('status')}, and nothing says why."
-    cause = " ".join(str(error.get("cause")).split())
-    if error.get("rank") is None:
-        return "It was interrupted." if error.get("type") == "KeyboardInterrupt" else _sentence_of(cause)
-    who = f"{error.get('role')} rank {error['rank']}".capitalize()
+    error = summary.error
+    if error is None:
+        return f"It is {summary.status}, and nothing says why."
+    cause = " ".join(error.cause.split())
+    if error.rank is None:
+        return "It was interrupted." if error.type == "KeyboardInterrupt" else _sentence_of(cause)
+    who = f"{error.role} rank {error.rank}".capitalize()
     place = _place(error)
-    match error.get("type"):
+    match error.type:
         case "PeerFailed" if cause.startswith(("killed by", "lost with")):
             return f"{who} was {cause}, {place}."
         case "PeerFailed" if cause.startswith("ended with"):
@@ -74,24 +74,23 @@ def in_words(summary: Mapping[str, Any]) -> str:
             return f"{who} failed {place}: {cause}."
 
 
-def _place(error: Mapping[str, Any]) -> str:
-    match error.get("step"):
-        case int(step) if step == SETUP:
-            return "before the first step"
-        case int(step) if step == FINISH:
-            return "after the last step"
-        case step:
-            stage = f"in stage {error['stage']} of " if error.get("stage") else "in "
-            return f"{stage}step {step}" if step is not None else "at a step that is not recorded"
+def _place(error: ErrorRecord) -> str:
+    if error.step is None:
+        return "at a step that is not recorded"
+    if error.step == SETUP:
+        return "before the first step"
+    if error.step == FINISH:
+        return "after the last step"
+    return f"in stage {error.stage} of step {error.step}" if error.stage else f"in step {error.step}"
 
 
-def hint(summary: Mapping[str, Any]) -> str:
+def hint(summary: Summary) -> str:
     """What to look at, where the cause suggests something; else empty."""
-    error = summary.get("error") or {}
-    cause = str(error.get("cause"))
-    if "signal 9" in cause:
+    if summary.error is None:
+        return ""
+    if "signal 9" in summary.error.cause:
         return "Unless somebody killed it, look at the memory: the system ends a process this way when it runs out."
-    if error.get("type") == "DeadlineExceeded":
+    if summary.error.type == "DeadlineExceeded":
         return "Where ranks are slow on purpose, give a larger --deadline; else look at the rank that was waited for."
     return ""
 
@@ -104,14 +103,15 @@ def _sentence_of(text: object) -> str:
 def _whereabouts(run: Run) -> list[Whereabouts]:
     """Of every rank that recorded anything, and of the one to blame."""
     try:
-        rows = run.rows
+        found = {rank: _recorded(rank, "server", rows) for rank, rows in run.server_rows.items()}
+        found |= {rank: _recorded(rank, "worker", rows) for rank, rows in run.worker_rows.items()}
     except ConfigError:
         return []  # damaged, as may be after a crash; the sentence stands
-    found = {
-        rank: Whereabouts(rank, role, len(its), its[-1].get("ended") if its else None)
-        for (role, rank), its in rows.items()
-    }
-    error = run.summary.get("error") or {}
-    if (rank := error.get("rank")) is not None:
-        found.setdefault(rank, Whereabouts(rank, str(error.get("role")), 0, None))
+    error = run.summary.error
+    if error is not None and error.rank is not None:
+        found.setdefault(error.rank, Whereabouts(error.rank, str(error.role), 0, None))
     return [found[rank] for rank in sorted(found)]
+
+
+def _recorded(rank: int, role: str, rows: Sequence[StepRow | ServerStepRow]) -> Whereabouts:
+    return Whereabouts(rank, role, len(rows), rows[-1].ended if rows else None)

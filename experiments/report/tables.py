@@ -97,7 +97,7 @@ def _remark(entry: Entry) -> str:
 
 
 def _cells(entry: Entry, contest: Contest, predicted: float | None) -> tuple[str, ...]:
-    rate, batch = entry.rate.middle, entry.run.number("batch")
+    rate, batch = entry.rate.middle, entry.run.summary.batch
     return (
         _known(rate or None, human_count),
         _interval(entry.rate) if len(entry.rates) > 1 else DASH,

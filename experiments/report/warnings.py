@@ -83,10 +83,11 @@ def _events(runs: Sequence[Run]) -> list[str]:
     told = []
     for run in runs:
         summary = run.summary
-        if deaths := summary.get("deaths"):
-            told.append(f"{run.path.name}: {deaths_line(deaths, summary['workers'])}.")
-        if restarts := summary.get("restarts"):
-            told.append(f"{run.path.name}: {restarts_line(restarts, (summary.get('pushes') or {}).get('lost') or 0)}.")
+        if deaths := summary.deaths:
+            told.append(f"{run.path.name}: {deaths_line(deaths, summary.workers)}.")
+        if restarts := summary.restarts:
+            lost = summary.pushes.lost if summary.pushes else 0
+            told.append(f"{run.path.name}: {restarts_line(restarts, lost)}.")
         if uneven := imbalance(summary):
             told.append(f"{run.path.name}: {uneven}.")
     return told
@@ -94,5 +95,5 @@ def _events(runs: Sequence[Run]) -> list[str]:
 
 def _code(runs: Sequence[Run]) -> list[str]:
     """A commit with a + had files changed: nobody else can check that code out."""
-    changed = sorted({str(commit) for run in runs if (commit := environment_of(run).get("commit") or "").endswith("+")})
+    changed = sorted({str(commit) for run in runs if (commit := environment_of(run).commit or "").endswith("+")})
     return [f"The code had changes that were not committed, on top of {each[:-1]}." for each in changed]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from common.models import TABLES
 from common.pipeline.straggler import jitter
@@ -17,6 +16,7 @@ from experiments.config.options import on_off
 from experiments.config.sparse import PLAIN
 from experiments.format.units import human_bytes, human_count
 from experiments.runs.run import Run
+from experiments.schema.documents import Environment, Summary
 
 MANY_HUBS = 4  # figures, or labels of one, in a title at most
 
@@ -25,7 +25,7 @@ def conditions(runs: Sequence[Run]) -> str:
     """One line on what was run: workers, batch, model, parameters, data, transport, and what made workers slow."""
 
     def each(key: str) -> str:
-        values = dict.fromkeys(run.summary.get(key) for run in runs if run.summary.get(key) is not None)
+        values = dict.fromkeys(value for run in runs if (value := getattr(run.summary, key)) is not None)
         told = [f"{value:,}" if isinstance(value, int) else str(value) for value in values] or ["?"]
         return " / ".join(told) if len(told) <= 3 else f"{told[0]} … {told[-1]}"
 
@@ -34,9 +34,9 @@ def conditions(runs: Sequence[Run]) -> str:
     link = f" on a link of {each('link')}" if each("link") != "?" else ""
     real = f", tcp between {each('hosts')} hosts that are all this machine"
     hosts = "" if each("hosts") in ("1", "?") else f", {each('hosts')} hosts" if link else real
-    colocated = {run.summary["servers"]: None for run in runs if run.summary.get("placement") == COLOCATED}
+    colocated = dict.fromkeys(run.summary.servers for run in runs if run.summary.placement == COLOCATED)
     if colocated:
-        some = "" if all(run.summary.get("placement") == COLOCATED for run in runs) else ", some"
+        some = "" if all(run.summary.placement == COLOCATED for run in runs) else ", some"
         workers += f"{some} with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
     slow = f"; {words}" if (words := slowness(runs)) else ""
     return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{link}{hosts}{slow}"
@@ -44,40 +44,40 @@ def conditions(runs: Sequence[Run]) -> str:
 
 def slowness(runs: Sequence[Run]) -> str:
     """What made workers slow, in words: `training takes 20 ms, on worker 3 4× as long`. Empty if nothing did."""
-    floors = dict.fromkeys(run.number("train_seconds") or 0.0 for run in runs)
+    floors = dict.fromkeys(run.summary.train_seconds for run in runs)
     told = [f"training takes {1e3 * floor:g} ms" for floor in floors if floor]
-    for text in dict.fromkeys(run.summary.get("slow_worker") or "" for run in runs):
+    for text in dict.fromkeys(run.summary.slow_worker for run in runs):
         for part in filter(None, text.split(",")):
             rank, _, factor = part.strip().partition(":")
             told.append(f"on worker {rank} {float(factor):g}× as long")
-    for text in dict.fromkeys(run.summary.get("jitter") or "" for run in runs):
+    for text in dict.fromkeys(run.summary.jitter for run in runs):
         if drawn := jitter(text):
             longer = " to ".join(f"{1e3 * value:g}" for value in drawn.values)
             told.append(f"each step {longer} ms longer{' on average' if len(drawn.values) == 1 else ''} ({drawn.name})")
     return ", ".join(told)
 
 
-def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any], beside: Sequence[Mapping[str, Any]] = ()) -> str:
+def limits_line(summary: Summary, env: Environment, beside: Sequence[Summary] = ()) -> str:
     """One line on what limits a run, or a comparison of runs like this one.
 
     `summary` is that of the run with the most ranks, and `beside` those of the others; of `env`, `cores`, `hosts` and
     `link` are used where they are.
     """
-    transport, link, hosts = summary.get("transport"), env.get("link"), env.get("hosts") or 1
+    transport, link, hosts = summary.transport, env.link, env.hosts or 1
     ranks, count = _ranks(summary)
     if transport == "virtual":
         on = f" on a link of {link}" if link else ""
         return f"{ranks} in virtual time{on}: gradients are real, seconds are predicted, not measured."
     if hosts > 1:
         return f"{ranks} on {hosts} hosts over {transport}: these figures hold for this network and these hosts."
-    cores = env.get("cores")
+    cores = env.cores
     place = f"{'share' if count > (cores or 1) else 'on'} {cores or 'the'} cores of one host"
     if count == 1:
         return f"{ranks} {place}: it sends nothing, so this says nothing about synchronisation."
     if link:
         return f"{ranks} {place} over a link shaped to {link}: the network is as asked for, the host is one."
     over = "shared memory" if transport == "shm" else f"loopback ({transport})"
-    if (summary.get("hosts") or 1) > 1 and transport == "shm":
+    if summary.hosts > 1 and transport == "shm":
         over += ", and loopback (tcp) between what stands for hosts"
     return (
         f"{ranks} {place} over {over}: no network bottleneck here{_unseen([summary, *beside])}; read these as software "
@@ -85,21 +85,21 @@ def limits_line(summary: Mapping[str, Any], env: Mapping[str, Any], beside: Sequ
     )
 
 
-def _ranks(summary: Mapping[str, Any]) -> tuple[str, int]:
+def _ranks(summary: Summary) -> tuple[str, int]:
     """The ranks of a run in words, and how many; `single` is one process, whatever it stands for."""
-    workers, servers = summary.get("workers") or 0, summary.get("servers") or 0
-    if not servers and (summary.get("processes") or workers) == 1:
+    workers, servers = summary.workers, summary.servers
+    if not servers and summary.processes == 1:
         return "1 process", 1
-    inside = " in their processes" if summary.get("placement") == COLOCATED else ""
+    inside = " in their processes" if summary.placement == COLOCATED else ""
     beside = f" (+{plural(servers, 'server')}{inside})" if servers else ""
     return plural(workers, "worker") + beside, workers + servers
 
 
-def _unseen(summaries: Sequence[Mapping[str, Any]]) -> str:
+def _unseen(summaries: Sequence[Summary]) -> str:
     """What those who were run would show on a network, and do not show here."""
-    talking = [one for one in summaries if one.get("strategy") != "noop" and _ranks(one)[1] > 1]
-    told = ["a parameter server's incast does not show"] if any(one.get("servers") for one in talking) else []
-    if not all(one.get("servers") for one in talking):
+    talking = [one for one in summaries if one.strategy != "noop" and _ranks(one)[1] > 1]
+    told = ["a parameter server's incast does not show"] if any(one.servers for one in talking) else []
+    if not all(one.servers for one in talking):
         told.append("an all-reduce pays for its scheduling hops")
     return f", so {listed(told)}" if told else ""
 
@@ -250,17 +250,17 @@ def times_line(goal: float, times: Mapping[str, float | None]) -> str:
     return f"seconds to a loss of {goal:.3g}: {', '.join(each)}"
 
 
-def sparse_line(summary: Mapping[str, Any], can: bool) -> str:
+def sparse_line(summary: Summary, can: bool) -> str:
     """A line for people on how the table's gradient was synchronised; empty for a model without one.
 
     `can`: whether the strategy can do it by rows.
     """
-    if summary.get("model") not in TABLES:
+    if summary.model not in TABLES:
         return ""
-    if summary.get("sparse"):
+    if summary.sparse:
         return "sparse: of the table, only the rows that a step touches were synchronised"
     if not can:
         return "dense: the whole table was synchronised, as this strategy always does"
-    if on_off((summary.get("strategy_options") or {}).get("sparse")) == "off":
+    if on_off(summary.strategy_options.get("sparse")) == "off":
         return "dense: the whole table was synchronised, as asked for"
     return f"dense: the whole table was synchronised, as rows alone need {PLAIN}"

@@ -25,7 +25,8 @@ from experiments.runs.files import new_folder, unwritable
 from experiments.runs.progress import Status
 from experiments.runs.run import Run, load_run
 from experiments.runs.summary import summary
-from experiments.schema.files import write_json
+from experiments.schema.documents import Status as RunStatus
+from experiments.schema.files import write_document
 from experiments.trace.export import write_trace
 
 VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` is all ranks of a job
@@ -55,13 +56,13 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     job = plan.job
     folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
     ended = JobOutcome([])
-    status = "failed"
+    status: RunStatus = "failed"
     virtual = job.transport == VIRTUAL
     restarts = Restarts(job.restarts, folder / "checkpoints", plan.traits.on_server_death == "rollback")
     try:
         (folder / "ranks").mkdir()
         (folder / "config.yaml").write_text(_config(job))
-        write_json(folder / "env.json", {**environment(job.threads), "transport": job.transport, "link": job.link})
+        write_document(folder / "env.json", environment(job.threads, job.transport, job.link))
         ended = agent.run(
             job,
             plan.processes,
@@ -83,7 +84,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         raise
     finally:
         with signals_deferred():
-            write_json(folder / "summary.json", summary(plan, folder, ended, status, restarts.done))
+            write_document(folder / "summary.json", summary(plan, folder, ended, status, restarts.done))
     run = load_run(folder)
     if ended.error is not None:
         raise RunFailed(run, ended.error, ended.traceback)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from common.records.stage_clock import STAGES
 from experiments.runs.columns import columns_of
-from experiments.runs.run import find_runs
+from experiments.runs.run import Run, find_runs
 from experiments.schema.documents import Environment, PerRank, Summary
-from experiments.schema.files import iter_lines, read_document, read_events, to_builtins
+from experiments.schema.files import iter_lines, read_events, to_builtins
 from experiments.schema.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow
 
-_RANK_FILE = re.compile(r"(\d+)-(worker|server)\.jsonl")
 _EVENT_FILE = re.compile(r"(\d+)-server\.events\.jsonl")
 _ROLES = pd.CategoricalDtype(["worker", "server"])
 _OUTCOMES = pd.CategoricalDtype(["applied", "dropped", "duplicate"])
@@ -70,8 +69,7 @@ class RunFrames:
     What is unknown is NaN or NA. Do not change a frame in place: others read it too.
     """
 
-    folders: tuple[Path, ...]
-    summaries: tuple[Summary, ...]
+    of: tuple[Run, ...]
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -85,9 +83,9 @@ class RunFrames:
         Units are those of the schema: seconds, bytes, samples_per_second. What is one number a rank is in `ranks`,
         `bytes_between` is in `messages`, and staleness histograms follow from `pushes`.
         """
-        env = [_environment(folder) for folder in self.folders]
-        paths = pd.Series([str(folder) for folder in self.folders], dtype="string")
-        known = columns_of(Summary, self.summaries) | columns_of(Environment, env, "environment.")
+        paths = pd.Series([str(run.path) for run in self.of], dtype="string")
+        known = columns_of(Summary, [run.summary for run in self.of])
+        known |= columns_of(Environment, [run.env for run in self.of], "environment.")
         return pd.DataFrame({"run": self._runs, "path": paths, **known})
 
     @cached_property
@@ -103,7 +101,7 @@ class RunFrames:
         bytes_within_process   of a server, to and from the worker in its process
         held_share, load_share a server's `bytes`, and its bytes sent and received, over the mean of all servers
         """
-        entries = [_rank_rows(summary) for summary in self.summaries]
+        entries = [_rank_rows(run.summary) for run in self.of]
         return self._of_rows(entries, _RANK)
 
     @cached_property
@@ -118,9 +116,13 @@ class RunFrames:
         hidden_seconds     seconds of synchronisation beside stage train, which contains them
         """
         parts = []
-        for number, folder in enumerate(self.folders):
-            for role, rank, file in _rank_files(folder):
-                parts.append(self._part(number, _steps_of(file, role), role=role, rank=rank))
+        for number, run in enumerate(self.of):
+            for rank, file in run.step_files("worker").items():
+                values = np.fromiter(_worker_steps(file), _STEP)
+                parts.append(self._part(number, values, role="worker", rank=rank))
+            for rank, file in run.step_files("server").items():
+                values = np.fromiter(_server_steps(file), _STEP)
+                parts.append(self._part(number, values, role="server", rank=rank))
         empty = self._part(0, np.empty(0, _STEP), role="worker", rank=0)
         return _joined(parts, empty, {"role": _ROLES, "rank": "int32"})
 
@@ -138,8 +140,8 @@ class RunFrames:
         outcome          applied, dropped (too late) or duplicate, a category
         """
         parts = []
-        for number, folder in enumerate(self.folders):
-            for file in sorted(folder.glob("ranks/*-server.events.jsonl")):
+        for number, run in enumerate(self.of):
+            for file in sorted(run.path.glob("ranks/*-server.events.jsonl")):
                 if match := _EVENT_FILE.fullmatch(file.name):
                     values, outcomes = _pushes_of(file)
                     parts.append(self._part(number, values, server=int(match[1])).assign(outcome=outcomes))
@@ -154,12 +156,12 @@ class RunFrames:
         sender_role, receiver_role   worker or server, categories
         bytes                        payload
         """
-        return self._of_rows([list(_message_rows(summary)) for summary in self.summaries], _MESSAGE)
+        return self._of_rows([list(_message_rows(run.summary)) for run in self.of], _MESSAGE)
 
     @cached_property
     def _runs(self) -> pd.Categorical[str]:
-        names = [folder.name for folder in self.folders]
-        keys = [str(folder) if names.count(folder.name) > 1 else folder.name for folder in self.folders]
+        names = [run.path.name for run in self.of]
+        keys = [str(run.path) if names.count(run.path.name) > 1 else run.path.name for run in self.of]
         return pd.Categorical(keys, categories=keys)
 
     def _of_rows(self, rows: list[list[dict[str, Any]]], dtypes: dict[str, Any]) -> pd.DataFrame:
@@ -186,30 +188,11 @@ def load_runs(paths: str | Path | Iterable[str | Path]) -> RunFrames:
     finds. ConfigError if a path is no run and holds none, or if a summary cannot be read.
     """
     wanted = [paths] if isinstance(paths, str | Path) else list(paths)
-    folders = tuple(run.path for run in find_runs(wanted))
-    return RunFrames(folders, tuple(read_document(folder / "summary.json", Summary) for folder in folders))
-
-
-def _environment(folder: Path) -> Environment:
-    file = folder / "env.json"
-    return read_document(file, Environment) if file.is_file() else Environment()
+    return RunFrames(tuple(find_runs(wanted)))
 
 
 def _joined(parts: list[pd.DataFrame], empty: pd.DataFrame, dtypes: dict[str, Any]) -> pd.DataFrame:
     return pd.concat([part.astype(dtypes) for part in parts or [empty]], ignore_index=True)
-
-
-def _rank_files(folder: Path) -> list[tuple[Literal["worker", "server"], int, Path]]:
-    """The files of step rows, workers first, by rank."""
-    found: list[tuple[Literal["worker", "server"], int, Path]] = []
-    for file in folder.glob("ranks/*.jsonl"):
-        if match := _RANK_FILE.fullmatch(file.name):
-            found.append(("worker" if match[2] == "worker" else "server", int(match[1]), file))
-    return sorted(found, key=lambda entry: (entry[0] == "server", entry[1]))
-
-
-def _steps_of(file: Path, role: Literal["worker", "server"]) -> NDArray[Any]:
-    return np.fromiter(_worker_steps(file) if role == "worker" else _server_steps(file), _STEP)
 
 
 def _worker_steps(file: Path) -> Iterator[tuple[Any, ...]]:

@@ -58,16 +58,16 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 def bound(run: Run) -> str:
     """That of its consistency, as `(3)` of `ssp(3)`; empty where it has none."""
-    found = re.search(r"\(\d+\)$", str(run.summary.get("consistency")))
+    found = re.search(r"\(\d+\)$", run.summary.consistency)
     return found[0] if found else ""
 
 
 def _details(run: Run) -> dict[str, str]:
-    options = (run.summary.get("strategy_options") or {}).items()
+    options = run.summary.strategy_options.items()
     return {
         "options": " ".join(f"{key}={value}" for key, value in sorted(options) if f"({value})" != bound(run)),
-        "workers": f"{run.summary.get('workers')}w",
-        "batch": f"b{run.summary.get('batch')}",
+        "workers": f"{run.summary.workers}w",
+        "batch": f"b{run.summary.batch}",
         **dict.fromkeys(SETTINGS, ""),
         **_settings(run),
     }
@@ -78,8 +78,8 @@ def _settings(run: Run) -> dict[str, str]:
 
     Without what is not recorded, and what nobody asked for: that differs as the machine or the workers do.
     """
-    automatic = run.summary.get("automatic") or ()
-    known = {key: run.summary[key] for key in SETTINGS if key not in automatic and run.summary.get(key) is not None}
+    every = {key: getattr(run.summary, key) for key in SETTINGS if key not in run.summary.automatic}
+    known = {key: value for key, value in every.items() if value is not None}
     if not known.get("servers"):
         known = {key: value for key, value in known.items() if key not in ("servers", "placement")}
     return {key: SETTINGS[key](value) for key, value in known.items()}
@@ -87,7 +87,7 @@ def _settings(run: Run) -> dict[str, str]:
 
 def _alone(run: Run) -> bool:
     """Whether it is one process, which sends nothing: settings of communication say nothing about it."""
-    return run.summary.get("processes") == 1 and not run.summary.get("servers")
+    return run.summary.processes == 1 and not run.summary.servers
 
 
 def _usual(runs: Sequence[Run]) -> dict[str, str]:

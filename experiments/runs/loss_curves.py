@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.runs.run import Floats, Row, Run, smooth
+from experiments.runs.run import Floats, Run, smooth
+from experiments.schema.records import StepRow
 
 POINTS = 2000  # of a curve
 
@@ -23,7 +24,7 @@ def loss_by_time(run: Run) -> tuple[Floats, Floats]:
     ended its first step counts with that one's loss; one that has ended its last counts for the time of a step more,
     and then no longer, since the parameters go on without it. Empty where nothing was recorded.
     """
-    curves = [curve for rows in run.worker_rows if (curve := _curve(rows)) is not None]
+    curves = [curve for rows in run.worker_rows.values() if (curve := _curve(rows)) is not None]
     if not curves:
         return np.empty(0), np.empty(0)
     began, ended = min(at[0] for at, _ in curves), max(at[-1] for at, _ in curves)
@@ -39,9 +40,9 @@ def _until(ended: Floats) -> float:
     return float(ended[-1] + (ended[-1] - ended[0]) / max(1, len(ended) - 1))
 
 
-def _curve(rows: Sequence[Row]) -> tuple[Floats, Floats] | None:
+def _curve(rows: Sequence[StepRow]) -> tuple[Floats, Floats] | None:
     """A worker's (moment, smoothed loss) of each step that it trained in."""
-    known = [(row["ended"], row["loss"]) for row in rows if row["loss"] is not None and np.isfinite(row["loss"])]
+    known = [(row.ended, row.loss) for row in rows if row.loss is not None]
     if not known:
         return None
     ended, loss = np.array(known, np.float64).T

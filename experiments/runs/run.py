@@ -7,27 +7,25 @@ parameters of worker 0) and `ranks/<rank>-<role>.jsonl`, one line a step.
 from __future__ import annotations
 
 import glob
-import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
-from common.records.recorder import whole_lines
 from common.records.stage_clock import STAGES
 from common.runtime.job import COLOCATED
 from common.runtime.placement import ranks_by_process
-from experiments.runs.kinds import ENVIRONMENT, SUMMARY, Kinds, damage, finite, is_step
-from experiments.schema.files import read_json
+from experiments.schema.documents import Environment, Status, Summary
+from experiments.schema.files import read_document, read_lines
+from experiments.schema.records import ServerStepRow, StepRow
 
-SCHEMA = 1
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
 # differs between runs stands out; neighbours differ in lightness, which no kind of colour blindness hides.
 STAGE_COLOURS = {
@@ -40,81 +38,76 @@ STAGE_COLOURS = {
 }
 
 Role = Literal["worker", "server"]
-Row: TypeAlias = Mapping[str, Any]
 Floats: TypeAlias = NDArray[np.float64]
-
-_RANK_FILE = re.compile(r"(\d+)-(worker|server)\.jsonl")
-_WORKER_KEYS = frozenset({"step", "loss", "began", "ended", "seconds"})
 
 
 @dataclass(frozen=True)
 class Run:
-    """One result folder. `rows` and `env` are read on first use, and raise ConfigError if their files are damaged."""
+    """One result folder. Rows and `env` are read on first use, and raise ConfigError if their files are damaged."""
 
     path: Path
-    summary: Mapping[str, Any]
+    summary: Summary
 
     @cached_property
-    def rows(self) -> Mapping[tuple[Role, int], tuple[Row, ...]]:
-        """The step records of each (role, rank) that wrote any, in the order they were written."""
-        found: dict[tuple[Role, int], tuple[Row, ...]] = {}
-        for file in sorted(self.path.glob("ranks/*.jsonl")):
-            if match := _RANK_FILE.fullmatch(file.name):
-                role: Role = "worker" if match[2] == "worker" else "server"
-                found[role, int(match[1])] = _read_rows(file, _WORKER_KEYS if role == "worker" else frozenset())
-        return dict(sorted(found.items()))
+    def worker_rows(self) -> dict[int, tuple[StepRow, ...]]:
+        """The step records of each worker that left a file, by rank, in the order they were written."""
+        return {rank: read_lines(file, StepRow) for rank, file in self.step_files("worker").items()}
 
     @cached_property
-    def env(self) -> Mapping[str, Any]:
-        """The environment that the run was made in; empty if it is not recorded."""
+    def server_rows(self) -> dict[int, tuple[ServerStepRow, ...]]:
+        """The step records of each server that left a file, by rank, in the order they were written."""
+        return {rank: read_lines(file, ServerStepRow) for rank, file in self.step_files("server").items()}
+
+    @cached_property
+    def env(self) -> Environment:
+        """The environment that the run was made in; all of it None if it is not recorded."""
         file = self.path / "env.json"
-        return _undamaged(file, ENVIRONMENT) if file.is_file() else {}
-
-    @property
-    def worker_rows(self) -> list[tuple[Row, ...]]:
-        """The step records of the workers, by rank; those that wrote none are left out."""
-        return [rows for (role, _), rows in self.rows.items() if role == "worker" and rows]
+        return read_document(file, Environment) if file.is_file() else Environment()
 
     @property
     def strategy(self) -> str:
-        return str(self.summary["strategy"])
+        return self.summary.strategy
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """`ok`, `failed` or `partial`."""
-        return str(self.summary["status"])
+        return self.summary.status
 
     @property
     def within_train(self) -> bool:
         """Whether its communication is part of `train`, so that nobody can tell how long it took."""
-        return self.summary.get("synchronizes_in") == "train"
+        return self.summary.synchronizes_in == "train"
 
-    def number(self, key: str) -> float | None:
-        """A finite number of the summary; None where the run has none, for example because it failed early."""
-        value = self.summary.get(key)
-        return float(value) if finite(value) else None
+    def step_files(self, role: Role) -> dict[int, Path]:
+        """The files with the step records of this role, by rank."""
+        files = self.path.glob(f"ranks/*-{role}.jsonl")
+        return dict(sorted((int(rank), file) for file in files if (rank := file.name.partition("-")[0]).isdecimal()))
 
     def sent_per_step(self, role: Role) -> list[float]:
         """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
-        sent, steps = self.summary.get("bytes_sent"), self.number("steps_done")
-        if not isinstance(sent, Mapping) or not steps:
+        sent, steps = self.summary.bytes_sent, self.summary.steps_done
+        if sent is None or not steps:
             return []
-        return [value / steps for value in sent.get(f"per_{role}") or [] if value is not None]
+        counts = sent.per_worker if role == "worker" else sent.per_server
+        return [count / steps for count in counts if count is not None]
 
     def leaving_per_step(self) -> list[float]:
         """Payload bytes that leave each process in a step, on average, where a worker has servers in it.
 
         What they send each other is left out. Empty where servers are not colocated, or not every rank told its bytes.
         """
-        sent, steps = self.summary.get("bytes_sent"), self.number("steps_done")
-        details = self.summary.get("servers_detail") or []
-        if self.summary.get("placement") != COLOCATED or not isinstance(sent, Mapping) or not steps:
+        sent, steps = self.summary.bytes_sent, self.summary.steps_done
+        if self.summary.placement != COLOCATED or sent is None or not steps:
             return []
-        workers, servers = sent.get("per_worker") or [], sent.get("per_server") or []
-        within = [detail.get("bytes_within_process") for detail in details]
-        if None in [*workers, *servers, *within] or len(within) != len(servers):
+        workers = [count for count in sent.per_worker if count is not None]
+        servers = [
+            count - detail.bytes_within_process
+            for count, detail in zip(sent.per_server, self.summary.servers_detail, strict=False)
+            if count is not None and detail.bytes_within_process is not None
+        ]
+        if len(workers) < len(sent.per_worker) or len(servers) < len(sent.per_server):
             return []
-        beyond = [*workers, *(count - inside for count, inside in zip(servers, within, strict=True))]
+        beyond = [*workers, *servers]
         return [
             sum(beyond[rank] for rank in crew) / steps
             for crew in ranks_by_process(len(workers), len(servers), COLOCATED)
@@ -123,10 +116,10 @@ class Run:
 
 def ceiling(run: Run, runs: Sequence[Run]) -> float | None:
     """Samples/s of the first `noop` among `runs` that did what `run` did, on as many workers; None without one."""
-    alike = ("workers", "batch", "model", "data", "transport")
+    alike = attrgetter("workers", "batch", "model", "data", "transport")
     for other in runs:
-        same = all(other.summary.get(key) == run.summary.get(key) for key in alike)
-        if other.strategy == "noop" and same and (rate := other.number("samples_per_second")):
+        same = alike(other.summary) == alike(run.summary)
+        if other.strategy == "noop" and same and (rate := other.summary.samples_per_second):
             return rate
     return None
 
@@ -142,13 +135,7 @@ def load_run(path: str | Path) -> Run:
         raise ConfigError(f"{path} is a benchmark, not a run: {plots}")
     if not file.is_file():
         raise ConfigError(f"half-written run, or not a run folder: {path} has no summary.json")
-    summary = _undamaged(file, SUMMARY)
-    if summary.get("schema") != SCHEMA:
-        raise ConfigError(f"{file} has schema {summary.get('schema')!r}; this version reads schema {SCHEMA}")
-    for key in ("strategy", "status"):
-        if not isinstance(summary.get(key), str):
-            raise ConfigError(f"{file} does not say its {key}")
-    return Run(path, summary)
+    return Run(path, read_document(file, Summary))
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
@@ -224,28 +211,6 @@ def _what_else(folder: Path) -> str:
     return "" if any(folder.iterdir()) else ": it is empty"
 
 
-def _undamaged(file: Path, kinds: Kinds) -> dict[str, Any]:
-    found = read_json(file)
-    if found.get("schema", SCHEMA) == SCHEMA and (wrong := damage(found, kinds)):
-        raise ConfigError(f"{file} is damaged: {wrong}")
-    return found
-
-
-def _read_rows(file: Path, keys: frozenset[str]) -> tuple[Row, ...]:
-    rows: list[Row] = []
-    for number, line in enumerate(whole_lines(file), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ConfigError(f"{file}, line {number}: not valid JSON: {error}") from error
-        if not isinstance(row, dict) or not keys <= row.keys() or (keys and not is_step(row)):
-            raise ConfigError(f"{file}, line {number}: not a step record")
-        rows.append(row)
-    return tuple(rows)
-
-
 def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
     """(samples, seconds, loss), one value a step, each of shape (steps,).
 
@@ -253,30 +218,25 @@ def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
     from the begin of the first step to when the last of those workers ended this one. Empty where nothing was
     recorded.
     """
-    steps: dict[int, list[Row]] = {}
-    for rows in run.worker_rows:
+    steps: dict[int, list[StepRow]] = {}
+    for rows in run.worker_rows.values():
         for row in rows:
-            steps.setdefault(int(row["step"]), []).append(row)
+            steps.setdefault(row.step, []).append(row)
     if not steps:
         return np.empty(0), np.empty(0), np.empty(0)
     order = sorted(steps)
-    began = min(row["began"] for row in steps[order[0]])
+    began = min(row.began for row in steps[order[0]])
     loss = [_mean_loss(steps[step]) for step in order]
-    ended = [max(row["ended"] for row in steps[step]) - began for step in order]
-    samples = (np.array(order, dtype=np.float64) + 1) * (run.number("batch") or math.nan)
+    ended = [max(row.ended for row in steps[step]) - began for step in order]
+    samples = (np.array(order, dtype=np.float64) + 1) * run.summary.batch
     # A worker that died leaves later steps to the others; the clock of the job still does not run backwards.
     return samples, np.maximum.accumulate(np.array(ended, dtype=np.float64)), np.array(loss, dtype=np.float64)
 
 
-def _mean_loss(rows: Sequence[Row]) -> float:
+def _mean_loss(rows: Sequence[StepRow]) -> float:
     """Over the workers that trained; NaN if one of them has no finite loss, or all skipped the step."""
-    trained = [_loss(row) for row in rows if not row.get("skipped")]
+    trained = [math.nan if row.loss is None else row.loss for row in rows if not row.skipped]
     return math.fsum(trained) / len(trained) if trained else math.nan
-
-
-def _loss(row: Row) -> float:
-    value = row["loss"]
-    return math.nan if value is None or not math.isfinite(value) else float(value)
 
 
 def smooth(values: Floats) -> Floats:
@@ -292,27 +252,28 @@ def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
 
     From the step records; where those are missing, from the summary, whose totals include warm-up.
     """
-    skip = int(run.number("warmup_steps") or 0)
-    workers = [rows for rows in run.worker_rows if len(rows) > skip]
-    if workers:
-        means = [_mean_stages(rows[skip:]) for rows in workers]
+    if workers := _after_warmup(run):
+        means = [
+            {stage: math.fsum(row.seconds.of(stage) for row in rows) / len(rows) for stage in STAGES}
+            for rows in workers
+        ]
         return {stage: math.fsum(mean[stage] for mean in means) / len(means) for stage in STAGES}
-    total, steps = run.summary.get("stage_seconds"), run.number("steps_done")
-    if not isinstance(total, Mapping) or not steps:
+    total, steps = run.summary.stage_seconds, run.summary.steps_done
+    if total is None or not steps:
         return None
-    return {stage: float(total.get(stage) or 0.0) / steps for stage in STAGES}
+    return {stage: total.of(stage) / steps for stage in STAGES}
 
 
 def hidden_seconds_per_step(run: Run) -> float:
     """Seconds of synchronisation in one step that ran beside `train`; means and source as for the stages."""
-    skip = int(run.number("warmup_steps") or 0)
-    workers = [rows[skip:] for rows in run.worker_rows if len(rows) > skip]
-    if workers:
-        means = [math.fsum(row.get("hidden_seconds") or 0.0 for row in rows) / len(rows) for rows in workers]
+    if workers := _after_warmup(run):
+        means = [math.fsum(row.hidden_seconds for row in rows) / len(rows) for rows in workers]
         return math.fsum(means) / len(means)
-    total, steps = run.number("hidden_synchronize_seconds"), run.number("steps_done")
+    total, steps = run.summary.hidden_synchronize_seconds, run.summary.steps_done
     return total / steps if total and steps else 0.0
 
 
-def _mean_stages(rows: Sequence[Row]) -> dict[str, float]:
-    return {stage: math.fsum(row["seconds"].get(stage) or 0.0 for row in rows) / len(rows) for stage in STAGES}
+def _after_warmup(run: Run) -> list[tuple[StepRow, ...]]:
+    """The rows of each worker that did steps after its warm-up, without those of the warm-up."""
+    skip = run.summary.warmup_steps
+    return [rows[skip:] for rows in run.worker_rows.values() if len(rows) > skip]

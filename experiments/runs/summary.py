@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from common.runtime.placement import ranks_by_process
@@ -15,7 +15,17 @@ from experiments.launch.supervisor import JobOutcome
 from experiments.metrics.staleness import PushTotals, read_pushes
 from experiments.metrics.step_totals import StepTotals, add_up, last_steps
 from experiments.metrics.traffic import between, servers_detail
-from experiments.runs.run import SCHEMA
+from experiments.schema.documents import (
+    ComputeCosts,
+    Death,
+    ErrorRecord,
+    PerRank,
+    PerWorker,
+    Restart,
+    Status,
+    Summary,
+)
+from experiments.schema.records import StageSeconds
 
 SOON_READ = 50 << 20  # bytes of step records that are read in about a second
 ASKED = (  # of a job
@@ -48,33 +58,36 @@ PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")
 
 
 def summary(
-    plan: Plan, folder: Path, ended: JobOutcome, status: str, restarts: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """All of it, as JSON values; reads the step records in `folder`. `restarts` are those of servers."""
-    job, traits = plan.job.to_dict(), dataclasses.asdict(plan.traits)
+    plan: Plan, folder: Path, ended: JobOutcome, status: Status, restarts: Sequence[Mapping[str, Any]]
+) -> Summary:
+    """The whole summary; reads the step records in `folder`. `restarts` are those of servers."""
+    job, traits = plan.job, plan.traits
     traffic = _traffic(plan, ended)
-    return {
-        "schema": SCHEMA,
-        "status": status,
-        **{key: job[key] for key in ASKED},
-        **{key: traits[key] for key in PROMISED},
-        "automatic": list(plan.automatic),
-        "placement": plan.job.placement if plan.job.servers else None,
-        "processes": len(ranks_by_process(plan.processes, plan.job.servers, plan.job.placement)),
+    return Summary(
+        schema=Summary.VERSION,
+        status=status,
+        **{key: getattr(job, key) for key in ASKED},
+        **{key: getattr(traits, key) for key in PROMISED},
+        automatic=tuple(plan.automatic),
+        placement=job.placement if job.servers else None,
+        processes=len(ranks_by_process(plan.processes, job.servers, job.placement)),
         **_recorded(plan, folder, ended, whole=status == "ok"),
         **_reported(plan, ended),
-        "costs": _costs(ended),
-        "parameters": _parameters(folder),
-        **traffic,
-        "servers_detail": servers_detail(plan, ended.reports, traffic),
-        "peak_memory_bytes": _peak_memory(plan, ended),
-        "wall_seconds": ended.seconds,
-        "deaths": list(ended.deaths),
-        "incarnations": 1 + max((entry["incarnation"] for entry in restarts), default=0),
-        "restarts": list(restarts),
-        "error": ended.error.record() if ended.error is not None else _interrupted(status),
-        "results_dir": str(folder),
-    }
+        costs=_costs(ended),
+        parameters=_parameters(folder),
+        bytes_sent=traffic["bytes_sent"],
+        messages_sent=traffic["messages_sent"],
+        bytes_received=traffic["bytes_received"],
+        bytes_between=_bytes_between(plan, ended),
+        servers_detail=servers_detail(plan, ended.reports, traffic["bytes_sent"], traffic["bytes_received"]),
+        peak_memory_bytes=_peak_memory(plan, ended),
+        wall_seconds=ended.seconds,
+        deaths=msgspec.convert(ended.deaths, tuple[Death, ...]),
+        incarnations=1 + max((entry["incarnation"] for entry in restarts), default=0),
+        restarts=msgspec.convert(restarts, tuple[Restart, ...]),
+        error=_interrupted(status) if ended.error is None else msgspec.convert(ended.error.record(), ErrorRecord),
+        results_dir=str(folder),
+    )
 
 
 def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> dict[str, Any]:
@@ -88,11 +101,11 @@ def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> di
     return {
         "warmup_steps": warmup,
         "steps_done": totals.steps,
-        "steps_skipped": {"per_worker": _each(totals.skipped, plan) if _finished(plan, ended) else []},
+        "steps_skipped": PerWorker(per_worker=_each(totals.skipped, plan) if _finished(plan, ended) else ()),
         "samples_per_second": None if rate is None else rate * job.batch / plan.processes,
         "final_loss": totals.loss,
         "ledger_sha256": totals.ledger_sha256,
-        "stage_seconds": totals.stage_seconds,
+        "stage_seconds": StageSeconds(**totals.stage_seconds),
         "hidden_synchronize_seconds": totals.hidden_seconds,
         **pushes.summary(job.workers),
     }
@@ -121,9 +134,10 @@ def _agreed(values: Sequence[str | None]) -> str | None:
     return values[0] if len(set(values)) == 1 else None
 
 
-def _costs(ended: JobOutcome) -> dict[str, Any] | None:
+def _costs(ended: JobOutcome) -> ComputeCosts | None:
     """In virtual time: the seconds that computing was made to take; None where they were what they were."""
-    return next((report["costs"] for report in ended.reports if report is not None and "costs" in report), None)
+    told = (report["costs"] for report in ended.reports if report is not None and "costs" in report)
+    return msgspec.convert(next(told, None), ComputeCosts | None)
 
 
 def _departed(ended: JobOutcome) -> set[int]:
@@ -135,17 +149,10 @@ def warmup_steps(steps: int) -> int:
     return min(10, steps // 5)
 
 
-def _interrupted(status: str) -> dict[str, Any] | None:
+def _interrupted(status: Status) -> ErrorRecord | None:
     if status != "partial":
         return None
-    return {
-        "type": "KeyboardInterrupt",
-        "rank": None,
-        "role": None,
-        "stage": None,
-        "step": None,
-        "cause": "interrupted",
-    }
+    return ErrorRecord(type="KeyboardInterrupt", rank=None, role=None, stage=None, step=None, cause="interrupted")
 
 
 def _parameters(folder: Path) -> int | None:
@@ -164,37 +171,49 @@ def _totals(
     return StepTotals(steps=last_steps(files)), PushTotals()
 
 
-def _each(values: list[Any], plan: Plan) -> list[Any]:
+def _each(values: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
     """One entry a worker: where one process stands for all workers, its entry does too."""
-    return values * plan.job.workers if plan.traits.one_process else values
+    return tuple(values) * (plan.job.workers if plan.traits.one_process else 1)
 
 
-def _peak_memory(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
+def _per_rank(values: Sequence[int | None], plan: Plan) -> PerRank:
+    return PerRank(per_worker=_each(values[: plan.processes], plan), per_server=tuple(values[plan.processes :]))
+
+
+def _peak_memory(plan: Plan, ended: JobOutcome) -> PerRank:
     """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'.
 
     A rank's is that of its process: a colocated server's is its worker's too, the same bytes once more.
     """
-    peaks = [None if report is None else report.get("peak_memory_bytes") for report in ended.reports]
-    return {"per_worker": _each(peaks[: plan.processes], plan), "per_server": peaks[plan.processes :]}
+    return _per_rank([None if report is None else report.get("peak_memory_bytes") for report in ended.reports], plan)
 
 
-def _traffic(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
+def _traffic(plan: Plan, ended: JobOutcome) -> dict[str, PerRank]:
     """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
 
     None where a rank did not live to report it; what was received is known only if all of them did. None everywhere
     for an engine with its own transport, whose bytes do not pass our meter.
     """
     ranks = range(plan.processes + plan.job.servers)
-    reports = ended.reports if plan.traits.own_transport is None else []
-    good = {rank: report for rank, report in enumerate(reports) if report is not None and "error" not in report}
+    good = _metered(plan, ended)
     sent = [sum(good[rank]["bytes_to"].values()) if rank in good else None for rank in ranks]
     messages = [sum(good[rank]["messages_to"].values()) if rank in good else None for rank in ranks]
     received: list[int | None] = [None] * len(ranks)
     if len(good) == len(ranks):
         received = [sum(report["bytes_to"].get(str(to), 0) for report in good.values()) for to in ranks]
-    per_rank = {
-        name: {"per_worker": _each(values[: plan.processes], plan), "per_server": values[plan.processes :]}
-        for name, values in (("bytes_sent", sent), ("messages_sent", messages), ("bytes_received", received))
-    }
-    whole = {rank: report["bytes_to"] for rank, report in good.items()} if len(good) == len(ranks) else None
-    return {**per_rank, "bytes_between": None if whole is None else between(whole, plan.processes)}
+    figures = {"bytes_sent": sent, "messages_sent": messages, "bytes_received": received}
+    return {name: _per_rank(values, plan) for name, values in figures.items()}
+
+
+def _bytes_between(plan: Plan, ended: JobOutcome) -> dict[str, dict[str, int]] | None:
+    """Payload bytes by sender and receiver; None unless all ranks reported them."""
+    good = _metered(plan, ended)
+    if len(good) < plan.processes + plan.job.servers:
+        return None
+    return between({rank: report["bytes_to"] for rank, report in good.items()}, plan.processes)
+
+
+def _metered(plan: Plan, ended: JobOutcome) -> dict[int, dict[str, Any]]:
+    """The reports by rank that say what was sent: none of an engine with its own transport."""
+    reports = ended.reports if plan.traits.own_transport is None else []
+    return {rank: report for rank, report in enumerate(reports) if report is not None and "error" not in report}

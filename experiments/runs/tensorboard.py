@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from common.errors import ConfigError
 from common.records.stage_clock import STAGES
 from experiments.runs.run import Run
+from experiments.schema.records import StepRow
 
 INSTALL = "pip install 'syncbench[tensorboard]'"
 
@@ -46,19 +46,19 @@ def write(run: Run) -> Path:
 
 def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
     """(step, seconds since the job began, values by tag) of every step, from the rows of the workers that did it."""
-    by_step: dict[int, list[Mapping[str, Any]]] = {}
-    for rows in run.worker_rows:
+    by_step: dict[int, list[StepRow]] = {}
+    for rows in run.worker_rows.values():
         for row in rows:
-            by_step.setdefault(int(row["step"]), []).append(row)
-    batch = run.number("batch") or 0.0
-    before = min((row["began"] for those in by_step.values() for row in those), default=0.0)
+            by_step.setdefault(row.step, []).append(row)
+    batch = run.summary.batch
+    before = min((row.began for those in by_step.values() for row in those), default=0.0)
     for step, those in sorted(by_step.items()):
-        ended = max(row["ended"] for row in those)
+        ended = max(row.ended for row in those)
         took, before = ended - before, ended
-        values = {f"seconds/{stage}": _mean([row["seconds"].get(stage) or 0.0 for row in those]) for stage in STAGES}
-        losses = [row["loss"] for row in those if row["loss"] is not None and not row.get("skipped")]
-        if losses and math.isfinite(loss := _mean(losses)):
-            values["loss"] = loss
+        values = {f"seconds/{stage}": _mean([row.seconds.of(stage) for row in those]) for stage in STAGES}
+        losses = [row.loss for row in those if row.loss is not None and not row.skipped]
+        if losses:
+            values["loss"] = _mean(losses)
         if took > 0:
             values["samples_per_second"] = batch / took
         yield step, ended, values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from common.errors import ConfigError
 from experiments.machine.environment import environment
 from experiments.runs.files import new_folder, unwritable
-from experiments.schema.files import write_json
+from experiments.schema.documents import Environment
+from experiments.schema.files import read_document, to_builtins, write_document
 from experiments.sweep.grid import Grid
 from experiments.sweep.parse import read
 from experiments.sweep.spec import Sweep
@@ -26,7 +26,7 @@ def begin(results: Path, sweep: Sweep) -> Path:
         part = folder / f"{SPEC}.part"
         part.write_text(sweep.to_yaml(), encoding="utf-8")
         part.rename(folder / SPEC)
-        write_json(folder / ENV, _environment(sweep))
+        write_document(folder / ENV, _environment(sweep))
     except OSError as error:
         raise unwritable(results, error) from None
     return folder
@@ -44,9 +44,9 @@ def reopen(folder: Path) -> Sweep:
 def changes(folder: Path, sweep: Sweep) -> str:
     """In what the machine or the versions are no longer those that the sweep began with; empty if in nothing."""
     try:
-        before = _flat(json.loads((folder / ENV).read_bytes()))
-    except (ValueError, OSError, AttributeError, TypeError):  # damaged, or killed before it was written
-        write_json(folder / ENV, _environment(sweep))
+        before = _flat(read_document(folder / ENV, Environment))
+    except ConfigError:  # damaged, or killed before it was written
+        write_document(folder / ENV, _environment(sweep))
         return ""
     now = _flat(_environment(sweep))
     return ", ".join(f"{key} was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key])
@@ -59,10 +59,11 @@ def check_cells(done: Mapping[tuple[str, int], Any], grid: Grid, folder: Path) -
         raise ConfigError(f"{folder / SPEC} has no cell {strangers[0]}, which was run: it is not as it was")
 
 
-def _environment(sweep: Sweep) -> dict[str, Any]:
-    found = environment(sweep.settings["threads"][0])
-    return {**found, "transport": list(sweep.settings["transport"]), "link": None}
+def _environment(sweep: Sweep) -> Environment:
+    return environment(sweep.settings["threads"][0], tuple(sweep.settings["transport"]))
 
 
-def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: value for key, value in env.items() if key != "versions"}, **env.get("versions", {})}
+def _flat(env: Environment) -> dict[str, Any]:
+    known = to_builtins(env)
+    versions: dict[str, Any] = known.pop("versions")
+    return versions | known

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.format.units import human_ms
+from experiments.schema.documents import Summary
 from experiments.trace.critical_path import Path, critical_path
 from experiments.trace.timeline import Timeline
 
@@ -76,9 +77,9 @@ class Attribution:
         }
 
 
-def attribute(timeline: Timeline, summary: Mapping[str, Any]) -> Attribution:
+def attribute(timeline: Timeline, summary: Summary) -> Attribution:
     """Of the timeline of the run with this summary; its warm-up is left out."""
-    path: Path = critical_path(timeline, int(summary.get("warmup_steps") or 0))
+    path: Path = critical_path(timeline, summary.warmup_steps)
     names = [tape.name for tape in timeline.traces]
     charged = sorted(path.charged.items(), key=lambda item: -item[1])
     return Attribution(
@@ -90,19 +91,19 @@ def attribute(timeline: Timeline, summary: Mapping[str, Any]) -> Attribution:
     )
 
 
-def missing_ranks(timeline: Timeline, summary: Mapping[str, Any]) -> list[str]:
+def missing_ranks(timeline: Timeline, summary: Summary) -> list[str]:
     """The names of the ranks of a run that left no trace, as who is killed leaves none."""
-    alone = summary.get("processes") == 1  # one process stands for all workers
-    workers = 1 if alone else int(summary.get("workers") or 0)
+    alone = summary.processes == 1  # one process stands for all workers
+    workers = 1 if alone else summary.workers
     every = [f"worker {rank}" for rank in range(workers)]
-    every += [f"server {workers + number}" for number in range(int(summary.get("servers") or 0))]
+    every += [f"server {workers + number}" for number in range(summary.servers)]
     there = {tape.name for tape in timeline.traces}
     return [name for name in every if name not in there]
 
 
-def own_transport(summary: Mapping[str, Any]) -> str | None:
+def own_transport(summary: Summary) -> str | None:
     """A note where messages do not pass through our transport, so that only stages are in the trace."""
-    engine = summary.get("own_transport")
+    engine = summary.own_transport
     return f"{engine} moves the bytes itself, so the trace has stages only" if engine else None
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from runs import summary
 
 from experiments.runs.run import Run
 from system.leftovers import ROOT
@@ -49,7 +50,7 @@ def test_a_full_disk_ends_the_run_with_one_line(box, small_disk, when):
     assert not list(small_disk.rglob("*.part"))
     if when == "in mid-run":
         (folder,) = small_disk.iterdir()
-        assert [len(rows) > 3 for rows in Run(folder, {}).worker_rows] == [True, True]
+        assert [len(rows) > 3 for rows in Run(folder, summary()).worker_rows.values()] == [True, True]
 
 
 def test_a_checkpoint_that_the_disk_has_no_room_for_ends_the_run_with_one_line(box, small_disk):

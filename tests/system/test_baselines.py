@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from experiments.runs.run import load_run
+from experiments.schema.documents import PerRank
 from system.leftovers import PROMPT, Box
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -67,8 +68,8 @@ def params(run):
 @pytest.mark.parametrize("strategy", ENGINES)
 def test_a_baseline_computes_what_the_ring_does_on_the_same_samples(run, strategy):
     ring, other = run("ring"), run(strategy)
-    assert other.summary["ledger_sha256"] == ring.summary["ledger_sha256"]
-    assert len(set(other.summary["params_sha256"])) == 1
+    assert other.summary.ledger_sha256 == ring.summary.ledger_sha256
+    assert len(set(other.summary.params_sha256)) == 1
     np.testing.assert_allclose(params(other), params(ring), rtol=TOLERANCE, atol=1e-6)
 
 
@@ -80,10 +81,10 @@ def test_buckets_of_ddp_so_small_that_each_tensor_has_its_own_change_nothing(run
 @pytest.mark.parametrize("strategy", ENGINES)
 def test_bytes_that_nobody_counted_are_unknown_not_none(run, strategy):
     summary = run(strategy).summary
-    assert summary["own_transport"] == {"ddp": "gloo"}.get(strategy, strategy)
-    assert summary["synchronizes_in"] == ("train" if strategy == "ddp" else "synchronize")
+    assert summary.own_transport == {"ddp": "gloo"}.get(strategy, strategy)
+    assert summary.synchronizes_in == ("train" if strategy == "ddp" else "synchronize")
     for name in ("bytes_sent", "messages_sent", "bytes_received"):
-        assert summary[name] == {"per_worker": [None, None, None], "per_server": []}
+        assert getattr(summary, name) == PerRank(per_worker=(None, None, None))
     assert run(strategy).sent_per_step("worker") == []
 
 

@@ -59,8 +59,9 @@ def undisturbed():
 
 def assert_as_if_nothing_had_happened(box, summary, expected):
     assert {key: summary[key] for key in SAME} == {key: expected[key] for key in SAME}
-    rows = load_run(box.result()).rows
-    assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows.values())
+    run = load_run(box.result())
+    rows = run.worker_rows | run.server_rows
+    assert all([row.step for row in of_one] == list(range(STEPS)) for of_one in rows.values())
     assert not (box.result() / "checkpoints").exists()
 
 
@@ -139,9 +140,10 @@ def test_a_worker_that_was_late_skips_to_the_step_that_the_servers_go_back_to(bo
     summary = box.run(*RUN, "--strategy", "late:Late", *COMEBACK).json()
     assert (box.folder / "died").exists()
     assert summary["restarts"][0]["resumed_from"] == 3 * EVERY
-    rows = load_run(box.result()).rows
-    assert all(row.get("skipped") for row in rows["worker", 1][2 : 3 * EVERY])
-    assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows.values())
+    run = load_run(box.result())
+    rows = run.worker_rows | run.server_rows
+    assert all(row.skipped for row in run.worker_rows[1][2 : 3 * EVERY])
+    assert all([row.step for row in of_one] == list(range(STEPS)) for of_one in rows.values())
 
 
 @pytest.mark.parametrize(("strategy", "transport"), [("ps-async", "shm"), ("ps-ssp", "tcp")], ids=["async", "ssp"])
@@ -171,8 +173,9 @@ def test_backup_workers_go_back_to_a_common_step(box):
     summary = box.end().json()
     assert (summary["status"], summary["steps_done"], summary["incarnations"]) == ("ok", STEPS, 2)
     assert summary["pushes"]["lost"] == 0
-    rows = load_run(box.result()).rows
-    assert all([row["step"] for row in of_one] == list(range(STEPS)) for of_one in rows.values())
+    run = load_run(box.result())
+    rows = run.worker_rows | run.server_rows
+    assert all([row.step for row in of_one] == list(range(STEPS)) for of_one in rows.values())
 
 
 def test_a_kill_from_outside_amid_overlapped_buckets_and_another_in_the_next_incarnation(box, undisturbed):

@@ -34,13 +34,13 @@ def test_overlap_changes_the_time_and_not_a_bit(box):
     assert on["bytes_sent"] == off["bytes_sent"]
     assert 0 <= on["hidden_synchronize_seconds"] <= on["stage_seconds"]["train"]
     assert off["hidden_synchronize_seconds"] == 0
-    rows = load_run(on["results_dir"] if on["results_dir"].startswith("/") else box.folder / on["results_dir"]).rows
-    for of_one in rows.values():  # servers too: a row a step, not one a bucket
-        assert [row["step"] for row in of_one] == list(range(20))
-    for (role, _), of_one in rows.items():
-        for row in of_one:
-            assert sum(row["seconds"].values()) == pytest.approx(row["ended"] - row["began"], abs=1e-3)
-            assert 0 <= row["hidden_seconds"] <= row["seconds"]["train"] + 1e-6 * (role == "worker")
+    done = load_run(box.folder / on["results_dir"])
+    for rows in (done.worker_rows | done.server_rows).values():  # servers too: a row a step, not one a bucket
+        assert [row.step for row in rows] == list(range(20))
+    for by_rank, tolerance in ((done.worker_rows, 1e-6), (done.server_rows, 0.0)):
+        for row in (row for rows in by_rank.values() for row in rows):
+            assert sum(row.seconds.by_stage().values()) == pytest.approx(row.ended - row.began, abs=1e-3)
+            assert 0 <= row.hidden_seconds <= row.seconds.train + tolerance
 
 
 @pytest.mark.parametrize(

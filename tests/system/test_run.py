@@ -12,6 +12,7 @@ from experiments.config import RunOptions, plan
 from experiments.config.network import transport_named
 from experiments.config.strategies import create
 from experiments.runs.run import load_run
+from experiments.schema.files import to_builtins
 from system.leftovers import Box, parse
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -117,12 +118,13 @@ def test_a_run_prints_its_summary_and_leaves_a_complete_folder(run, strategy, wo
     files |= {f"ranks/{rank}-{role}.jsonl" for role, rank in roles}
     files |= {f"ranks/{rank}-{role}.events.jsonl" for role, rank in roles if role == "server"}
     assert {str(path.relative_to(found.path)) for path in found.path.rglob("*") if path.is_file()} == files
-    assert found.summary == summary
+    assert to_builtins(found.summary) == summary
     assert max(found.path.rglob("*"), key=lambda path: path.stat().st_mtime_ns).name == "summary.json"
-    assert all([row["step"] for row in found.rows[role, rank]] == list(range(STEPS)) for role, rank in roles)
+    rows = found.worker_rows | found.server_rows
+    assert all([row.step for row in rows[rank]] == list(range(STEPS)) for _, rank in roles)
     params = np.load(found.path / "params.npy", allow_pickle=False)
     assert hashlib.sha256(params.tobytes()).hexdigest() == summary["params_sha256"][0]
-    assert found.env["transport"] == summary["transport"] == transport_named("auto")
+    assert found.env.transport == summary["transport"] == transport_named("auto")
 
 
 def test_the_configuration_that_a_run_leaves_repeats_it(run):

@@ -31,10 +31,10 @@ def test_survivors_finish_and_the_result_names_the_dead(box, strategy, culprit, 
     (death,) = summary["deaths"]
     assert (death["rank"], death["cause"]) == (culprit, "killed by signal 9 (SIGKILL)")
     assert 4 <= death["step"] < steps
-    rows = load_run(box.result()).rows
+    rows = load_run(box.result()).worker_rows
     survivors = {0, 1, 2} - {culprit}
-    assert {rank: len(rows["worker", rank]) for rank in survivors} == dict.fromkeys(survivors, steps)
-    assert len(rows["worker", culprit]) in (death["step"], death["step"] + 1)
+    assert {rank: len(rows[rank]) for rank in survivors} == dict.fromkeys(survivors, steps)
+    assert len(rows[culprit]) in (death["step"], death["step"] + 1)
     assert len(summary["params_sha256"]) == 2
     assert summary["test_accuracy"] > 0.5
     assert (box.result() / "params.npy").exists()
@@ -65,6 +65,6 @@ def test_a_slow_worker_is_slow_in_its_own_train_stage(box):
     slow = ("--slow-worker", "1:4", "--train-seconds", 0.01)
     done = box.run("run", "--strategy", "noop", "--workers", 2, "--steps", 10, *slow, "--results", "results", "--json")
     assert (done.code, done.json()["slow_worker"], done.json()["train_seconds"]) == (0, "1:4", 0.01)
-    trained = [sum(row["seconds"]["train"] for row in rows) for rows in load_run(box.result()).worker_rows]
+    trained = [sum(row.seconds.train for row in rows) for rows in load_run(box.result()).worker_rows.values()]
     assert trained[0] >= 0.09  # by sleeping: what a busy machine adds, makes it only longer
     assert trained[1] >= 0.36
