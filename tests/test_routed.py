@@ -45,7 +45,7 @@ def test_every_pair_can_talk_and_uses_the_transport_of_its_distance(size):
         for peer in set(range(4)) - {ctx.rank}:
             ctx.send(peer, np.full(size, 10 * ctx.rank + peer, np.float32))
         got = {peer: ctx.recv(peer, np.zeros(size, np.float32))[-1] for peer in set(range(4)) - {ctx.rank}}
-        return got, sorted(end.near._outboxes), sorted(end.far._out)
+        return got, sorted(end.near._outboxes), sorted(end.far._outgoing)
 
     for rank, (got, near, far) in enumerate(on_hosts(program)):
         mine = next(host for host in HOSTS if rank in host)
@@ -78,9 +78,9 @@ def test_a_stranger_at_the_door_does_not_make_it_deaf_to_its_own_host():
         if ctx.rank == 0:
             far = ctx.endpoint.inner.far
             with zmq.Context() as context, context.socket(zmq.PUSH) as stranger:
-                stranger.connect(far._in[2].address)
+                stranger.connect(far._incoming[2].address)
                 stranger.send(b"junk")
-                while not far._in[2].socket.poll(100):
+                while not far._incoming[2].socket.poll(100):
                     pass
                 ctx.recv_any((1, 2), out := ZEROS.copy())
             return out[0]
@@ -175,9 +175,9 @@ def talk_to_all(ctx):
     assert got == {peer: peer for peer in got}
     end = ctx.endpoint.inner
     return (
-        (sorted(end.near._outboxes), sorted(end.far._out))
+        (sorted(end.near._outboxes), sorted(end.far._outgoing))
         if isinstance(end, RoutedEndpoint)
-        else ([], sorted(end._out))
+        else ([], sorted(end._outgoing))
     )
 
 

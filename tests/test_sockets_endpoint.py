@@ -1,4 +1,4 @@
-"""ZeroMQ's own side of the contract: strangers are dropped, liars are named, nothing waits for ever or stays behind."""
+"""The ZeroMQ endpoint: strangers are dropped, lying peers are named, and no wait exceeds its deadline."""
 
 import contextlib
 import json
@@ -15,23 +15,23 @@ from common.errors import SETUP, DeadlineExceeded, ProtocolError
 from common.place import Place
 from common.runtime.rendezvous import Rendezvous, file_store
 from common.transport.base import Message
-from common.transport.wire import SEGMENT, Header, dtype_code, encode
+from common.transport.wire import SEGMENT_BYTES, Header, dtype_code, encode
 
 every_transport = pytest.mark.parametrize("transport", ZMQ)
 
 REAL = np.arange(8, dtype=np.float32)
 FLOAT32, UINT32 = dtype_code(REAL.dtype), dtype_code(np.dtype(np.uint32))
-TRUE = Header(FLOAT32, sender=1, job=JOB, seq=0, after=0, step=SETUP, bucket=0, length=REAL.nbytes, offset=0)
+CORRECT = Header(FLOAT32, sender=1, job=JOB, seq=0, after=0, step=SETUP, bucket=0, length=REAL.nbytes, offset=0)
 
 
 def header(**changes):
-    """The bytes of a true header but for some fields."""
-    return encode(TRUE._replace(**changes))
+    """Return the bytes of a correct header with some fields changed."""
+    return encode(CORRECT._replace(**changes))
 
 
 @contextlib.contextmanager
 def listening(transport, ranks=2, **more):
-    """Rank 0's endpoint, and where it listens to each of the others, whom nobody plays."""
+    """Give rank 0's endpoint and the address at which it listens to each other rank. The other ranks do not run."""
     with private_folder() as folder, contextlib.closing(endpoint(transport, folder, 0, ranks, **more)) as end:
         store = file_store(folder, ranks)
         found = {peer: Rendezvous(store, Place(peer), 10.0).lookup(0, lambda: None) for peer in range(1, ranks)}
@@ -40,7 +40,7 @@ def listening(transport, ranks=2, **more):
 
 @contextlib.contextmanager
 def pushing(*addresses):
-    """A bare PUSH socket to each address."""
+    """Give a bare PUSH socket for each address."""
     context = zmq.Context()
     try:
         sockets = [context.socket(zmq.PUSH) for _ in addresses]
@@ -52,7 +52,7 @@ def pushing(*addresses):
 
 
 def raw_connection(address):
-    """A connection without ZeroMQ."""
+    """Open a connection without ZeroMQ."""
     kind, _, where = address.partition("://")
     if kind == "tcp":
         host, _, port = where.rpartition(":")
@@ -63,7 +63,7 @@ def raw_connection(address):
 
 
 def drop(end, count):
-    """Let `end` listen to rank 1 until it has dropped `count` messages of strangers."""
+    """Let `end` receive from rank 1 until it has dropped `count` messages of strangers."""
     for _ in range(100):
         if end.strangers >= count:
             break
@@ -78,19 +78,19 @@ GARBAGE = {
     "nothing": [b""],
     "short": [b"sync"],
     "a header's length": [bytes(range(56))],
-    "long": [bytes(SEGMENT)],
+    "long": [bytes(SEGMENT_BYTES)],
     "another job": [header(job=JOB + 1), REAL.tobytes()],
     "another sender": [header(sender=0), REAL.tobytes()],
     "a header's start": [header()[:-1], REAL.tobytes()],
     "a wrong checksum": [header()[:-1] + bytes([header()[-1] ^ 1]), REAL.tobytes()],
     "many frames": [b"x"] * 500,
-    "a true header, but not first": [b"", header(), REAL.tobytes()],
+    "a correct header, but not first": [b"", header(), REAL.tobytes()],
 }
 
 
 @every_transport
 @pytest.mark.parametrize("frames", GARBAGE.values(), ids=GARBAGE)
-def test_what_a_stranger_sends_is_dropped_and_counted_and_the_real_message_arrives(transport, frames):
+def test_a_strangers_messages_are_dropped_and_counted_and_the_real_message_arrives(transport, frames):
     with listening(transport, deadline=0.05) as (end, address), pushing(address[1], address[1]) as (stranger, peer):
         for _ in range(3):
             stranger.send_multipart(frames)
@@ -129,9 +129,9 @@ def test_a_stranger_that_does_not_speak_zeromq_changes_nothing(transport, garbag
 
 
 @every_transport
-def test_a_frame_of_more_than_a_segment_never_reaches_us(transport):
+def test_a_frame_larger_than_a_segment_is_never_received(transport):
     with listening(transport) as (end, address), pushing(address[1], address[1]) as (stranger, peer):
-        stranger.send_multipart([header(job=JOB + 1), bytes(SEGMENT + 1)])
+        stranger.send_multipart([header(job=JOB + 1), bytes(SEGMENT_BYTES + 1)])
         peer.send_multipart([header(), REAL.tobytes()])
         out = np.zeros_like(REAL)
         end.recv_into(1, out)
@@ -143,12 +143,12 @@ def test_a_frame_of_more_than_a_segment_never_reaches_us(transport):
 
 
 @every_transport
-def test_a_stranger_at_one_peers_door_does_not_hide_the_message_of_another(transport):
+def test_a_stranger_at_one_peers_socket_does_not_hide_another_peers_message(transport):
     with listening(transport, 3) as (end, address), pushing(address[1], address[2]) as (stranger, peer):
         stranger.send(b"garbage")
-        assert end._in[1].socket.poll(10_000)
+        assert end._incoming[1].socket.poll(10_000)
         peer.send_multipart([header(sender=2), REAL.tobytes()])
-        assert end._in[2].socket.poll(10_000)
+        assert end._incoming[2].socket.poll(10_000)
         out = np.zeros_like(REAL)
         end.deadline = 1.0
         assert end.recv_any((1, 2), out) == Message(sender=2, step=SETUP, bucket=0, size=8)
@@ -162,13 +162,13 @@ def test_peers_take_turns():
                 peer.send_multipart([header(sender=sender, seq=seq), REAL.tobytes()])
         served = []
         for _ in range(6):
-            assert all(end._in[sender].socket.poll(10_000) for sender in (1, 2))
+            assert all(end._incoming[sender].socket.poll(10_000) for sender in (1, 2))
             served.append(end.recv_any((1, 2), REAL.copy()).sender)
         assert served == [1, 2, 1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("call", ["recv_into", "recv_any"])
-def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(call):
+def test_a_flood_of_strangers_does_not_delay_the_deadline(call):
     over = threading.Event()
 
     def flood(stranger):
@@ -192,18 +192,20 @@ def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(call):
 
 
 @pytest.mark.parametrize("call", ["recv_into", "recv_any"])
-def test_a_peer_that_sends_a_little_at_a_time_cannot_stretch_the_deadline(call):
+def test_a_peer_that_sends_slowly_does_not_delay_the_deadline(call):
     over, count = threading.Event(), 30
 
     def trickle(peer):
         for seq in range(count):
-            peer.send_multipart([header(length=count * SEGMENT, offset=seq * SEGMENT, seq=seq), bytes(SEGMENT)])
-            if over.wait(0.2):  # longer than a wait for one segment may be deaf, shorter than the deadline
+            peer.send_multipart(
+                [header(length=count * SEGMENT_BYTES, offset=seq * SEGMENT_BYTES, seq=seq), bytes(SEGMENT_BYTES)]
+            )
+            if over.wait(0.2):  # longer than WAIT_SLICE, shorter than the deadline
                 return "interrupted"
         return "to the end"
 
     def wait(end):
-        out = np.zeros(count * SEGMENT // 4, np.float32)
+        out = np.zeros(count * SEGMENT_BYTES // 4, np.float32)
         try:
             with pytest.raises(DeadlineExceeded):
                 getattr(end, call)((1,) if call == "recv_any" else 1, out)
@@ -214,7 +216,7 @@ def test_a_peer_that_sends_a_little_at_a_time_cannot_stretch_the_deadline(call):
         assert in_threads([lambda: trickle(peer), lambda: wait(end)])[0] == "interrupted"
 
 
-# --- peers that lie ---
+# --- lying peers ---
 
 LIES = {
     "no payload": ([header()], "announced 32 bytes and sent 0"),
@@ -222,13 +224,13 @@ LIES = {
     "long payload": ([header(), bytes(33)], "announced 32 bytes and sent 33"),
     "another frame": ([header(), REAL.tobytes(), b""], "announced 32 bytes and sent 0"),
     "a terabyte": (
-        [header(length=1 << 40), bytes(SEGMENT)],
+        [header(length=1 << 40), bytes(SEGMENT_BYTES)],
         "expected .*32 bytes of float32 .*got .*1099511627776 bytes",
     ),
     "half an element": ([header(length=30), bytes(30)], "expected .*32 bytes of float32 .*got .*30 bytes"),
     "the middle first": (
-        [header(length=SEGMENT + 4, offset=SEGMENT), bytes(4)],
-        f"expected .*32 bytes of float32 .*got .*{SEGMENT + 4} bytes",
+        [header(length=SEGMENT_BYTES + 4, offset=SEGMENT_BYTES), bytes(4)],
+        f"expected .*32 bytes of float32 .*got .*{SEGMENT_BYTES + 4} bytes",
     ),
     "a gap": ([header(seq=2), REAL.tobytes()], "segment 0 from rank 1 was lost: segment 2 came instead"),
 }
@@ -237,7 +239,7 @@ LIES = {
 @every_transport
 @pytest.mark.parametrize(("frames", "cause"), LIES.values(), ids=LIES)
 @pytest.mark.parametrize("call", ["recv_into", "recv_add", "recv_any"])
-def test_a_peer_that_lies_is_a_protocol_error_and_nothing_is_allocated_for_it(transport, frames, cause, call):
+def test_a_lying_peer_is_a_protocol_error_and_costs_no_memory(transport, frames, cause, call):
     with listening(transport) as (end, address), pushing(address[1]) as (peer,):
         peer.send_multipart(frames)
         out = np.zeros_like(REAL)
@@ -261,27 +263,27 @@ def test_a_peer_that_lies_is_a_protocol_error_and_nothing_is_allocated_for_it(tr
         ({"step": 5}, "expected .*got step 5"),
         ({"bucket": 5}, "expected .*got .*bucket 5"),
         ({"dtype": UINT32}, "expected .*got .*uint32"),
-        ({"length": SEGMENT + 8}, f"expected .*got .*{SEGMENT + 8} bytes"),
+        ({"length": SEGMENT_BYTES + 8}, f"expected .*got .*{SEGMENT_BYTES + 8} bytes"),
         ({"offset": 0}, r"expected .*got|announced"),
     ],
     ids=lambda value: "".join(value) if isinstance(value, dict) else "",
 )
-def test_a_message_that_does_not_go_on_as_it_began_is_a_protocol_error(call, second, cause):
-    size = SEGMENT + 4
+def test_segments_that_do_not_belong_together_are_a_protocol_error(call, second, cause):
+    size = SEGMENT_BYTES + 4
     first = {"length": size, "offset": 0}
-    rest = {"length": size, "offset": SEGMENT, "seq": 1, **second}
-    payload = min(SEGMENT, rest["length"] - rest["offset"])
+    rest = {"length": size, "offset": SEGMENT_BYTES, "seq": 1, **second}
+    payload = min(SEGMENT_BYTES, rest["length"] - rest["offset"])
     with listening("ipc") as (end, address), pushing(address[1]) as (peer,):
-        peer.send_multipart([header(**first), bytes(SEGMENT)])
+        peer.send_multipart([header(**first), bytes(SEGMENT_BYTES)])
         peer.send_multipart([header(**rest), bytes(payload)])
         with pytest.raises(ProtocolError, match=cause):
             getattr(end, call)((1,) if call == "recv_any" else 1, np.zeros(size // 4, np.float32))
 
 
-def test_a_message_that_begins_in_its_middle_is_a_protocol_error():
-    size = SEGMENT + 4
+def test_a_message_that_starts_with_a_later_segment_is_a_protocol_error():
+    size = SEGMENT_BYTES + 4
     with listening("ipc") as (end, address), pushing(address[1]) as (peer,):
-        peer.send_multipart([header(length=size, offset=SEGMENT), bytes(4)])
+        peer.send_multipart([header(length=size, offset=SEGMENT_BYTES), bytes(4)])
         with pytest.raises(ProtocolError, match=r"expected .* got"):
             end.recv_any((1,), np.zeros(size // 4, np.float32))
 

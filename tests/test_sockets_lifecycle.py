@@ -1,4 +1,4 @@
-"""How sockets of ZeroMQ begin and end: where they listen, what interrupts a wait, and what they leave behind."""
+"""Start and end of ZeroMQ endpoints: addresses, ends of waits, closing."""
 
 import contextlib
 import errno
@@ -17,19 +17,19 @@ from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport.sockets.address import IPC_PATH_BYTES, ipc_address, tcp_address
-from common.transport.sockets.channel import RECEIVE_AHEAD, Outgoing
+from common.transport.sockets.channel import RECEIVE_AHEAD, OutgoingChannel
 from common.transport.sockets.endpoint import ZmqEndpoint
-from common.transport.wire import SEGMENT
+from common.transport.wire import SEGMENT_BYTES
 
 every_transport = pytest.mark.parametrize("transport", ZMQ)
 
 ZEROS = np.zeros(8, np.float32)
-# More than all queues on the way can hold, the operating system's too; and its last segment is short.
-MUCH = np.ones((2 * RECEIVE_AHEAD + 8) * SEGMENT + 1, np.uint8)
+# More than all queues on the way can hold, including the kernel's. The last segment is short.
+MUCH = np.ones((2 * RECEIVE_AHEAD + 8) * SEGMENT_BYTES + 1, np.uint8)
 
 
-class Folder:
-    """A rendezvous that keeps what is published, for itself alone."""
+class MemoryRendezvous:
+    """A rendezvous that only keeps the published addresses."""
 
     def __init__(self):
         self.addresses = {}
@@ -38,7 +38,7 @@ class Folder:
         self.addresses = addresses
 
 
-# --- where it listens ---
+# --- addresses ---
 
 
 @pytest.mark.parametrize(
@@ -59,31 +59,31 @@ def test_tcp_takes_a_free_port_of_a_loopback_interface(interface, address):
 
 
 def listeners():
-    """The tcp ports at which this process listens, with their interface."""
+    """Return the interfaces and tcp ports at which this process listens."""
     connections = psutil.Process().net_connections(kind="inet")
-    return {each.laddr for each in connections if each.status == psutil.CONN_LISTEN}
+    return {connection.laddr for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
-def test_for_ipc_nothing_listens_on_tcp():
+def test_ipc_opens_no_tcp_port():
     before = listeners()
     with endpoints("ipc", 3):
         assert listeners() == before
 
 
-def test_for_tcp_each_rank_listens_to_each_other_and_for_streams_on_loopback_only():
+def test_tcp_opens_a_port_for_each_peer_and_one_for_streams_on_loopback():
     before = listeners()
     with endpoints("tcp", 3):
         new = listeners() - before
     assert len(new) == 6 + 3
-    assert {each.ip for each in new} == {"127.0.0.1"}
+    assert {address.ip for address in new} == {"127.0.0.1"}
 
 
-def test_for_ipc_each_rank_has_a_socket_for_each_other_and_for_streams_in_the_private_folder():
+def test_ipc_makes_a_socket_for_each_peer_and_one_for_streams_in_the_private_folder():
     with private_folder() as folder, contextlib.closing(endpoint("ipc", folder, 1, 3)):
         assert {path.name for path in folder.iterdir() if path.is_socket()} == {"1-0", "1-1", "1-2"}
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
+def test_a_path_too_long_for_a_socket_is_refused_with_a_remedy():
     longest = Path("/" + "x" * (IPC_PATH_BYTES - len("/0-1") - 1))
     assert ipc_address(longest)(0, 1) == f"ipc://{longest}/0-1"
     with pytest.raises(ConfigError, match=r"too long .*107 bytes.*TMPDIR"):
@@ -99,17 +99,17 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_what_to_do():
     ],
     ids=["path too long", "no such folder", "streams alone"],
 )
-def test_an_endpoint_that_cannot_listen_says_so_and_leaves_nothing_open(address, error):
+def test_an_endpoint_that_cannot_listen_is_an_error_and_leaves_no_descriptor(address, error):
     before = psutil.Process().num_fds()
     with pytest.raises(error):
-        ZmqEndpoint(Place(0), 2, address, Folder(), job=JOB, deadline=1.0)
+        ZmqEndpoint(Place(0), 2, address, MemoryRendezvous(), job=JOB, deadline=1.0)
     assert psutil.Process().num_fds() == before
     gc.collect()  # an open context would warn
 
 
 @every_transport
 @pytest.mark.parametrize("call", ["zmq.Context", "zmq.Context.socket", "zmq.Socket.bind"])
-def test_an_endpoint_for_which_files_run_out_says_so_and_leaves_nothing_open(monkeypatch, transport, call):
+def test_an_endpoint_without_enough_files_is_an_error_and_leaves_no_descriptor(monkeypatch, transport, call):
     def no_more_files(*_, **__):
         raise zmq.ZMQError(errno.EMFILE)
 
@@ -123,7 +123,7 @@ def test_an_endpoint_for_which_files_run_out_says_so_and_leaves_nothing_open(mon
 
 
 @every_transport
-def test_an_endpoint_that_cannot_say_where_it_listens_leaves_nothing_open(monkeypatch, transport):
+def test_an_endpoint_that_cannot_publish_its_addresses_leaves_no_descriptor(monkeypatch, transport):
     def publish(*_):
         raise RunError("no store", **Place(0).fields())
 
@@ -138,11 +138,11 @@ def test_an_endpoint_that_cannot_say_where_it_listens_leaves_nothing_open(monkey
 def test_a_sender_that_cannot_connect_leaves_no_socket_open():
     with zmq.Context() as context:
         with pytest.raises(zmq.ZMQError) as caught:
-            Outgoing(context, "tcp://127.0.0.1:no-port", "")
-        assert [each for each in context._sockets if not each.closed] == [], caught
+            OutgoingChannel(context, "tcp://127.0.0.1:no-port", "")
+        assert [socket for socket in context._sockets if not socket.closed] == [], caught
 
 
-# --- what ends a wait ---
+# --- ends of waits ---
 
 WAITS = {
     "recv_into": lambda end: end.recv_into(1, ZEROS.copy()),
@@ -153,7 +153,7 @@ WAITS = {
 
 
 def job_is_over(after):
-    """A watch that raises when it is called for the `after`th time."""
+    """Return a watch that raises at its call number `after`."""
     calls = iter(range(after - 1))
 
     def watch():
@@ -181,7 +181,7 @@ def test_the_end_of_the_job_ends_a_blocked_settle(transport):
 
 @every_transport
 @pytest.mark.parametrize("call", ["send", "lend"])
-def test_the_end_of_the_job_ends_the_wait_for_a_peer_that_never_came(transport, call):
+def test_the_end_of_the_job_ends_the_wait_for_a_peer_that_never_starts(transport, call):
     with private_folder() as folder:
         end = endpoint(transport, folder, 0, 2, deadline=3600.0, watch=job_is_over(after=3))
         with contextlib.closing(end), pytest.raises(PeerFailed, match="rank 2"):
@@ -189,7 +189,7 @@ def test_the_end_of_the_job_ends_the_wait_for_a_peer_that_never_came(transport, 
 
 
 @every_transport
-def test_the_wait_for_a_peer_that_never_came_ends_at_the_deadline(transport):
+def test_the_wait_for_a_peer_that_never_starts_ends_at_the_deadline(transport):
     with private_folder() as folder, contextlib.closing(endpoint(transport, folder, 0, 2, deadline=0.1)) as end:
         with pytest.raises(DeadlineExceeded, match="for rank 1 to start") as caught:
             end.send(1, ZEROS)
@@ -198,7 +198,7 @@ def test_the_wait_for_a_peer_that_never_came_ends_at_the_deadline(transport):
 
 @every_transport
 @pytest.mark.parametrize("later", [None, 0, 1, 2**16 - 1, 2**16], ids=str)
-def test_settle_waits_until_all_that_was_lent_has_left_also_before_a_short_one(transport, later):
+def test_settle_waits_for_every_loan_even_if_a_short_one_followed(transport, later):
     with endpoints(transport, 2, deadline=0.3) as (end, _):
         end.lend(1, MUCH)
         if later is not None:
@@ -209,7 +209,7 @@ def test_settle_waits_until_all_that_was_lent_has_left_also_before_a_short_one(t
 
 
 @every_transport
-def test_settle_returns_when_the_receiver_has_taken_it(transport):
+def test_settle_returns_when_the_receiver_has_read_the_loan(transport):
     with endpoints(transport, 2) as (end, peer):
         end.lend(1, MUCH)
         out = np.zeros_like(MUCH)
@@ -226,12 +226,12 @@ def test_settle_with_nothing_lent_returns_at_once():
         peer.recv_into(0, ZEROS.copy())
 
 
-# --- what is left ---
+# --- closing ---
 
 
 @every_transport
 @pytest.mark.parametrize("linger", [0.0, 0.2])
-def test_close_returns_even_if_nobody_takes_what_is_queued(transport, linger):
+def test_close_returns_even_if_queued_messages_are_never_read(transport, linger):
     with endpoints(transport, 2) as (end, _):
         end.send(1, MUCH)
         end.lend(1, MUCH)
@@ -239,7 +239,7 @@ def test_close_returns_even_if_nobody_takes_what_is_queued(transport, linger):
 
 
 @every_transport
-def test_what_was_sent_last_still_leaves_within_the_linger(transport):
+def test_the_last_message_still_leaves_within_the_linger(transport):
     with endpoints(transport, 2) as (end, peer):
         end.send(1, ZEROS + 1)
         end.close(linger=10.0)
@@ -249,13 +249,13 @@ def test_what_was_sent_last_still_leaves_within_the_linger(transport):
 
 
 @every_transport
-def test_close_twice_is_fine(transport):
+def test_close_can_be_called_twice(transport):
     with endpoints(transport, 2) as (end, _):
         end.close()
         end.close(linger=1.0)
 
 
-def test_closed_ipc_leaves_nobody_listening_and_its_folder_can_be_removed():
+def test_closed_ipc_endpoints_do_not_listen_and_their_folder_can_be_removed():
     with private_folder() as folder:
         ends = [endpoint("ipc", folder, rank, 3) for rank in range(3)]
         ends[0].send(1, ZEROS)
@@ -268,15 +268,15 @@ def test_closed_ipc_leaves_nobody_listening_and_its_folder_can_be_removed():
     assert not folder.exists()
 
 
-def test_closed_tcp_leaves_no_port_open():
-    meeting = Folder()
+def test_a_closed_tcp_endpoint_leaves_no_port_open():
+    meeting = MemoryRendezvous()
     end = ZmqEndpoint(Place(0), 2, tcp_address(), meeting, job=JOB, deadline=1.0)
-    address, door = json.loads(meeting.addresses[1])
-    for each in (address, door.partition(" ")[2]):
-        host, _, port = each.removeprefix("tcp://").rpartition(":")
+    address, invitation = json.loads(meeting.addresses[1])
+    for listening in (address, invitation.partition(" ")[2]):
+        host, _, port = listening.removeprefix("tcp://").rpartition(":")
         socket.create_connection((host, int(port)), timeout=10).close()
     end.close()
-    for each in (address, door.partition(" ")[2]):
-        host, _, port = each.removeprefix("tcp://").rpartition(":")
+    for listening in (address, invitation.partition(" ")[2]):
+        host, _, port = listening.removeprefix("tcp://").rpartition(":")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)), timeout=10)

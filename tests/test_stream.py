@@ -1,4 +1,4 @@
-"""Streams by themselves: what is offered arrives, nothing waits, and who does not know the token stays outside."""
+"""Streams alone: offered bytes arrive, no call waits, and a stranger without the token stays outside."""
 
 import contextlib
 import errno
@@ -14,15 +14,15 @@ from transports import private_folder
 
 from common.transport.sockets import stream
 from common.transport.sockets.address import ipc_address, tcp_address
-from common.transport.sockets.stream import HELLO_BYTES, STRANGERS, TOKEN_BYTES, Listener, Outflow
+from common.transport.sockets.stream import HELLO_BYTES, STRANGERS, TOKEN_BYTES, Listener, OutgoingStream
 
-MUCH = np.random.default_rng(0).integers(0, 256, 20_000_001, np.uint8)  # more than the system keeps for us
+MUCH = np.random.default_rng(0).integers(0, 256, 20_000_001, np.uint8)  # more than the kernel buffers
 
 
 def has_ipv6():
-    """Whether this machine has ::1."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as each:
-        each.bind(("::1", 0))
+    """Return whether this machine has ::1."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
         return True
     return False
 
@@ -32,7 +32,7 @@ KINDS = ["ipc", "127.0.0.1", pytest.param("::1", marks=pytest.mark.skipif(not ha
 
 @pytest.fixture(params=KINDS)
 def address(request):
-    """Where to listen."""
+    """An address to listen at."""
     with private_folder() as folder:
         yield (ipc_address(folder) if request.param == "ipc" else tcp_address(request.param))(0, 0)
 
@@ -40,16 +40,16 @@ def address(request):
 @pytest.fixture
 def listener(address):
     """A listener that expects ranks 1 and 2."""
-    with contextlib.closing(Listener(address, (1, 2))) as each:
-        yield each
+    with contextlib.closing(Listener(address, (1, 2))) as listening:
+        yield listening
 
 
-def outflow(listener, rank=1):
-    return contextlib.closing(Outflow(listener.door, rank))
+def stream_to(listener, rank=1):
+    return contextlib.closing(OutgoingStream(listener.invitation, rank))
 
 
 def knock(listener, words=b""):
-    """A connection to the listener that has said `words`, as anybody can make it."""
+    """Connect to the listener as any process could, and send `words`."""
     where = listener.socket.getsockname()
     stranger = socket.socket(listener.socket.family, socket.SOCK_STREAM)
     stranger.settimeout(10)
@@ -58,24 +58,24 @@ def knock(listener, words=b""):
     return stranger
 
 
-def admitted(listener, *flows):
-    """What `admit` gives, as soon as it gives something; meanwhile `flows` are sent on."""
+def admitted(listener, *streams):
+    """Return what `admit` returns as soon as it is not empty. Meanwhile pump `streams`."""
     for _ in range(100):
-        for flow in flows:
-            flow.pump()
+        for outgoing in streams:
+            outgoing.pump()
         if found := listener.admit():
             return found
         select.select(listener.sockets, [], [], 0.1)
-    raise AssertionError("nobody came in")
+    raise AssertionError("no stream was admitted")
 
 
 def hello(listener, rank=1):
-    """What a sender has to say."""
-    return bytes.fromhex(listener.door.partition(" ")[0]) + rank.to_bytes(2, "little")
+    """Return the hello of a sender."""
+    return bytes.fromhex(listener.invitation.partition(" ")[0]) + rank.to_bytes(2, "little")
 
 
 def is_turned_away(listener, stranger):
-    """Whether the listener, who has admitted nobody, has hung up on the stranger."""
+    """Return whether the listener disconnects the stranger; meanwhile it must admit no stream."""
     for _ in range(100):
         assert listener.admit() == {}
         if select.select([stranger], [], [], 0.1)[0]:
@@ -85,158 +85,160 @@ def is_turned_away(listener, stranger):
     return False
 
 
-# --- what arrives ---
+# --- bytes ---
 
 
-def test_what_is_offered_arrives_in_order_and_nothing_waits(listener):
+def test_offered_bytes_arrive_in_order_and_no_call_waits(listener):
     parts = np.split(MUCH, [1, 1000, 9_000_000])
-    with outflow(listener) as flow:
+    with stream_to(listener) as outgoing:
         for part in parts:
-            flow.offer(part.data)
-        assert flow.queue
-        found = admitted(listener, flow)
+            outgoing.offer(part.data)
+        assert outgoing.queue
+        found = admitted(listener, outgoing)
         assert list(found) == [1]
         got, filled = np.zeros_like(MUCH), 0
-        with contextlib.closing(found[1]) as inflow:
+        with contextlib.closing(found[1]) as incoming:
             while filled < got.size:
-                flow.pump()
-                select.select([inflow.socket], [], [], 10.0)
-                filled += inflow.read(got.data[filled:])
-            assert not flow.queue
+                outgoing.pump()
+                select.select([incoming.socket], [], [], 10.0)
+                filled += incoming.read(got.data[filled:])
+            assert not outgoing.queue
             with pytest.raises(BlockingIOError):
-                inflow.read(got.data)
+                incoming.read(got.data)
     assert np.array_equal(got, MUCH)
 
 
-def test_a_poll_wakes_for_less_than_was_hoped_for_if_no_more_is_needed(listener):
-    with outflow(listener) as flow:
-        flow.offer(MUCH[:100].data)
-        with contextlib.closing(admitted(listener, flow)[1]) as inflow:
+def test_a_poll_wakes_for_as_many_bytes_as_the_last_request(listener):
+    with stream_to(listener) as outgoing:
+        outgoing.offer(MUCH[:100].data)
+        with contextlib.closing(admitted(listener, outgoing)[1]) as incoming:
             for nbytes in (1 << 30, 100):
-                inflow.wake_at(nbytes)
-            assert select.select([inflow.socket], [], [], 10.0)[0]
-            assert inflow.read(bytearray(200)) == 100
+                incoming.wake_at(nbytes)
+            assert select.select([incoming.socket], [], [], 10.0)[0]
+            assert incoming.read(bytearray(200)) == 100
 
 
-def test_what_was_sent_before_the_end_is_read_then_the_end_is_an_error(listener):
-    with outflow(listener) as flow:
-        flow.offer(MUCH[:100].data)
-        (inflow,) = admitted(listener, flow).values()
-    with contextlib.closing(inflow):
-        assert inflow.read(bytearray(200)) == 100
+def test_bytes_sent_before_the_end_are_read_and_then_the_end_is_an_error(listener):
+    with stream_to(listener) as outgoing:
+        outgoing.offer(MUCH[:100].data)
+        (incoming,) = admitted(listener, outgoing).values()
+    with contextlib.closing(incoming):
+        assert incoming.read(bytearray(200)) == 100
         with pytest.raises(ConnectionResetError, match="ended"):
-            inflow.read(bytearray(200))
+            incoming.read(bytearray(200))
 
 
-def test_to_send_to_somebody_who_is_gone_is_an_error(listener):
-    with outflow(listener) as flow:
-        flow.offer(MUCH.data)
-        admitted(listener, flow)[1].close()
+def test_sending_to_a_closed_receiver_is_an_error(listener):
+    with stream_to(listener) as outgoing:
+        outgoing.offer(MUCH.data)
+        admitted(listener, outgoing)[1].close()
         with pytest.raises(ConnectionError):
-            flow.pump()
+            outgoing.pump()
 
 
-def test_to_send_to_where_nobody_listens_is_an_error(listener):
+def test_sending_to_a_closed_listener_is_an_error(listener):
     listener.close()
-    with outflow(listener) as flow, pytest.raises(OSError, match=r"refused|No such file"):
-        offer_until_it_is_heard(flow)
+    with stream_to(listener) as outgoing, pytest.raises(OSError, match=r"refused|No such file"):
+        offer_until_an_error(outgoing)
 
 
-def offer_until_it_is_heard(flow):
+def offer_until_an_error(outgoing):
     for _ in range(100):
-        flow.offer(b"x")
-        select.select([], [flow.socket], [], 0.1)
+        outgoing.offer(b"x")
+        select.select([], [outgoing.socket], [], 0.1)
 
 
-def test_a_sender_does_not_wait_until_a_full_house_has_room(address, monkeypatch):
+def test_a_sender_does_not_wait_while_the_listeners_queue_is_full(address, monkeypatch):
     monkeypatch.setattr(stream, "BACKLOG", 0)
     with contextlib.closing(Listener(address, (1,))) as listener, contextlib.ExitStack() as stack:
         for _ in range(5):
             stranger = stack.enter_context(socket.socket(listener.socket.family, socket.SOCK_STREAM))
             stranger.setblocking(False)
             stranger.connect_ex(listener.socket.getsockname())
-        flow = stack.enter_context(outflow(listener))
-        flow.offer(b"x")
-        assert len(flow.queue) == 2
-        with contextlib.closing(admitted(listener, flow)[1]):
-            assert not flow.queue
+        outgoing = stack.enter_context(stream_to(listener))
+        outgoing.offer(b"x")
+        assert len(outgoing.queue) == 2
+        with contextlib.closing(admitted(listener, outgoing)[1]):
+            assert not outgoing.queue
 
 
-# --- who comes in ---
+# --- admission ---
 
 
-def test_senders_are_told_apart(listener):
-    with outflow(listener, 2) as two, outflow(listener, 1) as one:
+def test_each_stream_is_admitted_with_its_senders_rank(listener):
+    with stream_to(listener, 2) as two, stream_to(listener, 1) as one:
         found = {}
-        for flow in (two, one):
-            flow.offer(b"x")
-            found |= admitted(listener, flow)
+        for outgoing in (two, one):
+            outgoing.offer(b"x")
+            found |= admitted(listener, outgoing)
         assert list(found) == [2, 1]
         for each in found.values():
             each.close()
 
 
 def test_a_hello_may_come_in_pieces(listener):
-    said = hello(listener)
-    with knock(listener, said[:5]) as peer:
+    words = hello(listener)
+    with knock(listener, words[:5]) as peer:
         for _ in range(3):
             assert listener.admit() == {}
             select.select(listener.sockets, [], [], 0.1)
-        peer.sendall(said[5:] + b"more")
-        with contextlib.closing(admitted(listener)[1]) as inflow:
-            assert select.select([inflow.socket], [], [], 10.0)[0]
-            assert inflow.read(bytearray(10)) == 4
+        peer.sendall(words[5:] + b"more")
+        with contextlib.closing(admitted(listener)[1]) as incoming:
+            assert select.select([incoming.socket], [], [], 10.0)[0]
+            assert incoming.read(bytearray(10)) == 4
 
 
 LIES = {
-    "another token": lambda said: bytes(TOKEN_BYTES) + said[TOKEN_BYTES:],
-    "another last byte": lambda said: said[: TOKEN_BYTES - 1] + bytes([said[TOKEN_BYTES - 1] ^ 1]) + said[TOKEN_BYTES:],
-    "the receiver's rank": lambda said: said[:TOKEN_BYTES] + b"\x00\x00",
-    "a rank out of range": lambda said: said[:TOKEN_BYTES] + b"\x03\x00",
-    "the largest rank": lambda said: said[:TOKEN_BYTES] + b"\xff\xff",
-    "http": lambda said: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "much": lambda said: bytes(100_000),
-    "as long as a hello": lambda said: bytes(HELLO_BYTES),
+    "another token": lambda hello: bytes(TOKEN_BYTES) + hello[TOKEN_BYTES:],
+    "another last byte": lambda hello: (
+        hello[: TOKEN_BYTES - 1] + bytes([hello[TOKEN_BYTES - 1] ^ 1]) + hello[TOKEN_BYTES:]
+    ),
+    "the receiver's rank": lambda hello: hello[:TOKEN_BYTES] + b"\x00\x00",
+    "a rank out of range": lambda hello: hello[:TOKEN_BYTES] + b"\x03\x00",
+    "the largest rank": lambda hello: hello[:TOKEN_BYTES] + b"\xff\xff",
+    "http": lambda hello: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "much": lambda hello: bytes(100_000),
+    "as long as a hello": lambda hello: bytes(HELLO_BYTES),
 }
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_who_says_something_else_is_turned_away(listener, lie):
+def test_a_stranger_with_a_wrong_hello_is_turned_away(listener, lie):
     with knock(listener, lie(hello(listener))) as stranger:
         assert is_turned_away(listener, stranger)
     assert listener.sockets == [listener.socket]
 
 
-def test_a_rank_comes_in_once(listener):
-    with outflow(listener) as flow:
-        flow.offer(b"x")
-        with contextlib.closing(admitted(listener, flow)[1]), knock(listener, hello(listener)) as again:
+def test_a_rank_is_admitted_once(listener):
+    with stream_to(listener) as outgoing:
+        outgoing.offer(b"x")
+        with contextlib.closing(admitted(listener, outgoing)[1]), knock(listener, hello(listener)) as again:
             assert is_turned_away(listener, again)
 
 
 @pytest.mark.parametrize("words", [b"", b"x" * (HELLO_BYTES - 1)], ids=["nothing", "too little"])
-def test_who_says_too_little_holds_nobody_up_and_is_forgotten_with_its_connection(listener, words):
-    with knock(listener, words), outflow(listener) as flow:
-        flow.offer(b"x")
-        admitted(listener, flow)[1].close()
+def test_a_stranger_with_half_a_hello_blocks_no_sender_and_is_forgotten_when_it_disconnects(listener, words):
+    with knock(listener, words), stream_to(listener) as outgoing:
+        outgoing.offer(b"x")
+        admitted(listener, outgoing)[1].close()
         assert len(listener.sockets) == 2
     for _ in range(100):
         listener.admit()
         if listener.sockets == [listener.socket]:
             return
         select.select(listener.sockets, [], [], 0.1)
-    raise AssertionError("kept for ever")
+    raise AssertionError("the stranger was not forgotten")
 
 
-def test_of_many_silent_strangers_the_oldest_have_to_go(listener):
+def test_the_oldest_of_many_silent_strangers_are_turned_away(listener):
     with contextlib.ExitStack() as stack:
         strangers = [stack.enter_context(knock(listener)) for _ in range(2 * STRANGERS + 5)]
         for _ in range(5):
             assert listener.admit() == {}
             assert len(listener.sockets) <= 1 + STRANGERS
-        flow = stack.enter_context(outflow(listener))
-        flow.offer(b"x")
-        admitted(listener, flow)[1].close()
+        outgoing = stack.enter_context(stream_to(listener))
+        outgoing.offer(b"x")
+        admitted(listener, outgoing)[1].close()
         for each in strangers[: STRANGERS + 5]:
             assert each.recv(1) == b""
         strangers[-1].setblocking(False)
@@ -244,7 +246,7 @@ def test_of_many_silent_strangers_the_oldest_have_to_go(listener):
             strangers[-1].recv(1)
 
 
-def test_who_has_hung_up_before_it_is_looked_at_is_forgotten(listener):
+def test_a_stranger_that_disconnects_early_is_forgotten(listener):
     for words in (b"", b"x", bytes(HELLO_BYTES)):
         knock(listener, words).close()
     for _ in range(3):
@@ -261,7 +263,7 @@ def test_each_listener_has_a_token_of_its_own():
             end.close()
 
 
-def test_to_run_out_of_files_is_an_error_not_a_busy_wait():
+def test_running_out_of_files_is_an_error_and_not_a_busy_wait():
     def accept():
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -271,15 +273,15 @@ def test_to_run_out_of_files_is_an_error_not_a_busy_wait():
             listener.admit()
 
 
-# --- what is left ---
+# --- closing ---
 
 
-def test_nothing_stays_open_and_no_file_stays_behind(address):
+def test_close_leaves_no_descriptor_and_no_file(address):
     before = psutil.Process().num_fds()
     listener = Listener(address, (1,))
-    with knock(listener), outflow(listener) as flow:
-        flow.offer(b"x")
-        with contextlib.closing(admitted(listener, flow)[1]):
+    with knock(listener), stream_to(listener) as outgoing:
+        outgoing.offer(b"x")
+        with contextlib.closing(admitted(listener, outgoing)[1]):
             listener.close()
             listener.close()
     assert psutil.Process().num_fds() == before
@@ -287,20 +289,20 @@ def test_nothing_stays_open_and_no_file_stays_behind(address):
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder/socket", "/" + "x" * 200], ids=["no folder", "too long"])
-def test_where_nobody_can_listen_is_an_error_and_nothing_stays_open(path):
+def test_an_unusable_address_is_an_error_and_leaves_no_descriptor(path):
     before = psutil.Process().num_fds()
     with pytest.raises(OSError, match=r"No such file|too long"):
         Listener(f"ipc://{path}", ())
     assert psutil.Process().num_fds() == before
 
 
-@pytest.mark.parametrize("door", ["no token", "00 ipc://socket"])
-def test_a_stream_that_cannot_be_made_leaves_nothing_open(monkeypatch, door):
+@pytest.mark.parametrize("invitation", ["no token", "00 ipc://socket"])
+def test_a_stream_that_cannot_be_made_leaves_no_descriptor(monkeypatch, invitation):
     def setsockopt(*_):
         raise OSError(errno.ENOBUFS, "No buffer space available")
 
     monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
     before = psutil.Process().num_fds()
     with pytest.raises((OSError, ValueError)) as caught:
-        Outflow(door, 1)
+        OutgoingStream(invitation, 1)
     assert psutil.Process().num_fds() == before, caught

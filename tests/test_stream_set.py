@@ -1,4 +1,4 @@
-"""What is lent and large, between the endpoints of ipc and tcp: whom a wait names, who is lost, who is not let in."""
+"""Large loans between endpoints of ipc and tcp: order, waits, lost peers, strangers."""
 
 import contextlib
 import re
@@ -16,23 +16,23 @@ from transports import ZMQ, endpoint, endpoints, in_threads, private_folder
 from common.errors import SETUP, DeadlineExceeded, PeerFailed, ProtocolError, RunError
 from common.transport import process_endpoint, wire
 from common.transport.base import Message
-from common.transport.sockets.endpoint import SCRATCH, STREAM_FROM
-from common.transport.sockets.stream_set import Streams
+from common.transport.sockets.endpoint import SCRATCH_BYTES, STREAM_FROM
+from common.transport.sockets.stream_set import StreamSet
 
 pytestmark = pytest.mark.parametrize("transport", ZMQ)
 
 ZEROS = np.zeros(8, np.float32)
 LARGE = np.arange(STREAM_FROM, dtype=np.float32)
-MUCH = np.random.default_rng(0).integers(0, 256, 40_000_001, np.uint8)  # more than the system keeps for us
+MUCH = np.random.default_rng(0).integers(0, 256, 40_000_001, np.uint8)  # more than the kernel buffers
 
 
 @pytest.fixture(autouse=True)
-def _quick_verdict(monkeypatch):
+def _short_failure_grace(monkeypatch):
     monkeypatch.setattr(process_endpoint, "FAILURE_GRACE", 0.1)
 
 
 def receive(end, call, from_, like):
-    """What comes from `from_`, by any of the three calls."""
+    """Return the next message from `from_`, received by any of the three calls."""
     out = np.zeros_like(like)
     getattr(end, call)((from_,) if call == "recv_any" else from_, out)
     return out
@@ -41,19 +41,21 @@ def receive(end, call, from_, like):
 every_recv = pytest.mark.parametrize("recv", ["recv_into", "recv_add", "recv_any"])
 
 
-# --- what flows ---
+# --- data ---
 
 
 @every_recv
-@pytest.mark.parametrize("nbytes", [STREAM_FROM - 1, STREAM_FROM, SCRATCH, SCRATCH + 1, 3 * SCRATCH + 5])
-def test_sizes_about_a_limit_arrive_whole(transport, recv, nbytes):
+@pytest.mark.parametrize(
+    "nbytes", [STREAM_FROM - 1, STREAM_FROM, SCRATCH_BYTES, SCRATCH_BYTES + 1, 3 * SCRATCH_BYTES + 5]
+)
+def test_sizes_around_each_limit_arrive_whole(transport, recv, nbytes):
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, MUCH[:nbytes])
         got, _ = in_threads([lambda: receive(end, recv, 1, MUCH[:nbytes]), peer.settle])
         assert np.array_equal(got, MUCH[:nbytes])
 
 
-def test_what_is_sent_and_what_is_lent_to_one_rank_keep_their_order(transport):
+def test_sent_and_lent_messages_to_one_rank_keep_their_order(transport):
     parts = np.array_split(MUCH, 9)
 
     def give(end):
@@ -68,7 +70,7 @@ def test_what_is_sent_and_what_is_lent_to_one_rank_keep_their_order(transport):
         assert in_threads([lambda: take(end), lambda: give(peer)])[0]
 
 
-def test_any_of_several_may_be_streamed_and_is_told_by_its_sender(transport):
+def test_recv_any_of_streamed_messages_returns_each_sender(transport):
     with endpoints(transport, 3) as (end, *peers):
         for rank, peer in enumerate(peers, start=1):
             peer.place.step = 10 + rank
@@ -96,7 +98,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_who_waits_for_an_answer_sends_on_what_it_has_lent(transport, wait):
+def test_a_rank_that_waits_for_an_answer_sends_on_its_loans(transport, wait):
     def answer(peer):
         got = receive(peer, "recv_into", 0, MUCH)
         peer.lend(0, ZEROS)
@@ -107,14 +109,14 @@ def test_who_waits_for_an_answer_sends_on_what_it_has_lent(transport, wait):
         assert in_threads([lambda: answer(peer), lambda: wait(end)])[0]
 
 
-def test_who_waits_for_a_stream_to_come_in_sends_on_what_it_has_lent(transport, monkeypatch):
+def test_a_rank_that_waits_for_a_stream_sends_on_its_loans(transport, monkeypatch):
     late = []
 
     def answer(peer):
         monkeypatch.setattr(peer._streams, "lend", lambda *stream: late.append(stream))
-        peer.lend(0, LARGE)  # announces it, and is slow to connect
+        peer.lend(0, LARGE)  # announced, but the stream connects late
         got = receive(peer, "recv_into", 0, MUCH)
-        Streams.lend(peer._streams, *late[0])
+        StreamSet.lend(peer._streams, *late[0])
         peer.settle()
         return np.array_equal(got, MUCH)
 
@@ -125,7 +127,7 @@ def test_who_waits_for_a_stream_to_come_in_sends_on_what_it_has_lent(transport, 
         assert np.array_equal(got, LARGE)
 
 
-def test_both_may_lend_much_before_they_receive(transport):
+def test_both_ranks_may_lend_much_before_they_receive(transport):
     def swap(end, other):
         end.lend(other, MUCH)
         got = receive(end, "recv_add", other, MUCH)
@@ -136,14 +138,14 @@ def test_both_may_lend_much_before_they_receive(transport):
         assert in_threads([lambda: swap(end, 1), lambda: swap(peer, 0)]) == [True, True]
 
 
-def test_what_was_lent_last_still_leaves_within_the_linger(transport):
+def test_the_last_loan_still_leaves_within_the_linger(transport):
     with endpoints(transport, 2) as (end, peer):
         end.lend(1, MUCH)
         got, _ = in_threads([lambda: receive(peer, "recv_into", 0, MUCH), lambda: end.close(linger=10.0)])
         assert np.array_equal(got, MUCH)
 
 
-def test_they_also_meet_in_a_folder_with_blanks_in_its_name(transport):
+def test_ranks_meet_in_a_folder_with_a_blank_in_its_name(transport):
     with tempfile.TemporaryDirectory(prefix="s b ") as name:
         ends = [endpoint(transport, Path(name), rank, 2) for rank in (0, 1)]
         with contextlib.closing(ends[0]), contextlib.closing(ends[1]):
@@ -152,10 +154,10 @@ def test_they_also_meet_in_a_folder_with_blanks_in_its_name(transport):
             assert np.array_equal(got, LARGE)
 
 
-# --- waits that end ---
+# --- ends of waits ---
 
 
-def test_settle_names_those_who_have_not_read(transport):
+def test_settle_names_the_ranks_that_have_not_read(transport):
     with endpoints(transport, 4) as (end, *peers):
         for rank in (1, 2, 3):
             end.lend(rank, MUCH)
@@ -167,7 +169,7 @@ def test_settle_names_those_who_have_not_read(transport):
                     end.settle()
                 if len(caught.value.peers) < 3:
                     return caught.value
-            raise AssertionError("nobody has read")
+            raise AssertionError("no rank has read")
 
         error = in_threads([settle, lambda: receive(peers[1], "recv_into", 0, MUCH)])[0]
         assert error.peers == (1, 3)
@@ -175,9 +177,9 @@ def test_settle_names_those_who_have_not_read(transport):
 
 
 @every_recv
-def test_a_stream_that_stops_ends_the_wait_at_the_deadline_and_no_other_message_takes_its_rest(transport, recv):
+def test_a_stalled_stream_ends_the_wait_at_the_deadline_and_its_rest_is_no_other_message(transport, recv):
     with endpoints(transport, 2) as (end, peer):
-        peer.lend(0, MUCH)  # what the system keeps goes; for the rest it would have to be in a call
+        peer.lend(0, MUCH)  # the kernel takes a part; the rest needs another call of the sender
         end.deadline = 0.3
         with pytest.raises(DeadlineExceeded) as caught:
             receive(end, recv, 1, MUCH)
@@ -188,7 +190,7 @@ def test_a_stream_that_stops_ends_the_wait_at_the_deadline_and_no_other_message_
             receive(end, recv, 1, LARGE)
 
 
-def test_a_refused_message_is_not_taken_for_the_next(transport):
+def test_the_payload_of_a_refused_message_is_not_taken_for_the_next_message(transport):
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, LARGE)
         peer.lend(0, -LARGE)
@@ -201,7 +203,7 @@ def test_a_refused_message_is_not_taken_for_the_next(transport):
 
 
 def job_is_over(after):
-    """A watch that raises when it is called for the `after`th time."""
+    """Return a watch that raises at its call number `after`."""
     calls = iter(range(after - 1))
 
     def watch():
@@ -220,17 +222,17 @@ def test_the_end_of_the_job_ends_the_wait_for_the_rest_of_a_stream(transport, re
             receive(end, recv, 1, MUCH)
 
 
-# --- who is lost ---
+# --- lost peers ---
 
 
 @every_recv
-def test_a_sender_that_dies_in_the_middle_is_named(transport, recv):
+def test_a_sender_that_dies_within_a_message_is_named(transport, recv):
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, MUCH)
         peer.deadline = 0.1
         with pytest.raises(DeadlineExceeded):
             peer.settle()
-        select.select([end._streams._listener.socket], [], [], 10.0)  # its stream has come
+        select.select([end._streams._listener.socket], [], [], 10.0)  # its stream has been opened
         peer.close()
         end.place.stage = "synchronize"
         with pytest.raises(
@@ -240,7 +242,7 @@ def test_a_sender_that_dies_in_the_middle_is_named(transport, recv):
 
 
 @every_recv
-def test_a_receiver_that_dies_is_named_by_settle_and_by_the_next_lend(transport, recv):
+def test_a_dead_receiver_is_named_by_settle_and_by_the_next_lend(transport, recv):
     with endpoints(transport, 2) as (end, peer):
         end.lend(1, MUCH)
         peer.deadline = 0.2
@@ -252,7 +254,7 @@ def test_a_receiver_that_dies_is_named_by_settle_and_by_the_next_lend(transport,
                 call()
 
 
-def test_a_receiver_that_dies_does_not_keep_others_from_being_heard(transport):
+def test_messages_of_others_arrive_after_a_receiver_has_died(transport):
     with endpoints(transport, 3) as (end, dying, other):
         end.lend(1, MUCH)
         dying.close()
@@ -262,7 +264,7 @@ def test_a_receiver_that_dies_does_not_keep_others_from_being_heard(transport):
             end.settle()
 
 
-def test_who_watches_the_ranks_knows_better_who_failed(transport):
+def test_the_watch_may_name_another_culprit_than_the_lost_peer(transport):
     with endpoints(transport, 2) as (end, peer):
         end.lend(1, MUCH)
         peer.close()
@@ -275,14 +277,18 @@ def test_who_watches_the_ranks_knows_better_who_failed(transport):
 
 
 def knock(end):
-    """A connection to where an endpoint takes streams."""
-    kind, _, place = end._streams.door.partition(" ")[2].partition("://")
+    """Connect to the address at which an endpoint takes streams."""
+    kind, _, place = end._streams.invitation.partition(" ")[2].partition("://")
     if kind == "tcp":
         host, _, port = place.rpartition(":")
         return socket.create_connection((host, int(port)), timeout=10)
     stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    stranger.settimeout(10)  # a full queue at the listener would block `connect` for ever
-    stranger.connect(place)
+    stranger.settimeout(10)  # a full queue at the listener is an error and does not block `connect` for ever
+    try:
+        stranger.connect(place)
+    except OSError:
+        stranger.close()
+        raise
     return stranger
 
 
@@ -295,7 +301,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("words", STRANGERS.values(), ids=STRANGERS)
-def test_strangers_change_nothing(transport, words):
+def test_strangers_do_not_change_a_message(transport, words):
     with endpoints(transport, 2) as (end, peer), contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(knock(end)).sendall(words)
@@ -304,9 +310,9 @@ def test_strangers_change_nothing(transport, words):
         assert np.array_equal(got, MUCH)
 
 
-def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(transport, monkeypatch):
+def test_a_flood_of_strangers_does_not_delay_the_deadline(transport, monkeypatch):
     over = threading.Event()
-    monkeypatch.setattr(Streams, "lend", lambda *_: None)  # nothing comes
+    monkeypatch.setattr(StreamSet, "lend", lambda *_: None)  # no stream is opened
 
     def flood(end):
         for _ in range(1_000_000):
@@ -330,7 +336,7 @@ def test_strangers_who_never_stop_cannot_keep_a_wait_from_its_end(transport, mon
         assert in_threads([lambda: flood(end), lambda: wait(end)]) == ["to the end", (1,)]
 
 
-def test_to_run_out_of_files_while_a_stream_comes_in_is_said(transport, monkeypatch):
+def test_running_out_of_files_for_a_new_stream_is_an_error(transport, monkeypatch):
     def admit(_):
         raise OSError(24, "Too many open files")
 
@@ -341,22 +347,22 @@ def test_to_run_out_of_files_while_a_stream_comes_in_is_said(transport, monkeypa
             receive(end, "recv_into", 1, LARGE)
 
 
-# --- what is left ---
+# --- closing ---
 
 
 def use_once(transport, folder):
-    """Let two ranks meet, stream, and be bothered by a stranger."""
+    """Let two ranks exchange a loan while a stranger is connected."""
     with contextlib.ExitStack() as stack:
         end, peer = (stack.enter_context(contextlib.closing(endpoint(transport, folder, rank, 2))) for rank in (0, 1))
         end.lend(1, LARGE)
         in_threads([lambda: receive(peer, "recv_into", 0, LARGE), end.settle])
         stack.enter_context(knock(end))
-    (folder / "store").unlink(missing_ok=True)  # torch removes it when the last that used it is collected
+    (folder / "store").unlink(missing_ok=True)  # torch removes it when the last user is collected
 
 
 def test_no_stream_stays_open(transport):
     with private_folder() as folder:
-        use_once(transport, folder)  # what is opened once for all is open then
+        use_once(transport, folder)  # opens what stays open for good
         before = psutil.Process().num_fds()
         use_once(transport, folder)
         assert psutil.Process().num_fds() == before
@@ -367,7 +373,7 @@ def test_no_stream_stays_open(transport):
 
 
 @every_recv
-def test_what_is_sent_and_what_is_lent_comes_in_the_order_of_the_calls(transport, recv):
+def test_sent_and_lent_messages_come_in_the_order_of_the_calls(transport, recv):
     small, count = np.ones(3, np.float32), 6
     with endpoints(transport, 2) as (end, peer):
         for value in range(count):
@@ -384,7 +390,7 @@ def test_what_is_sent_and_what_is_lent_comes_in_the_order_of_the_calls(transport
         in_threads([hear, peer.settle])
 
 
-def test_a_peer_that_has_ended_its_stream_is_still_heard_beside_it(transport):
+def test_a_peer_whose_stream_has_ended_is_still_heard_over_zeromq(transport):
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, LARGE)
         in_threads([lambda: receive(end, "recv_into", 1, LARGE), peer.settle])
@@ -393,12 +399,12 @@ def test_a_peer_that_has_ended_its_stream_is_still_heard_beside_it(transport):
         assert receive(end, "recv_into", 1, ZEROS).all()
 
 
-def heads(transport, **changes):
-    """A receiver into whose stream from rank 1 a header comes that is changed in some fields; what it then raises."""
+def error_for_header(transport, **changes):
+    """Send a streamed header with some fields changed; return the text of the receiver's error."""
     with endpoints(transport, 2) as (end, peer):
-        out = peer._connected(0)
-        true = wire.decode(out.stream_head(peer.place, peer.job, wire.dtype_code(LARGE.dtype), LARGE.nbytes))
-        peer._streams.lend(0, out.door, wire.encode(true._replace(**changes)), LARGE.data.cast("B"))
+        channel = peer._channel_to(0)
+        correct = wire.decode(channel.stream_header(peer.place, peer.job, wire.dtype_code(LARGE.dtype), LARGE.nbytes))
+        peer._streams.lend(0, channel.invitation, wire.encode(correct._replace(**changes)), LARGE.data.cast("B"))
         with pytest.raises(ProtocolError) as caught:
             receive(end, "recv_into", 1, LARGE)
         return str(caught.value)
@@ -412,9 +418,9 @@ def heads(transport, **changes):
         ({"job": 7}, "of rank 1"),
         ({"step": 7}, "got step 7"),
         ({"length": 8}, "got .*8 bytes"),
-        ({"offset": wire.SEGMENT, "length": 2 * wire.SEGMENT}, "got"),
+        ({"offset": wire.SEGMENT_BYTES, "length": 2 * wire.SEGMENT_BYTES}, "got"),
     ],
     ids=str,
 )
-def test_a_header_in_a_stream_is_checked_as_any_other(transport, changes, cause):
-    assert re.search(cause, heads(transport, **changes))
+def test_a_header_in_a_stream_is_checked_like_any_other(transport, changes, cause):
+    assert re.search(cause, error_for_header(transport, **changes))

@@ -14,11 +14,11 @@ from allreduce.star import Star
 from allreduce.tree import Tree
 from common.strategy import Bucket
 from common.transport.base import Message
-from common.transport.wire import DTYPES, SEGMENT
+from common.transport.wire import DTYPES, SEGMENT_BYTES
 
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
-SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 5]
+SIZES = [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES + 5]
 ZEROS = np.zeros(8, np.float32)
 
 
@@ -65,7 +65,7 @@ def test_every_size_arrives_whole(transport, size, send, recv):
 @every_recv
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_dtype_arrives_bit_for_bit(transport, dtype, recv):
-    array = pattern(SEGMENT // dtype.itemsize + 3, dtype)
+    array = pattern(SEGMENT_BYTES // dtype.itemsize + 3, dtype)
 
     def program(ctx):
         if ctx.rank:
@@ -120,7 +120,7 @@ def test_both_may_send_much_before_they_receive(transport):
 
 def test_what_was_sent_may_be_changed_at_once(transport):
     def program(ctx):
-        arrays = [np.full(size, 7, np.uint8) for size in (1, 100, 4 * SEGMENT)]
+        arrays = [np.full(size, 7, np.uint8) for size in (1, 100, 4 * SEGMENT_BYTES)]
         if ctx.rank:
             return [ctx.recv(0, array).min() for array in arrays]
         for array in arrays:
@@ -132,7 +132,7 @@ def test_what_was_sent_may_be_changed_at_once(transport):
 
 def test_what_was_lent_may_be_changed_once_it_is_settled(transport):
     def program(ctx):
-        arrays = [np.full(size, 7, np.uint8) for size in (100, 8 * SEGMENT, 8 * SEGMENT + 1)]
+        arrays = [np.full(size, 7, np.uint8) for size in (100, 8 * SEGMENT_BYTES, 8 * SEGMENT_BYTES + 1)]
         if ctx.rank:
             return [ctx.recv(0, array).min() for array in arrays]
         for array in arrays:
@@ -145,7 +145,7 @@ def test_what_was_lent_may_be_changed_once_it_is_settled(transport):
 
 def test_what_was_lent_may_be_changed_once_an_answer_proves_that_it_was_read(transport):
     def program(ctx):
-        array = np.arange(SEGMENT, dtype=np.int32)
+        array = np.arange(SEGMENT_BYTES, dtype=np.int32)
         if ctx.rank:
             ctx.send(0, ctx.recv(0, array) * 10)
             return None
@@ -154,12 +154,12 @@ def test_what_was_lent_may_be_changed_once_an_answer_proves_that_it_was_read(tra
         ctx.settle()
         return array
 
-    assert np.array_equal(on(transport, program, 2)[0], np.arange(SEGMENT) * 10)
+    assert np.array_equal(on(transport, program, 2)[0], np.arange(SEGMENT_BYTES) * 10)
 
 
 @every_send
 def test_what_comes_is_added_to_what_is_there(transport, send):
-    array = pattern(SEGMENT, np.float32)  # four segments
+    array = pattern(SEGMENT_BYTES, np.float32)  # four segments
 
     def program(ctx):
         if ctx.rank:
@@ -176,7 +176,7 @@ def test_what_comes_is_added_to_what_is_there(transport, send):
 
 @every_send
 def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send):
-    big, one = np.full(SEGMENT // 4 + 1, 1e8, np.float32), np.float32(1)  # 1e8 + 1 is 1e8 in float32
+    big, one = np.full(SEGMENT_BYTES // 4 + 1, 1e8, np.float32), np.float32(1)  # 1e8 + 1 is 1e8 in float32
 
     def program(ctx):
         if ctx.rank:
@@ -194,7 +194,7 @@ def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send
 @every_send
 @pytest.mark.parametrize(("order", "expected"), [((1, 3, 2), 1), ((1, 2, 3), 0), ((2,), 1)])
 def test_a_sum_is_of_the_messages_alone_in_the_order_asked_for(transport, send, order, expected):
-    big = np.full(SEGMENT // 4 + 1, 1e8, np.float32)  # 1e8 + 1 is 1e8 in float32
+    big = np.full(SEGMENT_BYTES // 4 + 1, 1e8, np.float32)  # 1e8 + 1 is 1e8 in float32
 
     def program(ctx):
         if ctx.rank in order:
@@ -234,7 +234,7 @@ def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, ca
 # --- answers ---
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, SEGMENT // 4 + 1])
+@pytest.mark.parametrize("size", [0, 1, 1000, SEGMENT_BYTES // 4 + 1])
 @pytest.mark.parametrize(
     "calls",
     [
@@ -277,7 +277,7 @@ def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transpor
     """Rank 1 sends only when what rank 2 has lent was read."""
 
     def program(ctx):
-        x = ctx.alloc(SEGMENT // 4 + 1, np.float32)
+        x = ctx.alloc(SEGMENT_BYTES // 4 + 1, np.float32)
         x[:] = 1
         if ctx.rank == 0:
             ctx.fast.recv_add_answer((2, 1), x, lambda part: None)
@@ -431,13 +431,13 @@ def synchronized(transport, strategy, n, size):
     return on(transport, program, n)
 
 
-@pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT), (3, SEGMENT + 99), (5, 997)])
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT_BYTES), (3, SEGMENT_BYTES + 99), (5, 997)])
 @pytest.mark.parametrize("strategy", [Star, Ring, Tree])
 def test_a_strategy_leaves_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)
 
 
-@pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 997), (3, SEGMENT // 4 + 99)])
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 997), (3, SEGMENT_BYTES // 4 + 99)])
 @pytest.mark.parametrize("strategy", [Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, TwoToAHost])
 def test_so_do_the_strategies_in_which_pairs_change(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)

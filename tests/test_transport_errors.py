@@ -5,7 +5,7 @@ import pytest
 from transports import TRANSPORTS, on
 
 from common.errors import DeadlineExceeded, ProtocolError
-from common.transport.wire import SEGMENT
+from common.transport.wire import SEGMENT_BYTES
 
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -15,7 +15,7 @@ ZEROS = np.zeros(8, np.float32)
 # --- another message than expected ---
 
 
-@pytest.mark.parametrize("array", [np.zeros(5, np.float32), np.zeros(3), np.zeros(SEGMENT, np.float32)], ids=str)
+@pytest.mark.parametrize("array", [np.zeros(5, np.float32), np.zeros(3), np.zeros(SEGMENT_BYTES, np.float32)], ids=str)
 def test_any_of_several_refuses_too_much_or_another_dtype(transport, array):
     def program(ctx):
         if ctx.rank:
@@ -36,7 +36,12 @@ def test_any_of_several_refuses_too_much_or_another_dtype(transport, array):
         (3, 1, np.zeros(4), r"step 3, bucket 1, (4 ×|32 bytes of) float64"),
         (3, 1, np.zeros(8, np.int32), r"step 3, bucket 1, (8 ×|32 bytes of) int32"),
         (3, 1, np.zeros(7, np.float32), r"step 3, bucket 1, (7 ×|28 bytes of) float32"),
-        (3, 1, np.zeros(SEGMENT, np.float32), rf"step 3, bucket 1, ({SEGMENT} ×|{4 * SEGMENT} bytes of) float32"),
+        (
+            3,
+            1,
+            np.zeros(SEGMENT_BYTES, np.float32),
+            rf"step 3, bucket 1, ({SEGMENT_BYTES} ×|{4 * SEGMENT_BYTES} bytes of) float32",
+        ),
     ],
     ids=["step", "bucket", "dtype and size", "dtype", "size", "segments"],
 )

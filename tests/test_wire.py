@@ -13,14 +13,14 @@ from common.transport.wire import (
     DTYPES,
     HEADER_BYTES,
     MAGIC,
-    SEGMENT,
+    SEGMENT_BYTES,
     VERSION,
     Header,
     WireError,
     decode,
     dtype_code,
     encode,
-    segments,
+    segment_offsets,
 )
 
 U16, U32, U64, I64 = (
@@ -35,8 +35,8 @@ PLAIN = Header(dtype=9, sender=3, job=0x1122334455667788, seq=5, after=9, step=1
 @st.composite
 def headers(draw):
     """Any header that a sender can write."""
-    length = draw(st.one_of(U64, st.integers(0, 5 * SEGMENT)))
-    last = max(length - 1, 0) // SEGMENT
+    length = draw(st.one_of(U64, st.integers(0, 5 * SEGMENT_BYTES)))
+    last = max(length - 1, 0) // SEGMENT_BYTES
     return Header(
         dtype=draw(st.integers(0, len(DTYPES) - 1)),
         sender=draw(U16),
@@ -46,7 +46,7 @@ def headers(draw):
         step=draw(st.one_of(I64, st.sampled_from([SETUP, FINISH]))),
         bucket=draw(U32),
         length=length,
-        offset=SEGMENT * draw(st.integers(0, last)),
+        offset=SEGMENT_BYTES * draw(st.integers(0, last)),
     )
 
 
@@ -124,9 +124,12 @@ def test_the_helper_writes_what_encode_writes():
         ({"dtype": len(DTYPES)}, f"unknown dtype code {len(DTYPES)}"),
         ({"dtype": 255}, "unknown dtype code 255"),
         ({"offset": 4}, "offset 4 in a message of 400 bytes"),
-        ({"offset": SEGMENT}, f"offset {SEGMENT} in a message of 400 bytes"),
-        ({"offset": SEGMENT, "length": SEGMENT}, f"offset {SEGMENT} in a message of {SEGMENT} bytes"),
-        ({"offset": SEGMENT + 8, "length": 4 * SEGMENT}, f"offset {SEGMENT + 8} in"),
+        ({"offset": SEGMENT_BYTES}, f"offset {SEGMENT_BYTES} in a message of 400 bytes"),
+        (
+            {"offset": SEGMENT_BYTES, "length": SEGMENT_BYTES},
+            f"offset {SEGMENT_BYTES} in a message of {SEGMENT_BYTES} bytes",
+        ),
+        ({"offset": SEGMENT_BYTES + 8, "length": 4 * SEGMENT_BYTES}, f"offset {SEGMENT_BYTES + 8} in"),
     ],
 )
 def test_a_field_with_an_impossible_value_is_refused_in_words(changes, message):
@@ -139,17 +142,19 @@ def test_a_wrong_checksum_is_refused_in_words():
         decode(encode(PLAIN)[:-1] + b"\0")
 
 
-@pytest.mark.parametrize("nbytes", [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT, 3 * SEGMENT + 7])
+@pytest.mark.parametrize(
+    "nbytes", [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES, 3 * SEGMENT_BYTES + 7]
+)
 def test_the_segments_of_a_message_are_full_but_for_the_last_and_add_up(nbytes):
-    payloads = [PLAIN._replace(length=nbytes, offset=offset).payload for offset in segments(nbytes)]
+    payloads = [PLAIN._replace(length=nbytes, offset=offset).payload for offset in segment_offsets(nbytes)]
     assert sum(payloads) == nbytes
-    assert all(size == SEGMENT for size in payloads[:-1])
-    assert len(payloads) == max(1, -(-nbytes // SEGMENT))
+    assert all(size == SEGMENT_BYTES for size in payloads[:-1])
+    assert len(payloads) == max(1, -(-nbytes // SEGMENT_BYTES))
 
 
-@given(st.integers(0, 20 * SEGMENT))
+@given(st.integers(0, 20 * SEGMENT_BYTES))
 def test_every_segment_of_a_message_has_a_header_that_is_accepted(nbytes):
-    for offset in segments(nbytes):
+    for offset in segment_offsets(nbytes):
         decode(encode(PLAIN._replace(length=nbytes, offset=offset)))
 
 

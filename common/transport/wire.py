@@ -1,6 +1,6 @@
 """The wire format: bytes in, typed headers out, no I/O.
 
-A *message* is one array. It travels as one or more *segments* of at most `SEGMENT` bytes, each a header and a raw
+A *message* is one array. It travels as one or more *segments* of at most `SEGMENT_BYTES` bytes, each a header and a raw
 payload, in order. The header repeats what the whole message is, so that every segment can be checked by itself.
 
     offset  bytes  field
@@ -35,7 +35,7 @@ from common.errors import step_name
 
 MAGIC = b"sync"
 VERSION = 3
-SEGMENT = 4 << 20
+SEGMENT_BYTES = 4 << 20
 DTYPES: tuple[np.dtype, ...] = tuple(
     np.dtype(name) for name in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "?")
 )
@@ -65,7 +65,7 @@ class Header(NamedTuple):
     @property
     def payload(self) -> int:
         """Bytes of payload that follow over ZeroMQ."""
-        return min(SEGMENT, self.length - self.offset)
+        return min(SEGMENT_BYTES, self.length - self.offset)
 
     def __str__(self) -> str:
         name = DTYPES[self.dtype].name
@@ -100,11 +100,11 @@ def decode(raw: bytes) -> Header:
     header = Header._make(fields)
     if header.dtype >= len(DTYPES):
         raise WireError(f"unknown dtype code {header.dtype}")
-    if header.offset % SEGMENT or header.offset > header.length or (header.offset and not header.payload):
+    if header.offset % SEGMENT_BYTES or header.offset > header.length or (header.offset and not header.payload):
         raise WireError(f"offset {header.offset} in a message of {header.length} bytes")
     return header
 
 
-def segments(nbytes: int) -> range:
+def segment_offsets(nbytes: int) -> range:
     """Offsets of the segments of a message of `nbytes`; an empty message has one, empty, segment."""
-    return range(0, max(nbytes, 1), SEGMENT)
+    return range(0, max(nbytes, 1), SEGMENT_BYTES)

@@ -1,6 +1,6 @@
-"""Where a rank listens, written as ZeroMQ does: `ipc://<path>` or `tcp://<host>:<port>`, `*` for a free port.
+"""Addresses at which a rank listens, in ZeroMQ's form: `ipc://<path>` or `tcp://<host>:<port>`, `*` for a free port.
 
-There is an address for each (receiver, sender). What a rank has for itself is for the streams of all its peers.
+Each pair (receiver, sender) has an address. A rank's address for itself is where all its peers open their streams.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from common.errors import ConfigError
 
-IPC_PATH_BYTES = 107  # what the operating system allows for a socket's path
+IPC_PATH_BYTES = 107  # the longest path of a socket that the operating system allows
 
 Addresses = Callable[[int, int], str]
 
 
 def ipc_address(folder: Path) -> Addresses:
-    """Addresses of unix sockets in `folder`, which must be private (0700): whoever may enter may connect."""
+    """Return addresses of unix sockets in `folder`. It must be private (0700): anyone who can enter it can connect."""
 
     def address(receiver: int, sender: int) -> str:
         path = folder / f"{receiver}-{sender}"
@@ -31,7 +31,7 @@ def ipc_address(folder: Path) -> Addresses:
 
 
 def tcp_address(interface: str = "127.0.0.1") -> Addresses:
-    """A free port of a loopback interface. ConfigError for any other: there is no authentication yet."""
+    """Return addresses with a free port of a loopback interface. ConfigError for any other interface."""
     try:
         loopback = ipaddress.ip_address(interface).is_loopback
     except ValueError:

@@ -1,9 +1,16 @@
-"""What ZeroMQ carries between an ordered pair of ranks: a socket at each end, and the segments that pass in order."""
+"""The two ends of what one rank sends to another over ZeroMQ and a stream, and how the receiver restores the order.
+
+Theory of operation. A message takes one of two ways: the *queue* (ZeroMQ, in segments) or the *stream* (stream.py, as
+one segment). Both ends count the segments of each way. A header says its number on its own way, `seq`, and how many
+segments had gone the other way before it, `after`. The receiver reads at most one segment ahead from each way. The next
+segment is the one whose `after` equals the receiver's count of the other way; at most one of the two fits. So no
+segment is taken too early, and a gap in `seq` is a lost segment, hence a ProtocolError. The payload of a streamed
+segment follows its header; until all of it is read, nothing else from this sender can be.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import zmq
 
@@ -12,77 +19,74 @@ from common.place import Place
 from common.transport import wire
 from common.transport.process_endpoint import WAIT_SLICE
 
-RECEIVE_AHEAD = 4  # segments a receiver takes in from each peer before it is asked for them
+RECEIVE_AHEAD = 4  # segments that ZeroMQ receives from each peer before this rank asks for them
 
-Segment = tuple[wire.Header, zmq.Frame | None]  # None: it came by stream, where its payload follows
+Segment = tuple[wire.Header, zmq.Frame | None]  # None: the segment was streamed, and its payload is in the stream
 
 
-@contextlib.contextmanager
-def _closed_on_error(socket: zmq.Socket[bytes]) -> Iterator[None]:
-    """Close `socket` if what is done in here raises."""
+def _open_socket(
+    context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str, options: Mapping[zmq.SocketOption, int]
+) -> zmq.Socket[bytes]:
+    """Open a PULL socket bound to `address`, or a PUSH socket connected to it. Raises zmq.ZMQError."""
+    opened = context.socket(kind)
     try:
-        yield
+        for option, value in {**options, zmq.LINGER: 0, zmq.IPV6: int(address.startswith("tcp://["))}.items():
+            opened.setsockopt(option, value)
+        (opened.bind if kind == zmq.PULL else opened.connect)(address)
     except BaseException:
-        socket.close(linger=0)
+        opened.close(linger=0)
         raise
+    return opened
 
 
-class Outgoing:
-    """The sender's end."""
+class OutgoingChannel:
+    """The sender's end. `invitation` admits the sender's stream at the receiver."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, door: str) -> None:
-        """Connect to `address`. `door` is where the peer takes streams. Raises zmq.ZMQError."""
-        self.door = door
-        self.queued = self.streamed = 0  # segments that have gone each way
-        self.socket = context.socket(zmq.PUSH)
-        with _closed_on_error(self.socket):
-            self.socket.setsockopt(zmq.LINGER, 0)
-            self.socket.setsockopt(zmq.SNDHWM, 0)
-            self.socket.setsockopt(zmq.RECONNECT_IVL, 5)
-            self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
-            self.socket.connect(address)
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, invitation: str) -> None:
+        """Connect to `address`. Raises zmq.ZMQError."""
+        self.invitation = invitation
+        self.queued = self.streamed = 0  # segments sent on each way
+        self.socket = _open_socket(context, zmq.PUSH, address, {zmq.SNDHWM: 0, zmq.RECONNECT_IVL: 5})
 
-    def head(self, place: Place, job: int, code: int, length: int, offset: int = 0) -> None:
-        """Send the header of the segment that starts at `offset`; its payload has to follow, as a frame."""
-        ways = self.queued, self.streamed
+    def send_header(self, place: Place, job: int, code: int, length: int, offset: int = 0) -> None:
+        """Queue the header of the segment that starts at `offset`. Its payload must follow as the next frame."""
+        counts = self.queued, self.streamed
         self.queued += 1
         self.socket.send(
-            wire.encode((code, place.rank, job, *ways, place.step, place.bucket, length, offset)), zmq.SNDMORE
+            wire.encode((code, place.rank, job, *counts, place.step, place.bucket, length, offset)), zmq.SNDMORE
         )
 
-    def stream_head(self, place: Place, job: int, code: int, length: int) -> bytes:
-        """The header of a message that is streamed next."""
-        ways = self.streamed, self.queued
+    def stream_header(self, place: Place, job: int, code: int, length: int) -> bytes:
+        """Return the header of the message that is streamed next."""
+        counts = self.streamed, self.queued
         self.streamed += 1
-        return wire.encode((code, place.rank, job, *ways, place.step, place.bucket, length, 0))
+        return wire.encode((code, place.rank, job, *counts, place.step, place.bucket, length, 0))
 
 
-class Incoming:
+class IncomingChannel:
     """The receiver's end."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, sender: int) -> None:
         """Listen to rank `sender` at `address`. Raises zmq.ZMQError."""
         self.sender = sender
-        self.queued = self.streamed = 0  # segments that have come each way, in order, and were taken
-        self.owed = 0  # bytes that its stream has yet to bring before the next header
-        self.ahead: Segment | None = None  # read from the socket, not yet taken
-        self.head: wire.Header | None = None  # read from the stream, not yet taken
-        self.socket = context.socket(zmq.PULL)
-        with _closed_on_error(self.socket):
-            self.socket.setsockopt(zmq.LINGER, 0)
-            self.socket.setsockopt(zmq.RCVHWM, RECEIVE_AHEAD)
-            self.socket.setsockopt(zmq.MAXMSGSIZE, wire.SEGMENT)  # for one frame of a stranger, at most
-            self.socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
-            self.socket.setsockopt(zmq.RCVTIMEO, int(WAIT_SLICE * 1000))
-            self.socket.setsockopt(zmq.IPV6, address.startswith("tcp://["))
-            self.socket.bind(address)
-            self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.queued = self.streamed = 0  # segments taken from each way
+        self.unread_payload = 0  # bytes of the last streamed segment that are still in the stream
+        self.from_queue: Segment | None = None  # read ahead, not yet taken
+        self.from_stream: wire.Header | None = None  # read ahead, not yet taken
+        options = {
+            zmq.RCVHWM: RECEIVE_AHEAD,
+            zmq.MAXMSGSIZE: wire.SEGMENT_BYTES,  # a stranger's frame can be no larger
+            zmq.HANDSHAKE_IVL: 2000,
+            zmq.RCVTIMEO: int(WAIT_SLICE * 1000),
+        }
+        self.socket = _open_socket(context, zmq.PULL, address, options)
+        self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def segment(self, raw: bytes, job: int) -> Segment | None:
-        """The segment that begins with the frame `raw`; None if it is a stranger's."""
+    def parse_segment(self, raw: bytes, job: int) -> Segment | None:
+        """Return the segment that begins with the frame `raw`, or None if a stranger sent it."""
         frames: list[zmq.Frame] = []
         while self.socket.getsockopt(zmq.RCVMORE):
-            frames.append(self.socket.recv(copy=False))  # all parts of a message are here when the first is
+            frames.append(self.socket.recv(copy=False))  # the first part has arrived, so all parts have
         try:
             header = wire.decode(raw)
         except wire.WireError:
@@ -91,43 +95,44 @@ class Incoming:
             return None
         return header, frames[0] if len(frames) == 1 else None
 
-    def arrived(self, place: Place) -> Segment | None:
-        """Take whichever is next of what was read; None if that has yet to come. ProtocolError if it was lost."""
-        if self.owed:
+    def take_next(self, place: Place) -> Segment | None:
+        """Take the next segment if it has been read ahead, else return None. ProtocolError if it was lost."""
+        if self.unread_payload:
             cause = (
-                f"{self.owed} bytes of the last message from rank {self.sender} were never read; no other can follow"
+                f"{self.unread_payload} bytes of the last message from rank {self.sender} were never read; "
+                "no other can follow"
             )
             raise ProtocolError(cause, **place.fields())
-        head, ahead = self.head, self.ahead
-        if head is not None and head.after == self.queued:
-            self._in_order(head.seq, self.streamed, place)
-            self.head = None
+        streamed, queued = self.from_stream, self.from_queue
+        if streamed is not None and streamed.after == self.queued:
+            self._check_seq(streamed.seq, self.streamed, place)
+            self.from_stream = None
             self.streamed += 1
-            self.owed = head.length
-            return head, None
-        if ahead is not None and ahead[0].after == self.streamed:
-            self._in_order(ahead[0].seq, self.queued, place)
-            self._refuse_unless_whole(ahead, place)
-            self.ahead = None
+            self.unread_payload = streamed.length
+            return streamed, None
+        if queued is not None and queued[0].after == self.streamed:
+            self._check_seq(queued[0].seq, self.queued, place)
+            self._check_payload(queued, place)
+            self.from_queue = None
             self.queued += 1
-            return ahead
-        if head is not None and ahead is not None:
-            cause = f"from rank {self.sender} came {head} by stream and {ahead[0]} beside it: neither is next"
+            return queued
+        if streamed is not None and queued is not None:
+            cause = f"from rank {self.sender} came {streamed} by stream and {queued[0]} beside it: neither is next"
             raise ProtocolError(cause, **place.fields())
         return None
 
-    def is_next(self) -> bool:
-        """Whether `arrived` has something to give, be it an error."""
-        head, ahead = self.head, self.ahead
-        streamed = head is not None and (head.after == self.queued or ahead is not None)
-        return bool(self.owed) or streamed or (ahead is not None and ahead[0].after == self.streamed)
+    def has_next(self) -> bool:
+        """Return whether `take_next` would return a segment or raise."""
+        streamed, queued = self.from_stream, self.from_queue
+        stream_ready = streamed is not None and (streamed.after == self.queued or queued is not None)
+        return bool(self.unread_payload) or stream_ready or (queued is not None and queued[0].after == self.streamed)
 
-    def _in_order(self, seq: int, expected: int, place: Place) -> None:
+    def _check_seq(self, seq: int, expected: int, place: Place) -> None:
         if seq != expected:
             cause = f"segment {expected} from rank {self.sender} was lost: segment {seq} came instead"
             raise ProtocolError(cause, **place.fields())
 
-    def _refuse_unless_whole(self, segment: Segment, place: Place) -> None:
+    def _check_payload(self, segment: Segment, place: Place) -> None:
         header, frame = segment
         if frame is None or len(frame) != header.payload:
             size = 0 if frame is None else len(frame)

@@ -1,19 +1,21 @@
-"""Messages between processes: ZeroMQ over ipc or loopback tcp.
+"""Messages between processes over ZeroMQ (ipc or loopback tcp), with a plain stream beside it for large loans.
 
-One PUSH-PULL pair of sockets for each ordered pair of ranks. The receiver binds a PULL socket per peer at start and
-publishes the addresses; the sender connects its PUSH when it first has something to say. Why these sockets:
+Each ordered pair of ranks has one PUSH-PULL pair of sockets. The receiver binds a PULL socket for each peer at its
+start and publishes the addresses; the sender connects its PUSH at its first message. The reasons for these sockets:
 
-- A PUSH never receives and a PULL never sends, so a stranger who connects can take nothing and can only be heard;
-  what it says lacks the job's id and is dropped. A DEALER or PAIR could be made to send to it.
-- One socket a peer keeps a fast peer's messages in *its* queue: the receiver reads whom it waits for, buffers nothing
-  for later, and a full queue (`RECEIVE_AHEAD` segments) holds back that sender alone.
-- The sender's queue is unlimited, so `send` never blocks: two ranks that both send before they receive cannot
-  deadlock. What waits there is what the algorithm has sent ahead.
+- A PUSH never receives and a PULL never sends. A stranger that connects can take nothing, and its messages lack the
+  job's id and are dropped. A DEALER or PAIR could be made to send to it.
+- With one socket for each peer, a fast peer's messages stay in its own queue. The receiver reads from the peer that it
+  waits for and buffers nothing; a full queue (`RECEIVE_AHEAD` segments) holds back that sender alone.
+- The sender's queue is unlimited, so `send` never blocks, and two ranks that both send first cannot deadlock.
 
-What is lent and large goes another way: by a plain stream beside ZeroMQ (streams.py). Headers say what comes after
-what, so a receiver waits for both and takes whichever is next.
-
-No ZMTP heartbeats, no ROUTING_ID, no PUB/SUB: see the ZeroMQ notes in docs/transport.md.
+Theory of operation. `send` copies the array into ZeroMQ's queue, in segments. `lend` of STREAM_FROM bytes or more uses
+the pair's stream (stream_set.py), smaller loans are sent. A receive looks at both ways without blocking, takes the
+segment that is next in the sender's order (channel.py), and compares it with what it wants. While nothing is next it
+sleeps in a poll on both ways, WAIT_SLICE at most; each sleep also sends on the rank's own loans and admits new streams,
+so a wait for one peer holds up no other. A streamed payload is received in place; where it has to be added, it passes
+through a scratch buffer in parts. A payload that an error leaves unread makes the next receive a ProtocolError. What
+came from a sender before its death stays readable; `watch` reports the death. docs/transport.md has more on ZeroMQ.
 """
 
 from __future__ import annotations
@@ -34,22 +36,22 @@ from common.transport import wire
 from common.transport.base import Bytes, Message, as_bytes, flat
 from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
 from common.transport.sockets.address import Addresses
-from common.transport.sockets.channel import Incoming, Outgoing, Segment
-from common.transport.sockets.stream_set import Streams
+from common.transport.sockets.channel import IncomingChannel, OutgoingChannel, Segment
+from common.transport.sockets.stream_set import StreamSet
 from common.types import Array
 
-STREAM_FROM = 1 << 16  # bytes that are worth a stream: less is faster copied
+STREAM_FROM = 1 << 16  # bytes: copying less than this is faster than streaming it
 ALIGNED = 64  # bytes: a whole number of elements of any dtype
-SCRATCH = 1 << 18  # bytes: what is received at a time where it is added: it stays in the cache until it has been
+SCRATCH_BYTES = 1 << 18  # a part this large is still in the cache when it is added
 
 
 class ZmqEndpoint(ProcessEndpoint):
-    """One rank's sockets. `job` is a random 64-bit id shared by its ranks; `watch` raises when the job is over."""
+    """One rank's sockets. `job` is a random 64-bit id that its ranks share; `watch` raises when the job is over."""
 
     def __init__(
         self,
         place: Place,
-        peers: int,
+        ranks: int,
         address: Addresses,
         rendezvous: Rendezvous,
         *,
@@ -60,27 +62,31 @@ class ZmqEndpoint(ProcessEndpoint):
         super().__init__(place, deadline, watch)
         self.job = job
         self.rendezvous = rendezvous
-        self.strangers = 0  # messages dropped because they were not this job's
-        self._out: dict[int, Outgoing] = {}
-        self._in: dict[int, Incoming] = {}
-        self._served = 0
-        self._scratch = np.empty(SCRATCH, np.uint8)
+        self.strangers = 0  # messages dropped because they were not of this job
+        self._outgoing: dict[int, OutgoingChannel] = {}
+        self._incoming: dict[int, IncomingChannel] = {}
+        self._last_served = 0
+        self._scratch = np.empty(SCRATCH_BYTES, np.uint8)
         self._closed = False
-        others = [rank for rank in range(peers) if rank != place.rank]
+        others = [rank for rank in range(ranks) if rank != place.rank]
         with contextlib.ExitStack() as undo:
-            with self._listening():
-                self._streams = Streams(self, address(place.rank, place.rank), others)
+            with self._listen_errors():
+                self._streams = StreamSet(self, address(place.rank, place.rank), others)
                 undo.callback(self._streams.close, 0.0)
                 self._context = zmq.Context()
                 undo.callback(self._context.destroy, linger=0)
-                self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * peers + 16))
-                self._in = {peer: Incoming(self._context, address(place.rank, peer), peer) for peer in others}
-            doors = {peer: json.dumps((each.address, self._streams.door)) for peer, each in self._in.items()}
-            rendezvous.publish(doors)
+                self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * ranks + 16))
+                self._incoming = {
+                    peer: IncomingChannel(self._context, address(place.rank, peer), peer) for peer in others
+                }
+            invitation = self._streams.invitation
+            published = {peer: json.dumps((channel.address, invitation)) for peer, channel in self._incoming.items()}
+            rendezvous.publish(published)
             undo.pop_all()
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _listen_errors(self) -> Iterator[None]:
+        """Turn the errors of an address that cannot be used into RunErrors."""
         try:
             yield
         except (OSError, zmq.ZMQError) as error:
@@ -91,10 +97,10 @@ class ZmqEndpoint(ProcessEndpoint):
     def send(self, to: int, array: Array) -> None:
         code = wire.dtype_code(array.dtype)
         data = as_bytes(array).data
-        out = self._connected(to)
-        for offset in wire.segments(data.nbytes):
-            out.head(self.place, self.job, code, data.nbytes, offset)
-            out.socket.send(data[offset : offset + wire.SEGMENT])
+        channel = self._channel_to(to)
+        for offset in wire.segment_offsets(data.nbytes):
+            channel.send_header(self.place, self.job, code, data.nbytes, offset)
+            channel.socket.send(data[offset : offset + wire.SEGMENT_BYTES])
 
     def lend(self, to: int, array: Array) -> None:
         if array.nbytes < STREAM_FROM:
@@ -102,17 +108,18 @@ class ZmqEndpoint(ProcessEndpoint):
             return
         code = wire.dtype_code(array.dtype)
         data = as_bytes(array).data
-        out = self._connected(to)
-        self._streams.lend(to, out.door, out.stream_head(self.place, self.job, code, data.nbytes), data)
+        channel = self._channel_to(to)
+        header = channel.stream_header(self.place, self.job, code, data.nbytes)
+        self._streams.lend(to, channel.invitation, header, data)
 
-    def _connected(self, to: int) -> Outgoing:
-        if (out := self._out.get(to)) is not None:
-            return out
-        if to not in self._in:
+    def _channel_to(self, to: int) -> OutgoingChannel:
+        if (channel := self._outgoing.get(to)) is not None:
+            return channel
+        if to not in self._incoming:
             raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
-        address, door = json.loads(self.rendezvous.lookup(to, self.watch))
-        self._out[to] = Outgoing(self._context, address, door)
-        return self._out[to]
+        address, invitation = json.loads(self.rendezvous.lookup(to, self.watch))
+        self._outgoing[to] = OutgoingChannel(self._context, address, invitation)
+        return self._outgoing[to]
 
     def settle(self) -> None:
         self._streams.settle(time.monotonic() + self.deadline)
@@ -137,7 +144,7 @@ class ZmqEndpoint(ProcessEndpoint):
             raise ValueError("waiting for nobody: give at least one rank")
         elements = flat(out)
         end = time.monotonic() + self.deadline
-        sender, (header, frame) = self._first(from_, end)
+        sender, (header, frame) = self._first_segment(from_, end)
         fits = header.length <= out.nbytes and header.length % out.itemsize == 0 and header.offset == 0
         if header.dtype != wire.dtype_code(out.dtype) or not fits:
             raise self.unexpected(sender, header, f"at most {out.nbytes} bytes of {out.dtype}")
@@ -145,14 +152,14 @@ class ZmqEndpoint(ProcessEndpoint):
         if frame is None:
             self._fill(sender, as_bytes(elements[:size]), end)
         else:
-            for start, piece in self._rest(sender, header, frame, out.dtype, end):
+            for start, piece in self._queued_pieces(sender, header, frame, out.dtype, end):
                 elements[start : start + piece.size] = piece
         return Message(sender, header.step, header.bucket, size)
 
     def _pieces(self, from_: int, expected: Array, whole: Bytes | None) -> Iterator[tuple[int, Array | None]]:
-        """Yield (index of its first element, elements) of each piece of the next message, if it is as `expected`.
+        """Yield (index of the first element, elements) of each piece of the next message, if it fits `expected`.
 
-        A streamed message goes to `whole` in place, if that is given, and yields None.
+        If `whole` is given, a streamed message is received there in place; then the elements are None.
         """
         place = self.place
         wanted = (wire.dtype_code(expected.dtype), place.step, place.bucket, expected.nbytes)
@@ -161,23 +168,23 @@ class ZmqEndpoint(ProcessEndpoint):
         if (header.dtype, header.step, header.bucket, header.length) != wanted or header.offset:
             raise self.unexpected(from_, header, self.describe_expected(expected))
         if frame is not None:
-            yield from self._rest(from_, header, frame, expected.dtype, end)
+            yield from self._queued_pieces(from_, header, frame, expected.dtype, end)
         elif whole is not None:
             self._fill(from_, whole, end)
             yield 0, None
         else:
-            parts = -(-header.length // SCRATCH)  # of equal size: a short last one would be a wake-up for little
+            parts = -(-header.length // SCRATCH_BYTES)  # of equal size: a short last part would cost one more wake-up
             step = -(-header.length // (parts * ALIGNED)) * ALIGNED
             for start in range(0, header.length, step):
                 part = self._scratch[: min(step, header.length - start)]
                 self._fill(from_, part, end)
                 yield start // expected.itemsize, part.view(expected.dtype)
 
-    def _rest(
+    def _queued_pieces(
         self, from_: int, header: wire.Header, frame: zmq.Frame, dtype: np.dtype, end: float
     ) -> Iterator[tuple[int, Array]]:
-        """Yield (index of its first element, elements) of each segment of a message, the first being `header`'s."""
-        for offset in wire.segments(header.length):
+        """Yield (index of the first element, elements) of each segment of the queued message of `header`."""
+        for offset in wire.segment_offsets(header.length):
             if offset:
                 following, rest = self._segment(from_, end, 1)
                 if rest is None or following != header._replace(seq=following.seq, offset=offset):
@@ -188,32 +195,57 @@ class ZmqEndpoint(ProcessEndpoint):
     def _fill(self, from_: int, target: Bytes, end: float) -> None:
         """Fill `target` from the stream of `from_`. Blocks until `end` at most."""
         self._streams.fill(from_, target, end)
-        self._in[from_].owed -= target.size
+        self._incoming[from_].unread_payload -= target.size
 
     def _segment(self, from_: int, end: float, nbytes: int) -> Segment:
-        """The next segment from `from_`, of a message of `nbytes` if it is streamed. Blocks until `end` at most."""
-        while (segment := self._arrived(from_)) is None:
+        """Take the next segment from `from_`; `nbytes` is its size if it is streamed. Blocks until `end` at most."""
+        while (segment := self._take_next(from_)) is None:
             self._wait((from_,), nbytes)
             self.check(end, f"rank {from_}", (from_,))
         return segment
 
-    def _arrived(self, from_: int) -> Segment | None:
-        """The next segment from `from_`, taken, if it is there. Does not block."""
-        return self._look(from_).arrived(self.place)
+    def _first_segment(self, from_: tuple[int, ...], end: float) -> tuple[int, Segment]:
+        """Take the next segment from any rank of `from_`; return rank and segment. The ranks take turns. Blocks."""
+        last = self._last_served
+        turn = [rank for rank in from_ if rank > last] + [rank for rank in from_ if rank <= last]
+        while True:
+            for rank in turn:
+                if (segment := self._take_next(rank)) is not None:
+                    self._last_served = rank
+                    return rank, segment
+            self._wait(turn, 1)
+            self.idle()
+            self.check(end, any_of(from_), from_)
 
-    def _look(self, from_: int) -> Incoming:
-        """The channel of `from_`, into which is read what has come of the next segment."""
-        channel = self._channel(from_)
-        if channel.head is None and not channel.owed and (raw := self._streams.head(from_)) is not None:
-            channel.head = self._trusted(from_, raw)
-        if channel.ahead is None and (channel.head is None or channel.head.after != channel.queued):
+    def _take_next(self, from_: int) -> Segment | None:
+        """Take the next segment from `from_` if it has come. Does not block."""
+        return self._read_ahead(from_).take_next(self.place)
+
+    def has(self, from_: int) -> bool:
+        self._streams.pump()
+        self._streams.admit(self._streams.files_to_poll(from_, 1))
+        return self._read_ahead(from_).has_next()
+
+    def _read_ahead(self, from_: int) -> IncomingChannel:
+        """Read what has come of the next segments of `from_` into its channel, and return the channel."""
+        channel = self._channel_from(from_)
+        may_read = channel.from_stream is None and not channel.unread_payload
+        if may_read and (raw := self._streams.next_header(from_)) is not None:
+            channel.from_stream = self._checked_stream_header(from_, raw)
+        if channel.from_queue is None and (channel.from_stream is None or channel.from_stream.after != channel.queued):
             with contextlib.suppress(zmq.Again):
-                channel.ahead = channel.segment(channel.socket.recv(zmq.NOBLOCK), self.job)
-                self.strangers += channel.ahead is None
+                channel.from_queue = channel.parse_segment(channel.socket.recv(zmq.NOBLOCK), self.job)
+                self.strangers += channel.from_queue is None
         return channel
 
-    def _trusted(self, from_: int, raw: bytes) -> wire.Header:
-        """The header that came by stream from `from_`, which is no stranger. ProtocolError if it is none."""
+    def _channel_from(self, rank: int) -> IncomingChannel:
+        try:
+            return self._incoming[rank]
+        except KeyError:
+            raise ValueError(f"rank {rank} is no peer of rank {self.place.rank}") from None
+
+    def _checked_stream_header(self, from_: int, raw: bytes) -> wire.Header:
+        """Decode a header from the stream of `from_`. ProtocolError if it is wrong: an admitted peer is no stranger."""
         try:
             header = wire.decode(raw)
         except wire.WireError as error:
@@ -223,65 +255,43 @@ class ZmqEndpoint(ProcessEndpoint):
             raise self.unexpected(from_, got, f"a header of job {self.job} and of rank {from_}")
         return header
 
-    def pump_or_sleep(self, other: int) -> bool:
-        """Send on what was lent, as far as that goes without waiting; whether something is left.
+    # Waiting and closing.
 
-        Then it has slept until that could go on or `other`, an open file, could be read, for a moment at most.
+    def pump_or_sleep(self, other_file: int) -> bool:
+        """Send on loans without waiting; return whether any is left.
+
+        In that case, first sleep for a moment at most, until a loan can go on or `other_file` can be read.
         """
         if not self._streams.pump():
             return False
-        self._wait((), 1, other)
+        self._wait((), 1, other_file)
         return True
 
-    def sleep_for(self, from_: tuple[int, ...], other: int) -> None:
-        """Sleep until something comes from one of `from_` or `other`, an open file, can be read; a moment at most."""
+    def sleep_for(self, from_: tuple[int, ...], other_file: int) -> None:
+        """Sleep for a moment at most, until a message from `from_` comes or `other_file` can be read."""
         if not any(map(self.has, from_)):
-            self._wait(from_, 1, other)
-
-    def has(self, from_: int) -> bool:
-        self._streams.pump()
-        self._streams.admit(self._streams.sources(from_, 1))
-        return self._look(from_).is_next()
-
-    def _channel(self, peer: int) -> Incoming:
-        try:
-            return self._in[peer]
-        except KeyError:
-            raise ValueError(f"rank {peer} is no peer of rank {self.place.rank}") from None
-
-    def _first(self, from_: tuple[int, ...], end: float) -> tuple[int, Segment]:
-        """The next segment from any peer of `from_`, and whose it is; they take turns. Blocks until `end` at most."""
-        turn = [peer for peer in from_ if peer > self._served] + [peer for peer in from_ if peer <= self._served]
-        while True:
-            for peer in turn:
-                if (segment := self._arrived(peer)) is not None:
-                    self._served = peer
-                    return peer, segment
-            self._wait(turn, 1)
-            self.idle()
-            self.check(end, any_of(from_), from_)
+            self._wait(from_, 1, other_file)
 
     def _wait(self, peers: Iterable[int], nbytes: int, *files: int) -> None:
-        """Sleep a moment at most, until a peer has sent something, or a stream with something left has room.
+        """Sleep a moment at most, until one of `peers` has sent, one of `files` can be read, or a loan can go on.
 
-        Or until one of `files` can be read. `nbytes` are those of a message that may come by stream. Takes in the
-        streams that have come.
+        `nbytes` is the size of a message that may come by stream. Also admits new streams.
         """
         streams = self._streams
         streams.pump()
-        sources: list[tuple[Any, int]] = [(flow.socket, zmq.POLLOUT) for flow in streams.flowing.values()]
+        sources: list[tuple[Any, int]] = [(stream.socket, zmq.POLLOUT) for stream in streams.unfinished.values()]
         sources += [(file, zmq.POLLIN) for file in files]
         for peer in peers:
-            channel = self._in[peer]
-            if channel.ahead is None:
+            channel = self._incoming[peer]
+            if channel.from_queue is None:
                 sources.append((channel.socket, zmq.POLLIN))
-            if channel.head is None:
-                sources += [(source, zmq.POLLIN) for source in streams.sources(peer, nbytes + wire.HEADER_BYTES)]
+            if channel.from_stream is None:
+                sources += [(file, zmq.POLLIN) for file in streams.files_to_poll(peer, nbytes + wire.HEADER_BYTES)]
         ready = zmq.zmq_poll(sources, int(WAIT_SLICE * 1000))
         streams.admit(source for source, _ in ready)
 
     def close(self, *, linger: float = 0.0) -> None:
-        """As the contract says; what is lent moves in here only, and has the same `linger` to leave."""
+        """Close all sockets. Loans move only inside calls of the endpoint, so they get the `linger` here too."""
         if self._closed:
             return
         self._closed = True

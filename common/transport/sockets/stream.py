@@ -1,11 +1,19 @@
-"""Plain byte streams beside ZeroMQ's sockets, for what is large.
+"""Plain byte streams beside ZeroMQ's sockets, for large loans.
 
-libzmq cannot receive in place: each large message is a fresh allocation and one more copy. So what is lent and large
-flows through a stream of its own, behind its header, from the lender's memory into the receiver's. One stream for each
-ordered pair of ranks, opened by the sender when it is first needed.
+libzmq cannot receive in place: each large message is a fresh allocation and one more copy. A large loan therefore goes
+through a stream of its own, from the lender's memory into the receiver's. Nothing in this file waits.
 
-The first that a sender says is a *hello*: the receiver's token, which only the job's ranks know, and its rank. Until
-then whoever connects is a stranger, of whom nothing else is read. Nothing here waits.
+Theory of operation. Each ordered pair of ranks has at most one stream, which the sender opens at its first large loan.
+
+    OutgoingStream   connecting -> connected; its queue holds the hello, then (header, payload), (header, payload) …
+    Listener         listening; a new connection is a stranger -> admitted, or turned away
+    IncomingStream   admitted: reads a header, then its payload, then the next header
+
+The *hello* is the receiver's random token, which only the job's ranks know, and the sender's rank. From a stranger the
+listener reads no byte beyond a hello, and it admits each expected rank once. Nobody waits for a stranger: at most
+STRANGERS are connected, and the oldest is turned away for a new one. The kernel keeps the bytes in order and delivers
+each once. `pump` removes from the queue exactly what the kernel has accepted, so the lender's memory is free when the
+queue is empty. When one end dies, the other reads the end of the stream, or its next write fails, both an OSError.
 """
 
 from __future__ import annotations
@@ -23,41 +31,42 @@ from itertools import islice
 from common.transport.wire import HEADER_BYTES
 
 TOKEN_BYTES = 16
-HELLO_BYTES = TOKEN_BYTES + 2  # token, then the sender's rank
+HELLO_BYTES = TOKEN_BYTES + 2  # the token, then the sender's rank
 BACKLOG = 512
-STRANGERS = 64  # that may be connected at a time; the oldest has to go for one more
-# Bytes. Of a unix socket: with the default, 208 KiB, the ends wake each other more often. Of tcp: by itself it grows to
-# 4 MiB, and what lies that long between two copies has left the cache.
+STRANGERS = 64
+# Bytes. With the default of a unix socket, 208 KiB, the ends wake each other more often. The buffer of a tcp socket
+# grows to 4 MiB by default, and bytes that lie there between two copies leave the cache.
 SEND_BUFFER = {socket.AF_UNIX: 2 << 20, socket.AF_INET: 1 << 19, socket.AF_INET6: 1 << 19}
-WAKE_AT = 1 << 18  # bytes that make it worth waking up a receiver who needs as many: well below what a sender may queue
-AT_ONCE = 16  # pieces that are sent in one call
-_UNDER_WAY = (errno.EALREADY, errno.EAGAIN)
+WAKE_BYTES = 1 << 18  # wake a receiver that needs as many; must be well below what a sender can queue
+PIECES_PER_CALL = 16
+_STILL_CONNECTING = (errno.EALREADY, errno.EAGAIN)
 _NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-def _socket(address: str) -> tuple[socket.socket, str | tuple[str, int]]:
-    """A socket that never waits, and where it is to be bound or connected."""
+def _open_socket(address: str) -> tuple[socket.socket, str | tuple[str, int]]:
+    """Return a non-blocking socket for `address` (address.py), and the argument for its `bind` or `connect`."""
     kind, _, place = address.partition("://")
-    where: str | tuple[str, int] = place
+    target: str | tuple[str, int] = place
     family = socket.AF_UNIX
     if kind == "tcp":
         host, _, port = place.rpartition(":")
         host = host.strip("[]")
-        where = host, 0 if port == "*" else int(port)
+        target = host, 0 if port == "*" else int(port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    each = socket.socket(family, socket.SOCK_STREAM)
-    each.setblocking(False)
-    return each, where
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setblocking(False)
+    return opened, target
 
 
-class Outflow:
-    """The sender's end: what has been offered, and the socket that takes it piece by piece."""
+class OutgoingStream:
+    """The sender's end: a socket, and a queue of bytes that it has yet to accept."""
 
-    def __init__(self, door: str, rank: int) -> None:
-        """A stream to `door`, as the receiver's `Listener.door` says, from `rank`. Raises OSError."""
-        token, _, address = door.partition(" ")
+    def __init__(self, invitation: str, rank: int) -> None:
+        """Open a stream from `rank` to the `Listener` that made the `invitation`. Raises OSError."""
+        token, _, address = invitation.partition(" ")
         self.queue = deque([memoryview(bytes.fromhex(token) + rank.to_bytes(2, "little"))])
-        self.socket, self._where = _socket(address)
+        self._connected = False
+        self.socket, self._target = _open_socket(address)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER[self.socket.family])
             if self.socket.family != socket.AF_UNIX:
@@ -65,21 +74,20 @@ class Outflow:
         except BaseException:
             self.socket.close()
             raise
-        self._connected = False
 
     def offer(self, *data: memoryview) -> None:
-        """Send `data`, flat bytes, after all that was offered before; what does not fit waits for `pump`."""
+        """Queue `data`, flat bytes, and send what can be sent without waiting."""
         self.queue += data
         self.pump()
 
     def pump(self) -> None:
-        """Send what can be sent without waiting. Raises OSError if the peer is gone."""
+        """Send as much of the queue as can be sent without waiting. OSError if the peer is gone."""
         queue = self.queue
         if not self._connected and not self._connect():
             return
         while queue:
             try:
-                sent = self.socket.sendmsg(islice(queue, AT_ONCE))
+                sent = self.socket.sendmsg(islice(queue, PIECES_PER_CALL))
             except BlockingIOError:
                 return
             while queue and sent >= len(queue[0]):
@@ -88,11 +96,11 @@ class Outflow:
                 queue[0] = queue[0][sent:]
 
     def _connect(self) -> bool:
-        """Whether the connection is there. It may take its time: strangers can fill the queue at a port."""
-        error = self.socket.connect_ex(self._where)
+        """Return whether the connection is open. This may take several calls: strangers can fill a port's queue."""
+        error = self.socket.connect_ex(self._target)
         if error == errno.EINPROGRESS:
-            error = self.socket.connect_ex(self._where)  # on loopback it is there at once, but said to be under way
-        if error in _UNDER_WAY:
+            error = self.socket.connect_ex(self._target)  # a loopback connection is open at once, but says otherwise
+        if error in _STILL_CONNECTING:
             return False
         if error not in (0, errno.EISCONN):
             raise OSError(error, os.strerror(error))
@@ -100,33 +108,33 @@ class Outflow:
         return True
 
     def close(self) -> None:
-        """Let go; what was offered and not sent is lost."""
+        """Close the socket. What is still queued is lost."""
         self.queue.clear()
         self.socket.close()
 
 
-class Inflow:
-    """The receiver's end of a connection that has said its hello."""
+class IncomingStream:
+    """The receiver's end of an admitted connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self._head = bytearray(HEADER_BYTES)
-        self._missing = HEADER_BYTES  # bytes of it
-        self._wake_at = 1
+        self._header = bytearray(HEADER_BYTES)
+        self._missing = HEADER_BYTES  # bytes of the header that have not come
+        self._wake_bytes = 1
 
-    def head(self) -> bytes | None:
-        """The header that comes next, once all of it is there; then its payload has to be read. OSError as `read`."""
+    def next_header(self) -> bytes | None:
+        """Return the next header once it is complete; then its payload must be read. OSError as for `read`."""
         with contextlib.suppress(BlockingIOError):
-            self._missing -= self.read(memoryview(self._head)[-self._missing :])
+            self._missing -= self.read(memoryview(self._header)[-self._missing :])
             if not self._missing:
                 self._missing = HEADER_BYTES
-                return bytes(self._head)
+                return bytes(self._header)
         return None
 
     def read(self, view: memoryview) -> int:
-        """Receive into the start of `view` what is there; returns how many bytes, at least one.
+        """Receive into the start of `view` and return the number of bytes, at least one.
 
-        Raises BlockingIOError if there is nothing yet, OSError if the peer is gone.
+        Raises BlockingIOError if no byte has come yet, OSError if the peer is gone.
         """
         count = self.socket.recv_into(view)
         if not count:
@@ -134,65 +142,65 @@ class Inflow:
         return count
 
     def wake_at(self, nbytes: int) -> None:
-        """Let a poll wait for `nbytes`, or for many: each wake-up costs, and reading little by little wakes often."""
-        if (low := min(nbytes, WAKE_AT)) != self._wake_at:
+        """Let a poll wait for `nbytes`, or for WAKE_BYTES if that is less: fewer wake-ups than one for each packet."""
+        if (low := min(nbytes, WAKE_BYTES)) != self._wake_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
-            self._wake_at = low
+            self._wake_bytes = low
 
     def close(self) -> None:
-        """Let go; the sender learns it when it sends more."""
+        """Close the socket. The sender notices when it next sends."""
         self.socket.close()
 
 
 class Listener:
-    """Where the streams of `senders` come in, one each. `door` is for them alone: its token is what lets them in."""
+    """Admits one stream from each of `senders`. Its `invitation`, token and address, is for them alone."""
 
     def __init__(self, address: str, senders: Iterable[int]) -> None:
         """Listen at `address` (address.py). Raises OSError."""
-        self.socket, where = _socket(address)
+        self.socket, target = _open_socket(address)
         try:
-            self.socket.bind(where)
+            self.socket.bind(target)
             self.socket.listen(BACKLOG)
         except BaseException:
             self.socket.close()
             raise
-        self._path = where if isinstance(where, str) else None
+        self._path = target if isinstance(target, str) else None
         if self._path is None:
             address = f"{address.rpartition(':')[0]}:{self.socket.getsockname()[1]}"
         self._token = secrets.token_bytes(TOKEN_BYTES)
-        self.door = f"{self._token.hex()} {address}"
+        self.invitation = f"{self._token.hex()} {address}"
         self._expected = set(senders)
-        self._strangers: dict[socket.socket, bytes] = {}  # connected, and what they have said so far; oldest first
+        self._strangers: dict[socket.socket, bytes] = {}  # what each has sent of its hello; oldest connection first
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """Those that `admit` reads: worth a call when one of them can be read."""
+        """The sockets to poll: call `admit` when one of them can be read."""
         return [self.socket, *self._strangers]
 
-    def admit(self) -> dict[int, Inflow]:
-        """The streams that have come in since, by sender. OSError if no more files can be opened."""
-        admitted: dict[int, Inflow] = {}
+    def admit(self) -> dict[int, IncomingStream]:
+        """Return the streams admitted since the last call, by sender. OSError if no more files can be opened."""
+        admitted: dict[int, IncomingStream] = {}
         for connection in list(self._strangers):
-            self._hear(connection, admitted)
-        for _ in range(STRANGERS):  # at a time: a flood of them must not keep us here
+            self._read_hello(connection, admitted)
+        for _ in range(STRANGERS):  # bounded: a flood of strangers must not keep this rank here
             try:
                 connection, _ = self.socket.accept()
             except OSError as error:
                 if error.errno in _NO_MORE_FILES:
                     raise
-                break  # nobody is there, or not any longer
+                break  # nobody waits, or not any longer
             connection.setblocking(False)
             if len(self._strangers) == STRANGERS:
                 self._turn_away(next(iter(self._strangers)))
             self._strangers[connection] = b""
-            self._hear(connection, admitted)
+            self._read_hello(connection, admitted)
         return admitted
 
-    def _hear(self, connection: socket.socket, admitted: dict[int, Inflow]) -> None:
-        """Read more of a stranger's hello; once it is whole, let it in or turn it away."""
-        said = self._strangers[connection]
+    def _read_hello(self, connection: socket.socket, admitted: dict[int, IncomingStream]) -> None:
+        """Read more of a stranger's hello. When it is complete, admit the stranger or turn it away."""
+        hello = self._strangers[connection]
         try:
-            more = connection.recv(HELLO_BYTES - len(said))
+            more = connection.recv(HELLO_BYTES - len(hello))
         except BlockingIOError:
             return
         except OSError:
@@ -200,23 +208,23 @@ class Listener:
         if not more:
             self._turn_away(connection)
             return
-        said = self._strangers[connection] = said + more
-        if len(said) < HELLO_BYTES:
+        hello = self._strangers[connection] = hello + more
+        if len(hello) < HELLO_BYTES:
             return
-        rank = int.from_bytes(said[TOKEN_BYTES:], "little")
-        if not hmac.compare_digest(said[:TOKEN_BYTES], self._token) or rank not in self._expected:
+        rank = int.from_bytes(hello[TOKEN_BYTES:], "little")
+        if not hmac.compare_digest(hello[:TOKEN_BYTES], self._token) or rank not in self._expected:
             self._turn_away(connection)
             return
         del self._strangers[connection]
         self._expected.remove(rank)
-        admitted[rank] = Inflow(connection)
+        admitted[rank] = IncomingStream(connection)
 
     def _turn_away(self, stranger: socket.socket) -> None:
         del self._strangers[stranger]
         stranger.close()
 
     def close(self) -> None:
-        """Let go of the strangers and the socket, and remove its file."""
+        """Disconnect the strangers, stop listening, and remove the socket's file."""
         for connection in self._strangers:
             connection.close()
         self._strangers.clear()
