@@ -11,8 +11,8 @@ from common.context import Context, Optimizer
 from common.errors import PeerFailed, RunError
 from common.place import Place
 from common.transport.virtual.endpoint import VirtualEndpoint
-from common.transport.virtual.network import FREE, Fault, Network
-from common.transport.virtual.scheduler import Scheduler, run
+from common.transport.virtual.network import Fault, Network
+from common.transport.virtual.scheduler import Scheduler
 from common.transport.virtual.state import Killed, Port, RankState
 from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
@@ -20,10 +20,10 @@ from common.types import Vector
 
 @dataclass(slots=True)
 class Outcome:
-    """What each rank returned (None if it failed), what it raised, what it sent, and when the last one was done."""
+    """The result of each rank (None if it failed), its error, its meter, and the moment when the last rank ended."""
 
     results: list[Any]
-    errors: dict[int, BaseException]  # in the order in which they happened
+    errors: dict[int, BaseException]  # by rank, in the order in which they happened
     meters: list[MeteredEndpoint]
     seconds: float = 0.0
 
@@ -38,7 +38,7 @@ def simulate(
     ranks: int,
     *,
     servers: int = 0,
-    network: Network = FREE,
+    network: Network = Network(),  # noqa: B008 - frozen
     faults: Iterable[Fault] = (),
     deadline: float = 60.0,
     optimizer: Callable[[Vector], Optimizer] | None = None,
@@ -47,11 +47,11 @@ def simulate(
     machines: Iterable[Iterable[int]] = (),
     place: Callable[[int, str], Place] = Place,
 ) -> Outcome:
-    """Run `program(ctx)` on every rank in virtual time; the last `servers` ranks are servers, `hosts` is the context's.
+    """Run `program(ctx)` on every rank in virtual time. The last `servers` ranks are servers.
 
-    `deadline` is in virtual seconds. With `check`, the first error of any rank is raised; without, errors are in the
-    outcome. A Deadlock is always raised. `machines` are the ranks of each, who share its link; a rank that is in none
-    has a machine of its own. `place` makes the place of a rank in a role.
+    `deadline` is in virtual seconds. With `check`, raise the first error of any rank; without it, the outcome has the
+    errors. A Deadlock is always raised. `hosts` is passed to the context. `machines` has the ranks of each machine;
+    they share its link, and a rank in no machine has one of its own. `place` makes the place of a rank in a role.
     """
     scheduler = Scheduler(network, tuple(faults), deadline)
     results: list[Any] = [None] * ranks
@@ -59,7 +59,7 @@ def simulate(
     workers = ranks - servers
     ports = {rank: port for machine in machines for port in [Port()] for rank in machine}
 
-    def life(rank: RankState, ctx: Context) -> None:
+    def run_rank(rank: RankState, ctx: Context) -> None:
         failed: PeerFailed | None = None
         try:
             results[ctx.rank] = program(ctx)
@@ -74,9 +74,9 @@ def simulate(
             failed = PeerFailed(cause, **ctx.place.fields())
         finally:
             rank.alive = False
-            scheduler.living -= 1
+            scheduler.ranks_alive -= 1
         if failed is not None:
-            scheduler.gone(rank, failed)
+            scheduler.announce_failure(rank, failed)
 
     for number in range(ranks):
         where = place(number, "worker" if number < workers else "server")
@@ -84,10 +84,10 @@ def simulate(
         meters.append(MeteredEndpoint(VirtualEndpoint(scheduler, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
         scheduler.ranks.append(rank)
-        scheduler.begin(rank, functools.partial(life, rank, ctx))
+        scheduler.start_fiber(rank, functools.partial(run_rank, rank, ctx))
     for fault in scheduler.kills:
-        scheduler.at(max(0.0, fault.at), scheduler.ranks[fault.rank], scheduler.kill)
-    run(scheduler)
+        scheduler.schedule(max(0.0, fault.at), scheduler.ranks[fault.rank], scheduler.kill)
+    scheduler.run()
     outcome = Outcome(results, scheduler.errors, meters, scheduler.now)
     if check:
         outcome.raise_first()

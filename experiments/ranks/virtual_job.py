@@ -162,7 +162,7 @@ class Watchdog:
     """
 
     def __init__(self, scheduler: Scheduler, home: Path, over: threading.Event) -> None:
-        self._hub, self._home, self._over = scheduler, home, over
+        self._scheduler, self._home, self._over = scheduler, home, over
 
     def start(self) -> None:
         """Look after it from now on, in a thread, until it is `over`."""
@@ -171,15 +171,15 @@ class Watchdog:
     def _look(self) -> None:
         seen, since = -1, time.monotonic()
         while not self._over.wait(LOOK):
-            if self._hub.count != seen:
-                seen, since = self._hub.count, time.monotonic()
-            elif time.monotonic() > since + self._hub.deadline:
+            if self._scheduler.count != seen:
+                seen, since = self._scheduler.count, time.monotonic()
+            elif time.monotonic() > since + self._scheduler.deadline:
                 place = self._running()
-                cause = f"computed for {self._hub.deadline:g} s of real time, and no other rank could run"
+                cause = f"computed for {self._scheduler.deadline:g} s of real time, and no other rank could run"
                 overdue(self._home, place)(DeadlineExceeded(cause, **place.fields()))
 
     def _running(self) -> Place:
         """Of the rank whose greenlet runs now: the only one that is alive and not suspended anywhere."""
-        fibers = [fiber for rank in self._hub.ranks for fiber in rank.fibers]
+        fibers = [fiber for rank in self._scheduler.ranks for fiber in rank.fibers]
         running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
-        return next(running, self._hub.ranks[0].place)
+        return next(running, self._scheduler.ranks[0].place)

@@ -1,11 +1,12 @@
-"""Virtual time: every rank a greenlet of this process, on a network of your choice. Deterministic.
+"""The transport of virtual time: every rank is a greenlet of this process, on a simulated network. Deterministic.
 
     outcome = simulate(lambda ctx: ring(ctx, x[ctx.rank]), ranks=64, network=Network(latency=50e-6, bandwidth=125e6))
 
-`network.py` is the model of the network, `scheduler.py` the clock. `recv_add` costs `reduce` seconds a byte; other
-computing costs nothing unless the program says so with `ctx.sleep`.
+`network.py` has the model of the network and the faults, `scheduler.py` the clock. `recv_add` costs `reduce` seconds a
+byte. Other computing costs nothing unless the program calls `ctx.sleep`. A deadlock raises at once.
 
-A deadlock raises at once. Faults can be injected: `Kill` a rank, `Drop` what a link carries, `Delay` it.
+This transport checks the rules of the contract that the others cannot: a loan has a checksum, and an exposed array is
+filled with POISON until its answer has come.
 """
 
 from __future__ import annotations
@@ -22,40 +23,40 @@ from common.transport.virtual.state import Packet, Pipe, RankState
 from common.transport.virtual.tasks import VirtualQueue, VirtualTask
 from common.types import Array
 
-ALIEN = 0xFF  # each byte of what is exposed: NaN, or -1
-_LENT = 16  # loans remembered before those already read are forgotten
+POISON = 0xFF  # each byte of an exposed array: its elements are NaN, or -1
+LOANS_KEPT = 16  # at this number, loans that have been read are forgotten
 
 
 class VirtualEndpoint(Endpoint):
-    """One rank's end of the virtual network."""
+    """One rank's end of the simulated network."""
 
     def __init__(self, scheduler: Scheduler, rank: RankState) -> None:
         super().__init__(rank.place, scheduler.deadline)
         self.scheduler = scheduler
         self.rank = rank
-        self._exposed: dict[tuple[int, int], Array] = {}  # what has no answer yet, by who owes it and where it goes
+        self._exposed: dict[tuple[int, int], Array] = {}  # not yet answered, by receiver and address
 
     def send(self, to: int, array: Array) -> None:
         place = self.place
-        pipe = self.rank.out.get(to) or self.scheduler.pipe(place.rank, to)
+        pipe = self.rank.outgoing.get(to) or self.scheduler.pipe(place.rank, to)
         self.scheduler.post(self.rank, Packet(pipe, 0, place.step, place.bucket, flat(array).copy(), None))
 
     def lend(self, to: int, array: Array) -> None:
         if not array.flags.c_contiguous:
-            as_bytes(array)  # says what is wrong
+            as_bytes(array)  # raises
         place = self.place
-        pipe = self.rank.out.get(to) or self.scheduler.pipe(place.rank, to)
+        pipe = self.rank.outgoing.get(to) or self.scheduler.pipe(place.rank, to)
         packet = Packet(pipe, 0, place.step, place.bucket, array, zlib.crc32(array))  # type: ignore[arg-type]
-        lent = self.rank.lent
-        lent.append(packet)
-        if len(lent) >= _LENT:
-            lent[:] = [packet for packet in lent if not packet.read]
+        loans = self.rank.loans
+        loans.append(packet)
+        if len(loans) >= LOANS_KEPT:
+            loans[:] = [packet for packet in loans if not packet.read]
         self.scheduler.post(self.rank, packet)
 
     def expose(self, to: int, array: Array) -> None:
-        """Who reads the array before it has been answered finds NaN, or -1; who has written to it is caught then."""
+        """Send a copy and fill the array with POISON. A write to the array is noticed when the answer comes."""
         self.send(to, array)
-        as_bytes(array).fill(ALIEN)
+        as_bytes(array).fill(POISON)
         self._exposed[to, address(array)] = array
 
     def settle(self) -> None:
@@ -63,11 +64,11 @@ class VirtualEndpoint(Endpoint):
             debtor, _ = min(self._exposed)
             cause = f"it settles before it has received, in its place, rank {debtor}'s answer to what it exposed"
             raise ProtocolError(cause, **self.place.fields())
-        for packet in self.rank.lent:
+        for packet in self.rank.loans:
             if not packet.read:
                 self._check_loan(packet)
                 packet.data, packet.checksum = packet.data.copy(), None
-        self.rank.lent.clear()
+        self.rank.loans.clear()
         self.scheduler.pause(self.rank, self.rank.egress - self.scheduler.now)
 
     def recv_into(self, from_: int, out: Array) -> None:
@@ -75,13 +76,13 @@ class VirtualEndpoint(Endpoint):
             out = flat(out)
         data = self._take(from_, out)
         if self._exposed:
-            self._take_back(from_, out)
+            self._end_exposure(from_, out)
         out[:] = data
 
-    def _take_back(self, from_: int, out: Array) -> None:
-        """The answer of `from_` goes to `out`: if that is what was exposed to it, it is this rank's again."""
+    def _end_exposure(self, from_: int, out: Array) -> None:
+        """If `out` was exposed to `from_`, give it back to this rank. ProtocolError if this rank wrote to it."""
         exposed = self._exposed.pop((from_, address(out)), None)
-        if exposed is not None and (as_bytes(exposed) != ALIEN).any():
+        if exposed is not None and (as_bytes(exposed) != POISON).any():
             cause = f"it wrote to what it had exposed to rank {from_}, before that was answered"
             raise ProtocolError(cause, **self.place.fields())
 
@@ -95,27 +96,27 @@ class VirtualEndpoint(Endpoint):
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         out = flat(out)
-        pipe = self._first(from_)
+        pipe = self._first_delivered(from_)
         if pipe is None:
             self.scheduler.check(self.place.rank, from_)
             self.scheduler.wait(self.rank, from_)
-            pipe = self._first(from_)
+            pipe = self._first_delivered(from_)
             assert pipe is not None
-        packet = pipe.box[0]
+        packet = pipe.delivered[0]
         self._refuse_broken(packet)
         data = packet.data
         if data.dtype != out.dtype or data.size > out.size:
             raise self._unexpected(packet, f"at most {out.size} × {out.dtype}")
-        del pipe.box[0]
+        del pipe.delivered[0]
         pipe.taken += 1
         packet.read = True
         out[: data.size] = data.reshape(-1)
         return Message(pipe.src, packet.step, packet.bucket, data.size)
 
-    def _first(self, peers: tuple[int, ...]) -> Pipe | None:
-        """The one of the peers' pipes whose packet was delivered first; None if there is no packet."""
-        full = [pipe for peer in peers if (pipe := self.rank.pipes.get(peer)) and pipe.box]
-        return min(full, key=lambda pipe: pipe.box[0].delivery) if full else None
+    def _first_delivered(self, peers: tuple[int, ...]) -> Pipe | None:
+        """Return the pipe of `peers` whose packet was delivered first, or None if there is no packet."""
+        full = [pipe for peer in peers if (pipe := self.rank.incoming.get(peer)) and pipe.delivered]
+        return min(full, key=lambda pipe: pipe.delivered[0].delivery) if full else None
 
     def now(self) -> float:
         return self.scheduler.now
@@ -130,20 +131,20 @@ class VirtualEndpoint(Endpoint):
         return VirtualQueue(self.scheduler, self.rank)
 
     def abandon(self) -> None:
-        self.scheduler.at(self.scheduler.now, self.rank, self.scheduler.abandon)
+        self.scheduler.schedule(self.scheduler.now, self.rank, self.scheduler.abandon)
 
     def close(self, *, linger: float = 0.0) -> None:
-        """Nothing to let go of."""
+        """Do nothing: this transport holds no resources."""
 
     def _take(self, from_: int, expected: Array) -> Array:
-        """The next message from `from_`, flat, if it is the expected one. The hot path: one call, one condition."""
-        pipe = self.rank.pipes.get(from_)
-        if pipe is None or not pipe.box:
+        """Return the next message from `from_`, flat, if it fits `expected`. Hot path: one call, few conditions."""
+        pipe = self.rank.incoming.get(from_)
+        if pipe is None or not pipe.delivered:
             if pipe is None:
                 self.scheduler.check(self.place.rank, (from_,))
             self.scheduler.wait(self.rank, (from_,))
-            pipe = self.rank.pipes[from_]
-        packet, place = pipe.box[0], self.place
+            pipe = self.rank.incoming[from_]
+        packet, place = pipe.delivered[0], self.place
         data = packet.data
         if (
             packet.error is not None
@@ -159,14 +160,14 @@ class VirtualEndpoint(Endpoint):
         ):
             wanted = f"{step_name(place.step)}, bucket {place.bucket}, {expected.size} × {expected.dtype}"
             raise self._unexpected(packet, wanted)
-        del pipe.box[0]
+        del pipe.delivered[0]
         pipe.taken += 1
         packet.read = True
         return data if data.ndim == 1 else data.reshape(-1)
 
     def _refuse_broken(self, packet: Packet) -> None:
         if packet.error is not None:
-            raise packet.error  # stays in the box: whoever asks again hears the same
+            raise packet.error  # the packet stays in the pipe, so the next receive raises the same error
         pipe = packet.pipe
         if packet.seq != pipe.taken:
             lost = f"message {pipe.taken} from rank {pipe.src} was lost: message {packet.seq} came instead"

@@ -1,4 +1,4 @@
-"""What people write for a network: `1gbit,50us`, or with an overhead a message `1gbit,50us,5us`."""
+"""Links of a network as people write them: `1gbit,50us`, or `1gbit,50us,5us` with an overhead for each message."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 from common.transport.virtual.network import Network
 
 _BITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}  # bits per second
-_SAME = {"kbps": "kbit", "mbps": "mbit", "gbps": "gbit", "bit": "bit", "bps": "bit"}
+_SYNONYMS = {"kbps": "kbit", "mbps": "mbit", "gbps": "gbit", "bps": "bit"}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _NUMBER = r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 FORM = "BANDWIDTH,LATENCY, like 1gbit,50us (kbit, mbit or gbit; us, ms or s)"
 
 
 def parse_link(text: str) -> Network:
-    """The network of links like `text`: bandwidth, latency and, if it is given, overhead a message.
+    """Return the network whose links are `text`: bandwidth, latency and, optionally, overhead for each message.
 
-    Bandwidth is in bits per second each way: 1gbit, as 1Gbps, is 125,000,000 bytes per second. ValueError, one line.
+    Bandwidth is in bits per second each way: 1gbit, or 1Gbps, is 125,000,000 bytes per second. ValueError, one line.
     """
     parts = [part.strip().lower() for part in text.split(",")]
     if len(parts) not in (2, 3):
@@ -31,7 +31,7 @@ def parse_link(text: str) -> Network:
 
 def _value(part: str, units: dict[str, float], text: str) -> float:
     match = re.fullmatch(_NUMBER + r"\s*([a-z]+)", part)
-    unit = "" if match is None else _SAME.get(match[2], match[2])
+    unit = "" if match is None else _SYNONYMS.get(match[2], match[2])
     if match is None or unit not in units:
         raise ValueError(f"{text!r} is not {FORM}")
     value = float(match[1]) * units[unit]
@@ -41,7 +41,7 @@ def _value(part: str, units: dict[str, float], text: str) -> float:
 
 
 def format_link(network: Network) -> str:
-    """The one way to write the links of a network; what `parse_link` reads."""
+    """Return the links of a network in the one canonical form that `parse_link` reads."""
     parts = [_in_units(network.bandwidth * 8, _BITS), _in_units(network.latency, _SECONDS)]
     if network.overhead:
         parts.append(_in_units(network.overhead, _SECONDS))
@@ -49,7 +49,7 @@ def format_link(network: Network) -> str:
 
 
 def _in_units(value: float, units: dict[str, float]) -> str:
-    """In the largest unit of which there is one; six digits at most."""
+    """Format `value` in the largest unit that it fills, with at most six digits."""
     fitting = [unit for unit, size in units.items() if value >= size * (1 - 1e-9)]
     unit = fitting[-1] if fitting else next(iter(units))
     return f"{value / units[unit]:.6g}{unit}"

@@ -1,14 +1,14 @@
-"""The network of virtual time: what links cost, and what can go wrong on them.
+"""The network of virtual time: the cost of its links, and the faults that can be injected.
 
-Per message of M bytes from rank a to rank b:
+For a message of M bytes from rank a to rank b:
 
-    leaves a      when a's earlier messages have: a's egress is busy for overhead + M/bandwidth seconds a message
+    leaves a      when a's earlier messages have left: each keeps a's egress busy for overhead + M/bandwidth seconds
     reaches b     `latency` seconds (plus jitter) after it began to leave
-    is delivered  when b's ingress, busy for overhead + M/bandwidth seconds a message, has taken it in
+    is delivered  when b's ingress has taken it in: each message keeps it busy for overhead + M/bandwidth seconds
 
-Both ends serialise, full duplex: one message alone takes latency + overhead + M/bandwidth, n messages to one rank
-(incast) share its ingress, in the order in which they begin to arrive. Ranks of one machine share its link both ways;
-what they send each other takes no time.
+Both ends serialise, full duplex. One message alone takes latency + overhead + M/bandwidth; n messages to one rank
+(incast) share its ingress in the order in which they begin to arrive. The ranks of one machine share its egress and
+its ingress; a message between two of them takes no time.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Seconds and bytes per second; the same for every link. The default network costs nothing."""
+    """Seconds, and bytes per second; the same for every link. The default network costs nothing."""
 
     latency: float = 0.0
     bandwidth: float = math.inf
-    overhead: float = 0.0
-    reduce: float = 0.0
+    overhead: float = 0.0  # for each message
+    reduce: float = 0.0  # seconds for each byte that a rank adds up
     jitter: float = 0.0  # each message's latency grows by a uniform share of this
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Rank dies at a moment: what it has sent still arrives, then its peers see it gone."""
+    """Rank `rank` dies at the moment `at`. Its earlier messages still arrive; then its peers notice its death."""
 
     rank: int
     at: float
@@ -39,7 +39,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """What `src` sends to `dst` from `at` until `until` is lost."""
+    """Messages from `src` to `dst` from `at` until `until` are lost."""
 
     src: int
     dst: int
@@ -49,7 +49,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """What `src` sends to `dst` from `at` until `until` takes `seconds` longer."""
+    """Messages from `src` to `dst` from `at` until `until` take `seconds` longer."""
 
     src: int
     dst: int
@@ -61,9 +61,6 @@ class Delay:
 Fault = Kill | Drop | Delay
 
 
-def holds(fault: Drop | Delay, src: int, dst: int, when: float) -> bool:
-    """Whether `fault` befalls what `src` sends to `dst` at `when`."""
+def affects(fault: Drop | Delay, src: int, dst: int, when: float) -> bool:
+    """Return whether `fault` applies to a message from `src` to `dst` at `when`."""
     return (fault.src, fault.dst) == (src, dst) and fault.at <= when < fault.until
-
-
-FREE = Network()  # costs nothing

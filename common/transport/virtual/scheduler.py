@@ -1,4 +1,25 @@
-"""The clock of virtual time: runs whichever rank or message comes next, one greenlet a rank, and one a `spawn`."""
+"""The scheduler of virtual time: a clock that runs whichever rank or message comes next.
+
+Each rank is a fiber (a greenlet), each `spawn` another, and all run in one thread. `now` moves only when the scheduler
+takes the earliest entry of one of two heaps. Entries of the same moment come in the order in which they were made, so a
+run is deterministic.
+
+    events   a packet begins to arrive at a rank, or is delivered; a ticket wakes a fiber; an action on a rank
+    timers   the deadline of a fiber that waits for a packet
+
+Theory of operation. A fiber runs until it calls `wait` (for a packet), `pause` (for time) or `get` of an empty queue.
+`wait` notes the peers in `waits_for`. A delivery appends the packet to its pipe, so no packet is lost if none waits.
+It then resumes the fiber that waits for this peer, and raises the fiber's ticket: older wake-ups of it are void. A pipe
+lets no packet begin to arrive before an earlier one, so the order of a pair is kept.
+
+A fiber has at most one timer. When it fires and the current wait began later, it is set anew. With no event left,
+nothing can ever arrive: this is a Deadlock at once, and no matter of deadlines. With faults the timers still run,
+because a message may be lost.
+
+`kill` ends a rank, a bug may too. Then `announce_failure` sends its error to each living rank, behind all earlier
+messages. The error stays in the pipe: each later receive from the dead rank raises it again. A packet for a dead rank
+is dropped on arrival.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +32,25 @@ from typing import Any
 import greenlet
 
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
-from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network, holds
+from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network, affects
 from common.transport.virtual.state import Fiber, Killed, Packet, Pipe, RankState
 from common.types import EMPTY
 
+SHOWN = 16  # ranks that the message of a deadlock names
+
 
 class Scheduler:
-    """The clock and the network: runs whichever rank or event comes next."""
+    """The clock and the network of one simulation."""
 
     def __init__(self, network: Network, faults: Sequence[Fault], deadline: float) -> None:
         self.network = network
         self.deadline = deadline
         self.ranks: list[RankState] = []
         self.now = 0.0
-        # (when, tie-breaker, to whom, what): a packet arrives at a rank, a ticket wakes a fiber, or a rank acts
+        # (moment, tie-breaker, rank or fiber, packet or ticket or action)
         self.events: list[tuple[float, int, Any, Packet | int | Callable[[RankState], None]]] = []
-        self.timers: list[tuple[float, int, int]] = []  # when, rank, fiber
-        self.count = 0
+        self.timers: list[tuple[float, int, int]] = []  # (moment, rank, number of the fiber)
+        self.count = 0  # of events made so far
         self.random = random.Random(network.seed)
         self.kills = [fault for fault in faults if isinstance(fault, Kill)]
         self.drops = [fault for fault in faults if isinstance(fault, Drop)]
@@ -35,29 +58,45 @@ class Scheduler:
         self.faulty = bool(faults)
         self.errors: dict[int, BaseException] = {}
         self.main = greenlet.getcurrent()
-        self.living = 0
+        self.ranks_alive = 0
 
-    def at(self, when: float, whom: RankState | Fiber, what: Packet | int | Callable[[RankState], None]) -> None:
-        """Let `what` happen to a rank, or to a fiber, at a moment."""
+    def schedule(
+        self, when: float, target: RankState | Fiber, event: Packet | int | Callable[[RankState], None]
+    ) -> None:
+        """Make `event` happen to a rank or a fiber at the moment `when`."""
         self.count += 1
-        heapq.heappush(self.events, (when, self.count, whom, what))
+        heapq.heappush(self.events, (when, self.count, target, event))
 
-    def loop(self) -> None:
-        """Run until every rank is done. Raises Deadlock."""
+    def run(self) -> None:
+        """Run until every rank has ended, and leave no fiber behind. Raises Deadlock."""
+        self.ranks_alive = len(self.ranks)
+        collecting = gc.isenabled()
+        gc.disable()  # there is no garbage in cycles; with 1,024 ranks the collector would take a quarter of the time
+        try:
+            self._loop()
+        finally:
+            for rank in self.ranks:
+                self.abandon(rank)
+                if rank.alive and rank.fibers[0].run:
+                    rank.fibers[0].run.throw(greenlet.GreenletExit)
+            if collecting:
+                gc.enable()
+
+    def _loop(self) -> None:
         events = self.events
-        while self.living:
+        while self.ranks_alive:
             if self.timers and (self.faulty or events) and self._timer_is_next():
                 self._fire_timer()
             elif events:
-                self.now, _, whom, what = heapq.heappop(events)
-                if type(what) is int:
-                    if whom.ticket == what and whom.rank.alive:
-                        whom.run.switch()
-                elif type(what) is Packet:
-                    if (fiber := self._arrive(whom, what)) is not None:
+                self.now, _, target, event = heapq.heappop(events)
+                if type(event) is int:
+                    if target.ticket == event and target.rank.alive:
+                        target.run.switch()
+                elif type(event) is Packet:
+                    if (fiber := self._arrive(target, event)) is not None:
                         fiber.run.switch()
                 else:
-                    what(whom)  # type: ignore[operator]
+                    event(target)  # type: ignore[operator]
             else:
                 raise self._deadlock()
 
@@ -65,50 +104,52 @@ class Scheduler:
         return not self.events or self.timers[0][0] < self.events[0][0]
 
     def _fire_timer(self) -> None:
-        when, number, which = heapq.heappop(self.timers)
-        rank = self.ranks[number]
-        fiber = rank.fibers[which]
-        fiber.timer = False
+        when, rank_number, fiber_number = heapq.heappop(self.timers)
+        rank = self.ranks[rank_number]
+        fiber = rank.fibers[fiber_number]
+        fiber.has_timer = False
         if not (rank.alive and fiber.waits_for):
             return
-        if fiber.since + self.deadline > when:
+        if fiber.wait_start + self.deadline > when:
             self._set_timer(fiber)
             return
         self.now = when
-        self.throw(fiber, self._too_late(rank, fiber.waits_for))
+        self.throw(fiber, self._deadline_error(rank, fiber.waits_for))
 
-    def _too_late(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
+    def _deadline_error(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
         names = " or ".join(f"rank {peer}" for peer in peers)
         return DeadlineExceeded(f"waited {self.deadline:g} s for {names}", peers=peers, **rank.place.fields())
 
     def _set_timer(self, fiber: Fiber) -> None:
-        fiber.timer = True
-        heapq.heappush(self.timers, (fiber.since + self.deadline, fiber.rank.place.rank, fiber.number))
+        fiber.has_timer = True
+        heapq.heappush(self.timers, (fiber.wait_start + self.deadline, fiber.rank.place.rank, fiber.number))
 
     def _deadlock(self) -> Deadlock:
         stuck = [rank for rank in self.ranks if rank.alive]
         lines = [
             f"{rank.place.role} rank {rank.place.rank} ({step_name(rank.place.step)}) waits for "
             + (" or ".join(str(peer) for fiber in rank.fibers for peer in fiber.waits_for) or "itself")
-            for rank in stuck[:16]
+            for rank in stuck[:SHOWN]
         ]
-        more = f"; and {len(stuck) - 16} more" if len(stuck) > 16 else ""
+        more = f"; and {len(stuck) - SHOWN} more" if len(stuck) > SHOWN else ""
         cause = f"deadlock at {self.now:g} s of virtual time: " + "; ".join(lines) + more
         return Deadlock(cause, **stuck[0].place.fields())
 
-    # A rank's own calls: they run in its greenlet.
+    # Calls of a rank: they run in its fiber.
 
     def pipe(self, src: int, dst: int) -> Pipe:
-        """The way from `src` to `dst`. ValueError if there is no such rank."""
-        pipe = self.ranks[src].out.get(dst)
+        """Return the way from `src` to `dst`. ValueError if there is no such rank."""
+        pipe = self.ranks[src].outgoing.get(dst)
         if pipe is None:
             self.check(src, (dst,))
             sender, receiver = self.ranks[src], self.ranks[dst]
-            pipe = sender.out[dst] = receiver.pipes[src] = Pipe(src, receiver, local=sender.port is receiver.port)
+            pipe = sender.outgoing[dst] = receiver.incoming[src] = Pipe(
+                src, receiver, local=sender.port is receiver.port
+            )
         return pipe
 
     def check(self, rank: int, peers: tuple[int, ...]) -> None:
-        """ValueError if one of them is no other rank of this job, or if there is none."""
+        """Raise ValueError unless `peers` has at least one rank and all are other ranks of this job."""
         if not peers:
             raise ValueError("waiting for nobody: give at least one rank")
         for peer in peers:
@@ -116,7 +157,7 @@ class Scheduler:
                 raise ValueError(f"rank {peer} is no peer of rank {rank}, of {len(self.ranks)} ranks")
 
     def post(self, sender: RankState, packet: Packet) -> None:
-        """Put a message of `sender` on the network; returns at once."""
+        """Put a message of `sender` on the network. Does not block."""
         pipe, net, port = packet.pipe, self.network, sender.port
         packet.seq = pipe.sent
         pipe.sent += 1
@@ -130,26 +171,26 @@ class Scheduler:
                 arrival += self.random.uniform(0.0, net.jitter)
         if self.drops or self.delays:
             src, dst = pipe.src, pipe.dst.place.rank
-            if any(holds(fault, src, dst, start) for fault in self.drops):
+            if any(affects(fault, src, dst, start) for fault in self.drops):
                 return
-            arrival += sum(fault.seconds for fault in self.delays if holds(fault, src, dst, start))
-        if arrival < pipe.due:
-            arrival = pipe.due
-        pipe.due = arrival
-        packet.number = self.count = self.count + 1
+            arrival += sum(fault.seconds for fault in self.delays if affects(fault, src, dst, start))
+        if arrival < pipe.last_arrival:
+            arrival = pipe.last_arrival
+        pipe.last_arrival = arrival
+        packet.tie_breaker = self.count = self.count + 1
         heapq.heappush(self.events, (arrival, self.count, pipe.dst, packet))
 
     def wait(self, rank: RankState, peers: tuple[int, ...]) -> None:
-        """Block the running fiber of `rank` until a packet from one of `peers` is delivered."""
-        fiber = rank.fiber()
+        """Block the current fiber of `rank` until a packet from one of `peers` is delivered."""
+        fiber = rank.current_fiber()
         fiber.waits_for = peers
-        fiber.since = self.now
-        if not fiber.timer:
+        fiber.wait_start = self.now
+        if not fiber.has_timer:
             self._set_timer(fiber)
-        self._pass_on(fiber)
+        self._run_others(fiber)
 
-    def _pass_on(self, waiting: Fiber) -> None:
-        """Return when `waiting` goes on. Runs what comes next from here if that is easy: half the switches."""
+    def _run_others(self, waiting: Fiber) -> None:
+        """Run other fibers until `waiting` is resumed. Deliver packets from here: this saves half of the switches."""
         events = self.events
         while events and type(events[0][3]) is Packet and not (self.timers and self._timer_is_next()):
             self.now, _, rank, packet = heapq.heappop(events)
@@ -160,17 +201,17 @@ class Scheduler:
         self.main.switch()
 
     def pause(self, rank: RankState, seconds: float) -> None:
-        """Let virtual time pass for the running fiber of a rank."""
+        """Block the current fiber of `rank` for `seconds` of virtual time."""
         if seconds > 0:
-            fiber = rank.fiber()
+            fiber = rank.current_fiber()
             fiber.ticket += 1
-            self.at(self.now + seconds, fiber, fiber.ticket)
+            self.schedule(self.now + seconds, fiber, fiber.ticket)
             self.main.switch()
 
-    # Events: they run in the scheduler.
+    # Events.
 
     def _arrive(self, rank: RankState, packet: Packet) -> Fiber | None:
-        """A packet begins to arrive, or has arrived; returns the fiber that goes on with it, if one waits for it."""
+        """Let a packet begin to arrive, or deliver it. Return the fiber that waits for it, if any."""
         if not rank.alive:
             return None
         if packet.delivery < 0:  # it begins to arrive
@@ -181,10 +222,10 @@ class Scheduler:
                 service = self.network.overhead + packet.data.nbytes / self.network.bandwidth
                 port.ingress = packet.delivery = max(self.now, port.ingress) + service
             if packet.delivery > self.now:
-                heapq.heappush(self.events, (packet.delivery, packet.number, rank, packet))
+                heapq.heappush(self.events, (packet.delivery, packet.tie_breaker, rank, packet))
                 return None
         pipe = packet.pipe
-        pipe.box.append(packet)
+        pipe.delivered.append(packet)
         src = pipe.src
         for fiber in rank.fibers:
             if src in fiber.waits_for:
@@ -193,50 +234,33 @@ class Scheduler:
                 return fiber
         return None
 
-    def begin(self, rank: RankState, life: Callable[[], None]) -> Fiber:
-        """Let a rank run `life`, beside what else it runs, from now on."""
-        fiber = Fiber(rank, len(rank.fibers), greenlet.greenlet(life, parent=self.main))
+    def start_fiber(self, rank: RankState, body: Callable[[], None]) -> None:
+        """Run `body` in a new fiber of a rank, from now on."""
+        fiber = Fiber(rank, len(rank.fibers), greenlet.greenlet(body, parent=self.main))
         rank.fibers.append(fiber)
-        self.at(self.now, fiber, fiber.ticket)
-        return fiber
+        self.schedule(self.now, fiber, fiber.ticket)
 
     def throw(self, fiber: Fiber, error: BaseException) -> None:
-        """Raise `error` in a fiber, whatever it waits for."""
+        """Raise `error` in a fiber that waits or pauses."""
         fiber.ticket += 1
         fiber.waits_for = ()
         fiber.run.throw(error)
 
     def abandon(self, rank: RankState) -> None:
-        """End what a rank has spawned."""
+        """End the fibers that a rank has spawned."""
         for fiber in rank.fibers[1:]:
-            if fiber.run:  # has begun, and not ended
+            if fiber.run:  # has begun and not ended
                 self.throw(fiber, greenlet.GreenletExit())
 
     def kill(self, rank: RankState) -> None:
-        """End a rank, if it still runs."""
+        """End a rank if it still runs."""
         if rank.alive:
             self.throw(rank.fibers[0], Killed())
 
-    def gone(self, dead: RankState, error: PeerFailed) -> None:
-        """A rank failed: tell the others, behind everything that it sent before."""
+    def announce_failure(self, dead: RankState, error: PeerFailed) -> None:
+        """Send `error` to all living ranks, behind all earlier messages of the rank that failed."""
         place = dead.place
         for other in self.ranks:
             if other.alive:
                 pipe = self.pipe(place.rank, other.place.rank)
                 self.post(dead, Packet(pipe, 0, place.step, place.bucket, EMPTY, None, error))
-
-
-def run(scheduler: Scheduler) -> None:
-    """Let the scheduler run to the end and leave no rank behind."""
-    scheduler.living = len(scheduler.ranks)
-    collecting = gc.isenabled()
-    gc.disable()  # many live objects, no garbage in cycles: with 1,024 ranks the collector would take a quarter
-    try:
-        scheduler.loop()
-    finally:
-        for rank in scheduler.ranks:
-            scheduler.abandon(rank)
-            if rank.alive and rank.fibers[0].run:
-                rank.fibers[0].run.throw(greenlet.GreenletExit)
-        if collecting:
-            gc.enable()

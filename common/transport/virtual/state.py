@@ -1,4 +1,4 @@
-"""What the scheduler of virtual time knows of the ranks, of their fibers, and of messages on their way."""
+"""The scheduler's state of virtual time: ranks, their fibers, and messages on their way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.types import Array
 
 @dataclass(eq=False, slots=True)
 class Packet:
-    """A message on its way. `data` is the sender's own array until `settle` if `checksum` is set, else a copy."""
+    """A message on its way. If `checksum` is set, `data` is the sender's own array until `settle`, else a copy."""
 
     pipe: Pipe
     seq: int
@@ -21,9 +21,9 @@ class Packet:
     bucket: int
     data: Array
     checksum: int | None
-    error: PeerFailed | None = None  # set: the sender is gone
-    delivery: float = -1.0  # moment, once known
-    number: int = 0  # of its events: ties are for the message posted first
+    error: PeerFailed | None = None  # set: the sender has failed
+    delivery: float = -1.0  # the moment of delivery, once it is known
+    tie_breaker: int = 0  # events of the same moment are ordered by it
     read: bool = False
 
 
@@ -33,20 +33,20 @@ class Killed(BaseException):
 
 @dataclass(eq=False, slots=True)
 class Pipe:
-    """One direction between two ranks. Delivered packets wait in `box`; it is short, so a list will do."""
+    """The way from rank `src` to another rank. `delivered` packets wait to be read; it is short, so a list will do."""
 
     src: int
     dst: RankState
-    box: list[Packet] = field(default_factory=list)
-    sent: int = 0  # next sequence number
-    taken: int = 0  # expected sequence number
-    due: float = 0.0  # when the last message begins to arrive: a link keeps its order
+    delivered: list[Packet] = field(default_factory=list)
+    sent: int = 0  # the next packet's sequence number
+    taken: int = 0  # the sequence number that the receiver expects
+    last_arrival: float = 0.0  # when the last packet begins to arrive: no later packet begins before
     local: bool = False  # inside one machine: costs nothing
 
 
 @dataclass(eq=False, slots=True)
 class Port:
-    """What connects a machine to the network; its ranks share it. Each way is busy until then."""
+    """The connection of one machine to the network, shared by its ranks: the moments until which each way is busy."""
 
     egress: float = 0.0
     ingress: float = 0.0
@@ -54,19 +54,19 @@ class Port:
 
 @dataclass(eq=False, slots=True)
 class RankState:
-    """The scheduler's book on one rank."""
+    """One rank as the scheduler sees it."""
 
     place: Place
-    fibers: list[Fiber] = field(default_factory=list)  # the first is its life, the others were spawned
-    pipes: dict[int, Pipe] = field(default_factory=dict)  # from each peer that has sent something
-    out: dict[int, Pipe] = field(default_factory=dict)  # to each peer that it has sent something
-    lent: list[Packet] = field(default_factory=list)
+    fibers: list[Fiber] = field(default_factory=list)  # the first runs the rank's program, `spawn` makes the others
+    incoming: dict[int, Pipe] = field(default_factory=dict)  # by sender
+    outgoing: dict[int, Pipe] = field(default_factory=dict)  # by receiver
+    loans: list[Packet] = field(default_factory=list)
     port: Port = field(default_factory=Port)  # its machine's
-    egress: float = 0.0  # when all that it has sent has left
+    egress: float = 0.0  # when its last message has left
     alive: bool = True
 
-    def fiber(self) -> Fiber:
-        """The one that runs now."""
+    def current_fiber(self) -> Fiber:
+        """Return the fiber that runs now."""
         first = self.fibers[0]
         if len(self.fibers) == 1:
             return first
@@ -76,12 +76,12 @@ class RankState:
 
 @dataclass(eq=False, slots=True)
 class Fiber:
-    """A greenlet of a rank, and what it waits for."""
+    """A greenlet of a rank, and the reason why it waits."""
 
     rank: RankState
-    number: int  # in its rank
+    number: int  # within its rank
     run: greenlet.greenlet
-    waits_for: tuple[int, ...] = ()
-    since: float = 0.0
-    ticket: int = 0  # of the wake-up it waits for; older ones are void
-    timer: bool = False  # has an entry in the scheduler's timers
+    waits_for: tuple[int, ...] = ()  # ranks
+    wait_start: float = 0.0
+    ticket: int = 0  # a wake-up with another ticket is void
+    has_timer: bool = False  # has an entry in the scheduler's timers

@@ -1,4 +1,4 @@
-"""`spawn` and `queue` in virtual time: another greenlet of the same rank, and how the two wait for each other."""
+"""`spawn` and `queue` in virtual time: a second fiber of a rank, and a queue between the two."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.transport.virtual.state import Fiber, RankState
 
 
 class VirtualQueue:
-    """First in, first out. `put` does not let anybody else run: it may be called from inside foreign code."""
+    """A first-in, first-out queue. `put` switches to no other fiber, so foreign code may call it."""
 
     def __init__(self, scheduler: Scheduler, rank: RankState) -> None:
         self._scheduler, self._rank = scheduler, rank
@@ -21,23 +21,23 @@ class VirtualQueue:
     def put(self, item: Any) -> None:
         self._items.append(item)
         if self._reader is not None:
-            self._scheduler.at(self._scheduler.now, self._reader, self._reader.ticket)
+            self._scheduler.schedule(self._scheduler.now, self._reader, self._reader.ticket)
             self._reader = None
 
     def get(self) -> Any:
         if not self._items:
-            self._reader = self._rank.fiber()
+            self._reader = self._rank.current_fiber()
             self._reader.ticket += 1
             self._scheduler.main.switch()
         return self._items.popleft()
 
 
 class VirtualTask:
-    """A function in a greenlet of its own, which begins when its rank next waits."""
+    """A function in a fiber of its own. The fiber starts when its rank next waits."""
 
     def __init__(self, scheduler: Scheduler, rank: RankState, fn: Callable[[], None]) -> None:
-        self._fn, self._ended = fn, VirtualQueue(scheduler, rank)
-        scheduler.begin(rank, self._run)
+        self._fn, self._result = fn, VirtualQueue(scheduler, rank)
+        scheduler.start_fiber(rank, self._run)
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -45,11 +45,11 @@ class VirtualTask:
             self._fn()
         except BaseException as raised:
             error = raised
-        self._ended.put(error)
+        self._result.put(error)
 
     def join(self) -> None:
-        """Block until it has ended; what it waits for has deadlines. Raises what it raised."""
-        error = self._ended.get()
-        self._ended.put(error)  # for whoever joins again
+        """Block until the function has returned, then raise what it raised. Its own waits have deadlines."""
+        error = self._result.get()
+        self._result.put(error)  # for the next `join`
         if error is not None:
             raise error
