@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from common.errors import ConfigError
 from common.pipeline.engine import engine_traits
@@ -13,7 +13,9 @@ from common.runtime.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL
 from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config import Plan, RunOptions, plan
-from experiments.config.options import on_off
+from experiments.config.checks import at_least, on_off
+from experiments.config.option import Option, check_options
+from experiments.config.ranks import ProcessOptions, ServerOptions
 from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
 from experiments.machine.environment import physical_memory
@@ -21,22 +23,21 @@ from experiments.machine.environment import physical_memory
 LARGEST = 1 << 30  # bytes of a vector
 
 
-@dataclass(frozen=True, slots=True)
-class BenchOptions:
-    """What can be asked of a benchmark. None: chosen from the rest."""
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(ServerOptions, ProcessOptions):
+    """What is timed"""
 
-    strategies: str = "ring,tree,ps-bsp,gloo"
-    sizes: str = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
-    workers: int = 4
-    servers: int | None = None
-    placement: str = DEDICATED
-    transport: str = ",".join(TRANSPORTS)
-    repeats: int = 5
-    baseline: str | None = None
-    interface: str = "127.0.0.1"
-    deadline: float = 60.0
-    threads: int = 1
-    with_update: bool = False
+    strategies: Annotated[
+        str, Option("names of `list`, or module:Class, with options as in ps-bsp(segment=64KiB), with commas")
+    ] = "ring,tree,ps-bsp,gloo"
+    sizes: Annotated[str, Option("sizes of the vector of float32, with commas: bytes, KiB, MB …")] = (
+        "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
+    )
+    workers: Annotated[int, Option("worker processes, at least 2", check=at_least(2))] = 4
+    transport: Annotated[str, Option(f"any of {', '.join(TRANSPORTS)}, with commas")] = ",".join(TRANSPORTS)
+    repeats: Annotated[int, Option("samples of each strategy, in turns with the others", check=at_least(1))] = 5
+    baseline: Annotated[str | None, Option("strategy that ratios are relative to; null: gloo, or the first")] = None
+    with_update: Annotated[bool, Option("time all-reduces with the update, which servers make anyway")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,7 @@ def plan_bench(options: BenchOptions) -> BenchPlan:
     transports = _list("transport", options.transport)
     if VIRTUAL in transports:
         raise ConfigError("--transport virtual: a benchmark measures, and virtual time is predicted")
-    if options.workers < 2:
-        raise ConfigError(f"--workers is {options.workers}: a benchmark of synchronisation needs at least 2")
-    if options.repeats < 1:
-        raise ConfigError(f"--repeats is {options.repeats}: give a whole number from 1")
+    check_options(options)
     if options.baseline is not None and options.baseline not in strategies:
         raise ConfigError(f"--baseline {options.baseline} is not among the strategies: {', '.join(strategies)}")
     sizes = parse_sizes(options.sizes)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from jsonargparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 
 from experiments.cli.output import dump
-from experiments.config.arguments import plain_parser
-
-HELP = "this machine and its versions"
+from experiments.config.arguments import JsonOption
 
 
-def parser() -> ArgumentParser:
-    return plain_parser("What results on this machine depend on.")
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """Show everything that results on this machine depend on."""
 
 
-def run(arguments: Namespace) -> int:
-    """This machine, as every result records it."""
+def run(options: Options) -> int:
+    """Show this machine as every result records it."""
     from experiments.machine.environment import environment
     from experiments.schema.files import to_builtins
 
     found = to_builtins(environment())
-    if arguments.json:
+    if options.json:
         dump(found)
         return 0
     for name, value in found.items():

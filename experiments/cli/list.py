@@ -1,39 +1,35 @@
-"""The verb `list`: what can be asked for by name."""
+"""The verb `list`: everything that has a name which options accept."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
-
+from common.data import DATASETS, ELSEWHERE
 from common.errors import ConfigError
+from common.models import MODELS
 from common.pipeline.engine import engine_traits
+from common.pipeline.partition import PARTITIONERS
+from common.pipeline.transform_names import TRANSFORMS
 from experiments.cli.output import dump
-from experiments.config.arguments import plain_parser
-from experiments.config.strategies import strategy_class
-
-HELP = "strategies, models, data sets, partitioners, transforms"
+from experiments.config.arguments import JsonOption
+from experiments.config.strategies import known, options_of, strategy_class
 
 
-def parser() -> ArgumentParser:
-    return plain_parser("What can be asked for.")
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """List strategies, models, data sets, partitioners and transforms by name."""
 
 
-def run(arguments: Namespace) -> int:
-    """What can be asked for by name."""
-    from common.data import DATASETS, ELSEWHERE
-    from common.models import MODELS
-    from common.pipeline.partition import PARTITIONERS
-    from common.pipeline.transform_names import TRANSFORMS
-    from experiments.config.strategies import known, options_of
-
+def run(options: Options) -> int:
+    """List the names, and what each of them means."""
     about: dict[str, str] = {}
     traits: dict[str, dict[str, Any]] = {}
     for name in known():
         try:
             cls = strategy_class(name)
-        except ConfigError as error:  # a plug-in that is broken does not take the others away
+        except ConfigError as error:  # a broken plug-in does not hide the others
             about[name] = " ".join(str(error).split())
         else:
             about[name] = (cls.__doc__ or "").strip().split("\n")[0]
@@ -44,17 +40,16 @@ def run(arguments: Namespace) -> int:
         "partitioners": PARTITIONERS,
         "transforms": TRANSFORMS,
     }
-    if arguments.json:
+    if options.json:
         strategies = {name: {"about": text, **traits.get(name, {})} for name, text in about.items()}
         dump({"schema": 1, "strategies": strategies, **others})
         return 0
-    sections = {"strategies": about, **others}
-    for title, entries in sections.items():
+    for title, entries in {"strategies": about, **others}.items():
         print(f"{title}:")
         widest = max(map(len, entries))
         for name, text in entries.items():
             print(f"  {name:<{widest}} {text}")
-            if options := traits.get(name, {}).get("options"):
-                print(f"  {'':<{widest}} options: {', '.join(f'--strategy.{option}' for option in options)}")
+            if own := traits.get(name, {}).get("options"):
+                print(f"  {'':<{widest}} options: {', '.join(f'--strategy.{option}' for option in own)}")
     print("Your own strategy: --strategy module:Class; see README.md. Your own model: --model module:callable.")
     return 0

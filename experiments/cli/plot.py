@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from jsonargparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Annotated
 
 from common.errors import CheckFailed
-from experiments.cli.compare import loss_goal
+from experiments.cli.compare import read_loss
 from experiments.cli.output import dump, say
-from experiments.config.arguments import LOSS, plain_parser
+from experiments.config.arguments import InputOptions
+from experiments.config.option import Option
 from experiments.runs.files import unwritable, writable_folder
 
 if TYPE_CHECKING:
     from experiments.charts import Plotted
 
-HELP = "charts of runs: PNG, SVG, and their numbers as CSV"
+
+@dataclass(frozen=True, kw_only=True)
+class Options(InputOptions):
+    """Draw every chart that the runs have data for, and say why the others are not drawn. See docs/charts.md."""
+
+    out: Annotated[str | None, Option("folder for the charts; null: plots/ in the first of the runs")] = None
+    loss: Annotated[
+        float | str | None, Option("measure the time to this loss; null: a loss that most reached", read=read_loss)
+    ] = None
 
 
-def parser() -> ArgumentParser:
-    parser = plain_parser("Draw every chart that the runs have data for; say why not the others. See docs/charts.md.")
-    parser.add_argument("runs", nargs="+", type=str, help="result folders, folders of them, sweeps, or patterns")
-    parser.add_argument("--out", type=str | None, default=None, help="folder for them: plots/ in the first one")
-    parser.add_argument("--loss", type=LOSS, default=None, help="measure time to it; null: one that most reached")
-    return parser
-
-
-def run(arguments: Namespace) -> int:
-    """Pictures of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
-    goal = loss_goal(arguments.loss)
+def run(options: Options) -> int:
+    """Draw charts of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
     from experiments.comparison.load import compare_paths, merged_sweeps
 
-    comparison = compare_paths(arguments.runs)
+    comparison = compare_paths(options.runs)
     if not comparison.contests:
         raise CheckFailed("nothing to show: no run came to its end")
-    first = Path(arguments.runs[0])
+    first = Path(options.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
-    out = writable_folder(arguments.out or home / "plots", "--out")
-    for line in merged_sweeps(comparison):
-        say(f"warning: {line}")
+    out = writable_folder(options.out or home / "plots", "--out")
     from experiments.charts import plot_all, predictions
     from experiments.comparison.predictions import predictions as predicted_rates
     from experiments.comparison.predictions import unreadable
     from experiments.comparison.render import limits
 
-    for line in unreadable(comparison):
+    for line in [*merged_sweeps(comparison), *unreadable(comparison)]:
         say(f"warning: {line}")
-    told = predictions(comparison, predicted_rates(comparison))
+    predicted = predictions(comparison, predicted_rates(comparison))
+    goal = None if isinstance(options.loss, str) else options.loss
     try:
-        plotted = plot_all(comparison, out, limits(comparison), told, goal)
+        plotted = plot_all(comparison, out, limits(comparison), predicted, goal)
     except OSError as error:
         raise unwritable(out, error, "--out") from None
-    if arguments.json:
+    if options.json:
         _dump(plotted)
         return 0
     for name, why in plotted.absent.items():

@@ -1,126 +1,122 @@
-"""The verb `predict`: what an exchange should take, where strategies change places, and how well that holds."""
+"""The verb `predict`: how long an exchange should take, where the fastest strategy changes, and how well that holds."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from jsonargparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
-from experiments.cli.output import dump, say
-from experiments.cli.showing import console
-from experiments.config.arguments import plain_parser
-from experiments.config.checks import at_least_one
-from experiments.config.options import counts
+from experiments.cli.output import console, dump, say
+from experiments.config.arguments import OutputOptions
+from experiments.config.checks import at_least, counts, names, not_negative
+from experiments.config.option import Option
 from experiments.runs.files import new_folder, unwritable, writable_folder
 from experiments.schema.files import write_json
 
 if TYPE_CHECKING:
     from experiments.prediction.cost_model import Calibration, Figures
 
-HELP = "what each strategy's exchange should take, and where they change places"
-ABOUT = (
-    "Each strategy's exchange by its formula, and by running it in virtual time, from what calibrate measured or on a "
-    "link of your choice; where the fastest changes; and, with --against, how far that is from what was measured."
-)
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OutputOptions):
+    """Predict each strategy's exchange by its formula, and by running it in virtual time.
 
-def parser() -> ArgumentParser:
-    parser = plain_parser(ABOUT)
-    parser.add_argument("--strategies", type=str, default="ring,tree,double-tree,ps-bsp", help="names")
-    parser.add_argument("--workers", type=str, default="8,64,512,1024,4096", help="numbers of workers, with commas")
-    parser.add_argument("--servers", type=int, default=1, help="of strategies that have servers")
-    parser.add_argument("--sizes", type=str, default="4KiB,64KiB,1MiB,4MiB,25MiB,100MiB", help="of the vector")
-    parser.add_argument("--calibration", type=str | None, default=None, help="file; null: the newest in --results")
-    parser.add_argument("--transport", type=str | None, default=None, help="which one of the calibration")
-    parser.add_argument("--link", type=str | None, default=None, help="instead of a calibration, like 1gbit,50us")
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds for simulations; 0: none")
-    parser.add_argument(
-        "--against",
-        type=str,
-        nargs="+",
-        default=None,
-        help="results to hold predictions against: bench.json, its folder, runs, sweeps",
+    The figures are those that calibrate measured, or those of a link of your choice. The fastest strategy is named for
+    each size. With --against, the predictions stand beside results that were measured.
+    """
+
+    strategies: Annotated[tuple[str, ...], Option("names of `list`, with commas", read=names)] = (
+        "ring",
+        "tree",
+        "double-tree",
+        "ps-bsp",
     )
-    parser.add_argument("--results", type=str, default="results", help="folder for results")
-    return parser
+    workers: Annotated[tuple[int, ...], Option("numbers of workers, with commas", read=counts)] = (
+        8,
+        64,
+        512,
+        1024,
+        4096,
+    )
+    servers: Annotated[int, Option("servers of strategies that have servers", check=at_least(1))] = 1
+    sizes: Annotated[str, Option("sizes of the vector, with commas")] = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
+    calibration: Annotated[str | None, Option("calibration file; null: the newest in --results")] = None
+    transport: Annotated[str | None, Option("transport of the calibration")] = None
+    link: Annotated[str | None, Option("link in place of a calibration, like 1gbit,50us")] = None
+    budget: Annotated[float, Option("time for simulations; 0: none", unit="SECONDS", check=not_negative)] = 20.0
+    against: Annotated[
+        list[str] | None, Option("results to compare predictions with: bench.json, its folder, runs, sweeps", nargs="+")
+    ] = None
 
 
-def run(arguments: Namespace) -> int:
-    """Tables, sentences and a chart, or JSON."""
-    if not arguments.budget >= 0:
-        raise ConfigError(f"--budget is {arguments.budget:g}: give seconds from 0")
-    if arguments.link is not None and (arguments.calibration or arguments.against or arguments.transport):
+def run(options: Options) -> int:
+    """Show tables, sentences and a chart, or JSON."""
+    if options.link is not None and (options.calibration or options.against or options.transport):
         raise ConfigError("--link is instead of a calibration: leave --calibration, --transport and --against out")
-    return _against(arguments) if arguments.against else _ahead(arguments)
+    return _against(options, options.against) if options.against else _ahead(options)
 
 
-def _calibration(arguments: Namespace) -> Calibration:
-    """The one that was asked for, that is kept with the results, or that is the newest. ConfigError."""
+def _calibration(options: Options) -> Calibration:
+    """Return the calibration that was asked for, else that kept with the results, else the newest. ConfigError."""
     from experiments.prediction.calibration_file import calibration_beside, newest_calibration, read_calibration
     from experiments.prediction.cost_model import Calibration, constant, parse_link
 
-    if arguments.link is not None:
-        return Calibration((constant(parse_link(arguments.link), words=arguments.link),), name=arguments.link)
-    kept = (file for path in arguments.against or [] if (file := calibration_beside(Path(path))))
-    return read_calibration(arguments.calibration or next(kept, None) or newest_calibration(arguments.results))
+    if options.link is not None:
+        return Calibration((constant(parse_link(options.link), words=options.link),), name=options.link)
+    kept = (file for path in options.against or [] if (file := calibration_beside(Path(path))))
+    return read_calibration(options.calibration or next(kept, None) or newest_calibration(options.results))
 
 
-def _against(arguments: Namespace) -> int:
+def _against(options: Options, results: Sequence[str]) -> int:
     from experiments.comparison.predictions import residuals
     from experiments.prediction.residuals import median_error
     from experiments.prediction.tables import error_line, residual_table
 
-    for path in arguments.against:
+    for path in results:
         if not Path(path).exists() and not glob.glob(path):
             raise ConfigError(f"--against {path}: there is no such file or folder")
-    calibration = _calibration(arguments)
-    rows, notes = residuals(arguments.against, calibration, arguments.budget)
+    calibration = _calibration(options)
+    rows, notes = residuals(results, calibration, options.budget)
     values: dict[str, Any] = {
         "rows": [row.to_dict() for row in rows],
         "median_error": median_error(rows),
         "sentence": error_line(rows),
     }
-    if not arguments.json:
+    if not options.json:
         console().print(residual_table(rows))
         print(f"\n{error_line(rows)}")
         for source in dict.fromkeys(row.source for row in rows):
             print(f"measured: {source}")
     from experiments.charts.predictions import plot_beside
 
-    return _keep(arguments, calibration, values, notes, lambda folder: plot_beside(rows, error_line(rows), folder))
+    return _keep(options, calibration, values, notes, lambda folder: plot_beside(rows, error_line(rows), folder))
 
 
-def _ahead(arguments: Namespace) -> int:
-    strategies = [name for part in arguments.strategies.split(",") if (name := part.strip())]
-    if not strategies:
-        raise ConfigError("--strategies is empty: give at least one, with commas between them")
-    workers, sizes = counts("workers", arguments.workers), parse_sizes(arguments.sizes)
-    at_least_one("servers", arguments.servers)
+def _ahead(options: Options) -> int:
+    strategies, workers, sizes = options.strategies, options.workers, parse_sizes(options.sizes)
     from experiments.prediction.batch import by_formulas, relaxed, simulated
     from experiments.prediction.crossovers import fastest_ranges, sentence
     from experiments.prediction.tables import grid_tables
 
-    calibration = _calibration(arguments)
-    figures, notes = _figures(calibration, arguments.transport, workers)
-    cells = by_formulas(strategies, workers, arguments.servers, sizes, figures)
-    cells, without = simulated(cells, figures, arguments.budget)
+    calibration = _calibration(options)
+    figures, notes = _figures(calibration, options.transport, workers)
+    cells = by_formulas(strategies, workers, options.servers, sizes, figures)
+    cells, without = simulated(cells, figures, options.budget)
     found = {
-        count: fastest_ranges(strategies, count, arguments.servers, sizes[0], sizes[-1], figures[count])
-        for count in workers
+        count: fastest_ranges(strategies, count, options.servers, sizes[0], sizes[-1], figures[count]) for count in workers
     }
-    said = [sentence(strategies, count, arguments.servers, found[count], figures[count]) for count in workers]
+    said = [sentence(strategies, count, options.servers, found[count], figures[count]) for count in workers]
     if apart := relaxed(strategies):
         notes.append(
             f"{', '.join(apart)}: as if all workers began at once and waited for each other, which they do not"
         )
     if without:
         notes.append(f"{without} of {len(cells)} not simulated: none to simulate, too large, or beyond --budget")
-    if not arguments.json:
+    if not options.json:
         for table in grid_tables(cells):
             console().print(table)
             print()
@@ -132,7 +128,7 @@ def _ahead(arguments: Namespace) -> int:
     }
     from experiments.charts.predictions import plot_ahead
 
-    return _keep(arguments, calibration, values, notes, lambda folder: plot_ahead(cells, found, figures, folder))
+    return _keep(options, calibration, values, notes, lambda folder: plot_ahead(cells, found, figures, folder))
 
 
 def _figures(
@@ -152,24 +148,24 @@ def _figures(
     return found, notes
 
 
-def _keep(arguments: Namespace, calibration: Calibration, values: dict[str, Any], notes: list[str], draw: Any) -> int:
+def _keep(options: Options, calibration: Calibration, values: dict[str, Any], notes: list[str], draw: Any) -> int:
     """A folder with predict.json and the chart; says where. What was computed holds even if that fails."""
     from experiments.prediction.calibration_file import document
 
-    writable_folder(arguments.results)
+    writable_folder(options.results)
     try:
-        folder = new_folder(Path(arguments.results), "predict")
+        folder = new_folder(Path(options.results), "predict")
         whole = {"schema": 1, "calibration": calibration.name, **document(calibration), **values, "notes": notes}
         whole["results_dir"] = str(folder)
         write_json(folder / "predict.json", whole)
         draw(folder / "plots")
     except OSError as error:
-        raise unwritable(Path(arguments.results), error) from None
-    if arguments.json:
+        raise unwritable(Path(options.results), error) from None
+    if options.json:
         dump(whole)
     for note in notes:
         say(f"note: {note}")
-    if not arguments.json:
+    if not options.json:
         print(f"from:    {calibration.name}")
         print(f"results: {folder}")
     return 0

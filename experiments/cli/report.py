@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from jsonargparse import ArgumentParser, Namespace
+from typing import Annotated
 
 from common.errors import ConfigError
 from experiments.cli.output import dump, say
-from experiments.config.arguments import plain_parser
-
-HELP = "one HTML page: verdict, table, charts, what limits it, how to repeat it"
-
-
-def parser() -> ArgumentParser:
-    parser = plain_parser("Write a page on runs, those that failed included: one file that opens offline.")
-    parser.add_argument("runs", nargs="+", type=str, help="result folders, or folders of them")
-    parser.add_argument("--out", type=str | None, default=None, help="the file; null: report.html in the one folder")
-    parser.add_argument("--baseline", type=str | None, default=None, help="what ratios are to; null: as for compare")
-    return parser
+from experiments.config.arguments import InputOptions
+from experiments.config.option import Option
 
 
-def run(arguments: Namespace) -> int:
-    """Write the page and say where it is. ConfigError if there is nothing to report on, or no place for it."""
-    file = _file(arguments.runs, arguments.out)
+@dataclass(frozen=True, kw_only=True)
+class Options(InputOptions):
+    """Write a page on runs, failed runs included: one file that opens offline."""
+
+    out: Annotated[str | None, Option("file to write; null: report.html in the folder, if it is only one")] = None
+    baseline: Annotated[str | None, Option("what ratios are relative to; null: as for compare")] = None
+
+
+def run(options: Options) -> int:
+    """Write the page and say where it is. Raises ConfigError if there are no runs, or no place for the page."""
+    file = _file(options.runs, options.out)
     from experiments.report.build import report_on
     from experiments.report.render import write
 
-    report = report_on(arguments.runs, arguments.baseline)
+    report = report_on(options.runs, options.baseline)
     try:
         size = write(report, file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
-    if arguments.json:
-        shown = {
-            "headline": report.headline,
-            "warnings": report.warnings,
-            "charts": [p.name for p in report.charts.drawn],
-        }
-        dump({"schema": 1, "report": str(file), "bytes": size, **shown})
+    if options.json:
+        charts = [chart.name for chart in report.charts.drawn]
+        page = {"headline": report.headline, "warnings": report.warnings, "charts": charts}
+        dump({"schema": 1, "report": str(file), "bytes": size, **page})
         return 0
     for warning in report.warnings:
         say(f"warning: {warning}")
@@ -48,7 +44,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _file(runs: Sequence[str], out: str | None) -> Path:
-    """Where the page goes. ConfigError, before anything is drawn, if that is no place for a file."""
+    """Return where the page goes. Raises ConfigError, before anything is drawn, if no file can be there."""
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} folders have no one place for a report: say --out FILE")
     if out is None and set("*?[") & set(runs[0]) and not Path(runs[0]).is_dir():

@@ -1,48 +1,46 @@
-"""The verb `trace`: whom the others waited for in a traced run, and where to look at the trace."""
+"""The verb `trace`: which ranks the others waited for in a traced run, and where to look at the trace."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from jsonargparse import ArgumentParser, Namespace
-
-from experiments.cli.output import dump
-from experiments.cli.showing import console
-from experiments.config.arguments import plain_parser
+from experiments.cli.output import console, dump
+from experiments.config.arguments import JsonOption
+from experiments.config.option import Option
 
 if TYPE_CHECKING:
     from experiments.trace.timeline import Timeline
 
-HELP = "a traced run: whom the others waited for, and where to open its trace"
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """Show the critical path of a run made with run --trace, and where to open its trace."""
+
+    run: Annotated[str, Option("the result folder of a run", positional=True)]
 
 
-def parser() -> ArgumentParser:
-    parser = plain_parser("Where to open the trace of a run made with run --trace, and its critical path.")
-    parser.add_argument("run", type=str, help="the result folder of a run")
-    return parser
-
-
-def run(arguments: Namespace) -> int:
-    """The critical path as a table or JSON. Raises ConfigError if the run has no trace."""
+def run(options: Options) -> int:
+    """Show the critical path as a table or JSON. Raises ConfigError if the run has no trace."""
     from experiments.runs.run import load_run
     from experiments.trace.attribution import attribute, attribution_table, missing_ranks
     from experiments.trace.export import NAME, VIEWERS, cut_line
 
-    done = load_run(arguments.run)
+    done = load_run(options.run)
     timeline, path = _trace(done.path), done.path / NAME
-    found = attribute(timeline, done.summary)
-    if arguments.json:
-        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing_ranks(timeline, done.summary)}
+    found, missing = attribute(timeline, done.summary), missing_ranks(timeline, done.summary)
+    if options.json:
+        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing}
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
     if found.messages is None:
         console().print(attribution_table(found))
     print(found.sentence())
-    if absent := missing_ranks(timeline, done.summary):
-        who = ", ".join(absent)
+    if missing:
         print(
-            f"not in the trace, as those that are killed: {who}; time that others waited for them is charged elsewhere"
+            f"not in the trace, as ranks that were killed: {', '.join(missing)}; "
+            "time that others waited for them is charged elsewhere"
         )
     if cut := cut_line(timeline):
         print(cut)
@@ -51,7 +49,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _trace(folder: Path) -> Timeline:
-    """What the ranks noted; trace.json is written if it is not there, as after an interrupted run."""
+    """Return the timeline of the run; write trace.json if it is missing, as after an interrupted run."""
     from experiments.trace.export import NAME, write_trace
     from experiments.trace.load import read_traces
     from experiments.trace.timeline import timeline

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common.errors import ConfigError
 from experiments.runs.describe import plural
-from experiments.sweep.journal import NAME, Line, finished
+from experiments.schema.records import JournalEntry
+from experiments.sweep.journal import NAME, finished
 
 
 def lost_cells(paths: Iterable[str | Path]) -> list[str]:
@@ -63,5 +64,5 @@ def _unfinished(sweep: Path) -> str:
     return f"the sweep is not finished, {len(done)} of {plural(count, 'run')} are done: go on with {resume}"
 
 
-def _ended(sweep: Path, line: Line) -> bool:
+def _ended(sweep: Path, line: JournalEntry) -> bool:
     return line.folder is not None and (sweep / line.folder / "summary.json").is_file()

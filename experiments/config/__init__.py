@@ -1,7 +1,7 @@
-"""From what the user asked for to a job that can run: every mistake is found here, before anything starts.
+"""From what the user asks for to a job that can run: every mistake is found here, before anything starts.
 
-Each file has one concern: it checks what was asked for, ConfigError with one line if it cannot be, and fills in what
-was left open.
+`option` says how an option is declared. Each other file has one concern: it declares the options of it, checks them,
+raises ConfigError with one line for what cannot be, and fills in what was left open. `planning` joins them.
 """
 
 from experiments.config.options import RunOptions

@@ -1,165 +1,107 @@
-"""Options that several verbs share: names, types, defaults, help."""
+"""From the command line to a dataclass of options: parsers are made from what its fields declare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+import re
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from common.data import DATASETS, ELSEWHERE
-from common.models import MODELS
-from common.pipeline.lr_schedule import SCHEDULES
-from common.pipeline.partition import PARTITIONERS
-from common.pipeline.transform_names import TRANSFORMS
-from common.runtime.job import TRANSPORTS, VIRTUAL
-from common.util.byte_size import byte_size
-from experiments.config import RunOptions
-from experiments.config.options import on_off, sizes
-from experiments.config.training import BATCH_PER_WORKER, OPTIMIZERS
+from common.errors import ConfigError, suggest
+from experiments.config.checks import joined
+from experiments.config.option import Declared, Option, check_options, declared
 
-DEFAULTS = RunOptions()
+T = TypeVar("T")
 
 
-class Kind:
-    """How a value is read, with a name that says something in --help."""
+@dataclass(frozen=True, kw_only=True)
+class JsonOption:
+    """Output"""
 
-    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
-        self._name, self._read = name, read
-
-    def __call__(self, given: Any) -> Any:
-        return self._read(given)
-
-    def __repr__(self) -> str:
-        return self._name
+    json: Annotated[bool, Option("print one JSON document on standard output")] = False
 
 
-def slow_workers(given: object) -> str:
-    """`3:4`, or a list of them from a configuration file, as text."""
-    return ",".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(JsonOption):
+    """Input"""
+
+    runs: Annotated[
+        list[str], Option("result folders, folders of them, sweeps, or patterns", positional=True, nargs="+")
+    ]
 
 
-SIZES, BYTES, LOSS = Kind("sizes", sizes), Kind("size", byte_size), Kind("loss", str)
-SLOW, ON_OFF = Kind("RANK:FACTOR", slow_workers), Kind("auto|on|off", on_off)
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(JsonOption):
+    """Output"""
+
+    results: Annotated[str, Option("folder for results")] = "results"
 
 
-def plain_parser(description: str) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    return parser
+def parse(kind: type[T], words: Sequence[str], program: str) -> T:
+    """Read and check the options `kind` from the words of a command line.
+
+    `kind.HIDDEN` lists the classes whose options the command line does not offer. Raises ConfigError, one line;
+    SystemExit after --help and --print_config.
+    """
+    parser = ArgumentParser(prog=program, description=inspect.getdoc(kind), exit_on_error=False, allow_abbrev=False)
+    options = [option for option in declared(kind).values() if option.owner not in getattr(kind, "HIDDEN", ())]
+    groups = {kind.__doc__: parser}
+    for option in options:
+        title = option.owner.__doc__
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add(groups[title], option)
+    try:
+        found = vars(parser.parse_args(list(words)))
+    except (ArgumentError, ValueError) as error:  # ValueError: a configuration file that is no text
+        raise ConfigError(_complaint(str(error), program, options)) from None
+    names = {option.name for option in options}
+    made = kind(**{name: value for name, value in found.items() if name in names and value is not None})
+    check_options(made)
+    return made
 
 
-def training_options(parser: ArgumentParser) -> None:
-    """The options that `run` and `demo` share."""
-    _ranks(parser.add_argument_group("ranks"))
-    _work(parser.add_argument_group("what is trained"))
-    _rule(parser.add_argument_group("the update rule"))
-    _ways(parser.add_argument_group("how messages travel"))
-    _stragglers(parser.add_argument_group("stragglers and deaths"))
-    parser.add_argument("--results", type=str, default="results", help="folder for results")
+def _add(group: Any, option: Declared) -> None:
+    """Add one argument to a parser or to a group of it."""
+    about = option.option
+    more: dict[str, Any] = {"help": option.help}
+    if about.unit:
+        more["metavar"] = about.unit
+    if about.nargs:
+        more["nargs"] = about.nargs
+    if about.positional:
+        group.add_argument(option.name, type=str, **more)
+    elif about.action:
+        group.add_argument(option.flag, action=about.action, **more)
+    elif option.type is bool:
+        group.add_argument(option.flag, action="store_true", **more)
+    elif about.repeated:
+        group.add_argument(option.flag, type=option, action="append", default=None, **more)
+    elif about.nargs:
+        group.add_argument(option.flag, type=str, default=None, **more)
+    else:
+        default = joined(option.default) if isinstance(option.default, tuple) else option.default
+        group.add_argument(option.flag, type=option, default=default, **more)
 
 
-def _ranks(group: Any) -> None:
-    group.add_argument("--workers", type=int, default=DEFAULTS.workers, help="worker processes")
-    group.add_argument("--servers", type=int | None, default=None, help="parameter servers; null: 1 if it has any")
-    placement_option(group)
-    group.add_argument("--threads", type=int, default=DEFAULTS.threads, help="threads of each rank")
-    group.add_argument("--deadline", type=float, default=DEFAULTS.deadline, help="seconds a blocking call may take")
-
-
-def placement_option(group: Any) -> None:
-    group.add_argument(
-        "--placement",
-        type=str,
-        default=DEFAULTS.placement,
-        help="of servers: dedicated (a process each) or colocated (a thread in a worker's)",
-    )
-
-
-def _work(group: Any) -> None:
-    known = f"{', '.join(DATASETS)}; {', '.join(ELSEWHERE)}"
-    group.add_argument("--data", type=str, default=DEFAULTS.data, help=f"data set: {known}")
-    models = f"{', '.join(MODELS)} or module:callable"
-    group.add_argument("--model", type=str, default=DEFAULTS.model, help=f"model: {models}")
-    group.add_argument("--hidden", type=SIZES, default=DEFAULTS.hidden, help="hidden layers, for example 256,128")
-    group.add_argument(
-        "--batch",
-        type=int | None,
-        default=None,
-        help=f"samples a step over all workers; null: {BATCH_PER_WORKER} each, fewer if there are not so many",
-    )
-    group.add_argument(
-        "--partition", type=str, default=DEFAULTS.partition, help=f"of the samples: {', '.join(PARTITIONERS)}"
-    )
-    group.add_argument(
-        "--preprocess",
-        type=str | None,
-        default=None,
-        help=f"any of {', '.join(TRANSFORMS)}, with commas; null: normalise, but ids",
-    )
-    group.add_argument("--seed", type=int, default=DEFAULTS.seed, help="of model, partition and order of samples")
-
-
-def _rule(group: Any) -> None:
-    group.add_argument("--optimizer", type=str, default=DEFAULTS.optimizer, help=" or ".join(OPTIMIZERS))
-    group.add_argument("--lr", type=float, default=DEFAULTS.lr, help="learning rate")
-    group.add_argument("--momentum", type=float, default=DEFAULTS.momentum, help="of sgd")
-    group.add_argument("--schedule", type=str, default=DEFAULTS.schedule, help=f"of the rate: {', '.join(SCHEDULES)}")
-    group.add_argument("--warmup", type=int, default=DEFAULTS.warmup, help="steps in which the rate rises to --lr")
-    group.add_argument("--decay", type=float, default=DEFAULTS.decay, help="factor of schedule step")
-    group.add_argument("--decay-every", type=int | None, default=None, help="its steps; null: a third of all")
-
-
-def _ways(group: Any) -> None:
-    group.add_argument(
-        "--transport",
-        type=str,
-        default=DEFAULTS.transport,
-        help=f"{', '.join(TRANSPORTS)} or auto (shm where it can be had); {VIRTUAL}: in virtual time",
-    )
-    group.add_argument(
-        "--link", type=str | None, default=None, help="of virtual time, BANDWIDTH,LATENCY for each machine: 1gbit,50us"
-    )
-    group.add_argument("--interface", type=str, default=DEFAULTS.interface, help="of tcp: loopback only")
-    group.add_argument("--hosts", type=int, default=DEFAULTS.hosts, help="to share the ranks out over, tcp in between")
-    group.add_argument(
-        "--bucket",
-        type=BYTES,
-        default=DEFAULTS.bucket,
-        help="how much of the gradient is synchronised at once, like 4MiB",
-    )
-    group.add_argument(
-        "--overlap",
-        type=ON_OFF,
-        default=DEFAULTS.overlap,
-        help="synchronise a bucket while backward goes on; auto: with cores to spare",
-    )
-
-
-def _stragglers(group: Any) -> None:
-    """What lengthens the stage `train`, by sleeping, and what becomes of a job that loses a worker."""
-    group.add_argument(
-        "--slow-worker",
-        type=SLOW,
-        action="append",
-        default=None,
-        help="this rank's training takes FACTOR times as long; may be repeated",
-    )
-    group.add_argument(
-        "--jitter",
-        type=str,
-        default="",
-        help="seconds more, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
-    )
-    group.add_argument(
-        "--train-seconds",
-        type=float,
-        default=0.0,
-        help="that training takes each worker at least, slept if need be",
-    )
-    group.add_argument(
-        "--on-worker-death",
-        type=str,
-        default=DEFAULTS.on_worker_death,
-        help="abort the run, or continue without it (ps-async, ps-ssp)",
-    )
+def _complaint(message: str, program: str, options: Sequence[Declared]) -> str:
+    """Say in one line, in the words of the command line, what jsonargparse has found wrong."""
+    message = re.sub(r"\s+", " ", message).strip()
+    flags = ["--help", *(option.flag for option in options if not option.option.positional)]
+    if match := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
+        wrong = match[1].partition("=")[0]
+        return (
+            f"unknown option {wrong}: {suggest(wrong, flags)}" if wrong[0] == "-" else f"{wrong!r} is one word too many"
+        )
+    if match := re.search(r"does not accept (?:option|nested key) '([^']*)'", message):
+        return f"unknown option {match[1]}: {suggest(f'--{match[1]}', flags)}"
+    if match := re.match(r"the following arguments are required: (\w+)", message):
+        about = next(option.help for option in options if option.name == match[1])
+        return f"{program.removeprefix('syncbench ')}: give {about}; see {program} --help"
+    if match := re.match(r"(?:Parser key|argument) \"?-*([\w-]+)\"?: (.*)", message):
+        return f"--{match[1]}: {match[2]}"
+    return message

@@ -1,42 +1,111 @@
-"""Checks of single values. All raise ConfigError, one line that names the option."""
+"""Read and check single values of options.
+
+A check gets the option's name, as the user wrote it (`--workers`, or `mine.yaml: workers`), and the value. It raises
+ConfigError, one line that says what is wrong and what would be right.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.errors import ConfigError, suggest
 
-
-def known(what: str, name: str, names: Collection[str]) -> None:
-    """`name` is one of many."""
-    if name not in names:
-        raise ConfigError(f"unknown {what} {name!r}: {suggest(name, names)}")
+Check = Callable[[str, Any], None]
 
 
-def one_of(option: str, value: object, choices: Sequence[str]) -> None:
-    """`value` is one of a few."""
-    if value not in choices:
-        raise ConfigError(f"--{option} is {value!r}: give {', '.join(choices[:-1])} or {choices[-1]}")
+def one_of(*choices: str) -> Check:
+    """Make a check that the value is one of `choices`."""
+
+    def check(name: str, value: Any) -> None:
+        if value not in choices:
+            hint = suggest(str(value), choices)
+            right = hint if hint.startswith("did you mean") else f"give {', '.join(choices[:-1])} or {choices[-1]}"
+            raise ConfigError(f"{name} is {value!r}: {right}")
+
+    return check
 
 
-def at_least_one(option: str, value: int) -> None:
-    """A count of something that there must be."""
-    if value < 1:
-        raise ConfigError(f"--{option} is {value}: give a whole number from 1")
+def at_least(least: int, most: int | None = None) -> Check:
+    """Make a check that a whole number is at least `least`, and at most `most`."""
+
+    def check(name: str, value: int) -> None:
+        if value < least or (most is not None and value > most):
+            upto = "" if most is None else f" to {most}"
+            raise ConfigError(f"{name} is {value}: give a whole number from {least}{upto}")
+
+    return check
 
 
-def positive(option: str, value: float) -> None:
-    """A finite number above 0."""
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"--{option} is {value:g}: give a number above 0")
+def number(words: str, fits: Callable[[float], bool]) -> Check:
+    """Make a check that a number is finite and `fits`; `words` say which numbers do."""
+
+    def check(name: str, value: float) -> None:
+        if not (math.isfinite(value) and fits(value)):
+            raise ConfigError(f"{name} is {value:g}: give a number {words}")
+
+    return check
 
 
-def plain(option: str, value: Any) -> None:
-    """What JSON can say."""
+positive = number("above 0", lambda value: value > 0)
+not_negative = number("from 0", lambda value: value >= 0)
+
+
+def understood(read: Callable[[str], object]) -> Check:
+    """Make a check that `read` understands a text; it raises ValueError if it does not."""
+
+    def check(name: str, value: str) -> None:
+        try:
+            read(value)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+
+    return check
+
+
+def plain(name: str, value: Any) -> None:
+    """Check that JSON can hold a value."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        raise ConfigError(f"--{option}: {value} is neither number, text, truth value, list nor mapping") from None
+        raise ConfigError(f"{name}: {value} is neither number, text, truth value, list nor mapping") from None
+
+
+def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
+    """Read `256,128` (or a list, or one number) as layer sizes. ValueError if it is something else."""
+    text = str(given).strip("[](), ")
+    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise ValueError(f"layer sizes are whole numbers with commas, like 256,128; not {given!r}")
+    return tuple(int(part) for part in text.split(","))
+
+
+def counts(given: str | int | Sequence[int]) -> tuple[int, ...]:
+    """Read `2,4,8` as whole numbers from 1, ascending, each once. ValueError if it is something else."""
+    try:
+        found = sizes(given)
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise ValueError(f"give whole numbers from 1, with commas between them, not {str(given)!r}")
+    return tuple(sorted(set(found)))
+
+
+def names(given: Any) -> tuple[str, ...]:
+    """Read `ring,tree`, or a list of names, as names, each once. ValueError if it holds none."""
+    found = tuple(dict.fromkeys(name for part in joined(given).split(",") if (name := part.strip())))
+    if not found:
+        raise ValueError("give at least one, with commas between them")
+    return found
+
+
+def on_off(given: Any) -> str:
+    """Read `on`, `off` or another text. YAML reads on and off without quotes as true and false."""
+    return ("on" if given else "off") if isinstance(given, bool) else str(given)
+
+
+def joined(given: Any) -> str:
+    """Read a text, or a list of texts from a YAML file, as one text with commas."""
+    return ",".join(map(str, given)) if isinstance(given, list | tuple) else str(given)

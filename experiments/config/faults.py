@@ -1,44 +1,89 @@
-"""What is to go wrong, and what the job is to survive: stragglers, workers' deaths, servers' restarts."""
+"""What is to go wrong, and what the job is to survive: stragglers, deaths of workers, restarts of servers."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.straggler import jitter, slow_workers
 from common.runtime.job import COLOCATED
 from common.strategy import Traits
-from experiments.config.checks import one_of
-from experiments.config.options import RunOptions
+from experiments.config.checks import at_least, joined, not_negative, understood
+from experiments.config.network import NetworkOptions
+from experiments.config.option import Option
 
 MOST_RESTARTS = 999
 
 
-def stragglers(options: RunOptions) -> str:
-    """`--slow-worker`, however often it was given, as one text."""
-    given = options.slow_worker
-    text = given if isinstance(given, str) else ",".join(given)
-    try:
-        factors = slow_workers(text)
-    except ValueError as error:
-        raise ConfigError(f"--slow-worker: {error}") from None
+def _slow_workers(given: str | Sequence[str]) -> dict[int, float]:
+    return slow_workers(joined(given))
+
+
+@dataclass(frozen=True)
+class StragglerOptions(NetworkOptions):
+    """Stragglers and deaths of workers"""
+
+    slow_worker: Annotated[
+        str | Sequence[str],
+        Option(
+            "training takes this rank FACTOR times as long; may be repeated",
+            unit="RANK:FACTOR",
+            read=joined,
+            check=understood(_slow_workers),
+            repeated=True,
+            has_commas=True,
+        ),
+    ] = ""
+    jitter: Annotated[
+        str,
+        Option(
+            "seconds that training takes longer, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
+            check=understood(jitter),
+            has_commas=True,
+        ),
+    ] = ""
+    train_seconds: Annotated[
+        float,
+        Option(
+            "time that training takes each worker at least; the worker sleeps if need be",
+            unit="SECONDS",
+            check=not_negative,
+        ),
+    ] = 0.0
+    on_worker_death: Annotated[
+        str,
+        Option("abort the run, or continue without the worker (ps-async, ps-ssp)", choices=("abort", "continue")),
+    ] = "abort"
+
+
+@dataclass(frozen=True)
+class RestartOptions(StragglerOptions):
+    """Servers that come back"""
+
+    checkpoint_every: Annotated[
+        int, Option("steps after which each server saves its state; 0: never", check=at_least(0))
+    ] = 0
+    restarts: Annotated[
+        int, Option("how often a server that died is started again", check=at_least(0, MOST_RESTARTS))
+    ] = 0
+
+
+def stragglers(options: StragglerOptions) -> str:
+    """Return `--slow-worker`, however often it was given, as one text. Raises ConfigError, also for the deadline."""
+    factors = _slow_workers(options.slow_worker)
     if strangers := [rank for rank in factors if not 0 <= rank < options.workers]:
         raise ConfigError(f"--slow-worker {strangers[0]}: the workers are 0 to {options.workers - 1}")
-    try:
-        drawn = jitter(options.jitter)
-    except ValueError as error:
-        raise ConfigError(f"--jitter: {error}") from None
-    if not (math.isfinite(options.train_seconds) and options.train_seconds >= 0):
-        raise ConfigError(f"--train-seconds is {options.train_seconds:g}: give a number from 0")
+    drawn = jitter(options.jitter)
     late = drawn.values[-1] if drawn is not None else 0.0  # the most, or the mean
     if (longest := max(factors.values(), default=1.0) * options.train_seconds + late) >= options.deadline:
         raise ConfigError(f"the slowest worker trains for {longest:g} s: give a --deadline above that")
-    return text
+    return joined(options.slow_worker)
 
 
-def check_worker_deaths(options: RunOptions, traits: Traits) -> None:
-    """Whether the death of a worker can be survived as it was asked for."""
-    one_of("on-worker-death", options.on_worker_death, ("abort", "continue"))
+def check_worker_deaths(options: StragglerOptions, traits: Traits) -> None:
+    """Check that the job can survive the death of a worker, if it is to."""
     if options.on_worker_death == "abort":
         return
     if traits.on_worker_death == "abort":
@@ -50,19 +95,9 @@ def check_worker_deaths(options: RunOptions, traits: Traits) -> None:
         raise ConfigError("--on-worker-death continue: a colocated server dies with its worker; use dedicated ones")
 
 
-def check_trace(options: RunOptions) -> None:
-    """Whether the run can be traced, if it is to be."""
-    if options.trace and options.restarts:
-        raise ConfigError("--trace cannot follow a server that comes back: leave --restarts out")
-
-
-def check_restarts(options: RunOptions, traits: Traits) -> None:
-    """Whether servers can be started again as it was asked for."""
+def check_restarts(options: RestartOptions, traits: Traits) -> None:
+    """Check that servers can save their state and be started again, if they are to."""
     every, restarts = options.checkpoint_every, options.restarts
-    if every < 0:
-        raise ConfigError(f"--checkpoint-every is {every} steps: give 1 or more, or 0 for no checkpoints")
-    if not 0 <= restarts <= MOST_RESTARTS:
-        raise ConfigError(f"--restarts is {restarts}: give a whole number from 0 to {MOST_RESTARTS}")
     if restarts and not every:
         raise ConfigError(f"--restarts {restarts} needs --checkpoint-every: a server comes back from a checkpoint")
     if every and options.placement == COLOCATED:

@@ -1,21 +1,63 @@
-"""How ranks exchange messages: transport, hosts, deadline, and in what pieces the gradient goes."""
+"""How ranks exchange messages: transport, hosts, and in what pieces the gradient goes."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits
 from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.types import FLOAT_BYTES
-from experiments.config.checks import at_least_one, known, one_of, positive
-from experiments.config.options import AUTO_ON_OFF, RunOptions
+from common.util.byte_size import byte_size
+from experiments.config.checks import at_least, on_off
+from experiments.config.option import Option
+from experiments.config.ranks import RankOptions
 from experiments.machine.environment import cores
+
+AUTO_ON_OFF = ("auto", "on", "off")
+
+
+def _one_element(name: str, nbytes: int) -> None:
+    if nbytes < FLOAT_BYTES:
+        raise ConfigError(f"{name} is {nbytes} bytes: give {FLOAT_BYTES}, one float32, or more, like 4MiB")
+
+
+@dataclass(frozen=True)
+class NetworkOptions(RankOptions):
+    """How messages travel"""
+
+    transport: Annotated[
+        str,
+        Option(
+            f"{', '.join(TRANSPORTS)}, or {AUTO} (shm where it works); {VIRTUAL}: in virtual time",
+            choices=(AUTO, *TRANSPORTS, VIRTUAL),
+        ),
+    ] = AUTO
+    hosts: Annotated[int, Option("hosts to share the ranks out over, with tcp between them", check=at_least(1))] = 1
+    bucket: Annotated[
+        int | None,
+        Option(
+            "how much of the gradient is synchronised at once, like 4MiB; null: chosen with --overlap",
+            unit="BYTES",
+            read=byte_size,
+            check=_one_element,
+        ),
+    ] = None
+    overlap: Annotated[
+        str,
+        Option(
+            "synchronise a bucket while backward continues: {choices}; auto: on if there are cores to spare",
+            choices=AUTO_ON_OFF,
+            read=on_off,
+        ),
+    ] = "auto"
 
 
 def transport_named(name: str) -> str:
-    """The transport behind `name`, `auto` included. ConfigError if there is none, or this machine cannot do it."""
+    """Return the transport that `name` stands for, `auto` included. ConfigError if this machine cannot use it."""
     from common.transport.shm.arena import reason_against
 
-    known("transport", name, (AUTO, *TRANSPORTS, VIRTUAL))
     reason = reason_against()
     if name == "shm" and reason:
         raise ConfigError(f"--transport shm cannot be used here: {reason}; use ipc, or auto")
@@ -24,11 +66,9 @@ def transport_named(name: str) -> str:
     return name
 
 
-def network(options: RunOptions) -> str:
-    """The transport; hosts, interface and deadline go with it."""
+def network(options: NetworkOptions) -> str:
+    """Return the transport, and check hosts and interface against it."""
     transport = transport_named(options.transport)
-    positive("deadline", options.deadline)
-    at_least_one("hosts", options.hosts)
     if options.hosts > options.workers:
         raise ConfigError(f"--hosts {options.hosts} for {options.workers} workers: each needs one at least")
     if options.hosts > 1 and transport == "ipc":
@@ -40,31 +80,24 @@ def network(options: RunOptions) -> str:
     return transport
 
 
-def host_count(options: RunOptions, traits: EngineTraits) -> int:
-    """Over how many hosts the ranks are shared out: one process is on one."""
+def host_count(options: NetworkOptions, traits: EngineTraits) -> int:
+    """Return over how many hosts the ranks are shared out: one process runs on one host."""
     if options.hosts > 1 and traits.own_transport is not None:
         raise ConfigError(f"--hosts is about our transports, {options.strategy!r} brings its own: leave it out")
     return 1 if traits.one_process else options.hosts
 
 
-def check_buckets(options: RunOptions) -> None:
-    """What can be said before the number of servers is known."""
-    one_of("overlap", options.overlap, AUTO_ON_OFF)
-    if options.bucket is not None and options.bucket < FLOAT_BYTES:
-        raise ConfigError(f"--bucket is {options.bucket} bytes: give {FLOAT_BYTES}, one float32, or more, like 4MiB")
-
-
-def automatic(options: RunOptions) -> tuple[str, ...]:
-    """Of the settings that `buckets` decides, those that were left to it."""
+def automatic(options: NetworkOptions) -> tuple[str, ...]:
+    """Return those of the settings that `buckets` decides which the user has left open."""
     overlap = ("overlap",) if options.overlap == "auto" else ()
     return (*overlap, "bucket") if options.bucket is None else overlap
 
 
-def buckets(options: RunOptions, servers: int) -> tuple[str, int]:
-    """Whether to overlap, and the size of a bucket in bytes.
+def buckets(options: NetworkOptions, servers: int) -> tuple[str, int]:
+    """Return whether to overlap, and the size of a bucket in bytes.
 
     Overlap takes a core beside each worker's. Without one, the communication thread takes time from backward, and
-    buckets cost more than they hide: then the whole gradient is one, after backward.
+    buckets cost more than they hide: then the whole gradient is one bucket, after backward.
     """
     overlap = options.overlap
     if overlap == "auto":

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from common.errors import ConfigError
-from common.runtime.job import COLOCATED, PLACEMENTS, VIRTUAL
+from common.runtime.job import COLOCATED, DEDICATED, PLACEMENTS
 from common.runtime.placement import ranks_by_process
 from common.strategy import Traits
-from experiments.config.checks import at_least_one, known
-from experiments.config.options import RunOptions
+from experiments.config.checks import at_least, positive
+from experiments.config.option import Option
+from experiments.config.strategies import StrategyOptions
 
-MOST_PROCESSES = 256  # on one machine; more is a typing error, and virtual time's business
+MOST_PROCESSES = 256  # on one machine; more is a typing error, and a matter of virtual time
 MOST_VIRTUAL = 1024  # machines in virtual time
 MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 
 
-def check_workers(options: RunOptions) -> None:
-    """What can be said before the strategy is known."""
-    known("placement", options.placement, PLACEMENTS)
-    at_least_one("workers", options.workers)
-    at_least_one("threads", options.threads)
+@dataclass(frozen=True)
+class ProcessOptions:
+    """Each process"""
+
+    threads: Annotated[int, Option("threads of each rank", check=at_least(1))] = 1
+    deadline: Annotated[float, Option("longest time that a blocking call may take", unit="SECONDS", check=positive)] = (
+        60.0
+    )
+    interface: Annotated[str, Option("address that tcp uses: loopback only", has_commas=True)] = "127.0.0.1"
 
 
-def server_count(options: RunOptions, traits: Traits) -> int:
-    """One server unless more were asked for, none for a strategy without; and no more ranks than a machine can bear."""
+@dataclass(frozen=True)
+class ServerOptions:
+    """Parameter servers"""
+
+    servers: Annotated[int | None, Option("parameter servers; null: 1 if the strategy has servers")] = None
+    placement: Annotated[
+        str,
+        Option(
+            "where servers run: dedicated (a process each) or colocated (a thread in a worker's process)",
+            choices=PLACEMENTS,
+        ),
+    ] = DEDICATED
+
+
+@dataclass(frozen=True)
+class RankOptions(ServerOptions, ProcessOptions, StrategyOptions):
+    """Workers"""
+
+    workers: Annotated[int, Option("worker processes", check=at_least(1))] = 4
+
+
+def server_count(options: RankOptions, traits: Traits, virtual: bool) -> int:
+    """Return the number of servers: 1 unless more were asked for, 0 for a strategy without servers.
+
+    Raises ConfigError if there are more ranks than one machine can run, or than virtual time can simulate.
+    """
     if not traits.servers:
         if options.servers:
             raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
@@ -32,7 +64,7 @@ def server_count(options: RunOptions, traits: Traits) -> int:
     if traits.servers and servers < 1:
         raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
     processes = len(ranks_by_process(options.workers, servers, options.placement))
-    if options.transport == VIRTUAL:
+    if virtual:
         if max(processes, servers) > MOST_VIRTUAL:
             raise ConfigError(f"{max(processes, servers)} machines in virtual time: at most {MOST_VIRTUAL}")
         return servers

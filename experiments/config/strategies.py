@@ -10,15 +10,17 @@ import inspect
 import re
 import sys
 import typing
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
 from common.errors import ConfigError, suggest
 from common.strategy import SyncStrategy, Traits
 from common.util.import_by_name import TARGET, import_attribute, import_from_working_folder
+from experiments.config.option import Option
 
 GROUP = "syncbench.strategies"
 BUILTIN = {
@@ -43,6 +45,19 @@ BUILTIN = {
     "nccl": "allreduce.engines:Nccl",
     "mpi": "allreduce.engines:Mpi",
 }
+
+
+@dataclass(frozen=True)
+class StrategyOptions:
+    """Strategy"""
+
+    strategy: Annotated[str, Option("a name of `list`, or module:Class")] = "ring"
+    strategy_options: Annotated[
+        dict[str, Any],
+        Option(
+            "in a YAML file: the strategy's own options, as --strategy.<option> gives them", flag="--strategy_options"
+        ),
+    ] = field(default_factory=dict)
 
 
 def known() -> dict[str, str]:

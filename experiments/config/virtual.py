@@ -1,19 +1,39 @@
-"""What only virtual time has, a network of one's choice, and what it does without."""
+"""Virtual time: its network is the user's choice, and some options make no sense in it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits
 from common.runtime.job import VIRTUAL
 from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
-from experiments.config.options import RunOptions
+from experiments.config.checks import understood
+from experiments.config.faults import RestartOptions
+from experiments.config.option import Option
 
 EXAMPLE = "like 1gbit,50us"
 
 
-def link(options: RunOptions) -> str | None:
-    """`--link` in the one way to write it; None where time is real."""
+@dataclass(frozen=True)
+class VirtualOptions(RestartOptions):
+    """Virtual time"""
+
+    link: Annotated[
+        str | None,
+        Option(
+            f"link of each machine in virtual time, {EXAMPLE}",
+            unit="BANDWIDTH,LATENCY",
+            check=understood(parse_link),
+            has_commas=True,
+        ),
+    ] = None
+
+
+def link(options: VirtualOptions) -> str | None:
+    """Return `--link` in its one spelling; None where time is real."""
     given = options.link
     if options.transport != VIRTUAL:
         if given is not None:
@@ -25,22 +45,20 @@ def link(options: RunOptions) -> str | None:
 
 
 def network(given: str) -> Network:
-    """The network that `--link` asks for. ConfigError if it is none."""
-    try:
-        return parse_link(given)
-    except ValueError as error:
-        raise ConfigError(f"--link: {error}") from None
+    """Return the network that `--link` asks for. Raises ConfigError if it is none."""
+    understood(parse_link)("--link", given)
+    return parse_link(given)
 
 
-def check_virtual(options: RunOptions, traits: EngineTraits) -> None:
-    """Whether the job can be done in virtual time, if that is what was asked for."""
+def check_virtual(options: VirtualOptions, traits: EngineTraits) -> None:
+    """Check that the job can run in virtual time, if it is to."""
     if options.transport != VIRTUAL:
         return
     if traits.own_transport is not None:
         why = "moves its bytes itself, which takes real time"
         raise ConfigError(f"--transport virtual: strategy {options.strategy!r} {why}; use one of ours, like ring")
     for option, given, why in (
-        ("overlap on", options.overlap == "on", "a gradient is there as a whole, when stage train is over"),
+        ("overlap on", options.overlap == "on", "the gradient is complete when stage train is over"),
         ("on-worker-death continue", options.on_worker_death == "continue", "no worker dies"),
         ("checkpoint-every", options.checkpoint_every, "no server dies"),
         ("restarts", options.restarts, "no server dies"),

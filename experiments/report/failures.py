@@ -9,8 +9,7 @@ from common.errors import FINISH, SETUP, ConfigError
 from experiments.runs.labels import labels
 from experiments.runs.run import Run
 from experiments.schema.documents import ErrorRecord, Summary
-from experiments.schema.records import ServerStepRow, StepRow
-from experiments.sweep.journal import Line
+from experiments.schema.records import JournalEntry, ServerStepRow, StepRow
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Failure:
     ranks: tuple[Whereabouts, ...] = ()
 
 
-def failures(failed: Sequence[Run], cells: Iterable[Line] = ()) -> list[Failure]:
+def failures(failed: Sequence[Run], cells: Iterable[JournalEntry] = ()) -> list[Failure]:
     """Of each run that failed or was interrupted, and of each failed cell of a sweep that left no run."""
     found = [_failure(run, label) for run, label in zip(failed, labels(failed), strict=True)]
     known = {run.path.name for run in failed}

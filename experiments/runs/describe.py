@@ -12,7 +12,7 @@ from statistics import median
 from common.models import TABLES
 from common.pipeline.straggler import jitter
 from common.runtime.job import COLOCATED
-from experiments.config.options import on_off
+from experiments.config.checks import on_off
 from experiments.config.sparse import PLAIN
 from experiments.format.units import human_bytes, human_count
 from experiments.runs.run import Run

@@ -1,5 +1,5 @@
-"""Sweeps: many runs from one description, in turns, each cell of a grid several times; stopped, they can go on.
+"""Sweeps: many runs from one description, in turns, each cell of a grid several times; a stopped sweep can be resumed.
 
-`spec` says what a sweep is, `reading` makes one from a file and flags, `grid` the cells from it, `order` their turns,
-`journal` keeps what is done, `conduct` does it.
+`spec` says what a sweep is, `parse` makes one from a file and flags, `grid` makes its cells, `run_order` their turns,
+`runner` runs them, and `journal` notes which have ended.
 """

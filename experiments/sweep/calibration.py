@@ -1,4 +1,4 @@
-"""What a message and a byte cost, measured once before a sweep, so that results can stand beside predictions."""
+"""Calibration before a sweep: the cost of a message and a byte, so that results can stand beside predictions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from experiments.sweep.spec import CEILING
 
 
 def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
-    """Measure each transport with each number of workers that `cells` use it with; blocks, some seconds for each.
+    """Measure each transport with each number of workers that `cells` use it with. Blocks, some seconds for each.
 
-    Leaves what was measured before as it is. Where it cannot be measured, a line says so: the runs are worth as much.
+    An earlier calibration is kept. If a transport cannot be measured, a line says so, and the sweep runs without.
     """
     asked = pairs(cells)
     if not asked or (folder / NAME).is_file():
@@ -38,7 +38,7 @@ def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -
 
 
 def pairs(cells: Sequence[Cell]) -> list[tuple[str, int]]:
-    """Each transport with each number of workers that exchange something over it, in the order of the cells."""
+    """Return each transport with each number of workers that exchange data over it, in the order of the cells."""
     found: dict[tuple[str, int], None] = {}
     for cell in cells:
         job, traits = cell.plan.job, cell.plan.traits

@@ -1,6 +1,6 @@
-"""How long a sweep will take: before it starts from one worker's step on this machine, then from what it has done.
+"""How long a sweep will take: first estimated from one worker's step on this machine, then from the runs that ended.
 
-An estimate, for planning a coffee: it knows how many ranks share the cores, and little about exchanges.
+The estimate is rough: it knows how many ranks share the cores, and little about exchanges.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a
 
 
 def seconds_by_cell(cells: Sequence[Cell], measure: Measure = step_timing.measure) -> dict[str, float]:
-    """Roughly the seconds that one run of each cell takes, by its id. Blocks: each distinct model trains a few steps.
+    """Return roughly the seconds that one run of each cell takes, by its id. Blocks: each model trains a few steps.
 
-    Raises ConfigError where the data cannot be had.
+    Raises ConfigError if the data cannot be loaded.
     """
     alone = {cell.id: _alone(cell.plan) for cell in cells}
     keys = {name: json.dumps(job.to_dict()) for name, job in alone.items()}
@@ -40,7 +40,7 @@ def seconds_by_cell(cells: Sequence[Cell], measure: Measure = step_timing.measur
 
 
 def _alone(plan: Plan) -> Job:
-    """What one process of the job trains, by itself and without delays."""
+    """Return the job that one process of the plan does, by itself and without delays."""
     job = plan.job
     return dataclasses.replace(
         job,
@@ -66,7 +66,7 @@ def _alone(plan: Plan) -> Job:
 
 
 def _seconds(plan: Plan, step: float, nbytes: int) -> float:
-    """One run: its start, and its steps, each as long as training on the cores that there are, and the exchange."""
+    """Return the seconds of one run: its start, and for each step the training on shared cores and the exchange."""
     job = plan.job
     if job.transport == "virtual":  # one process, one rank after the other
         return START + START_OF_RANK + job.steps * job.workers * step
@@ -75,7 +75,7 @@ def _seconds(plan: Plan, step: float, nbytes: int) -> float:
     drawn = jitter(job.jitter)
     late = sum(drawn.values) / len(drawn.values) if drawn else 0.0
     factors = slow_workers(job.slow_worker)
-    if plan.processes == 1:  # which does the parts of all
+    if plan.processes == 1:  # it does the parts of all workers
         asked = job.train_seconds * sum(factors.get(worker, 1.0) for worker in range(job.workers))
         late *= job.workers
     else:
@@ -87,32 +87,32 @@ def _seconds(plan: Plan, step: float, nbytes: int) -> float:
 
 
 def _exchange(job: Job, nbytes: int) -> float:
-    """Seconds of one synchronisation by the strategy's own formula; without one, those of a plain all-reduce."""
+    """Return the seconds of one exchange by the strategy's formula; without one, those of a plain all-reduce."""
     found = create(job.strategy, job.strategy_options).seconds(job.workers, job.servers, nbytes, LINK)
     return 2 * (job.workers - 1) * LINK.alpha + 2 * nbytes * LINK.beta if found is None else found
 
 
 def whole(seconds: Mapping[str, float], repeats: int) -> float:
-    """Seconds of a sweep whose cells take `seconds` each time."""
+    """Return the seconds of a sweep whose cells take `seconds` each time."""
     return START_OF_SWEEP + sum(seconds.values()) * repeats
 
 
 class Forecast:
-    """How long the rest will take. It begins with `estimates`, by cell, and learns from every run that ends."""
+    """A forecast of the rest. It begins with `estimates` in seconds, by cell, and learns from every run that ends."""
 
     def __init__(self, estimates: Mapping[str, float]) -> None:
         self._estimates = estimates
         self._took: dict[str, list[float]] = {}
 
     def learn(self, cell: str, seconds: float) -> None:
-        """A run of this cell took so long."""
+        """Note the seconds that a run of this cell took."""
         self._took.setdefault(cell, []).append(seconds)
 
     def left(self, turns: Sequence[Turn]) -> float:
-        """Seconds for all of these turns."""
+        """Return the seconds that all of these turns will take."""
         took = sum(map(sum, self._took.values()))
-        thought = sum(self._estimates[cell] * len(each) for cell, each in self._took.items())
-        pace = took / thought if thought else 1.0
+        estimated = sum(self._estimates[cell] * len(each) for cell, each in self._took.items())
+        pace = took / estimated if estimated else 1.0
         return sum(self._one(cell.id, pace) for cell, _ in turns)
 
     def _one(self, cell: str, pace: float) -> float:
@@ -121,7 +121,7 @@ class Forecast:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `8 min`, `1 h 20 min`: no more digits than a forecast has."""
+    """Return `40 s`, `8 min` or `1 h 20 min`: no more digits than a forecast has."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

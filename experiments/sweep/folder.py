@@ -1,8 +1,8 @@
-"""A sweep's folder: `sweep.yaml` (resolved), `env.json`, `cells.jsonl`, and a run folder for each run."""
+"""A sweep's folder: `sweep.yaml` (everything filled in), `env.json`, `cells.jsonl`, and a folder for each run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ SPEC, ENV = "sweep.yaml", "env.json"
 
 
 def begin(results: Path, sweep: Sweep) -> Path:
-    """A new folder under `results` for this sweep. Raises ConfigError where nothing can be written."""
+    """Make a new folder under `results` for this sweep. Raises ConfigError if it cannot be written."""
     try:
         folder = new_folder(results, f"sweep-{sweep.name}")
         part = folder / f"{SPEC}.part"
@@ -33,7 +33,7 @@ def begin(results: Path, sweep: Sweep) -> Path:
 
 
 def reopen(folder: Path) -> Sweep:
-    """The sweep that was begun in `folder`. ConfigError if there is none."""
+    """Return the sweep that was begun in `folder`. Raises ConfigError if there is none."""
     if not folder.is_dir():
         raise ConfigError(f"--resume {folder}: there is no such folder")
     if not (folder / SPEC).is_file():
@@ -42,7 +42,7 @@ def reopen(folder: Path) -> Sweep:
 
 
 def changes(folder: Path, sweep: Sweep) -> str:
-    """In what the machine or the versions are no longer those that the sweep began with; empty if in nothing."""
+    """Return what has changed in the machine or the versions since the sweep began; empty if nothing has."""
     try:
         before = _flat(read_document(folder / ENV, Environment))
     except ConfigError:  # damaged, or killed before it was written
@@ -52,8 +52,8 @@ def changes(folder: Path, sweep: Sweep) -> str:
     return ", ".join(f"{key} was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key])
 
 
-def check_cells(done: Mapping[tuple[str, int], Any], grid: Grid, folder: Path) -> None:
-    """ConfigError if cells were done that this sweep does not have."""
+def check_cells(done: Iterable[tuple[str, int]], grid: Grid, folder: Path) -> None:
+    """Raise ConfigError if cells were done that this sweep does not have."""
     known = {cell.id for cell in grid.cells}
     if strangers := sorted({cell for cell, _ in done} - known):
         raise ConfigError(f"{folder / SPEC} has no cell {strangers[0]}, which was run: it is not as it was")

@@ -1,8 +1,8 @@
 """The cells of a sweep: every contestant with every combination of settings, planned before the first one starts.
 
-What a setting says nothing about does not make a cell twice: `servers` for a strategy without them, `transport` for one
-that brings its own. A combination that cannot be is left out, with the reason. But what was asked for must be in one
-cell at least: a strategy that can run nowhere, or a value that no strategy can run with, is a mistake.
+A setting that means nothing to a strategy makes no second cell: `servers` for a strategy without them, `transport` for
+one that brings its own. A combination that cannot run is left out, with the reason. But a strategy that can run
+nowhere, or a value that no strategy can run with, is a mistake of the user.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from experiments.config import Plan, RunOptions, plan
 from experiments.config.strategies import create, strategy_class
 from experiments.sweep.spec import CEILING, SERVERS_ONLY, Contestant, Sweep, Values, text
 
-# Settings under which the ceiling or the yardstick cannot run, and which say nothing about them.
+# Settings with which the ceiling or the yardstick cannot run, and which mean nothing to them.
 FAULTS = ("checkpoint_every", "restarts", "on_worker_death")
 Planner = Callable[[RunOptions], Plan]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One point of the grid. `id` is the same whenever the same is asked for; `about` tells it from the others."""
+    """One point of the grid. Equal requests have an equal `id`; `about` tells the cell from the others."""
 
     id: str
     about: str
@@ -40,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A combination that cannot be run, and why."""
+    """A combination that cannot run, and why."""
 
     about: str
     reason: str
@@ -48,7 +48,7 @@ class LeftOut:
 
 @dataclass(slots=True)
 class Grid:
-    """All cells in the order of the file, what was left out, and which axes were not applied to whom."""
+    """All cells in the order of the file, the combinations left out, and axes that do not apply to some strategies."""
 
     cells: list[Cell] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Grid:
 
 
 def make_grid(sweep: Sweep, planner: Planner = plan) -> Grid:
-    """Plan every cell. Raises ConfigError, one line, where what was asked for is in no cell."""
+    """Plan every cell. Raises ConfigError, one line, if a strategy or a value that was asked for is in no cell."""
     _check_servers(sweep)
     grid, seen = Grid(), set[str]()
     axes = _axes(sweep)
@@ -68,7 +68,7 @@ def make_grid(sweep: Sweep, planner: Planner = plan) -> Grid:
         for options, settings in _combinations(contestant, applied):
             about = _about(contestant.strategy, options, settings, axes)
             try:
-                planned = planner(RunOptions(contestant.strategy, dict(options), **settings))
+                planned = planner(RunOptions(strategy=contestant.strategy, strategy_options=dict(options), **settings))
             except ConfigError as error:
                 refused.append(LeftOut(about, str(error)))
                 continue
@@ -85,14 +85,14 @@ def make_grid(sweep: Sweep, planner: Planner = plan) -> Grid:
 
 
 def _axes(sweep: Sweep) -> set[str]:
-    """The settings and options that take several values in this sweep."""
+    """Return the settings and options that take several values in this sweep."""
     shared = {key for key, each in sweep.settings.items() if len(each) > 1}
     own = {key for contestant in sweep.contestants for key in contestant.settings}
     return shared | own
 
 
 def _applied(sweep: Sweep, contestant: Contestant, asked: bool, grid: Grid) -> Values:
-    """The sweep's settings as far as they say something about this contestant, its own in their place."""
+    """Return the sweep's settings that mean something to this contestant, replaced by its own."""
     shared = dict(sweep.settings)
     traits = create(contestant.strategy, {key: each[0] for key, each in contestant.options.items()}).traits
     if not traits.servers:
@@ -114,26 +114,26 @@ def _drop(shared: dict[str, tuple[Any, ...]], keys: tuple[str, ...], contestant:
 
 
 def _one_real(transports: tuple[str, ...]) -> tuple[str, ...]:
-    """The first of our real transports, which are all the same to it, and whatever else there is, like virtual time."""
+    """Return only the first of our real transports, which make no difference, and all others, like virtual time."""
     real = [name for name in transports if name in (*TRANSPORTS, "auto")]
     return tuple(name for name in transports if name not in real[1:])
 
 
 def _combinations(contestant: Contestant, shared: Values) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every combination of options and of settings; the last key varies fastest."""
+    """Yield every combination of options and of settings; the last key varies fastest."""
     for options in itertools.product(*contestant.options.values()):
         for settings in itertools.product(*shared.values()):
             yield dict(zip(contestant.options, options, strict=True)), dict(zip(shared, settings, strict=True))
 
 
 def _about(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any], axes: set[str]) -> str:
-    """`ps-ssp staleness=3 workers=4`: the strategy and what varies in this sweep."""
-    told = {**options, **{key: value for key, value in settings.items() if key in axes}}
-    return " ".join([strategy, *(f"{key}={text(value)}" for key, value in told.items())])
+    """Return the strategy and the settings that vary in this sweep: `ps-ssp staleness=3 workers=4`."""
+    varied = {**options, **{key: value for key, value in settings.items() if key in axes}}
+    return " ".join([strategy, *(f"{key}={text(value)}" for key, value in varied.items())])
 
 
 def _identifier(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Stable over versions: made of what was asked for, not of what it was resolved to."""
+    """Return an id that is stable over versions: made of what was asked for, not of what the plan chose."""
     asked = json.dumps([strategy, dict(options), dict(settings)], sort_keys=True)
     slug = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in strategy)
     return f"{slug}-w{settings['workers']}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
@@ -144,7 +144,7 @@ def _identity(planned: Plan) -> str:
 
 
 def _check_servers(sweep: Sweep) -> None:
-    """Settings of servers in a sweep whose strategies have none are a mistake."""
+    """Raise ConfigError for settings of servers in a sweep whose strategies have none."""
     if any(strategy_class(each.strategy).traits.servers for each in sweep.contestants):
         return
     if any(sweep.settings.get("servers", ())):
@@ -154,11 +154,11 @@ def _check_servers(sweep: Sweep) -> None:
 
 
 def _check_used(sweep: Sweep, grid: Grid) -> None:
-    """Every value of an axis must be in a cell of somebody who was asked for."""
+    """Raise ConfigError if a value of an axis is in no cell of a contestant that was asked for."""
     for key, several in sweep.settings.items():
         for value in several if len(several) > 1 else ():
-            there = [cell for cell in grid.cells if cell.settings.get(key) == value]
-            if not there or all(cell.strategy not in {each.strategy for each in sweep.contestants} for cell in there):
+            used = {cell.strategy for cell in grid.cells if cell.settings.get(key) == value}
+            if used.isdisjoint(each.strategy for each in sweep.contestants):
                 raise ConfigError(_why_unused(key, value, grid))
     for contestant in sweep.contestants:
         for key, several in {**contestant.options, **contestant.settings}.items():
@@ -169,7 +169,7 @@ def _check_used(sweep: Sweep, grid: Grid) -> None:
 
 
 def _why_unused(key: str, value: Any, grid: Grid) -> str:
-    said = f"{key}={text(value)}"
-    near = [each for each in grid.left_out if said in each.about.split()] or grid.left_out
-    reason = f": {near[0].reason}" if near else ": it makes no cell that is not there without it"
-    return f"{key} {text(value)} cannot be run with anything{reason}"
+    words = f"{key}={text(value)}"
+    near = [each for each in grid.left_out if words in each.about.split()] or grid.left_out
+    reason = near[0].reason if near else "it makes no cell that the sweep does not have without it"
+    return f"{key} {text(value)} cannot be run with anything: {reason}"

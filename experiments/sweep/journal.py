@@ -1,50 +1,34 @@
-"""What a sweep has done: `cells.jsonl`, a line a finished cell, and the lock that keeps a second process out.
+"""What a sweep has done: `cells.jsonl` has a line for each finished cell, and carries the lock of the sweep.
 
-A line is written whole and to the disk before the next cell starts. What a killed sweep was at has no line: its run
-folder is set aside.
+A line is on the disk before the next cell starts. The cell at which a sweep was killed has no line, and its run folder
+is set aside.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from common.errors import ConfigError
-from common.records.recorder import whole_lines
+from experiments.schema.files import iter_lines, to_line
+from experiments.schema.records import JournalEntry
 
 NAME, ASIDE = "cells.jsonl", "aside"
-_KINDS: dict[str, Any] = {"cell": str, "repeat": int, "folder": str | None, "error": str | None, "seconds": int | float}
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}Z-.+-w\d+-[0-9a-f]{6}")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A finished cell: the `repeat`-th run of it (from 1), `ok` or `failed`, its run folder's name, seconds it took."""
-
-    cell: str
-    repeat: int
-    status: str
-    folder: str | None
-    error: str | None
-    seconds: float
-
-
 class Journal:
-    """A context manager that holds the sweep's lock. `lines` are those of all finished cells, by (cell, repeat)."""
+    """A context manager that holds the sweep's lock. `entries` are those of all finished cells, by (cell, repeat)."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ConfigError if another process is at this sweep, or if the file is damaged."""
+        """Lock the sweep and read its journal. ConfigError if another process holds the lock, or a line is damaged."""
         self.folder = folder
-        self.lines: dict[tuple[str, int], Line] = {}
+        self.entries: dict[tuple[str, int], JournalEntry] = {}
         self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             try:
@@ -64,22 +48,22 @@ class Journal:
     ) -> None:
         os.close(self._file)
 
-    def add(self, line: Line) -> None:
-        """Note a finished cell; it is on the disk when this returns. Raises OSError, and then nothing is noted."""
-        text = json.dumps(asdict(line)).encode() + b"\n"
+    def add(self, entry: JournalEntry) -> None:
+        """Note a finished cell. The line is on the disk when this returns. After an OSError nothing is noted."""
+        text = to_line(entry)
         size = os.fstat(self._file).st_size
         try:
             if os.write(self._file, text) < len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except BaseException:
-            os.ftruncate(self._file, size)  # whole or not at all, or the next line would hang on to a part of it
+            os.ftruncate(self._file, size)  # a part of the line would spoil the next one
             raise
-        self.lines[line.cell, line.repeat] = line
+        self.entries[entry.cell, entry.repeat] = entry
 
     def set_aside(self) -> list[Path]:
-        """Move run folders that no line names (of cells that were not finished) into `aside/`; returns where to."""
-        known = {line.folder for line in self.lines.values()}
+        """Move the run folders of cells that were not finished, which no line names, into `aside/`; return them."""
+        known = {entry.folder for entry in self.entries.values()}
         moved = []
         for folder in sorted(self.folder.iterdir()):
             if folder.is_dir() and folder.name not in known and _RUN_FOLDER.fullmatch(folder.name):
@@ -88,28 +72,15 @@ class Journal:
         return moved
 
     def _read(self) -> None:
-        self.lines = {(line.cell, line.repeat): line for line in finished(self.folder)}
-        os.ftruncate(self._file, sum(map(len, whole_lines(self.folder / NAME))))  # a torn line's cell is not done
+        self.entries = {(entry.cell, entry.repeat): entry for entry in finished(self.folder)}
+        whole = (self.folder / NAME).read_bytes().rfind(b"\n") + 1
+        os.ftruncate(self._file, whole)  # a line that was cut short does not count
 
 
-def finished(folder: Path) -> Iterator[Line]:
-    """The finished cells of the sweep in `folder`, in order; none where there is no sweep.
+def finished(folder: Path) -> Iterator[JournalEntry]:
+    """Yield the finished cells of the sweep in `folder`, in order; none if there is no sweep.
 
-    A last line that was cut short is none. ConfigError if one is damaged.
+    A last line that was cut short does not count. Raises ConfigError for a damaged line.
     """
-    file = folder / NAME
-    for number, text in enumerate(whole_lines(file) if file.is_file() else [], 1):
-        line = _line(text)
-        if line is None:
-            raise ConfigError(f"{file}, line {number} is damaged: {text[:80]!r}")
-        yield line
-
-
-def _line(text: bytes) -> Line | None:
-    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        found = json.loads(text)
-        if isinstance(found, Mapping) and found["status"] in ("ok", "failed"):
-            line = Line(**{name: found[name] for name in Line.__dataclass_fields__})
-            if all(isinstance(getattr(line, name), kind) for name, kind in _KINDS.items()):
-                return line
-    return None
+    if (folder / NAME).is_file():
+        yield from iter_lines(folder / NAME, JournalEntry)

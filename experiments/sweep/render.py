@@ -1,4 +1,4 @@
-"""What a sweep says for people: its grid, what it left out, and how it ended."""
+"""A sweep in words and tables: its grid, what it left out, and how it ended."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from experiments.runs.describe import plural, turns
+from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import duration, whole
 from experiments.sweep.grid import Grid
-from experiments.sweep.journal import Line
 from experiments.sweep.spec import CEILING, Sweep, text
 
 NEXT = ("compare", "plot", "report")
@@ -28,7 +28,7 @@ def headline(sweep: Sweep, grid: Grid, seconds: Mapping[str, float]) -> str:
 
 
 def remarks(sweep: Sweep, grid: Grid) -> list[str]:
-    """What is not in the grid, and why: a line a reason."""
+    """Return what is not in the grid, and why: a line for each reason."""
     lines = [f"{key}: no axis for {', '.join(dict.fromkeys(names))}" for key, names in grid.not_applied.items()]
     reasons: dict[str, list[str]] = {}
     for each in grid.left_out:
@@ -37,14 +37,14 @@ def remarks(sweep: Sweep, grid: Grid) -> list[str]:
         more = f" and {len(abouts) - 1} more" if len(abouts) > 1 else ""
         lines.append(f"left out: {abouts[0]}{more}: {reason}")
     if not sweep.ceiling and all(cell.strategy != CEILING for cell in grid.cells):
-        lines.append("no ceiling: nothing will say how fast training is without synchronisation")
+        lines.append("no ceiling: no run will show how fast training is without synchronisation")
     return lines
 
 
 def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, done: Container[tuple[str, int]] = ()) -> Table:
-    """A row a cell: what tells it from the others, and an estimate of its seconds.
+    """Return a table with a row for each cell: what tells it from the others, and an estimate of its seconds.
 
-    Where some of it is `done`, by (cell, repeat), only cells that have runs left, with how many.
+    If some runs are `done`, by (cell, repeat), the table has only cells with runs left, and how many are left.
     """
     columns = _columns(grid)
     left = {cell.id: _left(cell.id, repeats, done) for cell in grid.cells}
@@ -53,8 +53,8 @@ def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, done: Con
     for name in ("strategy", *columns, "one run", *(("runs left", "together") if begun else (f"all {repeats}",))):
         table.add_column(name, justify="left" if name in ("strategy", *columns) else "right")
     for cell in grid.cells:
-        told = {**cell.settings, **cell.options}
-        values = ["" if told.get(name) is None else str(text(told[name])) for name in columns]
+        chosen = {**cell.settings, **cell.options}
+        values = ["" if chosen.get(name) is None else str(text(chosen[name])) for name in columns]
         one, count = seconds[cell.id], left[cell.id]
         if count:
             some = [f"{count} of {repeats}"] if begun else []
@@ -76,19 +76,19 @@ def _left(cell: str, repeats: int, done: Container[tuple[str, int]]) -> int:
 
 
 def _columns(grid: Grid) -> list[str]:
-    """The settings and options in which cells differ."""
+    """Return the settings and options in which cells differ."""
     every = [cell.settings for cell in grid.cells]
-    keys = dict.fromkeys(key for told in every for key in told)
-    settings = [key for key in keys if len({str(told[key]) for told in every if key in told}) > 1]
+    keys = dict.fromkeys(key for settings in every for key in settings)
+    settings = [key for key in keys if len({str(each[key]) for each in every if key in each}) > 1]
     return [*settings, *dict.fromkeys(key for cell in grid.cells for key in cell.options)]
 
 
 def document(
-    sweep: Sweep, grid: Grid, seconds: Mapping[str, float], lines: Sequence[Line], folder: Path | None
+    sweep: Sweep, grid: Grid, seconds: Mapping[str, float], entries: Sequence[JournalEntry], folder: Path | None
 ) -> dict[str, Any]:
-    """The sweep as JSON values: before it has begun, `folder` is None and no cell has runs."""
-    done = {(line.cell, line.repeat) for line in lines}
-    failed = [line for line in lines if line.status != "ok"]
+    """Return the sweep as JSON values. Before it has begun, `folder` is None and no cell has runs."""
+    done = {(entry.cell, entry.repeat) for entry in entries}
+    failed = [entry for entry in entries if entry.status != "ok"]
     return {
         "schema": 1,
         "name": sweep.name,
@@ -103,25 +103,29 @@ def document(
                 "options": dict(cell.options),
                 "settings": {key: text(value) for key, value in cell.settings.items()},
                 "estimated_seconds": round(seconds[cell.id], 2),
-                "runs": [line.folder for line in lines if line.cell == cell.id and line.status == "ok"],
+                "runs": [entry.folder for entry in entries if entry.cell == cell.id and entry.status == "ok"],
                 "runs_left": _left(cell.id, sweep.repeats, done),
             }
             for cell in grid.cells
         ],
         "left_out": [{"cell": each.about, "reason": each.reason} for each in grid.left_out],
         "failed": [
-            {"cell": line.cell, "repeat": line.repeat, "error": line.error, "folder": line.folder} for line in failed
+            {"cell": entry.cell, "repeat": entry.repeat, "error": entry.error, "folder": entry.folder}
+            for entry in failed
         ],
     }
 
 
-def failures(grid: Grid, lines: Sequence[Line]) -> list[str]:
-    """A line for each run that failed."""
+def failures(grid: Grid, entries: Sequence[JournalEntry]) -> list[str]:
+    """Return a line for each run that failed."""
     about = {cell.id: cell.about for cell in grid.cells}
-    failed = [line for line in lines if line.status != "ok"]
-    return [f"failed: {about[line.cell]}, repeat {line.repeat}: {line.error} ({line.folder})" for line in failed]
+    return [
+        f"failed: {about[entry.cell]}, repeat {entry.repeat}: {entry.error} ({entry.folder})"
+        for entry in entries
+        if entry.status != "ok"
+    ]
 
 
 def next_steps(folder: Path) -> list[str]:
-    """Where it is, and what to ask of it."""
+    """Return the lines that say where the results are, and which verbs read them."""
     return [f"results: {folder}", "next:", *(f"  syncbench {verb} {folder}" for verb in NEXT)]

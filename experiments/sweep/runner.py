@@ -1,16 +1,17 @@
-"""Doing a sweep: cell after cell in their turns, each noted when it has ended, whatever became of it."""
+"""Run a sweep: one cell after the other in their turns; each is noted in the journal when it has ended."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import Forecast, duration
 from experiments.sweep.grid import Cell
-from experiments.sweep.journal import Journal, Line
+from experiments.sweep.journal import Journal
 from experiments.sweep.run_order import Turn
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Execute(Protocol):
-    """Runs a cell under a title; blocks. Raises experiments.runs.execute.RunFailed, KeyboardInterrupt, ConfigError."""
+    """Run a cell under a title. Blocks. Raises experiments.runs.execute.RunFailed, KeyboardInterrupt, ConfigError."""
 
     def __call__(self, cell: Cell, title: str) -> Run: ...
 
@@ -32,19 +33,19 @@ def conduct(
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run all `turns` that the journal does not have; blocks for as long as that takes.
+    """Run all `turns` that the journal does not have. Blocks.
 
     A run that fails is noted with its error, and the next one starts. KeyboardInterrupt, and errors that the next run
-    would meet too (no room for results), end the sweep; it can go on later.
+    would meet too (no room for results), end the sweep, which can be resumed later.
     """
     from experiments.runs.execute import RunFailed
 
-    for line in journal.lines.values():
-        forecast.learn(line.cell, line.seconds)
+    for entry in journal.entries.values():
+        forecast.learn(entry.cell, entry.seconds)
     for number, (cell, repeat) in enumerate(turns):
-        if (cell.id, repeat) in journal.lines:
+        if (cell.id, repeat) in journal.entries:
             continue
-        rest = [turn for turn in turns[number:] if (turn[0].id, turn[1]) not in journal.lines]
+        rest = [turn for turn in turns[number:] if (turn[0].id, turn[1]) not in journal.entries]
         title = f"[{number + 1}/{len(turns)}, about {duration(forecast.left(rest))} left] {cell.about}"
         began, error = clock(), None
         try:
@@ -53,38 +54,48 @@ def conduct(
             run, error = failure.run, " ".join(str(failure).split())
             say(f"failed: {cell.about}, repeat {repeat}: {error}")
         seconds = round(clock() - began, 3)
-        journal.add(Line(cell.id, repeat, "failed" if error else "ok", run.path.name, error, seconds))
+        journal.add(
+            JournalEntry(
+                cell=cell.id,
+                repeat=repeat,
+                status="failed" if error else "ok",
+                folder=run.path.name,
+                error=error,
+                seconds=seconds,
+            )
+        )
         forecast.learn(cell.id, seconds)
 
 
 class Executor:
-    """Runs cells for real, in new folders inside `folder`. A context manager: it keeps an agent from cell to cell.
+    """Runs cells in new folders inside `folder`. A context manager: it keeps an agent from cell to cell.
 
-    The agent is started at once, for ranks with so many `threads`, so that no cell pays for it.
-    Another agent is started where the next cell's ranks have another number of threads, and after a run that failed,
-    since that may have been the agent's fork server.
+    The agent is started at once, for ranks with so many `threads`, so that no cell pays for it. Another agent is
+    started if the next cell's ranks have another number of threads, and after a run that failed, because the agent's
+    fork server may be the cause.
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._folder, self._threads = folder, threads
+        self._held = ExitStack()  # the agent
         self._agent: Agent | None = None
 
     def __enter__(self) -> Executor:
-        self._fitting(self._threads)
+        self._start(self._threads)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._dismiss()
 
     def __call__(self, cell: Cell, title: str) -> Run:
-        """Blocks until the run has ended; its progress goes to standard error. See `Execute`."""
+        """Run one cell; its progress goes to standard error. See `Execute`."""
         from experiments.runs.execute import RunFailed, execute
         from experiments.runs.progress import Progress
 
         job = cell.plan.job
-        agent = self._fitting(job.threads)
+        if self._agent is not None and self._agent.threads != job.threads:
+            self._dismiss()
+        agent = self._agent or self._start(job.threads)
         try:
             with Progress(title, job.steps, job.workers) as progress:
                 return execute(cell.plan, agent, self._folder, progress.update)
@@ -92,18 +103,12 @@ class Executor:
             self._dismiss()
             raise
 
-    def _fitting(self, threads: int) -> Agent:
+    def _start(self, threads: int) -> Agent:
         from experiments.launch.agent import Agent
 
-        if self._agent is not None and self._agent.threads != threads:
-            self._dismiss()
-        if self._agent is None:
-            agent = Agent(threads)
-            agent.__enter__()
-            self._agent = agent
+        self._agent = self._held.enter_context(Agent(threads))
         return self._agent
 
     def _dismiss(self) -> None:
-        agent, self._agent = self._agent, None
-        if agent is not None:
-            agent.__exit__(None, None, None)
+        self._agent = None
+        self._held.close()

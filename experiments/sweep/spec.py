@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
+from common.errors import ConfigError
 from experiments.config import RunOptions
+from experiments.config.checks import at_least, joined
+from experiments.config.option import Option, declared
+from experiments.config.strategies import StrategyOptions
 
 CEILING, YARDSTICK = "noop", "single"
-SHARED = tuple(each.name for each in dataclasses.fields(RunOptions) if not each.name.startswith("strategy"))
 SERVERS_ONLY = ("servers", "placement")  # settings that say nothing about a strategy without servers
 Values = Mapping[str, tuple[Any, ...]]  # of each setting the values that it takes: more than one are an axis
+
+RUN_SETTINGS = {name: option for name, option in declared(RunOptions).items() if option.owner is not StrategyOptions}
+
+
+def _folder_name(name: str, value: str) -> None:
+    if not value or not all(letter.isalnum() or letter in "-_." for letter in value):
+        raise ConfigError(f"{name} is {value!r}: give letters, digits, - and _ for a folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,54 +35,53 @@ class Contestant:
     settings: Values = field(default_factory=dict)
 
     def written(self) -> str | dict[str, Any]:
-        """As it is written in a sweep file: its name, if there is nothing else to say."""
+        """Return the entry as a sweep file has it: the name alone if there is nothing else to say."""
         if not self.options and not self.settings:
             return self.strategy
         options = {"options": written(self.options)} if self.options else {}
         return {"name": self.strategy, **options, **written(self.settings)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A sweep with every setting of a run filled in. `settings` come in the order in which they were given."""
 
-    name: str
-    question: str
     contestants: tuple[Contestant, ...]
     settings: Values
-    repeats: int
-    ceiling: bool = True
-    yardstick: bool = True
-    calibrate: bool = True
+    name: Annotated[str, Option("name of the sweep, for its folder", check=_folder_name)]
+    question: Annotated[str, Option("the question that the sweep is to answer")] = ""
+    repeats: Annotated[int, Option("how often each cell runs, in turns", check=at_least(1))] = 5
+    ceiling: Annotated[bool, Option("whether noop, training without synchronisation, is among the contestants")] = True
+    yardstick: Annotated[bool, Option("whether single, one process on the whole batch, is among the contestants")] = (
+        True
+    )
+    calibrate: Annotated[bool, Option("whether the transports are measured first, for predictions")] = True
 
     @property
     def everyone(self) -> tuple[Contestant, ...]:
-        """The contestants, and the ceiling and the yardstick unless they are among them or switched off."""
+        """The contestants, with the ceiling and the yardstick unless they are among them or switched off."""
         extra = [name for name, wanted in ((YARDSTICK, self.yardstick), (CEILING, self.ceiling)) if wanted]
-        there = {each.strategy for each in self.contestants}
-        return self.contestants + tuple(Contestant(name) for name in extra if name not in there)
+        named = {each.strategy for each in self.contestants}
+        return self.contestants + tuple(Contestant(name) for name in extra if name not in named)
 
     def to_yaml(self) -> str:
-        """The sweep file that says all of this; `reading.read` makes the same sweep from it."""
+        """Return the sweep file that says all of this; `parse.read` makes the same sweep from it."""
         return _yaml(self._document())
 
     def asked_yaml(self) -> str:
-        """The shortest sweep file that `reading.read` makes the same sweep from: without what is as usual."""
-        usual = {"question": "", "ceiling": True, "yardstick": True, "calibrate": True}
-        usual |= {key: written({key: (getattr(RunOptions(), key),)})[key] for key in SHARED}
-        document = self._document()
-        return _yaml({key: value for key, value in document.items() if key not in usual or value != usual[key]})
+        """Return the shortest sweep file for the same sweep: without the settings that have their default."""
+        usual = {key: text(option.default) for key, option in {**RUN_SETTINGS, **SWEEP_SETTINGS}.items()}
+        del usual["repeats"]  # which a reader wants to see
+        return _yaml({key: value for key, value in self._document().items() if key not in usual or value != usual[key]})
 
     def _document(self) -> dict[str, Any]:
-        own = {"ceiling": self.ceiling, "yardstick": self.yardstick, "calibrate": self.calibrate}
-        return {
-            "name": self.name,
-            "question": self.question,
-            "strategies": [each.written() for each in self.contestants],
-            "repeats": self.repeats,
-            **own,
-            **written(self.settings),
-        }
+        own = {key: getattr(self, key) for key in SWEEP_SETTINGS}
+        head = {key: own.pop(key) for key in ("name", "question")}
+        strategies = [each.written() for each in self.contestants]
+        return {**head, "strategies": strategies, **own, **written(self.settings)}
+
+
+SWEEP_SETTINGS = declared(Sweep)
 
 
 def _yaml(document: Mapping[str, Any]) -> str:
@@ -81,10 +89,10 @@ def _yaml(document: Mapping[str, Any]) -> str:
 
 
 def written(values: Values) -> dict[str, Any]:
-    """Settings as a file has them: one value, or a list of several."""
+    """Return settings as a file has them: one value, or a list of several."""
     return {key: text(each[0]) if len(each) == 1 else [text(value) for value in each] for key, each in values.items()}
 
 
 def text(value: Any) -> Any:
-    """A value as it is written in a file and on the command line: layers' sizes with commas, the others as they are."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+    """Return a value as files and the command line have it: sizes of layers with commas, others unchanged."""
+    return joined(value) if isinstance(value, tuple) else value

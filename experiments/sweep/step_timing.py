@@ -1,6 +1,6 @@
-"""How long a step of a model takes on this machine, by itself: measured in a process of its own.
+"""How long a step of a model takes on this machine without other ranks, measured in a process of its own.
 
-Not in this one: torch would cost the command line its memory, and leave a folder among the temporary files.
+In this process torch would take memory from the command line, and leave a folder among the temporary files.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ DEADLINE = 300.0  # seconds for all jobs together: the data may have to be fetch
 
 
 def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
-    """Of each job, which is of one worker, the seconds of a step and the bytes of its gradient. Blocks.
+    """Return for each job, which has one worker, the seconds of a step and the bytes of its gradient. Blocks.
 
-    Raises ConfigError, where the data cannot be had for example.
+    Raises ConfigError, for example if the data cannot be loaded.
     """
     with private_folder() as folder:
         try:
@@ -43,8 +43,8 @@ def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
         except subprocess.TimeoutExpired:
             raise ConfigError(f"a few steps of these models took more than {DEADLINE:g} s: give smaller ones") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ConfigError(f"a first step could not be trained: {said[-1]}")
+        *_, reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(f"a first step could not be trained: {reason}")
     answer = json.loads(done.stdout)
     if "error" in answer:
         raise ConfigError(answer["error"])
@@ -52,7 +52,7 @@ def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
 
 
 def _one_step(job: Job) -> tuple[float, int]:
-    """What `measure` gives of one job, in this process, where the watches are real and nothing else is."""
+    """Return the seconds of a step and the bytes of the gradient: virtual endpoints, but a real clock."""
     import torch
 
     from allreduce.single import Single
@@ -78,9 +78,9 @@ def _one_step(job: Job) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Read jobs from standard input, answer on standard output. Ends when who asked does, and then tidies up."""
+    """Read jobs from standard input and answer on standard output. The process ends when its parent does."""
     answer: dict[str, Any]
-    die_with_the_agent(Path(tempfile.gettempdir()) / "paces")
+    die_with_the_agent(Path(tempfile.gettempdir()) / "step_timing")
     try:
         answer = {"steps": [_one_step(Job.from_dict(values)) for values in json.load(sys.stdin)]}
     except ConfigError as error:

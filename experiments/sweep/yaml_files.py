@@ -1,4 +1,4 @@
-"""Sweep files: YAML, read so that every value is the text that stands there; which are ready; how they are found."""
+"""Sweep files: how they are found, and read as YAML in which every value is text."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Raw = dict[str, Any]  # keys to texts, lists and mappings of texts
 
 
 class _Texts(yaml.BaseLoader):  # type: ignore[misc]
-    """Every scalar as its text: `3:4` stays `3:4`, and `off` stays `off`. What it means is the setting's business."""
+    """Reads every scalar as text: `3:4` stays `3:4`, and `off` stays `off`. The setting says what the text means."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         found: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return found
 
 
 def ready() -> dict[str, Path]:
-    """The sweeps that come with the project, by name."""
+    """Return the files of the sweeps that come with the project, by name."""
     return {path.stem: path for path in sorted(READY.glob("*.yaml"))}
 
 
 def find(given: str) -> Path:
-    """The file behind a path, or the name of a ready sweep. ConfigError with the near ones if there is none."""
+    """Return the file of this path, or of the ready sweep with this name. ConfigError that names near ones."""
     path = Path(given)
     if path.is_file():
         return path
@@ -48,7 +48,7 @@ def find(given: str) -> Path:
 
 
 def load(path: Path) -> Raw:
-    """What stands in a sweep file. ConfigError, one line, if it is no mapping in YAML."""
+    """Return the content of a sweep file. Raises ConfigError, one line, if it is no YAML mapping."""
     try:
         with open(path, encoding="utf-8") as file:
             found = yaml.load(file, _Texts)
