@@ -8,6 +8,7 @@ import yaml
 
 from common.errors import RunError
 from experiments.runs.execute import RunFailed
+from experiments.schema.records import JournalEntry
 from experiments.sweep.grid import make_grid
 from experiments.sweep.parse import read, shortened
 from experiments.sweep.yaml_files import _Texts
@@ -17,6 +18,11 @@ def sweep(text, flags=None, *, quick=False):
     """The sweep that a file with this text says."""
     raw = yaml.load(text, _Texts)
     return read(raw, flags or {}, quick=shortened(raw, "f.yaml: ") if quick else None, where="f.yaml: ", name="f")
+
+
+def entry(cell, repeat, folder="x", seconds=1.0):
+    """The line of a journal for a run that ended well."""
+    return JournalEntry(cell=cell, repeat=repeat, status="ok", folder=folder, error=None, seconds=seconds)
 
 
 def grid(text):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from runs import write_run
 
-from experiments.cli import VERBS, demo
+from experiments.cli import demo
 from experiments.cli import run as run_verb
-from experiments.cli.main import run
+from experiments.cli.main import VERBS, run
 from experiments.config.strategies import BUILTIN
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def refused(answer, monkeypatch):
             "run --strategy xyz",
             f"unknown strategy 'xyz': known: {', '.join(sorted(BUILTIN))}",
         ),
-        ("run --model mpl", "unknown model 'mpl': did you mean mlp?"),
+        ("run --model mpl", "--model is 'mpl': did you mean mlp?"),
         ("run --data digit", "unknown data set 'digit': did you mean digits?"),
         ("rnu", "unknown verb 'rnu': did you mean run?"),
         ("run --wrkers 3", "unknown option --wrkers: did you mean --workers"),
@@ -94,8 +94,8 @@ def refused(answer, monkeypatch):
         ("run --steps", "--steps: expected one argument"),
         ("run --deadline -1", "--deadline is -1"),
         ("run --deadline never", "--deadline: 'never' is not a number"),
-        ("run --hidden junk", "--hidden: give whole numbers with commas, like 256,128, not: 'junk'"),
-        ("run --bucket junk", "--bucket: give a whole number and a unit, like 4MiB, not: 'junk'"),
+        ("run --hidden junk", "--hidden: layer sizes are whole numbers with commas, like 256,128; not 'junk'"),
+        ("run --bucket junk", "--bucket: a size is a whole number and a unit, like 4MiB or 64KiB; not 'junk'"),
         ("run --bucket 2", "--bucket is 2 bytes"),
         ("run --overlap maybe", "--overlap is 'maybe': give auto, on or off"),
         ("run --hidden 0", "--hidden needs at least one layer"),
@@ -119,7 +119,7 @@ def refused(answer, monkeypatch):
         ("bench --sizes 4KiB,6", "give a multiple of 4"),
         ("bench --workers 1", "--workers is 1"),
         ("bench --repeats x", "--repeats: 'x' is not a whole number"),
-        ("bench --transport udp", "unknown transport 'udp'"),
+        ("bench --transport udp", "--transport is 'udp'"),
         ("bench --baseline star --strategies ring", "--baseline star is not among the strategies: ring"),
         ("bench --wrkers 3", "unknown option --wrkers: did you mean --workers"),
         ("bench --strategy.every 3", "--strategy.every belongs to the verb run"),
@@ -140,12 +140,12 @@ def test_bad_usage_is_one_line_that_helps(refused, words, complaint):
         ("lr: [1", "config"),
         ("just text", "config"),
         ("strategy: rnig", "unknown strategy 'rnig': did you mean ring?"),
-        ("strategy: 3", "--strategy: '3' is not text"),
+        ("strategy: 3", "--strategy: 3 is not text"),
         ("wrkers: 3", "unknown option wrkers: did you mean --workers"),
         ("lr: abc", "--lr: 'abc' is not a number"),
         ("lr: .nan", "--lr is nan"),
         ("hidden: [64, x]", "--hidden: layer sizes are whole numbers"),
-        ("strategy_options: 3", "--strategy_options: '3' is not a mapping"),
+        ("strategy_options: 3", "--strategy_options: 3 is not a mapping"),
         ("strategy_options: {every: 3}", "has no option --strategy.every"),
         ("\0", "config"),
         (b"\xff\xfe", "utf-8"),

@@ -4,18 +4,17 @@ import json
 import math
 import random
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from runs import write_run
-from sweeps import sweep
+from sweeps import entry, sweep
 
 from common.errors import ConfigError
 from experiments.comparison import Interval, compare_paths, compare_runs
 from experiments.runs.run import load_run
+from experiments.schema.files import to_line
 from experiments.sweep.grid import make_grid
-from experiments.sweep.journal import Line
 
 CLOSE = (0.99, 1.0, 1.01)  # three repeats
 ENV = {"cpu": "a", "cores": 2, "threads_per_rank": 1, "python": "3.11", "versions": {"torch": "2.1"}, "commit": "ab"}
@@ -383,7 +382,7 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
         "cell tree-w2 failed without a run: died",
     )
     (tmp_path / "cells.jsonl").write_text("nonsense\n")
-    with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1 is damaged"):
+    with pytest.raises(ConfigError, match=r"cells\.jsonl, line 1 is not valid JSON"):
         compare_paths([str(tmp_path)])
 
 
@@ -401,18 +400,18 @@ def test_a_sweep_that_is_not_finished_is_a_warning_that_says_how_to_go_on(tmp_pa
     write_run(folder, "ring", name="run")
     found = sweep("strategies: [ring, ps-bsp]\nworkers: [2, 4]\nrepeats: 2")  # with single and noop
     cells = [cell.id for cell in make_grid(found).cells]
-    every = [Line(cell, repeat, "ok", "run", None, 1.0) for repeat in (1, 2) for cell in cells]
+    every = [entry(cell, repeat, "run") for repeat in (1, 2) for cell in cells]
     (folder / "sweep.yaml").write_text(found.to_yaml())
 
     def warned(lines):
-        (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+        (folder / "cells.jsonl").write_text("".join(to_line(line).decode() for line in lines))
         return list(compare_paths([f"{tmp_path}/a*" if pattern else folder]).warnings)
 
     assert warned(every) == []
     assert warned(every[:5]) == [
         f"the sweep is not finished, 5 of 16 runs are done: go on with syncbench sweep --resume '{folder}'"
     ]
-    (line,) = warned([*every[:5], Line("tree-w2-0", 1, "ok", "run", None, 1.0)])
+    (line,) = warned([*every[:5], entry("tree-w2-0", 1, "run")])
     assert line.startswith(f"whether the sweep in {folder} is finished is not known: ")
 
 

@@ -11,9 +11,9 @@ from common.errors import ConfigError
 from common.runtime.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.shm.arena import reason_against
 from experiments.config import RunOptions, plan
-from experiments.config.options import sizes
+from experiments.config.checks import sizes
+from experiments.config.data import BATCH_PER_WORKER
 from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
-from experiments.config.training import BATCH_PER_WORKER
 from experiments.machine.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
@@ -134,7 +134,7 @@ def test_a_job_travels_as_json_values():
     ("options", "complaint"),
     [
         ({"strategy": "rnig"}, "unknown strategy 'rnig': did you mean ring?"),
-        ({"model": "mpl"}, "unknown model 'mpl': did you mean mlp?"),
+        ({"model": "mpl"}, "--model is 'mpl': did you mean mlp?"),
         ({"data": "digit"}, "unknown data set 'digit': did you mean digits?"),
         ({"data": "xyz"}, "unknown data set 'xyz': known: clicks, digits, npz, openml, synthetic, text"),
         ({"data": "digit:rows=3"}, "unknown data set 'digit': did you mean digits?"),
@@ -154,7 +154,7 @@ def test_a_job_travels_as_json_values():
         ({"partition": "sorted"}, "unknown partition 'sorted'"),
         ({"data": "text", "model": "transformer", "partition": "dirichlet:1"}, "one for each byte"),
         ({"preprocess": "normalize"}, "unknown transform 'normalize': did you mean normalise?"),
-        ({"preprocess": "flip", **CLICKS}, "clicks has ids, which nothing can be done to"),
+        ({"preprocess": "flip", **CLICKS}, "clicks has ids, which cannot be transformed"),
         ({"data": "digits:rows=3"}, "digits has no parameters; leave :rows=3 out"),
         ({"data": "clicks:rows"}, "'rows' is not of the form key=value"),
         ({"data": "clicks:row=3"}, "--data clicks has no parameter 'row': did you mean rows?"),
@@ -179,8 +179,8 @@ def test_a_job_travels_as_json_values():
             "sparse gradients need --optimizer sgd --momentum 0: adam changes rows that are not touched",
         ),
         ({"workers": 5, **CLICKS, "data": "clicks:samples=4"}, "5 workers for the 4 training samples"),
-        ({"optimizer": "sdg"}, "unknown optimizer 'sdg': did you mean sgd?"),
-        ({"transport": "tpc"}, "unknown transport 'tpc': did you mean tcp"),
+        ({"optimizer": "sdg"}, "--optimizer is 'sdg': did you mean sgd?"),
+        ({"transport": "tpc"}, "--transport is 'tpc': did you mean tcp"),
         ({"workers": 0}, "--workers is 0: give a whole number from 1"),
         ({"workers": -2}, "--workers is -2: give a whole number from 1"),
         ({"workers": SAMPLES + 1}, f"{SAMPLES + 1} "),
@@ -191,7 +191,7 @@ def test_a_job_travels_as_json_values():
             f"{MOST_RANKS + 4} workers and servers on one machine: at most {MOST_RANKS}",
         ),
         ({"strategy": "ring", "placement": "colocated"}, "strategy 'ring' has no servers to be colocated: leave"),
-        ({"placement": "collocated"}, "unknown placement 'collocated': did you mean colocated"),
+        ({"placement": "collocated"}, "--placement is 'collocated': did you mean colocated"),
         ({"strategy": "ps-bsp", "strategy_options": {"sharding": "odd"}}, "strategy 'ps-bsp': unknown sharding 'odd'"),
         ({"steps": 0}, "--steps is 0: give a whole number from 1"),
         ({"threads": 0}, "--threads is 0: give a whole number from 1"),
@@ -285,7 +285,7 @@ def test_anything_else_is_no_layer_sizes(junk):
             {"jitter": "uniform:0,30", "train_seconds": 15.0, "slow_worker": "1:2"},
             r"trains for 60 s: give a --deadline",
         ),
-        ({"schedule": "cosin"}, r"unknown schedule 'cosin': did you mean cosine"),
+        ({"schedule": "cosin"}, r"--schedule is 'cosin': did you mean cosine"),
         ({"schedule": "linear", "warmup": 50, "steps": 50}, r"leaves --schedule linear none of the steps"),
         ({"warmup": 201}, r"^--warmup is 201: give a whole number from 0 to the 200 steps"),
         ({"decay": 0.0}, r"^--decay is 0: "),

@@ -10,8 +10,8 @@ from runs import write_run
 
 from common.errors import ConfigError
 from experiments.cli import run as run_verb
-from experiments.cli.main import _strategy_options
-from experiments.cli.run_plans import run_options
+from experiments.cli.main import read as read_options
+from experiments.cli.main import strategy_options
 from experiments.config import RunOptions, plan
 from experiments.report.reproduce import commands, read_config, run_words
 from experiments.runs.execute import _config
@@ -41,10 +41,8 @@ def parsed(line):
     """The plan that a command line of `run` leads to, in a new shell."""
     program, verb, *words = shlex.split(line)
     assert (program, verb) == ("syncbench", "run")
-    options, rest = _strategy_options(words)
-    arguments = run_verb.parser().parse_args(rest)
-    arguments.strategy_options = {**(arguments.strategy_options or {}), **options}
-    return plan(run_options(arguments))
+    own, rest = strategy_options(words)
+    return plan(dataclasses.replace(read_options(run_verb.Options, verb, rest), strategy_options=own))
 
 
 def a_run(tmp_path, job, **how):
@@ -68,7 +66,7 @@ def test_options_that_have_their_default_are_left_out():
 def test_options_of_a_strategy_are_kept_whatever_they_are():
     options = {"a": "yes", "b": [1, {"c": None}], "d": "a b; rm -rf 'x'", "e": True, "f": 0.5, "g": "--h", "i": ""}
     line = shlex.join(run_words({"strategy": "x", "strategy_options": options}))
-    assert _strategy_options(shlex.split(line))[0] == options
+    assert strategy_options(shlex.split(line))[0] == options
 
 
 def test_what_a_shell_would_take_apart_is_quoted(tmp_path):

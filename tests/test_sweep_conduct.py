@@ -7,12 +7,13 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from sweeps import Pretend, grid
+from sweeps import Pretend, entry, grid
 
 from common.errors import ConfigError
+from experiments.schema.records import JournalEntry
 from experiments.sweep.calibration import pairs
 from experiments.sweep.estimate import Forecast, _alone, _exchange, duration, seconds_by_cell
-from experiments.sweep.journal import NAME, Journal, Line
+from experiments.sweep.journal import NAME, Journal
 from experiments.sweep.run_order import turns
 from experiments.sweep.runner import conduct
 
@@ -109,7 +110,7 @@ WHOLE = {"cell": "x", "repeat": 1, "status": "ok", "folder": None, "error": None
 )
 def test_a_damaged_line_is_refused(tmp_path, text):
     (tmp_path / NAME).write_text(f"{text}\n")
-    with pytest.raises(ConfigError, match="line 1 is damaged"):
+    with pytest.raises(ConfigError, match=r"line 1 is (damaged|not valid JSON)"):
         Journal(tmp_path)
     with open(tmp_path / NAME) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # who was refused holds no lock
@@ -118,14 +119,14 @@ def test_a_damaged_line_is_refused(tmp_path, text):
 def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_of_it(tmp_path, monkeypatch):
     write = os.write
     with Journal(tmp_path) as journal:
-        journal.add(Line(**WHOLE))
+        journal.add(JournalEntry(**WHOLE))
         monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:9]))
         with pytest.raises(OSError, match="No space left"):
-            journal.add(Line(**{**WHOLE, "repeat": 2}))
+            journal.add(JournalEntry(**{**WHOLE, "repeat": 2}))
         monkeypatch.setattr(os, "write", write)
-        journal.add(Line(**{**WHOLE, "repeat": 3}))
+        journal.add(JournalEntry(**{**WHOLE, "repeat": 3}))
     with Journal(tmp_path) as journal:
-        assert [repeat for _, repeat in journal.lines] == [1, 3]
+        assert [repeat for _, repeat in journal.entries] == [1, 3]
 
 
 def test_two_cannot_be_at_the_same_sweep(tmp_path):
@@ -139,7 +140,7 @@ def test_only_run_folders_are_set_aside(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "plots").mkdir()
     with Journal(tmp_path) as journal:
-        journal.add(Line("ring-w2-abc", 1, "ok", "20260102T030405Z-ring-w2-abcdef", None, 1.0))
+        journal.add(entry("ring-w2-abc", 1, "20260102T030405Z-ring-w2-abcdef"))
         (tmp_path / "20260102T030405Z-ring-w2-abcdef").mkdir()
         (tmp_path / "20260102T030406Z-ring-w2-abcdef").mkdir()
         (moved,) = journal.set_aside()

@@ -89,14 +89,14 @@ def test_ceiling_and_yardstick_have_nothing_to_do_with_servers_that_come_back():
         ("strategies: ring\nplacement: colocated", "none of the strategies has servers to be colocated"),
         ("strategies: [ps-bsp, {name: ring, servers: 2}]", "strategy 'ring' has no servers"),
         ("strategies: [ring, {name: ring, servers: 2}]", "strategy 'ring' has no servers"),
-        ("strategies: ring\ntransport: [shm, tpc]", "transport tpc cannot be run with anything: unknown transport"),
+        ("strategies: ring\ntransport: [shm, tpc]", "f.yaml: transport is 'tpc': did you mean tcp"),
         ("strategies: ring\nworkers: [2, 3]\nbatch: 64", "workers 3 cannot be run with anything: --batch 64"),
-        ("strategies: [ring, ps-bsp]\nworkers: [2, 0]", "workers 0 cannot be run with anything: --workers is 0"),
+        ("strategies: [ring, ps-bsp]\nworkers: [2, 0]", "f.yaml: workers is 0: give a whole number from 1"),
         ("strategies: gloo\ntransport: [ipc, tcp]", "transport tcp cannot be run with anything"),
         ("strategies: [{name: ps-bsp, servers: [1, 0]}]", "servers 0 cannot be run with anything: --servers is 0"),
         ("strategies: [{name: ps-ssp, options: {staleness: [3, -1]}}]", "staleness -1 cannot be run with anything"),
-        ("strategies: [ring]\nmodel: mpl", "unknown model 'mpl': did you mean mlp?"),
-        ("strategies: [ring]\nsteps: 0", "--steps is 0"),
+        ("strategies: [ring]\nmodel: mpl", "f.yaml: model is 'mpl': did you mean mlp?"),
+        ("strategies: [ring]\nsteps: 0", "f.yaml: steps is 0: give a whole number from 1"),
     ],
 )
 def test_what_was_asked_for_and_is_in_no_cell_is_a_mistake(text, complaint):

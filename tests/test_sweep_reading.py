@@ -144,7 +144,7 @@ def test_a_mistake_is_one_line_that_helps(text, complaint):
     ("text", "complaint"),
     [
         ("workers: [1", "line 1"),
-        ("workers: 1\nsteps: 2\nworkers: 3", "line 3: 'workers' is there twice"),
+        ("workers: 1\nsteps: 2\nworkers: 3", "line 3: 'workers' is given twice"),
         ("just text", "is no sweep file"),
         ("", "is no sweep file"),
         ("- ring", "is no sweep file"),

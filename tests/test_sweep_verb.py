@@ -3,15 +3,15 @@
 import json
 import subprocess
 from contextlib import nullcontext
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from sweeps import entry
 
 from common.errors import ConfigError
 from experiments.cli import sweep as verb
+from experiments.schema.files import to_line
 from experiments.sweep.estimate import START_OF_SWEEP
-from experiments.sweep.journal import Line
 
 
 def pretend(words, *, input="", **more):
@@ -129,11 +129,11 @@ def test_print_config_prints_a_file_that_says_the_same(answer, tmp_path):
 
 
 def test_every_setting_of_a_run_is_a_flag_of_a_sweep(answer):
-    from experiments.sweep.value_types import run_keys
+    from experiments.sweep.spec import RUN_SETTINGS
 
     code, out, _ = answer("sweep", "--strategies", "ps-bsp", "--print_config")
     assert code == 0
-    assert all(f"\n{key}: " in out for key in run_keys())
+    assert all(f"\n{key}: " in out for key in RUN_SETTINGS)
 
 
 def test_at_the_end_it_says_where_it_is_what_comes_next_and_why_nothing_can_be_compared(answer, monkeypatch, tmp_path):
@@ -185,8 +185,8 @@ def test_a_dry_run_of_a_sweep_that_was_stopped_shows_what_is_left(answer, monkey
     (folder,) = (tmp_path / "r").iterdir()
     cells = {cell["strategy"]: cell for cell in json.loads(answer("sweep", "--resume", folder, "--json")[1])["cells"]}
     done = [(name, repeat) for name in ("ring", "single", "noop") for repeat in (1, 2, 3)] + [("tree", 1)]
-    lines = [Line(cells[name]["cell"], repeat, "ok", f"{name}{repeat}", None, 7.0) for name, repeat in done]
-    (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+    lines = [entry(cells[name]["cell"], repeat, f"{name}{repeat}", 7.0) for name, repeat in done]
+    (folder / "cells.jsonl").write_text("".join(to_line(line).decode() for line in lines))
     before = sorted((file.name, file.stat().st_mtime_ns) for file in folder.iterdir())
 
     code, out, err = answer("sweep", "--resume", folder, "--dry-run")
@@ -202,8 +202,8 @@ def test_a_dry_run_of_a_sweep_that_was_stopped_shows_what_is_left(answer, monkey
     assert told["results_dir"] == str(folder)
     assert sorted((file.name, file.stat().st_mtime_ns) for file in folder.iterdir()) == before
 
-    more = [Line(cells["tree"]["cell"], repeat, "ok", "x", None, 1.0) for repeat in (2, 3)]
-    (folder / "cells.jsonl").write_text("".join(json.dumps(asdict(line)) + "\n" for line in [*lines, *more]))
+    more = [entry(cells["tree"]["cell"], repeat) for repeat in (2, 3)]
+    (folder / "cells.jsonl").write_text("".join(to_line(line).decode() for line in [*lines, *more]))
     assert answer("sweep", "--resume", folder, "--dry-run")[1].endswith("left: nothing, all runs are done\n")
 
 
@@ -215,13 +215,13 @@ def test_a_damaged_journal_is_refused_before_anything_is_measured(answer, monkey
     monkeypatch.setattr(subprocess, "run", None)
     code, out, err = answer("sweep", "--resume", folder)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "cells.jsonl, line 1 is damaged" in err
+    assert "cells.jsonl, line 1 is not valid JSON" in err
 
 
 def test_going_on_with_a_finished_sweep_starts_no_agent(answer, monkeypatch, tmp_path):
     def done(turns, journal, *rest):
         for cell, repeat in turns:
-            journal.add(Line(cell.id, repeat, "ok", None, None, 1.0))
+            journal.add(entry(cell.id, repeat))
 
     words = ("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
     monkeypatch.setattr("experiments.sweep.runner.conduct", done)

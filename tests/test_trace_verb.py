@@ -55,7 +55,7 @@ def test_who_was_killed_and_left_no_trace_is_named(answer, traced):
     assert "not in the trace" not in answer("trace", traced)[1]
     (traced / "ranks" / "1-worker.trace.npy").unlink()
     assert json.loads(answer("trace", traced, "--json")[1])["missing"] == ["worker 1"]
-    assert "not in the trace, as those that are killed: worker 1; time" in answer("trace", traced)[1]
+    assert "not in the trace, as ranks that were killed: worker 1; time" in answer("trace", traced)[1]
 
 
 def test_a_trace_that_is_there_is_left_as_it_is(answer, traced):

@@ -17,7 +17,7 @@ from common.pipeline.partition import PARTITIONERS
 from common.pipeline.transform_names import TRANSFORMS
 from experiments.bench import run as bench_run
 from experiments.cli.demo import DEMO
-from experiments.cli.run_plans import replicas_as_promised
+from experiments.cli.run_plans import check_replicas
 from experiments.config import strategies
 from experiments.config.strategies import BUILTIN
 from experiments.runs.run import load_run
@@ -156,9 +156,9 @@ def test_runs_on_different_samples_are_drawn_as_such(tmp_path, answer):
 
 def test_a_strategy_that_breaks_its_promise_of_equal_replicas_is_found_out(tmp_path):
     fine = load_run(write_run(tmp_path, "ring"))
-    replicas_as_promised([fine, load_run(write_run(tmp_path, "noop", replicas_equal=False, params_sha256=["a", "b"]))])
+    check_replicas([fine, load_run(write_run(tmp_path, "noop", replicas_equal=False, params_sha256=["a", "b"]))])
     with pytest.raises(CheckFailed, match=r"star promises equal replicas, but 2 of"):
-        replicas_as_promised([fine, load_run(write_run(tmp_path, "star", params_sha256=["a", "b"]))])
+        check_replicas([fine, load_run(write_run(tmp_path, "star", params_sha256=["a", "b"]))])
 
 
 def test_plots_are_three_files_each_in_the_runs_own_folder_or_where_asked(tmp_path, answer):

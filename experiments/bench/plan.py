@@ -15,7 +15,7 @@ from common.util.byte_size import byte_size
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.checks import at_least, on_off
 from experiments.config.option import Option, check_options
-from experiments.config.ranks import ProcessOptions, ServerOptions
+from experiments.config.ranks import ProcessOptions, RankOptions
 from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
 from experiments.machine.environment import physical_memory
@@ -24,7 +24,7 @@ LARGEST = 1 << 30  # bytes of a vector
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions(ServerOptions, ProcessOptions):
+class BenchOptions(ProcessOptions, RankOptions):
     """What is timed"""
 
     strategies: Annotated[

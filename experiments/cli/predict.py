@@ -107,7 +107,8 @@ def _ahead(options: Options) -> int:
     cells = by_formulas(strategies, workers, options.servers, sizes, figures)
     cells, without = simulated(cells, figures, options.budget)
     found = {
-        count: fastest_ranges(strategies, count, options.servers, sizes[0], sizes[-1], figures[count]) for count in workers
+        count: fastest_ranges(strategies, count, options.servers, sizes[0], sizes[-1], figures[count])
+        for count in workers
     }
     said = [sentence(strategies, count, options.servers, found[count], figures[count]) for count in workers]
     if apart := relaxed(strategies):

@@ -54,9 +54,9 @@ class SweepOptions(OutputOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(  # type: ignore[misc]
-    _flags_of("settings of the runs, one value or several", RUN_SETTINGS),
-    _flags_of("settings of the sweep", SWEEP_SETTINGS),
+class Options(
+    _flags_of("settings of the runs, one value or several", RUN_SETTINGS),  # type: ignore[misc]
+    _flags_of("settings of the sweep", SWEEP_SETTINGS),  # type: ignore[misc]
     SweepOptions,
 ):
     __doc__ = SweepOptions.__doc__

@@ -7,15 +7,13 @@ import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from jsonargparse import ArgumentParser
 
 from common.errors import ConfigError, suggest
 from experiments.config.checks import joined
 from experiments.config.option import Declared, Option, check_options, declared
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ class OutputOptions(JsonOption):
     results: Annotated[str, Option("folder for results")] = "results"
 
 
-def parse(kind: type[T], words: Sequence[str], program: str) -> T:
+def parse(kind: Any, words: Sequence[str], program: str) -> Any:
     """Read and check the options `kind` from the words of a command line.
 
     `kind.HIDDEN` lists the classes whose options the command line does not offer. Raises ConfigError, one line;
@@ -49,7 +47,7 @@ def parse(kind: type[T], words: Sequence[str], program: str) -> T:
     """
     parser = ArgumentParser(prog=program, description=inspect.getdoc(kind), exit_on_error=False, allow_abbrev=False)
     options = [option for option in declared(kind).values() if option.owner not in getattr(kind, "HIDDEN", ())]
-    groups = {kind.__doc__: parser}
+    groups: dict[str | None, Any] = {kind.__doc__: parser}
     for option in options:
         title = option.owner.__doc__
         if title not in groups:
@@ -97,7 +95,7 @@ def _complaint(message: str, program: str, options: Sequence[Declared]) -> str:
         return (
             f"unknown option {wrong}: {suggest(wrong, flags)}" if wrong[0] == "-" else f"{wrong!r} is one word too many"
         )
-    if match := re.search(r"does not accept (?:option|nested key) '([^']*)'", message):
+    if match := re.search(r"(?:[Oo]ption|nested key) '([^']*)'", message):
         return f"unknown option {match[1]}: {suggest(f'--{match[1]}', flags)}"
     if match := re.match(r"the following arguments are required: (\w+)", message):
         about = next(option.help for option in options if option.name == match[1])

@@ -13,7 +13,7 @@ from common.pipeline.partition import PARTITIONERS, canonical_partition
 from common.pipeline.transform_names import TRANSFORMS, canonical_transforms
 from experiments.config.checks import at_least, one_of, sizes
 from experiments.config.option import Option
-from experiments.config.ranks import RankOptions
+from experiments.config.ranks import JobOptions
 
 BATCH_PER_WORKER = 32
 
@@ -34,7 +34,7 @@ def _torch_seed(name: str, seed: int) -> None:
 
 
 @dataclass(frozen=True)
-class DataOptions(RankOptions):
+class DataOptions(JobOptions):
     """Model and data"""
 
     data: Annotated[str, Option(f"data set: {', '.join(DATASETS)}; {', '.join(ELSEWHERE)}", has_commas=True)] = "digits"

@@ -12,7 +12,7 @@ from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config.checks import at_least, on_off
 from experiments.config.option import Option
-from experiments.config.ranks import RankOptions
+from experiments.config.ranks import JobOptions
 from experiments.machine.environment import cores
 
 AUTO_ON_OFF = ("auto", "on", "off")
@@ -24,7 +24,7 @@ def _one_element(name: str, nbytes: int) -> None:
 
 
 @dataclass(frozen=True)
-class NetworkOptions(RankOptions):
+class NetworkOptions(JobOptions):
     """How messages travel"""
 
     transport: Annotated[

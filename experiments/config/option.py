@@ -110,13 +110,13 @@ class Declared:
 
 
 @functools.cache
-def declared(options: type[Any]) -> Mapping[str, Declared]:
-    """The options that a dataclass and its bases declare, by name, in the order of the fields."""
+def declared(options: Any) -> Mapping[str, Declared]:
+    """Return the options that a dataclass and its bases declare, by name, in the order of the fields."""
     hints = typing.get_type_hints(options, include_extras=True)
     found = {}
     for field in dataclasses.fields(options):
-        kind, *more = typing.get_args(hints[field.name]) if hasattr(hints[field.name], "__metadata__") else [None]
-        for option in more:
+        for option in getattr(hints[field.name], "__metadata__", ()):
+            kind = hints[field.name].__origin__
             owner = next(each for each in options.__mro__ if field.name in inspect.get_annotations(each))
             found[field.name] = Declared(field.name, kind, _default(field), option, owner)
     return types.MappingProxyType(found)
@@ -129,7 +129,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def check_options(options: Any) -> None:
     """Check each value by itself. Raises ConfigError, one line, for the first one that cannot be."""
-    for name, option in declared(type(options)).items():
+    kind: Any = type(options)
+    for name, option in declared(kind).items():
         option.check(getattr(options, name))
 
 

@@ -19,38 +19,32 @@ MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 
 
 @dataclass(frozen=True)
-class ProcessOptions:
-    """Each process"""
+class RankOptions:
+    """Ranks"""
 
-    threads: Annotated[int, Option("threads of each rank", check=at_least(1))] = 1
-    deadline: Annotated[float, Option("longest time that a blocking call may take", unit="SECONDS", check=positive)] = (
-        60.0
-    )
-    interface: Annotated[str, Option("address that tcp uses: loopback only", has_commas=True)] = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """Parameter servers"""
-
+    workers: Annotated[int, Option("worker processes", check=at_least(1))] = 4
     servers: Annotated[int | None, Option("parameter servers; null: 1 if the strategy has servers")] = None
     placement: Annotated[
         str,
-        Option(
-            "where servers run: dedicated (a process each) or colocated (a thread in a worker's process)",
-            choices=PLACEMENTS,
-        ),
+        Option("of servers: dedicated (a process each) or colocated (a thread in a worker's)", choices=PLACEMENTS),
     ] = DEDICATED
 
 
 @dataclass(frozen=True)
-class RankOptions(ServerOptions, ProcessOptions, StrategyOptions):
-    """Workers"""
+class ProcessOptions:
+    """Processes"""
 
-    workers: Annotated[int, Option("worker processes", check=at_least(1))] = 4
+    threads: Annotated[int, Option("threads of each rank", check=at_least(1))] = 1
+    deadline: Annotated[float, Option("time that a blocking call may take", unit="SECONDS", check=positive)] = 60.0
+    interface: Annotated[str, Option("address that tcp uses: loopback only", has_commas=True)] = "127.0.0.1"
 
 
-def server_count(options: RankOptions, traits: Traits, virtual: bool) -> int:
+@dataclass(frozen=True)
+class JobOptions(ProcessOptions, RankOptions, StrategyOptions):
+    """What the options of every other concern are checked against."""
+
+
+def server_count(options: JobOptions, traits: Traits, virtual: bool) -> int:
     """Return the number of servers: 1 unless more were asked for, 0 for a strategy without servers.
 
     Raises ConfigError if there are more ranks than one machine can run, or than virtual time can simulate.

@@ -11,11 +11,11 @@ from common.pipeline.lr_schedule import SCHEDULES
 from common.runtime.job import OptimizerSpec
 from experiments.config.checks import at_least, number, positive
 from experiments.config.option import Option
-from experiments.config.ranks import RankOptions
+from experiments.config.ranks import JobOptions
 
 
 @dataclass(frozen=True)
-class TrainingOptions(RankOptions):
+class TrainingOptions(JobOptions):
     """The update rule"""
 
     steps: Annotated[int, Option("training steps", check=at_least(1))] = 200
