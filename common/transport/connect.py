@@ -1,4 +1,4 @@
-"""Transports by name (`common.runtime.job.TRANSPORTS`): what a rank opens to reach the others."""
+"""Open a rank's endpoint of a transport, by the name of the transport (`common.runtime.job.TRANSPORTS`)."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ def connect(
     crew: Sequence[int] = (),
     watch: Callable[[], None] = lambda: None,
 ) -> Endpoint:
-    """This rank's endpoint of the job whose ranks meet in `home`, a private folder (0700) of theirs alone.
+    """Return this rank's endpoint of a job with `ranks` ranks. They meet in `home`, their private folder (0700).
 
-    `job` is a random 64-bit id that they share. `hosts` has the ranks of each host, all on one by default: with `shm`,
-    memory is shared inside a host, and between hosts it is tcp that carries the messages. `crew` has the ranks that
-    share this one's process: between them it is shared memory too, whatever the transport, where the machine can do it.
-    `watch` raises when the job is over. Raises RunError, ConfigError.
+    `job` is a random 64-bit id that the ranks share. `hosts` has the ranks of each host; by default all are on one.
+    With `shm`, ranks of one host share memory, and ranks of different hosts use tcp. `crew` has the ranks of this
+    process: they share memory under any transport if the machine can do it. `watch` raises when the job is over.
+    Raises RunError, ConfigError.
     """
     store = file_store(home, ranks)
 
-    def sockets() -> ZmqEndpoint:
+    def open_sockets() -> ZmqEndpoint:
         address = ipc_address(home) if transport == "ipc" else tcp_address(interface)
-        meeting = Rendezvous(store, place, deadline, "far" if transport == "shm" else "rank")
-        return ZmqEndpoint(place, ranks, address, meeting, job=job, deadline=deadline, watch=watch)
+        rendezvous = Rendezvous(store, place, deadline, "far" if transport == "shm" else "rank")
+        return ZmqEndpoint(place, ranks, address, rendezvous, job=job, deadline=deadline, watch=watch)
 
-    many = hosts is not None and len(hosts) > 1
-    if transport == "ipc" and many:
+    several_hosts = hosts is not None and len(hosts) > 1
+    if transport == "ipc" and several_hosts:
         raise ConfigError("ipc stays on one host: between hosts it takes shm, which goes with tcp, or tcp")
-    close_by = frozenset(range(ranks))
+    near_ranks = frozenset(range(ranks))  # this rank and those with which it shares memory
     if transport != "shm":
-        close_by = frozenset(crew if len(crew) > 1 and reason_against() is None else ())
-    elif hosts is not None and many:
-        close_by = frozenset(next(host for host in hosts if place.rank in host))
-    if not close_by:
-        return sockets()
-    meeting = Rendezvous(store, place, deadline, "rank" if transport == "shm" else "near")
-    near = ShmEndpoint(place, ranks, meeting, deadline=deadline, watch=watch)
+        near_ranks = frozenset(crew if len(crew) > 1 and reason_against() is None else ())
+    elif hosts is not None and several_hosts:
+        near_ranks = frozenset(next(host for host in hosts if place.rank in host))
+    if not near_ranks:
+        return open_sockets()
+    rendezvous = Rendezvous(store, place, deadline, "rank" if transport == "shm" else "near")
+    near = ShmEndpoint(place, ranks, rendezvous, deadline=deadline, watch=watch)
     near.crew = frozenset(crew) - {place.rank}
-    if len(close_by) == ranks:
+    if len(near_ranks) == ranks:
         return near
     try:
-        far = sockets()
+        far = open_sockets()
     except BaseException:
         near.close()
         raise
-    return RoutedEndpoint(near, far, close_by)
+    return RoutedEndpoint(near, far, near_ranks)

@@ -1,6 +1,7 @@
-"""Two transports in one, chosen for each pair of ranks: shared memory to those close by, sockets to all others.
+"""Two transports in one endpoint: shared memory to near ranks, sockets to far ranks.
 
-Close by are the ranks of the same host or, where sockets carry all else, those of the same process.
+Near ranks are those of the same host or, if sockets carry everything else, those of the same process. A pair of ranks
+uses one transport only, so its messages keep their order.
 """
 
 from __future__ import annotations
@@ -18,29 +19,32 @@ from common.types import Array
 
 
 class RoutedEndpoint(Endpoint):
-    """`near` carries what is for or from the ranks in `close_by`, `far` the rest.
+    """An endpoint that uses `near` for the ranks in `near_ranks` and `far` for all others.
 
-    What `far` has been lent moves only while somebody calls it, so `near` does that when it waits.
+    A loan to a far rank moves only inside calls of `far`. So `near` calls it whenever it waits.
     """
 
-    def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, close_by: Set[int]) -> None:
+    def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, near_ranks: Set[int]) -> None:
         super().__init__(near.place, near.deadline)
-        self.near, self.far, self.close_by = near, far, close_by
+        self.near, self.far, self.near_ranks = near, far, near_ranks
         self.crew = near.crew
         self._far_first = False
         near.doorbell.other_work = far.pump_or_sleep
 
-    def _to(self, rank: int) -> ProcessEndpoint:
-        return self.near if rank in self.close_by else self.far
+    def _endpoint_for(self, rank: int) -> ProcessEndpoint:
+        return self.near if rank in self.near_ranks else self.far
+
+    def _all_near(self, ranks: Iterable[int]) -> bool:
+        return all(rank in self.near_ranks for rank in ranks)
 
     def send(self, to: int, array: Array) -> None:
-        self._to(to).send(to, array)
+        self._endpoint_for(to).send(to, array)
 
     def lend(self, to: int, array: Array) -> None:
-        self._to(to).lend(to, array)
+        self._endpoint_for(to).lend(to, array)
 
     def expose(self, to: int, array: Array) -> None:
-        self._to(to).expose(to, array)
+        self._endpoint_for(to).expose(to, array)
 
     def share(self, to: int, array: Array) -> None:
         self.near.share(to, array)
@@ -51,48 +55,41 @@ class RoutedEndpoint(Endpoint):
 
     def trim(self) -> None:
         self.near.trim()
-        self.far.trim()
 
     def recv_into(self, from_: int, out: Array) -> None:
-        self._to(from_).recv_into(from_, out)
+        self._endpoint_for(from_).recv_into(from_, out)
 
     def recv_shared(self, from_: int, like: Array) -> Array:
         return self.near.recv_shared(from_, like)
 
     def recv_add(self, from_: int, into: Array) -> None:
-        self._to(from_).recv_add(from_, into)
+        self._endpoint_for(from_).recv_add(from_, into)
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
         senders = list(from_)
-        if all(sender in self.close_by for sender in senders):
-            self.near.recv_add_all(senders, into)
-        else:
-            super().recv_add_all(senders, into)
+        receive = self.near.recv_add_all if self._all_near(senders) else super().recv_add_all
+        receive(senders, into)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
         senders = list(from_)
-        if all(sender in self.close_by for sender in senders):
-            self.near.recv_sum(senders, out)
-        else:
-            super().recv_sum(senders, out)
+        receive = self.near.recv_sum if self._all_near(senders) else super().recv_sum
+        receive(senders, out)
 
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         senders = list(from_)
-        if all(sender in self.close_by for sender in senders):
-            self.near.recv_add_answer(senders, into, finish)
-        else:
-            super().recv_add_answer(senders, into, finish)
+        receive = self.near.recv_add_answer if self._all_near(senders) else super().recv_add_answer
+        receive(senders, into, finish)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
-        near = tuple(rank for rank in from_ if rank in self.close_by)
-        far = tuple(rank for rank in from_ if rank not in self.close_by)
+        near = tuple(rank for rank in from_ if rank in self.near_ranks)
+        far = tuple(rank for rank in from_ if rank not in self.near_ranks)
         if not far:
             return self.near.recv_any(near, out)
         if not near:
             return self.far.recv_any(far, out)
         end = time.monotonic() + self.deadline
         while True:
-            self._far_first = not self._far_first  # they take turns
+            self._far_first = not self._far_first  # the two take turns
             parts = [(self.near, near), (self.far, far)]
             for endpoint, ranks in reversed(parts) if self._far_first else parts:
                 if any(map(endpoint.has, ranks)):
@@ -113,7 +110,7 @@ class RoutedEndpoint(Endpoint):
         self.far.abandon()
 
     def close(self, *, linger: float = 0.0) -> None:
-        self.far.close(linger=linger)  # first: what it still has to send may be what peers wait for before they read
+        self.far.close(linger=linger)  # first: a peer may need its last messages before it reads those of `near`
         self.near.close(linger=linger)
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -1,26 +1,26 @@
-"""The wire format: bytes in, typed headers out, no I/O.
+"""The wire format: encode and decode headers, without I/O.
 
 A *message* is one array. It travels as one or more *segments* of at most `SEGMENT_BYTES` bytes, each a header and a raw
-payload, in order. The header repeats what the whole message is, so that every segment can be checked by itself.
+payload, in order. Each header describes the whole message, so that each segment can be checked alone.
 
     offset  bytes  field
     0       4      magic   b"sync"
     4       1      version
     5       1      dtype   code in DTYPES
     6       2      sender  rank
-    8       8      job     random id of the job: a message of another job is not ours
+    8       8      job     random id of the job: messages of other jobs are dropped
     16      8      seq     number of this segment on its way between this pair of ranks, from 0: a gap is a loss
-    24      8      after   how many have gone the other way before it
+    24      8      after   number of segments that went the other way before it
     32      8      step    signed; SETUP and FINISH are negative
     40      4      bucket
     44      8      length  bytes of the whole message
     52      8      offset  of this segment's payload in the message
     60      4      crc     CRC-32 of the 60 bytes before
 
-Between two ranks there are two *ways*: ZeroMQ, and a stream (streams.py) on which a message is one segment, whatever
-its size. Each keeps its order; `after` puts what came on both into one.
+Two ranks are connected by two *ways*: ZeroMQ, and a stream on which a message is one segment of any size. Each way
+keeps its order, and `after` restores the order of the two together (sockets/channel.py).
 
-All integers are little-endian. Sizes are compared with what the receiver expects; nothing is allocated from a header.
+All integers are little-endian. The receiver compares sizes with those that it expects and allocates nothing from them.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ HEADER_BYTES = _BODY.size + _CRC.size
 
 
 class WireError(ValueError):
-    """These bytes are no header of ours; the message says why."""
+    """Bytes that are no header of this format. The text says why."""
 
 
 class Header(NamedTuple):
-    """One segment's header, decoded."""
+    """The decoded header of one segment."""
 
     dtype: int
     sender: int
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
     @property
     def payload(self) -> int:
-        """Bytes of payload that follow over ZeroMQ."""
+        """The bytes of payload that follow over ZeroMQ."""
         return min(SEGMENT_BYTES, self.length - self.offset)
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Header(NamedTuple):
 
 
 def dtype_code(dtype: np.dtype) -> int:
-    """The code of a dtype; ValueError for one that cannot travel."""
+    """Return the code of a dtype. ValueError if arrays of it cannot be sent."""
     try:
         return _CODES[dtype]
     except KeyError:
@@ -81,13 +81,13 @@ def dtype_code(dtype: np.dtype) -> int:
 
 
 def encode(header: Header | tuple[int, ...]) -> bytes:
-    """The bytes of a header."""
+    """Return the bytes of a header."""
     body = _BODY.pack(MAGIC, VERSION, *header)
     return body + _CRC.pack(zlib.crc32(body))
 
 
 def decode(raw: bytes) -> Header:
-    """The header in `raw`, checked for everything that can be checked without knowing what is expected."""
+    """Return the header in `raw`. WireError if it is wrong whatever the receiver expects."""
     if len(raw) != HEADER_BYTES:
         raise WireError(f"a header has {HEADER_BYTES} bytes, not {len(raw)}")
     magic, version, *fields = _BODY.unpack_from(raw)
@@ -106,5 +106,5 @@ def decode(raw: bytes) -> Header:
 
 
 def segment_offsets(nbytes: int) -> range:
-    """Offsets of the segments of a message of `nbytes`; an empty message has one, empty, segment."""
+    """Return the offsets of the segments of a message of `nbytes`. An empty message has one empty segment."""
     return range(0, max(nbytes, 1), SEGMENT_BYTES)

@@ -1,4 +1,4 @@
-"""What stands in front of an endpoint and passes everything on, at no cost for what it does not look at."""
+"""The base class of endpoints that stand in front of another endpoint."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from common.transport.base import Endpoint
 
 
 def _inner(name: str) -> Any:
-    """The inner endpoint's own method: looked up once by the context, so passing on costs nothing per call."""
+    """Return a property that is the inner endpoint's own method. Look it up once, and a call costs nothing more."""
     return property(attrgetter(f"inner.{name}"))
 
 
 class ForwardingEndpoint(Endpoint):
-    """An endpoint in front of another one, `inner`. Its subclasses have their own say in some of the calls."""
+    """An endpoint that forwards every call to the endpoint `inner`. Subclasses override some of the calls."""
 
     def __init__(self, inner: Endpoint) -> None:
         super().__init__(inner.place, inner.deadline)

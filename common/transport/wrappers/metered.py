@@ -1,4 +1,4 @@
-"""Counts what a rank sends: strategies never report their own bytes."""
+"""A meter of the bytes that a rank sends, so that strategies do not report their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.types import Array
 
 
 class MeteredEndpoint(ForwardingEndpoint):
-    """An endpoint that counts the payload bytes and messages it sends, per receiver, and passes everything on."""
+    """An endpoint that counts payload bytes and messages by receiver. Each answer of `recv_add_answer` is a message."""
 
     def __init__(self, inner: Endpoint) -> None:
         super().__init__(inner)
@@ -20,11 +20,11 @@ class MeteredEndpoint(ForwardingEndpoint):
 
     @property
     def bytes_sent(self) -> int:
-        """Payload bytes sent to all peers since the last `reset`."""
+        """The payload bytes sent to all peers since the last `reset`."""
         return sum(self.bytes_to.values())
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Set all counts to zero."""
         self.bytes_to.clear()
         self.messages_to.clear()
 

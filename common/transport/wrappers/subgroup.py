@@ -1,22 +1,24 @@
-"""Some of the ranks under numbers of their own: what `Context.among` puts an algorithm on."""
+"""A subgroup of the ranks, numbered anew: the endpoint of `Context.among`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from numpy.typing import DTypeLike
-
-from common.transport.base import Endpoint, Message, Queue, Task
+from common.transport.base import Endpoint, Message
+from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class SubgroupEndpoint(Endpoint):
-    """The endpoint `inner`, on which rank `ranks[i]` goes by the number i; errors keep naming the ranks of the job."""
+class SubgroupEndpoint(ForwardingEndpoint):
+    """The endpoint `inner`, on which rank `ranks[i]` has the number i. Errors still name the ranks of the job."""
+
+    crew = Endpoint.crew  # a subgroup shares no memory
+    share = Endpoint.share
+    recv_shared = Endpoint.recv_shared
 
     def __init__(self, inner: Endpoint, ranks: Sequence[int]) -> None:
-        super().__init__(inner.place, inner.deadline)
-        self.inner = inner
+        super().__init__(inner)
         self.ranks = tuple(ranks)
 
     def _rank(self, number: int) -> int:
@@ -32,12 +34,6 @@ class SubgroupEndpoint(Endpoint):
 
     def expose(self, to: int, array: Array) -> None:
         self.inner.expose(self._rank(to), array)
-
-    def settle(self) -> None:
-        self.inner.settle()
-
-    def trim(self) -> None:
-        self.inner.trim()
 
     def recv_into(self, from_: int, out: Array) -> None:
         self.inner.recv_into(self._rank(from_), out)
@@ -58,23 +54,5 @@ class SubgroupEndpoint(Endpoint):
         message = self.inner.recv_any(tuple(self._rank(number) for number in from_), out)
         return replace(message, sender=self.ranks.index(message.sender))
 
-    def spawn(self, fn: Callable[[], None]) -> Task:
-        return self.inner.spawn(fn)
-
-    def queue(self) -> Queue:
-        return self.inner.queue()
-
-    def abandon(self) -> None:
-        self.inner.abandon()
-
     def close(self, *, linger: float = 0.0) -> None:
-        """Nothing: the endpoint is the whole job's."""
-
-    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-        return self.inner.alloc(shape, dtype)
-
-    def now(self) -> float:
-        return self.inner.now()
-
-    def sleep(self, seconds: float) -> None:
-        self.inner.sleep(seconds)
+        """Do nothing: the endpoint belongs to the whole job."""

@@ -1,7 +1,4 @@
-"""Notes what passes through an endpoint, with the time that each call took: what a trace is made from.
-
-It stands between an endpoint and whoever calls it, in a run that is traced, and is not there in any other.
-"""
+"""An endpoint that records its messages for a trace. Runs without a trace do not have it."""
 
 from __future__ import annotations
 
@@ -17,15 +14,15 @@ from common.types import Array
 
 
 class TracedEndpoint(ForwardingEndpoint):
-    """An endpoint that passes everything on, and notes each message and each `settle` in a buffer when it is over.
+    """An endpoint that notes each message and each `settle`, with its start and its end, in a buffer.
 
-    Messages are numbered for each pair of ranks at both ends: they arrive in order, once, so the numbers match.
+    Both ends number the messages of a pair of ranks. The numbers match, since messages arrive in order and once.
     """
 
     def __init__(self, inner: Endpoint, buffer: TraceBuffer) -> None:
         super().__init__(inner)
         self._note = buffer.note
-        # As a context does, without a layer in between where that is all there is to it.
+        # The clock itself if the inner endpoint has no other: one call less.
         self._now = time.perf_counter if type(inner).now is Endpoint.now else inner.now
         self._sent: defaultdict[int, count[int]] = defaultdict(count)
         self._received: defaultdict[int, count[int]] = defaultdict(count)
@@ -92,7 +89,7 @@ class TracedEndpoint(ForwardingEndpoint):
 
         self.inner.recv_add_answer(senders, into, finished)
         self._note_all(senders, into.nbytes, began, summed)
-        for sender in senders:  # not before the last part was finished; it may be there before the call returns
+        for sender in senders:  # sent when the last part was finished, which may be before the call returns
             self._note_sent(sender, into, summed, summed)
 
     def _note_all(self, senders: Iterable[int], nbytes: int, began: float, ended: float) -> None:
