@@ -72,15 +72,15 @@ def wrong(make, workers=3, servers=0, size=SIZE, kind=None):
             params, grad = np.zeros((2, size), np.float32)
             make().serve(ctx, params, [Bucket(grad, params)])
             return 0
-        contest, found = kind(make, ctx, BufferPool(ctx.alloc, largest=0)), 0
-        contest.begin(size)
+        exchange, found = kind(make, ctx, BufferPool(ctx.alloc, largest=0)), 0
+        exchange.begin(size)
         for step in range(2):
             ctx.place.step = step
-            contest.fill(step)
-            contest.exchange()
-            found += contest.wrong(step)
-        contest.end()
-        contest.close()
+            exchange.fill(step)
+            exchange.exchange()
+            found += exchange.wrong(step)
+        exchange.end()
+        exchange.close()
         return found
 
     outcome = simulate(

@@ -1,5 +1,6 @@
 """A rank of a benchmark: whose memory is whose, what it measures of a link, and that it closes everything."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from allreduce.strategy import AllReduce
 from common.context import Context
 from common.place import Place
+from common.records.recorder import LineFile
 from common.simulate import simulate
 from common.transport.process_endpoint import ProcessEndpoint
 from common.transport.virtual.network import Network
@@ -58,11 +60,10 @@ def made(monkeypatch):
 
 def rank_on(endpoint, contestants=(), workers=1, servers=0):
     """A rank whose only transport is `endpoint`, and nobody announces its blocks."""
-    spec = BenchPlan(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
-    rank = BenchRank(spec, None, endpoint.place, 1)
+    plan = BenchPlan(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
+    rank = BenchRank(plan, None, endpoint.place, 1)
     rank.meters["ipc"] = endpoint if isinstance(endpoint, MeteredEndpoint) else MeteredEndpoint(endpoint)
     rank.pools["ipc"] = BufferPool(endpoint.alloc, 4 * SIZE)
-    rank.process = None
     rank.workers = Context(endpoint, workers=workers)
     return rank
 
@@ -76,8 +77,8 @@ def test_what_a_strategy_allocates_is_its_own_for_good(made, monkeypatch):
         for index in range(2):
             rank._do(Block("verify", "ipc", index, 4 * SIZE), 0)
     one, two = made
-    x = rank.contests[0].x
-    assert np.shares_memory(x, rank.contests[1].x)  # the benchmark's own vectors are used again
+    x = rank.exchanges[0].x
+    assert np.shares_memory(x, rank.exchanges[1].x)  # the benchmark's own vectors are used again
     pairs = [(one.scratch, two.scratch), (one.scratch, x), (two.scratch, x)]
     assert not any(np.shares_memory(*pair) for pair in pairs)
 
@@ -101,7 +102,7 @@ def test_a_server_serves_from_the_memory_of_its_transport(monkeypatch):
 def test_the_link_is_that_of_the_transport():
     network = Network(latency=1e-3, bandwidth=1e8, reduce=3e-9)
     first, second = simulate(lambda ctx: rank_on(ctx.endpoint, workers=2)._link("ipc"), 2, network=network).results
-    assert first == pytest.approx({"alpha": 1e-3, "beta": 1e-8, "gamma": 3e-9}, rel=0.01)
+    assert (first.alpha, first.beta, first.gamma) == pytest.approx((1e-3, 1e-8, 3e-9), rel=0.01)
     assert second is None
 
 
@@ -114,10 +115,10 @@ def test_everything_is_closed_whatever_one_of_them_raises(tmp_path):
 
     rank = rank_on(Alone(Place(0)))
     rank.endpoints = [SimpleNamespace(close=lambda linger, name=name: close(name)) for name in "ab"]
-    with open(tmp_path / "rows", "w") as file:
-        rank.file = bench_rank.os.dup(file.fileno())
+    rank.file = LineFile(tmp_path / "rows")
+    descriptor = rank.file.open()
     with pytest.raises(OSError, match="will not close"):
         rank.close(0.0)
     assert set(closed) == {"a", "b"}
     with pytest.raises(OSError, match="Bad file descriptor"):
-        bench_rank.os.fstat(rank.file)
+        os.fstat(descriptor)

@@ -146,3 +146,11 @@ def test_an_update_outside_the_context_is_the_callers_mistake():
         pass
     with pytest.raises(ValueError, match="outside its context"):
         progress.update(STATUS)
+
+
+def test_a_benchmark_says_which_block_it_measures():
+    status = Status(3, elapsed=1.0, doing="ring over tcp, 64 KiB, repeat 2/5")
+    assert plain_line("bench", 17, status) == "bench  step 3/17  ring over tcp, 64 KiB, repeat 2/5"
+    head, bar = drawn(status, 120)
+    assert head.startswith("halving-doubling, 4 workers  step 3/300  ring over tcp, 64 KiB, repeat 2/5")
+    assert "━" in bar

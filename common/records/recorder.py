@@ -76,10 +76,9 @@ class LineFile:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         return self._fd
 
-    def append(self, line: str) -> None:
+    def append(self, line: bytes) -> None:
         """Append a line that ends with a newline, in one call. OSError if it was not written whole (a full disk)."""
-        data = line.encode()
-        if os.write(self.open() if self._fd is None else self._fd, data) != len(data):
+        if os.write(self.open() if self._fd is None else self._fd, line) != len(line):
             raise OSError(f"{self.path}: no room for a whole row; is the disk full?")
 
     @property
@@ -119,7 +118,7 @@ class Recorder(LineFile):
 
     def write(self, record: StepRecord) -> None:
         """Append one record. OSError as `append`."""
-        self.append(record.line(self.epoch))
+        self.append(record.line(self.epoch).encode())
 
 
 class EventLog(LineFile):
@@ -134,7 +133,8 @@ class EventLog(LineFile):
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one event. OSError as `append`; TypeError if it is not JSON."""
-        self.append(json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n")
+        line = json.dumps({"at": round(self._now() - self._epoch, 7), **event}) + "\n"
+        self.append(line.encode())
 
 
 def whole_lines(file: Path) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
-"""What one rank does with one contestant: set it up, give it known numbers, exchange, compare every element.
+"""What a worker does with one contestant: set it up, give it known numbers, exchange, compare every element.
 
-Every vector holds a sequence of integers that repeats after a prime number of elements, so that a piece that ends up
-in the wrong place is seen whatever the sizes of chunks and segments. float32 adds them up exactly, in any order.
+Every vector holds a sequence of integers that repeats after a prime number of elements. So a chunk or segment of any
+size that ends up in the wrong place is detected. float32 adds these integers exactly, in any order.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from common.pipeline.update import BLOCK
 from common.strategy import Bucket, SyncStrategy
 from common.types import Array, Rows, Vector
 
-PERIOD = 8191  # a prime, as no power of two is a multiple of it
-BELOW = 61
+PERIOD = 8191  # elements; a prime, so no power of two is a multiple of it
+LARGEST_VALUE = 61
 
 
 class BufferPool:
-    """A benchmark's own vectors, the same few in every block: what a transport allocates may live as long as it does.
+    """A benchmark's own vectors, reused in every block, because a transport may keep its memory until it is closed.
 
-    `largest` is the size in bytes that each buffer gets, so that it serves the blocks of all sizes.
+    Each buffer has `largest` bytes, so that it serves the blocks of all sizes.
     """
 
     def __init__(self, alloc: Callable[[int, DTypeLike], Array], largest: int) -> None:
@@ -35,11 +35,11 @@ class BufferPool:
         self._used = 0
 
     def begin(self) -> None:
-        """Take all buffers back: a new block begins."""
+        """Take all buffers back for a new block."""
         self._used = 0
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Zeroed memory, as `Context.alloc`; valid until the next `begin`."""
+        """Return zeroed memory, as `Context.alloc` does; valid until the next `begin`."""
         nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if self._used == len(self._buffers):
             self._buffers.append(self._alloc(max(nbytes, self._largest), np.uint8))
@@ -51,20 +51,20 @@ class BufferPool:
 
 
 class SubtractGradient:
-    """The update rule of a benchmark, exact for integers: `params -= grad`. `updated` is told after each."""
+    """The update rule of a benchmark, exact for integers: `params -= grad`. Calls `updated` after each update."""
 
     def __init__(self, params: Vector, updated: Callable[[], None] = lambda: None) -> None:
         self.params, self.updated = params, updated
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """Update the parameters in place, block by block as a run does."""
+        """Update the parameters in place, in blocks as a run does."""
         for start in range(0, grad.size, BLOCK):
             block = self.params[start : start + BLOCK]
             np.subtract(block, grad[start : start + BLOCK], out=block)
         self.updated()
 
     def state(self) -> dict[str, Array]:
-        """It has none."""
+        """Return the empty state."""
         return {}
 
     def restore(self, state: Mapping[str, Array]) -> None:
@@ -77,73 +77,74 @@ class SubtractGradient:
 
 
 def rank_values(rank: int, step: int) -> Vector:
-    """One period of what `rank` puts in at `step`: integers from 1 to 61, shape (PERIOD,)."""
+    """Return one period of the vector of `rank` at `step`: integers from 1 to LARGEST_VALUE, shape (PERIOD,)."""
     j = np.arange(PERIOD, dtype=np.int64) + 101 * step
-    values: Vector = (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % BELOW + 1).astype(np.float32)
+    values: Vector = (j * (j + rank + 1) * (2 * rank + 3) % PERIOD % LARGEST_VALUE + 1).astype(np.float32)
     return values
 
 
 def summed_values(workers: int, step: int) -> Vector:
-    """One period of the sum over all workers, shape (PERIOD,)."""
+    """Return one period of the sum over all workers, shape (PERIOD,)."""
     values: Vector = np.stack([rank_values(rank, step) for rank in range(workers)]).sum(axis=0)
     return values
 
 
 def fill_periodic(x: Vector, period: Vector) -> None:
-    """Repeat `period`, shape (PERIOD,), over x, in place."""
+    """Fill x, in place, with repetitions of `period`, shape (PERIOD,)."""
     whole = x.size // PERIOD * PERIOD
     x[:whole].reshape(-1, PERIOD)[:] = period
     x[whole:] = period[: x.size - whole]
 
 
 def count_wrong(x: Vector, period: Vector) -> int:
-    """How many elements of x are not those of `period`, shape (PERIOD,), repeated."""
+    """Return how many elements of x differ from the repeated `period`, shape (PERIOD,)."""
     whole = x.size // PERIOD * PERIOD
     body = np.count_nonzero(x[:whole].reshape(-1, PERIOD) != period)
     return int(body) + int(np.count_nonzero(x[whole:] != period[: x.size - whole]))
 
 
 class Exchange(ABC):
-    """A worker's side of a contestant. Calls come as begin, exchange…, end; once for all, `close`.
+    """A worker's side of a contestant. Calls come as begin, exchange…, end for each block; at the very end `close`.
 
-    Its vectors come from `pool`, and are another's in the next block; what the strategy allocates is its own for good.
+    Its vectors come from `pool`, which gives them to another contestant in the next block. Memory that the strategy
+    allocates stays its own.
     """
 
     def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: BufferPool) -> None:
         self.make, self.ctx, self.pool = make, ctx, pool
-        self.strategy: Any = make()  # Any: `all_reduce` is no part of every SyncStrategy
+        self.strategy: Any = make()  # Any: not every SyncStrategy has `all_reduce`
 
     @abstractmethod
     def begin(self, size: int) -> None:
-        """Get vectors of `size` float32 elements, all zero, and set the strategy up. Blocks."""
+        """Get vectors of `size` float32 elements and set the strategy up. Blocks."""
 
     @abstractmethod
     def fill(self, step: int) -> None:
-        """Put in this rank's numbers of `step`."""
+        """Write this rank's numbers of `step` into the vector."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Put in zeros, which stay zeros however often they are summed."""
+        """Write zeros into the vector: any number of exchanges leaves them zero."""
 
     @abstractmethod
     def exchange(self) -> None:
-        """What is timed. Blocks until the vectors may be written again."""
+        """Exchange once: this is timed. Blocks until the vectors may be written again."""
 
     @abstractmethod
     def wrong(self, step: int) -> int:
-        """How many elements are wrong after the exchange of `step`, the steps before it having been filled too."""
+        """Return how many elements are wrong after the exchange of `step`. All steps before were filled, too."""
 
     def end(self) -> None:  # noqa: B027 - optional
-        """The block is over."""
+        """End the block."""
 
     def close(self) -> None:  # noqa: B027 - optional
-        """All blocks are."""
+        """End the contestant."""
 
 
 class AllReduceExchange(Exchange):
-    """The sum over all workers, in place. One strategy object for all blocks, set up in the first."""
+    """The sum over all workers, in place. One strategy object for all blocks, set up in the first block."""
 
-    fresh = True
+    is_set_up = False
 
     def begin(self, size: int) -> None:
         self.x = self.pool.alloc(size, np.float32)
@@ -151,10 +152,10 @@ class AllReduceExchange(Exchange):
 
     def set_up(self, params: Vector) -> None:
         """Set the strategy up with `params`, once for all blocks. Blocks."""
-        if self.fresh:
+        if not self.is_set_up:
             self.ctx.place.step = SETUP
             self.strategy.setup(self.ctx, params)
-            self.fresh = False
+            self.is_set_up = True
 
     def fill(self, step: int) -> None:
         fill_periodic(self.x, rank_values(self.ctx.rank, step))
@@ -170,22 +171,22 @@ class AllReduceExchange(Exchange):
         return count_wrong(self.x, summed_values(len(self.ctx.workers), step))
 
     def close(self) -> None:
-        if not self.fresh:
+        if self.is_set_up:
             self.ctx.place.step = FINISH
             self.strategy.finish(self.ctx)
 
 
-class _ToParameters(Exchange):
-    """A gradient in, new parameters out: those of worker 0 to begin with, `Subtract` for a rule.
+class _GradientExchange(Exchange):
+    """A gradient in, new parameters out: `SubtractGradient` updates the first parameters, those of worker 0.
 
-    The gradient is n times the numbers, so that the mean over n workers is whole too.
+    The gradient is n times the rank's numbers, so the mean over n workers is whole, too.
     """
 
     grad: Vector
     params: Vector
 
-    def get(self, size: int, first: int) -> None:
-        """Get both vectors, with the parameters of worker `first`."""
+    def allocate(self, size: int, first: int) -> None:
+        """Get both vectors; the parameters are those of worker `first`."""
         self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
         fill_periodic(self.params, rank_values(first, 0))
 
@@ -199,15 +200,15 @@ class _ToParameters(Exchange):
         self.grad.fill(0)
 
     def wrong(self, step: int) -> int:
-        updates = sum(summed_values(len(self.ctx.workers), each) for each in range(step + 1))
+        updates = sum(summed_values(len(self.ctx.workers), past) for past in range(step + 1))
         return count_wrong(self.params, (rank_values(0, 0) - updates).astype(np.float32))
 
 
-class AllReduceAndUpdate(_ToParameters, AllReduceExchange):
+class AllReduceAndUpdate(_GradientExchange, AllReduceExchange):
     """The mean over all workers, in place, and the update that every worker makes with it, as a server does."""
 
     def begin(self, size: int) -> None:
-        self.get(size, first=0)
+        self.allocate(size, first=0)
         self.set_up(self.params)
         self.rule = SubtractGradient(self.params)
 
@@ -216,12 +217,12 @@ class AllReduceAndUpdate(_ToParameters, AllReduceExchange):
         self.rule.step(self.grad)
 
 
-class ServerExchange(_ToParameters):
-    """Push and pull. A strategy object for each block, since the servers' lives end with it."""
+class ServerExchange(_GradientExchange):
+    """Push and pull. Each block has its own strategy object, because the servers' lives end with the block."""
 
     def begin(self, size: int) -> None:
         self.strategy = self.make()
-        self.get(size, first=self.ctx.rank)
+        self.allocate(size, first=self.ctx.rank)
         self.ctx.place.step = SETUP
         self.strategy.setup(self.ctx, self.params)
 

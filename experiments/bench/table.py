@@ -1,93 +1,93 @@
-"""The tables of a benchmark: one a size, the fastest first."""
+"""The tables of a benchmark: one a size, the fastest strategy first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
-from experiments.format.table import DASH
+from experiments.format.table import DASH, Column, terminal_table
 from experiments.format.units import human_bytes, human_seconds, size_name
-
-_HEADERS = ("strategy", "transport", "time", "95 % interval", "algbw\nGB/s", "busbw\nGB/s", "wire", "of limit")
-
-
-def bench_tables(document: Mapping[str, Any]) -> Iterator[Table]:
-    """A table for each size."""
-    ordered = sorted(document["rows"], key=lambda row: (row["bytes"], row["seconds_median"]))
-    for nbytes, rows in groupby(ordered, key=lambda row: int(row["bytes"])):
-        yield _table(nbytes, list(rows), str(document["baseline"]))
+from experiments.schema.documents import Bench, BenchRow
 
 
-def _table(nbytes: int, rows: Sequence[Mapping[str, Any]], baseline: str) -> Table:
-    title = Text(f"{size_name(nbytes)}, {rows[0]['workers']} workers", style="bold")
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left", min_width=100
-    )
-    for index, header in enumerate((*_HEADERS, f"{baseline} /\nthis", "wrong")):
-        table.add_column(Text(header), justify="left" if index < 2 else "right", no_wrap=index > 0, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, _cells(row)), style="red" if row["wrong"] else "")
-    return table
+def bench_tables(bench: Bench, width: int) -> Iterator[Group]:
+    """Yield a titled table for each size, in terminals of `width` columns."""
+    columns = _columns(bench.baseline)
+    for nbytes, group in groupby(sorted(bench.rows, key=lambda row: (row.bytes, row.seconds_median)), _bytes):
+        rows = list(group)
+        title = Text(f"{size_name(nbytes)}, {rows[0].workers} workers", style="bold")
+        yield Group(title, terminal_table(columns, rows, width=width, spare=("wire",), dim=lambda row: False))
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    interval, share, ratio, wire = (row[key] for key in ("seconds_ci95", "limit_fraction", "ratio", "wire_bytes"))
+def _bytes(row: BenchRow) -> int:
+    return row.bytes
+
+
+def _columns(baseline: str) -> list[Column[BenchRow]]:
     return [
-        row["strategy"].rpartition(":")[2],
-        row["transport"],
-        human_seconds(row["seconds_median"]),
-        " … ".join(map(human_seconds, interval)) if interval else DASH,
-        f"{row['algbw_GBps']:.3g}",
-        _bandwidth(row),
-        human_bytes(wire) if wire is not None else DASH,
-        f"{share:.0%}" if share is not None and share >= 0.0995 else f"{share:.1%}" if share is not None else DASH,
-        f"{ratio:.2f}" if ratio is not None else DASH,
-        str(row["wrong"]) if row["wrong"] is not None else DASH,
+        Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
+        Column("transport", lambda row: row.transport, words=True),
+        Column("time", lambda row: human_seconds(row.seconds_median)),
+        Column(
+            "95 % interval", lambda row: " … ".join(map(human_seconds, row.seconds_ci95)) if row.seconds_ci95 else DASH
+        ),
+        Column("algbw\nGB/s", lambda row: f"{row.algbw_GBps:.3g}"),
+        Column("busbw\nGB/s", _bandwidth),
+        Column("wire", lambda row: DASH if row.wire_bytes is None else human_bytes(row.wire_bytes)),
+        Column("of limit", lambda row: DASH if row.limit_fraction is None else _share(row.limit_fraction)),
+        Column(f"{baseline} /\nthis", lambda row: DASH if row.ratio is None else f"{row.ratio:.2f}"),
+        Column("wrong", lambda row: DASH if row.wrong is None else f"✗ {row.wrong}" if row.wrong else "0"),
     ]
 
 
-def _bandwidth(row: Mapping[str, Any]) -> str:
-    if row["busbw_GBps"] is not None:
-        return f"{row['busbw_GBps']:.3g}"
-    if row["server_ingress_GBps"] is None:
+def _share(fraction: float) -> str:
+    return f"{fraction:.0%}" if fraction >= 0.0995 else f"{fraction:.1%}"
+
+
+def _bandwidth(row: BenchRow) -> str:
+    if row.busbw_GBps is not None:
+        return f"{row.busbw_GBps:.3g}"
+    if row.server_ingress_GBps is None:
         return DASH
-    return f"in {row['server_ingress_GBps']:.3g}, out {row['server_egress_GBps']:.3g}"
+    return f"in {row.server_ingress_GBps:.3g}, out {row.server_egress_GBps:.3g}"
 
 
-def with_update(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the update of an all-reduce's workers was timed with its exchange."""
-    return any(row["update"] and not row["servers"] for row in rows)
+def with_update(rows: Sequence[BenchRow]) -> bool:
+    """Whether all-reduces were timed with the update of the parameters by their workers."""
+    return any(row.update and not row.servers for row in rows)
 
 
-def _timed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the times are of, where that is not the exchange alone for everybody."""
+def _timed(rows: Sequence[BenchRow]) -> list[str]:
+    """Return a line that says what was timed, unless it is the exchange alone for all contestants."""
     if with_update(rows):
         return ["times are of the exchange and of the update of the parameters, by every worker or by the servers"]
-    if len({bool(row["servers"]) for row in rows}) > 1:
+    if len({bool(row.servers) for row in rows}) > 1:
         return ["a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"]
     return []
 
 
-def notes(document: Mapping[str, Any]) -> list[str]:
-    """What must be known to read the tables: the limits, and what the machine is."""
-    limits, env = document["limits"], document["environment"]
-    ranks = max(row["workers"] + row["servers"] for row in document["rows"])
-    shared = f"{ranks} ranks share {env['cores']} cores of one host: " if ranks > env["cores"] else "one host: "
+def notes(bench: Bench) -> list[str]:
+    """Return the lines under the tables: the strategies' choices, the machine's limits, what was timed.
+
+    The benchmark is ok: it has limits and at least one row.
+    """
+    limits, env = bench.limits, bench.environment
+    assert limits is not None
+    ranks, cores = max(row.workers + row.servers for row in bench.rows), env.cores or 0
+    shared = f"{ranks} ranks share {cores} cores of one host: " if ranks > cores else "one host: "
     columns = "columns: docs/bench.md"
-    if any(row["servers"] for row in document["rows"]):
+    if any(row.servers for row in bench.rows):
         columns = f"a server has no busbw: in and out are the bytes through the busiest one; {columns}"
-    said = {f"{row['strategy']} over {row['transport']}": row["notes"] for row in document["rows"] if row.get("notes")}
+    choices = {f"{row.strategy} over {row.transport}": row.notes for row in bench.rows if row.notes}
     return [
-        *(f"{name} {words}" for name, words in said.items()),
-        f"limits measured in this run: one core copies {limits['copy_GBps_per_core']:.1f} GB/s; "
-        f"{limits['tcp_streams']} plain loopback stream{' carries' if limits['tcp_streams'] == 1 else 's carry'} "
-        f"{limits['tcp_stream_GBps']:.1f} GB/s",
+        *(f"{name} {words}" for name, words in choices.items()),
+        f"limits measured in this run: one core copies {limits.copy_GBps_per_core:.1f} GB/s; "
+        f"{limits.tcp_streams} plain loopback stream{' carries' if limits.tcp_streams == 1 else 's carry'} "
+        f"{limits.tcp_stream_GBps:.1f} GB/s",
         f"{shared}loopback has no network bottleneck, so ratios here are not those of a cluster",
-        *_timed(document["rows"]),
+        *_timed(bench.rows),
         columns,
     ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
 from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
@@ -16,7 +15,8 @@ from experiments.runs.describe import plural, turns
 from experiments.runs.files import writable_folder
 
 if TYPE_CHECKING:
-    from experiments.bench.run import Bench, BenchFailed
+    from experiments.bench.run import BenchFailed
+    from experiments.schema.documents import Bench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,59 +30,61 @@ class Options(BenchOptions, OutputOptions):
 def run(options: Options) -> int:
     """Write a result folder, and show tables or JSON. Raises CheckFailed if a result is wrong."""
     asked = made_from(BenchOptions, options)
-    spec = plan_bench(asked)
+    plan = plan_bench(asked)
     results = writable_folder(options.results)
     from experiments.bench.results import wrong_results
     from experiments.bench.run import BenchFailed
+    from experiments.schema.files import to_builtins
 
-    say(_announcement(spec))
+    say(_announcement(plan))
     try:
-        done = measure(asked, spec, results)
+        bench = _measure(asked, plan, results)
     except BenchFailed as failure:
         if options.json:
-            dump(failure.document)
+            dump(to_builtins(failure.bench))
         return _failed(failure)
     if options.json:
-        dump(done.document)
+        dump(to_builtins(bench))
     else:
-        _show(done.document)
-        print(f"results: {done.folder}")
-    if _plot(done) and not options.json:
-        print(f"plots:   {done.folder / 'plots'}")
-    if wrong := wrong_results(done.document["rows"]):
+        _show(bench)
+        print(f"results: {bench.results_dir}")
+    plots = Path(bench.results_dir) / "plots"
+    if _plot(bench, plots) and not options.json:
+        print(f"plots:   {plots}")
+    if wrong := wrong_results(bench.rows):
         raise CheckFailed(wrong)
     return 0
 
 
-def _announcement(spec: BenchPlan) -> str:
-    names = ", ".join(one.name for one in spec.contestants)
-    sizes = plural(len(spec.sizes), "size")
-    return f"{names}: {spec.workers} workers, {sizes}, {turns(spec.repeats)}, verified first"
+def _announcement(plan: BenchPlan) -> str:
+    names = ", ".join(one.name for one in plan.contestants)
+    sizes = plural(len(plan.sizes), "size")
+    return f"{names}: {plan.workers} workers, {sizes}, {turns(plan.repeats)}, verified first"
 
 
-def measure(options: BenchOptions, spec: BenchPlan, results: Path) -> Bench:
+def _measure(options: BenchOptions, plan: BenchPlan, results: Path) -> Bench:
     """Run the benchmark with live progress. Blocks. Raises BenchFailed."""
-    from experiments.bench.progress import bench_progress
     from experiments.bench.run import run_bench
     from experiments.launch.agent import Agent
+    from experiments.runs.progress import Progress
 
-    with Agent(spec.threads) as agent, bench_progress(len(schedule(spec))) as show:
-        return run_bench(options, spec, agent, results, show)
+    with Agent(plan.threads) as agent, Progress("bench", len(schedule(plan)), plan.workers) as progress:
+        return run_bench(options, plan, agent, results, progress.update)
 
 
 def _failed(failure: BenchFailed) -> int:
     say_traceback(failure)
     say(f"syncbench: {failure.error} (during {failure.during})")
-    say(f"what was measured is in {failure.folder}")
+    say(f"what was measured is in {failure.bench.results_dir}")
     return 1
 
 
-def _plot(done: Bench) -> bool:
-    """Draw the charts into the result folder. If that fails, say why: the measurements hold without them."""
+def _plot(bench: Bench, folder: Path) -> bool:
+    """Draw the charts into `folder`. If that fails, say why: the measurements hold without charts."""
     try:
         from experiments.charts.bench import plot_bench
 
-        plot_bench(done.document, done.folder / "plots")
+        plot_bench(bench, folder)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         say(f"warning: the plots could not be drawn: {reason}")
@@ -90,13 +92,13 @@ def _plot(done: Bench) -> bool:
     return True
 
 
-def _show(document: Mapping[str, Any]) -> None:
-    """Print the tables for people."""
+def _show(bench: Bench) -> None:
+    """Print the tables and the lines under them."""
     from experiments.bench.table import bench_tables, notes
 
     shown = console()
-    for table in bench_tables(document):
+    for table in bench_tables(bench, shown.width):
         shown.print(table)
         shown.print()
-    for line in notes(document):
+    for line in notes(bench):
         shown.print(line)

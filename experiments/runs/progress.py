@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -26,14 +26,15 @@ _VISIBLE = 0.005  # a share below this would read 0 %
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a run is."""
+    """How far a run or a benchmark is."""
 
-    step: int  # steps that the slowest worker has done
-    samples_per_second: float  # of the whole job; nan while unknown
-    loss: float  # nan while unknown
-    stage_seconds: Mapping[str, float]  # so far, mean over workers, by the names in `common.records.stage_clock.STAGES`
-    elapsed: float  # seconds since the job started
+    step: int  # steps that the slowest worker has done; blocks of a benchmark
+    samples_per_second: float = math.nan  # of the whole job; nan while unknown
+    loss: float = math.nan  # nan while unknown
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)  # so far, mean over workers, by stage
+    elapsed: float = 0.0  # seconds since the job started
     restarts: int = 0  # servers that died and came back
+    doing: str = ""  # what a benchmark measures now
 
 
 class _Display(Protocol):
@@ -154,8 +155,8 @@ def picture(title: str, steps: int, workers: int, status: Status) -> RenderableT
         if share >= _VISIBLE:
             legend.append("■ ", style=f"not dim {STAGE_COLOURS[stage]}")
             legend.append(f"{stage} {share:.0%}  ", style="not dim")
-    bar = ProgressBar(total=max(steps, 1), completed=status.step)
-    return Group(head, Padding(bar, 0), _Stacked(shares), legend)  # Padding: a bare bar does not end its line
+    bar = Padding(ProgressBar(total=max(steps, 1), completed=status.step), 0)  # a bare bar does not end its line
+    return Group(head, bar) if status.doing else Group(head, bar, _Stacked(shares), legend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class _Stacked:
 
 
 def _figures(status: Status) -> list[str]:
-    figures = []
+    figures = [status.doing] if status.doing else []
     if math.isfinite(status.samples_per_second):
         figures.append(f"{human_count(status.samples_per_second)} samples/s")
     if math.isfinite(status.loss):
