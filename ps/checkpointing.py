@@ -9,51 +9,53 @@ from common.types import Array
 from ps.shard import Shard
 
 
-class Saved:
-    """Shards and their optimizers, as one state of arrays `<kind> <number>/<name>`; written where `ctx` says, if so."""
+class ServerState:
+    """Shards and their optimizers as one state of arrays, `<kind> <number>/<name>`, saved in `ctx.checkpoints` if any.
+
+    `before_save` is called before anything is written.
+    """
 
     def __init__(
         self,
         ctx: Context,
         shards: Sequence[Shard],
         optimizers: Sequence[Optimizer],
-        before: Callable[[], None] = lambda: None,
+        before_save: Callable[[], None] = lambda: None,
     ) -> None:
-        """`before` is called before anything is written."""
-        self._before = before
         self._checkpoints, self._shards, self._optimizers = ctx.checkpoints, shards, optimizers
+        self._before_save = before_save
         self._next = 0  # steps after which a checkpoint is due
 
     def reached(self, steps: int) -> None:
-        """So many steps are done: write a checkpoint if one is due, and block until it is on the disk. RunError."""
+        """So many steps are done: save a checkpoint if one is due. Blocks until it is on the disk; RunError."""
         if self._checkpoints is not None and steps >= self._next:
-            self._before()
-            self._checkpoints.save(steps, self.state())
-            self._after(steps)
+            self._before_save()
+            self._checkpoints.save(steps, self.arrays())
+            self._schedule(steps)
 
-    def _after(self, steps: int) -> None:
+    def _schedule(self, steps: int) -> None:
         assert self._checkpoints is not None
         self._next = steps - steps % self._checkpoints.every + self._checkpoints.every
 
-    def carry(self) -> None:
-        """Let this state go into the next incarnation of the job as it is then, should another server die."""
+    def keep(self) -> None:
+        """Hand this state to the next incarnation of the job, as it is then, if another server dies."""
         if self._checkpoints is not None:
-            self._checkpoints.keep(self.state)
+            self._checkpoints.keep(self.arrays)
 
-    def state(self) -> dict[str, Array]:
-        """All of it. Optimizers' arrays are views."""
+    def arrays(self) -> dict[str, Array]:
+        """Return the whole state; the arrays of optimizers are views."""
         parts = {f"shard {number}": shard.state() for number, shard in enumerate(self._shards)}
-        parts |= {f"optimizer {number}": each.state() for number, each in enumerate(self._optimizers)}
+        parts |= {f"optimizer {number}": optimizer.state() for number, optimizer in enumerate(self._optimizers)}
         return {f"{part}/{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
 
     def restore(self) -> None:
-        """Go on from the state that there is to go on from; the parameters are written in place."""
+        """Continue from the checkpoint of the job; the parameters are written in place."""
         assert self._checkpoints is not None
         state = self._checkpoints.take()
         for number, (shard, optimizer) in enumerate(zip(self._shards, self._optimizers, strict=True)):
-            shard.restore(_part(state, f"shard {number}/"), shard.incarnation + 1)
+            shard.restore(_part(state, f"shard {number}/"))
             optimizer.restore(_part(state, f"optimizer {number}/"))
-        self._after(self._shards[-1].consistency.progress(self._shards[-1]))
+        self._schedule(self._shards[-1].consistency.progress(self._shards[-1]))
 
 
 def _part(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:

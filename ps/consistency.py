@@ -1,126 +1,125 @@
-"""When may a worker go on: one small class per consistency, over what the shard knows.
+"""When may a worker go on? One small class per consistency, over the clocks of a shard.
 
-Two kinds: BSP and Backup add up the gradients of a step until it closes; SSP and ASP apply each one as it comes,
-divided by the number of workers, so that one learning rate serves all four.
+BSP and Backup add up the gradients of a step until it closes. SSP and ASP apply each gradient as it comes, divided by
+the number of workers, so one learning rate serves all four.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from ps.shard import Shard
+from ps.clocks import Clocks
 
-Verdict = Literal["add", "apply", "drop", "duplicate", "wait", "refuse"]
+Decision = Literal["add", "apply", "drop", "duplicate", "wait", "refuse"]
 
 
 class Consistency(ABC):
-    """What a shard asks at every push. None of it changes the shard."""
+    """The questions that a shard asks at every push. No answer changes the clocks."""
 
     name: str  # as in Traits.consistency
-    at_once = False  # whether gradients are applied as they come, so that no two servers ever need to agree on a step
-    lockstep = False  # whether a step has one push of every worker, and parameters change between these and the answers
+    at_once = False  # gradients are applied as they come, so servers never need to agree on a step
+    lockstep = False  # a step has one push of every worker; parameters change only between these and the answers
 
-    def due(self, shard: Shard) -> tuple[int, ...]:
-        """The workers whose next push may be taken now."""
-        return tuple(shard.workers)
+    def due(self, clocks: Clocks) -> tuple[int, ...]:
+        """Return the workers whose next push may be taken now."""
+        return tuple(clocks.workers)
 
     @abstractmethod
-    def verdict(self, shard: Shard, worker: int, step: int) -> Verdict:
-        """What becomes of the gradient that `worker` computed in `step`.
+    def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:
+        """Return what becomes of the gradient that `worker` computed in `step`.
 
-        add        to the sum of the open step
-        apply      at once
-        drop       it is late
-        duplicate  it is in already: leave it out
-        wait       the shard has not come so far: push it again when the version has changed
+        add        it is added to the sum of the open step
+        apply      it is applied at once
+        drop       it is too late
+        duplicate  it was taken before
+        wait       its step has not come yet: push it again when the version has changed
         refuse     it is not this worker's next
         """
 
     @abstractmethod
-    def may_go_on(self, shard: Shard, worker: int) -> bool:
-        """Whether `worker`, which has pushed, may have the parameters."""
+    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
+        """Return whether `worker`, which has pushed, may have the parameters."""
 
-    def closes(self, shard: Shard) -> bool:
-        """Whether the gradients added up so far make a step."""
+    def closes(self, clocks: Clocks) -> bool:
+        """Return whether the gradients added up so far make a step."""
         return False
 
-    def may_leave(self, shard: Shard) -> bool:
-        """Whether a worker may leave now: not if the open step cannot close without it."""
+    def may_leave(self, clocks: Clocks) -> bool:
+        """Return whether a worker may leave now: not if the open step cannot close without it."""
         return True
 
-    def progress(self, shard: Shard) -> int:
-        """How many steps are done, as checkpoints count them."""
-        return shard.version
+    def progress(self, clocks: Clocks) -> int:
+        """Return how many steps are done, as checkpoints count them."""
+        return clocks.version
 
-    def stamp(self, shard: Shard, step: int) -> int:
-        """The step that the answer to a push of `step` is stamped with."""
+    def stamp(self, clocks: Clocks, step: int) -> int:
+        """Return the step with which the answer to a push of `step` is stamped."""
         return step
 
     def damping(self, staleness: int) -> float:
-        """What multiplies the learning rate of an update that comes `staleness` steps late."""
+        """Return the factor of the learning rate for an update that comes `staleness` steps late."""
         return 1.0
 
 
 class BSP(Consistency):
-    """Bulk synchronous parallel (Valiant 1990): nobody starts the next step before everybody has finished this one.
+    """Bulk synchronous parallel (Valiant 1990): no worker starts a step before all have finished the one before.
 
-    Pushes are taken in rank order, so the sum has one order and the result one set of bits, whoever comes first; the
-    others wait in their own queues and cost the server no memory.
+    Pushes are taken in rank order, whatever comes first, so the sum has one order and the result one set of bits. The
+    other pushes wait in their own queues and cost the server no memory.
     """
 
     name = "bsp"
     lockstep = True
 
-    def due(self, shard: Shard) -> tuple[int, ...]:
-        return tuple(worker for worker in shard.workers if worker not in shard.taken)[:1]
+    def due(self, clocks: Clocks) -> tuple[int, ...]:
+        return tuple(worker for worker in clocks.workers if worker not in clocks.taken)[:1]
 
-    def verdict(self, shard: Shard, worker: int, step: int) -> Verdict:
-        return "add" if step == shard.clock[worker] == shard.version else "refuse"
+    def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:
+        return "add" if step == clocks.clock[worker] == clocks.version else "refuse"
 
-    def may_go_on(self, shard: Shard, worker: int) -> bool:
-        return shard.clock[worker] <= shard.version
+    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
+        return clocks.clock[worker] <= clocks.version
 
-    def closes(self, shard: Shard) -> bool:
-        return len(shard.taken) == len(shard.workers)
+    def closes(self, clocks: Clocks) -> bool:
+        return len(clocks.taken) == len(clocks.workers)
 
-    def may_leave(self, shard: Shard) -> bool:
-        return not shard.taken
+    def may_leave(self, clocks: Clocks) -> bool:
+        return not clocks.taken
 
 
 class Backup(Consistency):
     """Backup workers (Chen et al. 2016): a step closes with the first n - b gradients; the b slowest come too late.
 
-    A late gradient is dropped, and its worker answered at once, with the version: it goes on there and skips the
-    steps between. The mean is over the n - b, added up in the order of their arrival.
+    A late gradient is dropped. Its worker is answered at once, with the version; it continues there and skips the
+    steps between. The mean is over the n - b gradients, added up in the order of their arrival.
     """
 
     def __init__(self, backups: int) -> None:
         self.backups = backups
         self.name = f"backup({backups})"
 
-    def verdict(self, shard: Shard, worker: int, step: int) -> Verdict:
-        if step > shard.version:
+    def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:
+        if step > clocks.version:
             return "wait"
-        if step < shard.version:
+        if step < clocks.version:
             return "drop"
-        return "duplicate" if worker in shard.taken else "add"
+        return "duplicate" if worker in clocks.taken else "add"
 
-    def may_go_on(self, shard: Shard, worker: int) -> bool:
-        return shard.clock[worker] <= shard.version
+    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
+        return clocks.clock[worker] <= clocks.version
 
-    def closes(self, shard: Shard) -> bool:
-        return len(shard.taken) == shard.n - self.backups
+    def closes(self, clocks: Clocks) -> bool:
+        return len(clocks.taken) == clocks.n - self.backups
 
-    def stamp(self, shard: Shard, step: int) -> int:
-        return shard.version
+    def stamp(self, clocks: Clocks, step: int) -> int:
+        return clocks.version
 
 
 class ASP(Consistency):
-    """Asynchronous (Dean et al. 2012): every push is applied and answered as it comes; nobody waits for anybody.
+    """Asynchronous parallel (Dean et al. 2012): every push is applied and answered as it comes; no worker waits.
 
-    `damped` by staleness, the learning rate of an update is divided by 1 + its staleness (Zhang et al. 2016).
+    With damping "inverse", the learning rate of an update is divided by 1 + its staleness (Zhang et al. 2016).
     """
 
     name = "asp"
@@ -129,26 +128,26 @@ class ASP(Consistency):
     def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
         self._damping = damping
 
-    def verdict(self, shard: Shard, worker: int, step: int) -> Verdict:
-        if step < shard.clock[worker]:
+    def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:
+        if step < clocks.clock[worker]:
             return "duplicate"
-        return "apply" if step == shard.clock[worker] or worker in shard.behind else "refuse"
+        return "apply" if step == clocks.clock[worker] or worker in clocks.may_jump else "refuse"
 
-    def may_go_on(self, shard: Shard, worker: int) -> bool:
+    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
         return True
 
-    def progress(self, shard: Shard) -> int:
-        return shard.highest + 1
+    def progress(self, clocks: Clocks) -> int:
+        return clocks.highest + 1
 
     def damping(self, staleness: int) -> float:
         return 1.0 / (1 + staleness) if self._damping == "inverse" else 1.0
 
 
 class SSP(ASP):
-    """Stale synchronous parallel (Ho et al. 2013): as ASP, but nobody is more than `staleness` steps ahead.
+    """Stale synchronous parallel (Ho et al. 2013): as ASP, but no worker is more than `staleness` steps ahead.
 
-    A worker may compute step k once every other has pushed step k - staleness - 1. With a staleness of 0 that is BSP,
-    which adds up a step's gradients and updates once: then use that.
+    A worker may compute step k once every other has pushed step k - staleness - 1. With a staleness of 0 use BSP, which
+    adds up a step's gradients and updates once.
     """
 
     def __init__(self, staleness: int) -> None:
@@ -156,5 +155,5 @@ class SSP(ASP):
         self.staleness = staleness
         self.name = f"ssp({staleness})"
 
-    def may_go_on(self, shard: Shard, worker: int) -> bool:
-        return shard.clock[worker] - shard.slowest <= self.staleness
+    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
+        return clocks.clock[worker] - clocks.slowest <= self.staleness

@@ -1,8 +1,8 @@
-"""Rows between workers and servers: a message with their numbers, then one with their values.
+"""Rows between workers and servers: one message with their numbers, then one with their values.
 
-A server has an equal range of the rows of the table, whatever the sharding of all else. It does not know how many
-rows come next, nor whether it is rows at all that come; so the numbers, int32, travel as the bytes of float32, and
-their count is the message's size.
+A server owns an equal range of the rows of the table, whatever the sharding of all else. It does not know how many
+rows come next, nor whether a gradient or rows come; so the numbers, int32, travel as the bytes of float32, and the size
+of the message says how many there are.
 
 bytes sent  k·(4 + 4w) by a worker whose gradient touches k rows of w columns; by the servers, to each worker, as much
             for every row that has changed since its last pull
@@ -18,42 +18,42 @@ from common.context import Context
 from common.errors import ProtocolError
 from common.strategy import Bucket
 from common.types import Array, Rows, Vector
-from ps.row_shard import together
+from ps.row_shard import merge
 from ps.sharding import even
 
 
-def exchange(ctx: Context, bucket: Bucket, rows: Rows, reached: Callable[[Context, int], None]) -> None:
-    """On a worker: push the rows of a table's `bucket`, and pull into `bucket.params` those that have changed. Blocks.
+def exchange_rows(ctx: Context, bucket: Bucket, rows: Rows, reached: Callable[[Context, int], None]) -> None:
+    """On a worker: push the rows of a table's `bucket`, and pull into `bucket.params` the rows that changed. Blocks.
 
-    `reached` is told the step that each answer is stamped with.
+    `reached` is called with the step that each answer is stamped with.
     """
     table = bucket.params.reshape(-1, rows.width)
     parts = even(len(table), len(ctx.servers))
     for server, part in zip(ctx.servers, parts, strict=True):
         low, high = np.searchsorted(rows.index, (part.start, part.stop))
-        send(ctx, server, Rows(rows.width, rows.index[low:high] - part.start, rows.values[low:high]))
+        send_rows(ctx, server, Rows(rows.width, rows.index[low:high] - part.start, rows.values[low:high]))
     for server, part in zip(ctx.servers, parts, strict=True):
         reached(ctx, _pull(ctx, server, table[part]))
 
 
-def send(ctx: Context, to: int, rows: Rows) -> None:
-    """Send rows; their values are lent, and not written to by anybody."""
+def send_rows(ctx: Context, to: int, rows: Rows) -> None:
+    """Send rows; their values are lent, and nobody may write to them."""
     ctx.send(to, rows.index.astype(np.int32).view(np.float32))
     ctx.lend(to, rows.values)
 
 
-def rest(ctx: Context, sender: int, numbers: Vector, width: int) -> Rows:
-    """Receive the values of rows from `sender`, whose `numbers` have come, and read those. Blocks."""
+def receive_values(ctx: Context, sender: int, numbers: Vector, width: int) -> Rows:
+    """Receive the values of the rows whose `numbers` have come from `sender`. Blocks."""
     index = numbers.view(np.int32).astype(np.int64)
     values: Array = np.empty((index.size, width), np.float32)
     ctx.recv_into(sender, values)
     return Rows(width, index, values)
 
 
-def take_all(ctx: Context, workers: Iterable[int], scratch: Vector, width: int) -> Rows:
-    """Receive a push from each of `workers`, for this step and bucket; returns their sum, in that order. Blocks.
+def receive_all(ctx: Context, workers: Iterable[int], scratch: Vector, width: int) -> Rows:
+    """Receive a push from each of `workers`, for this step and bucket; return their sum, in that order. Blocks.
 
-    `scratch` has an element for each row that there is. Raises ProtocolError.
+    `scratch` has an element for each row of this part. Raises ProtocolError.
     """
     pushed = []
     for worker in workers:
@@ -61,12 +61,12 @@ def take_all(ctx: Context, workers: Iterable[int], scratch: Vector, width: int) 
         if (message.step, message.bucket) != (ctx.place.step, ctx.place.bucket):
             got = f"step {message.step}, bucket {message.bucket}"
             raise ProtocolError(f"worker {worker} sent {got}; its next are rows", **ctx.place.fields())
-        pushed.append(rest(ctx, worker, scratch[: message.size], width))
-    return together(pushed)
+        pushed.append(receive_values(ctx, worker, scratch[: message.size], width))
+    return merge(pushed)
 
 
 def _pull(ctx: Context, server: int, table: Array) -> int:
-    """Receive rows of `table`, a server's part, into it; returns the step of the answer. Blocks; ProtocolError."""
+    """Receive rows of `table`, a server's part, into it; return the step of the answer. Blocks; ProtocolError."""
     numbers = np.empty(len(table), np.float32)
     first = ctx.recv_any((server,), numbers)
     index = numbers[: first.size].view(np.int32)

@@ -1,12 +1,12 @@
-"""A server's state for a part of an embedding table, of which every push touches some rows: `Shard`, row by row.
+"""A server's part of an embedding table, of which every push touches some rows: `Shard`, row by row.
 
-Beside what a shard has, it knows
+In addition to a shard's state it keeps
 
-    changed[r]  the version that row r has been at since its last update
+    changed[r]  the version after the last update of row r
     pulled[w]   the version that worker w has seen
 
-so that an answer is the rows that have changed since: under BSP the union of the step's rows, and otherwise whatever
-the others have done meanwhile. Then every worker's table is the server's, as of its last answer.
+so an answer holds the rows that have changed since: under BSP the union of the step's rows, otherwise also the rows
+that other workers have changed meanwhile. After each answer a worker's table equals the server's.
 """
 
 from __future__ import annotations
@@ -26,45 +26,37 @@ NOTHING = np.empty(0, np.int64)
 
 
 class RowShard(Shard):
-    """A part of a table of `width` columns. `params`, shape (rows * width,), is changed only by `update`, row by row.
+    """A part of a table of `width` columns. `params`, shape (rows * width,), is changed by `update` row by row.
 
-    A gradient is `Rows` here, whose numbers count from the first row of this part.
+    A gradient is `Rows`, whose numbers count from the first row of this part.
     """
 
     def __init__(
-        self,
-        params: Vector,
-        width: int,
-        workers: Iterable[int],
-        update: RowUpdate,
-        consistency: Consistency,
-        incarnation: int = 0,
+        self, params: Vector, width: int, workers: Iterable[int], update: RowUpdate, consistency: Consistency
     ) -> None:
-        super().__init__(params, workers, self._apply, consistency, incarnation)
+        super().__init__(params, workers, self._apply, consistency)
         self.width = width
         self.changed = np.zeros(params.size // width, np.int64)
         self.pulled = dict.fromkeys(self.workers, 0)
         self._update_rows = update
         self._last: Indices = NOTHING  # the rows of the last update
-        self._answer = (0, 0, self._empty())  # since which version, at which, and what had changed
+        self._answer = (0, 0, self._empty())  # from which version, to which, and the rows that changed
         self._sum = self._empty()
 
     def pull(self, worker: int) -> Rows:
-        """The rows that have changed since `worker` last pulled, with their parameters: a copy, not to be changed."""
+        """Return a copy of the rows that have changed since `worker` last pulled; the caller must not change it."""
         since, self.pulled[worker] = self.pulled[worker], self.version
         if self._answer[:2] != (since, self.version):
             self._answer = since, self.version, self._changed_since(since)
         return self._answer[2]
 
     def state(self) -> dict[str, Array]:
-        """As the shard's. What workers have seen is not in it: after a crash they get the whole table."""
-        kept = super().state()
+        """As of a shard. `pulled` is left out: after a server's death the workers get the whole table."""
         partial = self._sum if self.taken else self._empty()
-        return {**kept, "total": partial.values.ravel(), "rows": partial.index}
+        return {**super().state(), "total": partial.values.ravel(), "rows": partial.index}
 
-    def restore(self, state: Mapping[str, Array], incarnation: int) -> None:
-        """As the shard's."""
-        super().restore(state, incarnation)
+    def restore(self, state: Mapping[str, Array]) -> None:
+        super().restore(state)
         self._sum = Rows(self.width, state["rows"].copy(), state["total"].reshape(-1, self.width).copy())
         self.changed[:] = self.version
         self.pulled = dict.fromkeys(self.workers, -1)
@@ -78,14 +70,13 @@ class RowShard(Shard):
         return Rows(self.width, index, self.params.reshape(-1, self.width)[index])
 
     def _apply(self, rows: Rows, step: int, damping: float) -> None:
-        """One update, which makes the next version."""
+        """Update once, which makes the next version."""
         self._update_rows(rows, step, damping)
         self.changed[rows.index] = self.version + 1
         self._last = rows.index
 
     def _add(self, worker: int, gradient: Any) -> None:
-        """Add to the sum of the open step, in the order of the calls, and close it if it is complete."""
-        self._sum = together([self._sum, gradient]) if self.taken else gradient
+        self._sum = merge([self._sum, gradient]) if self.taken else gradient
         self.taken.append(worker)
         if self.consistency.closes(self):
             self._close(self._sum, len(self.taken))
@@ -93,22 +84,22 @@ class RowShard(Shard):
     def _divide(self, total: Any, count: int) -> None:
         total.values = total.values / np.float32(count)
 
-    def _refuse_another_shape(self, who: str, values: Any) -> None:
+    def _refuse_another_shape(self, sender: str, values: Any) -> None:
         if not isinstance(values, Rows):  # a checkpoint
-            super()._refuse_another_shape(who, values)
+            super()._refuse_another_shape(sender, values)
             return
-        index, rows = values.index, self.changed.size
-        if values.values.shape != (index.size, self.width):
-            raise Refused(f"{who} pushed values of shape {values.values.shape} for {index.size} rows of {self.width}")
+        index, rows, shape = values.index, self.changed.size, values.values.shape
+        if shape != (index.size, self.width):
+            raise Refused(f"{sender} pushed values of shape {shape} for {index.size} rows of {self.width}")
         if index.size and not (index[0] >= 0 and index[-1] < rows and (index[1:] > index[:-1]).all()):
-            raise Refused(f"{who} pushed rows that are not in order, or not of the {rows} that this shard has")
+            raise Refused(f"{sender} pushed rows that are not in order, or not of the {rows} that this shard has")
 
     def _empty(self) -> Rows:
         return Rows(self.width, NOTHING, np.empty((0, self.width), np.float32))
 
 
-def together(parts: list[Rows]) -> Rows:
-    """The sum of sparse gradients of one table, on the union of their rows, added up in the order given."""
-    index = np.concatenate([each.index for each in parts])
-    index, values = sum_duplicate_rows(index, np.concatenate([each.values for each in parts]))
+def merge(parts: list[Rows]) -> Rows:
+    """Return the sum of sparse gradients of one table, on the union of their rows, added up in the order given."""
+    index = np.concatenate([part.index for part in parts])
+    index, values = sum_duplicate_rows(index, np.concatenate([part.values for part in parts]))
     return Rows(parts[0].width, index, values)

@@ -1,8 +1,8 @@
 """Segments: what a server receives, updates and sends back at a time, while the next ones still come in.
 
-Every segment is a shard with clocks of its own. Large ones leave the server idle until the first is in, and the
-workers until the first is back; small ones cost a message each, on every side. docs/performance.md has what that comes
-to on a network and on one host.
+Every segment is a shard with clocks of its own. Large segments leave the server idle until the first is in, and the
+workers until the first is back. Small ones cost a message each, on every side. docs/performance.md has measurements on
+a network and on one host.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ AHEAD = 2 * BYTES  # that a worker pushes to each server before it takes the fir
 
 
 def elements_ahead(nbytes: int) -> int:
-    """Elements that a worker pushes to each server, in segments of `nbytes`, before it takes the first answer.
+    """Return how many elements a worker pushes to each server, in segments of `nbytes`, before it takes an answer.
 
-    Not below one segment: workers that begin with different servers would wait for each other.
+    At least one segment: otherwise workers that begin with different servers would wait for each other.
     """
     return max(AHEAD, nbytes) // FLOAT_BYTES
 
@@ -31,7 +31,7 @@ def elements_ahead(nbytes: int) -> int:
 class Segment:
     """A segment that this server owns. `params`, float32 of shape (size,), begins at `start` of the whole model.
 
-    `width`: it is a part of a table of so many columns, whose gradient comes by rows; 0: it is not.
+    `width`: the number of columns if it is a part of a table whose gradient comes by rows; otherwise 0.
     """
 
     bucket: int
@@ -40,15 +40,15 @@ class Segment:
     width: int = 0
 
     @property
-    def most(self) -> int:
+    def longest(self) -> int:
         """Elements of the longest message that can begin a push of it: a gradient, or the numbers of rows."""
         return self.params.size // self.width if self.width else self.params.size
 
 
 def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
-    """The pieces of a bucket that one server owns, cut into parts of equal size of at most `nbytes`, in order.
+    """Return the pieces of a bucket that one server owns, cut into parts of equal size of at most `nbytes`, in order.
 
-    There is always one, be it empty: who owns nothing of a bucket still hears of every step in time.
+    At least one part, even if empty: a server that owns nothing of a bucket still hears of every step in time.
     """
     parts = []
     for piece in pieces:
@@ -60,30 +60,29 @@ def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
 
 
 def owned(buckets: Sequence[Bucket], sharding: Sharding, nbytes: int, server: int, servers: int) -> list[Segment]:
-    """All segments, of at most `nbytes`, of server number `server` of `servers`, in the order of the pushes.
+    """Return all segments, of at most `nbytes`, of server number `server` of `servers`, in the order of the pushes.
 
-    Of a table whose gradient comes by rows it has one, an equal range of the rows, wherever all else lies.
+    Of a table whose gradient comes by rows the server has one segment, an equal range of the rows.
     """
     segments = []
     for bucket in buckets:
-        if bucket.rows is not None:
+        if bucket.rows is None:
+            width, parts = 0, cut(sharding.pieces(bucket.start, bucket.params.size)[server], nbytes)
+        else:
             width = bucket.rows.width
             rows = even(bucket.params.size // width, servers)[server]
-            part = slice(rows.start * width, rows.stop * width)
-            segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part], width))
-            continue
-        for part in cut(sharding.pieces(bucket.start, bucket.params.size)[server], nbytes):
-            segments.append(Segment(bucket.index, bucket.start + part.start, bucket.params[part]))
+            parts = [slice(rows.start * width, rows.stop * width)]
+        segments += [Segment(bucket.index, bucket.start + part.start, bucket.params[part], width) for part in parts]
     return segments
 
 
 def route(bucket: Bucket, sharding: Sharding, nbytes: int, worker: int = 0) -> list[tuple[int, slice]]:
-    """Where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
+    """Return where `worker` pushes a bucket: (number of the server, part of the bucket), the servers taking turns.
 
-    So all of them have something to do soon; each gets its own segments in their order. Every worker begins with
-    another server, so that they do not all crowd round one.
+    So every server soon has work; each gets its own segments in their order. Every worker begins with another server,
+    so that they do not all crowd round one.
     """
     parts = [cut(pieces, nbytes) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
-    longest = max(len(each) for each in parts)
     servers = [(worker + i) % len(parts) for i in range(len(parts))]
-    return [(server, parts[server][turn]) for turn in range(longest) for server in servers if turn < len(parts[server])]
+    turns = range(max(map(len, parts)))
+    return [(server, parts[server][turn]) for turn in turns for server in servers if turn < len(parts[server])]

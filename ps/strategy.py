@@ -1,13 +1,12 @@
 """The worker's side of the parameter server (Li et al., OSDI 2014): push the gradient, pull the parameters.
 
-steps       2, pipelined: the servers answer the first segments while the next ones still come in
-bytes sent  M by every worker; n·M/S by each of S servers
-time        2α + (1 + 1/k)·max(1, n/S)·Mβ + (n/S)·Mγ for k segments a server: with few servers their links are the
-            bottleneck (*incast*)
+    steps       2, pipelined: the servers answer the first segments while the next ones still come in
+    bytes sent  M by every worker; n·M/S by each of S servers
+    time        2α + (1 + 1/k)·max(1, n/S)·Mβ + (n/S)·Mγ for k segments a server: with few servers their links are the
+                bottleneck (*incast*)
 
-Four consistencies, one wire protocol: when a server answers is all that they differ in (consistency.py). Of an
-embedding table only the rows that a gradient touches are pushed and pulled, where the optimizer allows it
-(row_messages.py).
+Four consistencies share one wire protocol: they differ in when a server answers (consistency.py). Of an embedding
+table only the rows that a gradient touches are pushed and pulled, if the optimizer allows it (row_messages.py).
 """
 
 from __future__ import annotations
@@ -23,45 +22,42 @@ from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits
 from common.types import EMPTY, FLOAT_BYTES, Vector
 from common.util.byte_size import byte_size
+from common.util.options import whole_number
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
-from ps.row_messages import exchange
+from ps.row_messages import exchange_rows
 from ps.segments import BYTES, cut, elements_ahead, route
 from ps.server import serve
 from ps.sharding import Even, Sharding, check_name, sharding
 
-Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: where that can be
+Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: if that is possible
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
 
 
 class ParameterServer(SyncStrategy):
-    """What all of them share. `consistency` says when a worker may go on, `sharding` which server owns what.
+    """What the four strategies share. `consistency` says when a worker may go on, `sharding` what each server owns.
 
-    `segment` is how many bytes are pushed, updated and answered at a time, at most.
+    `segment`: at most so many bytes are pushed, updated and answered at a time.
 
-    Where a server has a worker in its process and `consistency.lockstep` holds, its parameters are that worker's, in
-    place: it changes them when the worker has pushed and waits for the answer, which it finds where it belongs. So the
-    worker itself must not write to them between `setup` and the end of the last worker's `finish`.
+    If a server has a worker in its process and `consistency.lockstep` holds, the two share one copy of the parameters.
+    The server updates it when the worker has pushed and waits for the answer. So the worker itself must not write to
+    the parameters between `setup` and the end of the last worker's `finish`.
     """
 
     consistency: Consistency
     _sharding: Sharding
 
     def __init__(self, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES) -> None:
-        self.sharding, self.sparse, self.segment = check_name(sharding), sparse, _bytes("segment", segment)
-
-    def _sharding_of(self, ctx: Context, size: int) -> Sharding:
-        """Which server owns what of a model of `size` elements: where nothing is known of its tensors, it is one."""
-        return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
+        self.sharding, self.sparse, self.segment = check_name(sharding), sparse, _segment_bytes(segment)
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Worker 0's parameters become the servers', and everybody pulls them.
+        """Make worker 0's parameters the servers', and pull them on every worker.
 
-        Each server says first which parts of the model it owns: pairs of a start and a size. Where one has come back,
-        they have the parameters already.
+        Each server first says which parts of the model it owns: pairs of a start and a size. Servers that have come
+        back have the parameters already; then each worker says at which step it continues.
         """
         self._sharding = self._sharding_of(ctx, params.size)
         self._routes: dict[tuple[int, int], list[tuple[int, slice]]] = {}
-        for server in self._beside(ctx, ctx.servers):
+        for server in self._sharers(ctx, ctx.servers):
             ctx.fast.share(server, params)
         self._owned: list[tuple[int, Vector]] = []  # server, part of `params`
         for server in ctx.servers:
@@ -76,37 +72,18 @@ class ParameterServer(SyncStrategy):
         self._pull_all(ctx)
 
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
-        """Leave the new parameters in `bucket.params`. What was lent is read before the server answers."""
+        """Leave the new parameters in `bucket.params`. The servers read what was lent before they answer."""
         if bucket.rows is not None:
-            exchange(ctx, bucket, bucket.rows, self._reached)
+            exchange_rows(ctx, bucket, bucket.rows, self._reached)
             return
         for server, part in self._push(ctx, bucket):
-            ctx.recv_into(server, bucket.params[part])
-
-    def _reached(self, ctx: Context, step: int) -> None:
-        """An answer is stamped with this step. ProtocolError if that is another than this worker's."""
-        if step != ctx.place.step:
-            cause = f"expected step {ctx.place.step}, got an answer for step {step}"
-            raise ProtocolError(cause, **ctx.place.fields())
-
-    def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
-        """Serve this server's part of every bucket until all workers have finished."""
-        if beside := self._beside(ctx, ctx.workers):
-            (worker,) = beside
-            params = ctx.fast.recv_shared(worker, params)
-            ends = [each.start + each.params.size for each in buckets]
-            buckets = [replace(each, params=params[each.start : end]) for each, end in zip(buckets, ends, strict=True)]
-        serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size), self.segment)
-
-    def _beside(self, ctx: Context, ranks: range) -> list[int]:
-        """Those of `ranks` with whom this rank has one copy of the parameters."""
-        return sorted(ctx.fast.colocated.intersection(ranks)) if self.consistency.lockstep else []
+            self._pull(ctx, server, bucket.params[part])
 
     def finish(self, ctx: Context) -> None:
-        """Tell the servers that this worker pushes no more; unless all hold the same bits, pull the last parameters.
+        """Tell the servers that this worker pushes no more; pull the final parameters if workers hold different ones.
 
-        Those are there when all workers have finished. A slow one may need longer than a deadline for the rest of its
-        steps, so this one asks again and again.
+        They are final when all workers have finished. A slow worker may need longer than a deadline for the rest of
+        its steps, so this one asks again and again.
         """
         for server in ctx.servers:
             ctx.send(server, EMPTY)
@@ -119,15 +96,35 @@ class ParameterServer(SyncStrategy):
                 ctx.send(server, EMPTY)
         self._pull_all(ctx)
 
-    def _push(self, ctx: Context, bucket: Bucket) -> Iterator[tuple[int, slice]]:
-        """Lend the gradient to the servers; yields (server, part of the bucket) of each answer that is to be taken now.
+    def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:
+        """Serve this server's part of every bucket until all workers have finished."""
+        if sharers := self._sharers(ctx, ctx.workers):
+            (worker,) = sharers
+            params = ctx.fast.recv_shared(worker, params)
+            parts = [slice(bucket.start, bucket.start + bucket.params.size) for bucket in buckets]
+            buckets = [replace(bucket, params=params[part]) for bucket, part in zip(buckets, parts, strict=True)]
+        serve(ctx, buckets, self.consistency, self._sharding_of(ctx, params.size), self.segment)
 
-        With more than `elements_ahead` a server on their way the oldest answers come first: what is sent long before
-        its turn has left the cache by then.
+    def _sharding_of(self, ctx: Context, size: int) -> Sharding:
+        """Return which server owns what of a model of `size` elements: one tensor, if its tensors are not known."""
+        return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
+
+    def _sharers(self, ctx: Context, ranks: range) -> list[int]:
+        """Return those of `ranks` with which this rank shares one copy of the parameters."""
+        return sorted(ctx.fast.colocated.intersection(ranks)) if self.consistency.lockstep else []
+
+    def _push(self, ctx: Context, bucket: Bucket) -> Iterator[tuple[int, slice]]:
+        """Lend the gradient to the servers; yield (server, part of the bucket) of each answer that is to be taken now.
+
+        With more than `elements_ahead` a server on their way, the oldest answers come first: a part that is sent long
+        before its turn has left the cache by then.
         """
-        way = self._way(ctx, bucket)
-        answers, under_way, limit = iter(way), 0, elements_ahead(self.segment) * len(ctx.servers)
-        for server, part in way:
+        key = bucket.start, bucket.params.size
+        if key not in self._routes:
+            way = route(bucket, self._sharding, self.segment, ctx.rank)
+            self._routes[key] = [(ctx.servers[number], part) for number, part in way]
+        answers, under_way, limit = iter(self._routes[key]), 0, elements_ahead(self.segment) * len(ctx.servers)
+        for server, part in self._routes[key]:
             ctx.lend(server, bucket.grad[part])
             under_way += part.stop - part.start
             while under_way > limit:
@@ -136,15 +133,14 @@ class ParameterServer(SyncStrategy):
                 under_way -= answer[1].stop - answer[1].start
         yield from answers
 
-    def _way(self, ctx: Context, bucket: Bucket) -> list[tuple[int, slice]]:
-        """(server, part of the bucket) in the order in which this worker pushes, and is answered."""
-        key = bucket.start, bucket.params.size
-        if (way := self._routes.get(key)) is None:
-            way = [
-                (ctx.servers[number], part) for number, part in route(bucket, self._sharding, self.segment, ctx.rank)
-            ]
-            self._routes[key] = way
-        return way
+    def _pull(self, ctx: Context, server: int, target: Vector) -> None:
+        ctx.recv_into(server, target)
+
+    def _reached(self, ctx: Context, step: int) -> None:
+        """Take note of the step of an answer. ProtocolError if it is not this worker's."""
+        if step != ctx.place.step:
+            cause = f"expected step {ctx.place.step}, got an answer for step {step}"
+            raise ProtocolError(cause, **ctx.place.fields())
 
     def _pull_all(self, ctx: Context) -> None:
         for server, part in self._owned:
@@ -154,7 +150,7 @@ class ParameterServer(SyncStrategy):
         if rank < workers:
             return FLOAT_BYTES * size
         if self.sharding != "even":
-            return None  # as the tensors lie
+            return None  # it depends on the tensors
         own = Even(servers).pieces(0, size)[rank - workers]
         return FLOAT_BYTES * workers * sum(len(range(size)[piece]) for piece in own)
 
@@ -175,7 +171,7 @@ class PsBsp(ParameterServer):
 
 
 class PsSsp(ParameterServer):
-    """Parameter server, stale synchronous: nobody is more than `staleness` steps ahead; with 0 of them it is ps-bsp."""
+    """Parameter server, stale synchronous: no worker is more than `staleness` steps ahead; with 0 it is ps-bsp."""
 
     traits = replace(
         PsBsp.traits,
@@ -189,7 +185,7 @@ class PsSsp(ParameterServer):
         self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
     ) -> None:
         super().__init__(sharding, sparse, segment)
-        _whole("staleness", staleness)
+        whole_number("--strategy.staleness", staleness, 0)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
         if staleness:
             self.consistency = SSP(staleness)
@@ -223,8 +219,7 @@ class PsBackup(ParameterServer):
         self, backups: int = 1, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
     ) -> None:
         super().__init__(sharding, sparse, segment)
-        _whole("backups", backups)
-        self.backups = backups
+        self.backups = whole_number("--strategy.backups", backups, 0)
         self.consistency = Backup(backups)
         self.traits = replace(PsBackup.traits, consistency=self.consistency.name)
 
@@ -233,39 +228,28 @@ class PsBackup(ParameterServer):
         if self.backups >= workers:
             raise ConfigError(f"--strategy.backups is {self.backups} of {workers} workers: give fewer than workers")
 
-    def synchronize(self, ctx: Context, bucket: Bucket) -> None:
-        """Leave in `bucket.params` what the servers have; where they are further than this worker, so is it then."""
-        if bucket.rows is not None:
-            exchange(ctx, bucket, bucket.rows, self._reached)
-            return
-        for server, part in self._push(ctx, bucket):
-            target = bucket.params[part]
-            message = ctx.recv_any((server,), target)
-            if (message.bucket, message.size) != (ctx.place.bucket, target.size):
-                got = f"bucket {message.bucket}, {message.size} elements"
-                wanted = f"bucket {ctx.place.bucket}, {target.size} elements"
-                raise ProtocolError(f"expected {wanted} from rank {server}, got {got}", **ctx.place.fields())
-            self._reached(ctx, message.step)
+    def _pull(self, ctx: Context, server: int, target: Vector) -> None:
+        """Take the parameters of whatever step the servers are at; this worker continues there."""
+        message = ctx.recv_any((server,), target)
+        if (message.bucket, message.size) != (ctx.place.bucket, target.size):
+            got = f"bucket {message.bucket}, {message.size} elements"
+            wanted = f"bucket {ctx.place.bucket}, {target.size} elements"
+            raise ProtocolError(f"expected {wanted} from rank {server}, got {got}", **ctx.place.fields())
+        self._reached(ctx, message.step)
 
     def _reached(self, ctx: Context, step: int) -> None:
         ctx.skip_to(step)
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> None:
-        """No promise: who comes too late skips steps, and sends nothing in them."""
+        """No promise: a worker that comes too late skips steps and sends nothing in them."""
 
 
-def _whole(option: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(f"--strategy.{option} is {value!r}: give a whole number from 0")
-
-
-def _bytes(option: str, value: str | int) -> int:
+def _segment_bytes(value: str | int) -> int:
     try:
         nbytes = byte_size(value)
     except ValueError:
         nbytes = 0
     if nbytes < FLOAT_BYTES:
-        raise ConfigError(
-            f"--strategy.{option} is {value!r}: give a size from {FLOAT_BYTES} bytes, like 65536, 64KiB or 1MiB"
-        )
+        how = f"give a size from {FLOAT_BYTES} bytes, like 65536, 64KiB or 1MiB"
+        raise ConfigError(f"--strategy.segment is {value!r}: {how}")
     return nbytes

@@ -13,11 +13,11 @@ import sys
 import time
 
 import psutil
+from histories import replay
 from system.leftovers import Box, until
 
 from experiments.runs.run import load_run
 from ps.consistency import ASP, SSP, Backup
-from ps.push_history import replay
 
 STEPS, EVERY, WORKERS = 80, 9, 3
 BITS, OTHERS = 20, 18  # moments: under BSP, and under the others

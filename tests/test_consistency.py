@@ -52,23 +52,23 @@ def test_without_backups_everybody_may_push_at_any_time():
 
 
 @pytest.mark.parametrize(
-    ("step", "verdict"),
+    ("step", "decision"),
     [(3, "drop"), (4, "drop"), (5, "add"), (6, "wait")],
 )
-def test_with_backups_the_open_step_counts_and_earlier_ones_are_late(step, verdict):
+def test_with_backups_the_open_step_counts_and_earlier_ones_are_late(step, decision):
     one = Backup(1)
-    assert one.verdict(shard(one, (0, 1, 2), version=5, taken=(1,)), 0, step) == verdict
+    assert one.decide(shard(one, (0, 1, 2), version=5, taken=(1,)), 0, step) == decision
 
 
 def test_with_backups_a_push_that_is_in_the_sum_is_not_added_again():
     one = Backup(1)
-    assert one.verdict(shard(one, (0, 1, 2), version=5, taken=(1,)), 1, 5) == "duplicate"
+    assert one.decide(shard(one, (0, 1, 2), version=5, taken=(1,)), 1, 5) == "duplicate"
 
 
 @pytest.mark.parametrize("one", [ASP(), SSP(2)])
-@pytest.mark.parametrize(("step", "verdict"), [(3, "duplicate"), (4, "apply"), (5, "refuse")])
-def test_what_is_applied_as_it_comes_comes_in_order_and_once(one, step, verdict):
-    assert one.verdict(shard(one, (0, 1), clock=(4, 4)), 0, step) == verdict
+@pytest.mark.parametrize(("step", "decision"), [(3, "duplicate"), (4, "apply"), (5, "refuse")])
+def test_what_is_applied_as_it_comes_comes_in_order_and_once(one, step, decision):
+    assert one.decide(shard(one, (0, 1), clock=(4, 4)), 0, step) == decision
 
 
 @pytest.mark.parametrize("staleness", [1, 3])

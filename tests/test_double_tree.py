@@ -3,6 +3,7 @@
 import pytest
 
 from allreduce.double_tree import DoubleTree, height, trees
+from common.errors import ConfigError
 
 every_n = pytest.mark.parametrize("n", range(1, 66))
 
@@ -49,5 +50,5 @@ def test_the_trees_have_different_roots(n):
 
 @pytest.mark.parametrize("chunks", [0, -1, 2.5, "4", True])
 def test_chunks_that_are_no_number_of_chunks_are_refused(chunks):
-    with pytest.raises(ValueError, match=r"chunks is .*: give a whole number from 1"):
+    with pytest.raises(ConfigError, match=r"chunks is .*: give a whole number from 1"):
         DoubleTree(chunks)

@@ -5,6 +5,7 @@ import pytest
 
 from allreduce.hierarchical import Hierarchical, consecutive
 from allreduce.ring import Ring
+from common.errors import ConfigError
 from common.simulate import simulate
 from common.strategy import Bucket, Link
 from common.transport.virtual.network import Network
@@ -90,5 +91,5 @@ def test_the_option_goes_before_the_jobs_hosts():
 
 @pytest.mark.parametrize("group", [0, -1, 2.5, "two", True])
 def test_a_group_that_is_no_number_of_workers_is_refused(group):
-    with pytest.raises(ValueError, match=r"group is .*: give a whole number from 1"):
+    with pytest.raises(ConfigError, match=r"group is .*: give a whole number from 1"):
         Hierarchical(group)

@@ -3,10 +3,10 @@
 from functools import partial
 
 import pytest
+from histories import replay
 from servers import every_one, paced, relaxed
 
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.push_history import replay
 from ps.shard import Refused
 from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 

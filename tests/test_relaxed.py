@@ -27,8 +27,8 @@ def planted(consistency, promised):
 class Drops(ASP):
     """Worker 1's second push is answered and never applied."""
 
-    def verdict(self, shard, worker, step):
-        found = super().verdict(shard, worker, step)
+    def decide(self, clocks, worker, step):
+        found = super().decide(clocks, worker, step)
         return "drop" if (worker, step) == (1, 1) else found
 
 
@@ -44,8 +44,8 @@ class Twice(PsAsync):
 class Patient(Backup):
     """Waits for everybody, so nobody is ever late."""
 
-    def closes(self, shard):
-        return len(shard.taken) == shard.n
+    def closes(self, clocks):
+        return len(clocks.taken) == clocks.n
 
 
 class OnTime(PsBackup):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.testing.trial import SGD
 from common.types import Rows
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.row_shard import RowShard, together
+from ps.row_shard import RowShard, merge
 from ps.shard import Refused, Shard
 
 ROWS, WIDTH = 8, 3
@@ -69,7 +69,7 @@ def test_it_updates_and_answers_as_a_dense_shard_and_tells_each_worker_all_that_
 def test_under_bsp_an_answer_is_the_union_of_the_rows_of_the_step(rounds):
     shard, _ = shards(BSP())
     for step, touched in enumerate(rounds):
-        total = together([gradient(each, seed) for seed, each in enumerate(touched)])
+        total = merge([gradient(each, seed) for seed, each in enumerate(touched)])
         assert shard.push_all(step, total) == (0, 1, 2)
         answers = [shard.pull(worker) for worker in range(3)]
         for answer in answers:
@@ -85,7 +85,7 @@ def test_all_pushes_at_once_give_the_bits_of_one_after_the_other(rounds):
         parts = [gradient(each) for each in touched]
         for part in parts:
             part.values = random.standard_normal(part.values.shape, np.float32)
-        once.push_all(step, together(parts))
+        once.push_all(step, merge(parts))
         for worker, part in enumerate(parts):
             turns.push(worker, step, part)
         assert once.params.tobytes() == turns.params.tobytes()
@@ -138,7 +138,7 @@ def test_after_a_restart_everybody_gets_the_whole_table_and_the_open_step_is_kep
         for worker in (0, 1):
             shard.push(worker, step, gradient({worker}, step))
     shard.push(0, steps, gradient({2, 3}))
-    again.restore(shard.state(), 1)
+    again.restore(shard.state())
     assert again.pull(2).index.tolist() == list(range(ROWS))
     assert np.array_equal(again.params, shard.params)
     for each in (shard, again):
@@ -154,7 +154,7 @@ def test_a_shard_that_has_gone_back_does_not_answer_with_what_it_has_forgotten()
     before = shard.state()
     shard.push(0, 1, gradient({2}))
     assert shard.pull(0).index.tolist() == [2]
-    shard.restore(before, 1)
+    shard.restore(before)
     shard.pull(0)
     shard.push(0, 1, gradient({5}))
     assert shard.pull(0).index.tolist() == [5]
@@ -164,4 +164,4 @@ def test_a_checkpoint_of_another_size_is_refused():
     small = np.zeros(WIDTH, np.float32)
     other = RowShard(small, WIDTH, range(3), SGD(small).step_rows, BSP())
     with pytest.raises(Refused, match="this shard has 24"):
-        shards(BSP())[0].restore(other.state(), 1)
+        shards(BSP())[0].restore(other.state())

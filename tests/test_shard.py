@@ -43,7 +43,7 @@ def make(workers, consistency=BSP):
 def known(shard, updates):
     """All that a refused event could have changed."""
     state = {name: array.tolist() for name, array in shard.state().items()}
-    return state, list(shard.waiting), set(shard.behind), len(updates.means), updates.params.tolist()
+    return state, list(shard.waiting), set(shard.may_jump), len(updates.means), updates.params.tolist()
 
 
 # --- steps that are summed up ---
@@ -204,8 +204,7 @@ def test_a_shard_without_parameters_counts_steps_too(consistency):
         (ASP, lambda shard: shard.push(1, 3, rough(1, 3)), "worker 1 pushed step 3, its next is step 0"),
         (ASP, lambda shard: shard.push(7, 0, rough(7, 0)), "worker 7 sent something when it was the turn of 0, 1, 2"),
         (lambda: SSP(2), lambda shard: shard.push(1, 1, rough(1, 1)), "worker 1 pushed step 1, its next is step 0"),
-        (ASP, lambda shard: shard.push(1, 0, rough(1, 0), 4), "in incarnation 4, this is incarnation 0"),
-        (BSP, lambda shard: shard.restore({"params": rough(0, 0)[:1]}, 1), "a checkpoint .* this shard has 3"),
+        (BSP, lambda shard: shard.restore({"params": rough(0, 0)[:1]}), "a checkpoint .* this shard has 3"),
     ],
 )
 def test_a_refusal_says_what_came_and_what_was_due_and_changes_nothing(consistency, event, message):
@@ -256,7 +255,7 @@ def test_a_restored_shard_goes_on_as_the_one_that_was_saved(consistency, steps, 
     saved = shard.state()
     rounds(shard, steps, 1)  # and loses it
     back, _ = make(range(3), consistency)
-    back.restore(saved, incarnation=1)
+    back.restore(saved)
     undisturbed, _ = make(range(3), consistency)
     rounds(undisturbed, 0, steps + more)
     rounds(back, steps, more)
@@ -279,7 +278,7 @@ def test_the_open_sum_of_a_step_is_saved_too():
     shard, _ = make(range(3), lambda: Backup(1))
     shard.push(2, 0, rough(2, 0))
     back, updates = make(range(3), lambda: Backup(1))
-    back.restore(shard.state(), incarnation=1)
+    back.restore(shard.state())
     assert back.push(2, 0, rough(2, 0)).outcome == "duplicate"
     assert back.push(0, 0, rough(0, 0)).answer == (2, 0)
     assert updates.means[0].tobytes() == ((rough(2, 0) + rough(0, 0)) / np.float32(2)).tobytes()
@@ -288,7 +287,7 @@ def test_the_open_sum_of_a_step_is_saved_too():
 def test_after_a_restart_a_worker_may_jump_once_and_what_is_between_is_counted_as_lost():
     shard, updates = make(range(2), ASP)
     saved = shard.state()
-    shard.restore(saved, incarnation=1)
+    shard.restore(saved)
     assert shard.push(0, 3, rough(0, 3)).outcome == "applied"
     assert (shard.lost, shard.clock[0]) == (3, 4)
     with pytest.raises(Refused, match="worker 0 pushed step 6, its next is step 4"):
@@ -302,8 +301,8 @@ def test_after_a_restart_a_worker_may_jump_once_and_what_is_between_is_counted_a
 def test_what_was_applied_before_is_answered_and_not_applied_again(consistency):
     shard, updates = make(range(2), consistency)
     shard.push(0, 0, rough(0, 0))
-    shard.begin(incarnation=1)
-    again = shard.push(0, 0, rough(0, 0), incarnation=1)
+    shard.restore(shard.state())
+    again = shard.push(0, 0, rough(0, 0))
     assert (again.outcome, again.answer) == ("duplicate", (0,))
     assert len(updates.means) == 1
 
@@ -312,6 +311,6 @@ def test_in_a_new_incarnation_nobody_waits_for_an_answer_to_what_was_sent_before
     shard, _ = make(range(2), lambda: SSP(1))
     for step in range(2):
         shard.push(0, step, rough(0, step))
-    shard.begin(incarnation=1)
-    assert shard.push(1, 0, rough(1, 0), incarnation=1).answer == (1,)
-    assert shard.push(0, 1, rough(0, 1), incarnation=1).answer == (0,)
+    shard.restore(shard.state())
+    assert shard.push(1, 0, rough(1, 0)).answer == (1,)
+    assert shard.push(0, 1, rough(0, 1)).answer == (0,)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.pipeline.buckets import bucket_slices
-from ps.sharding import SHARDINGS, ByTensor, Even, Hashed, even, sharding
+from ps.sharding import SHARDINGS, Even, by_tensor, even, hashed, sharding
 
 SIZES, SERVERS = st.integers(0, 5000), st.integers(1, 40)
 TENSORS = st.lists(st.integers(0, 300), max_size=30)
 every = pytest.mark.parametrize("name", SHARDINGS)
-whole = pytest.mark.parametrize("kind", [ByTensor, Hashed])
+whole = pytest.mark.parametrize("kind", [by_tensor, hashed])
 
 
 def owners(shards, start, size):
@@ -128,12 +128,12 @@ def test_tensors_stay_whole_and_where_they_are_whatever_the_buckets(kind, tensor
 @given(TENSORS, SERVERS)
 def test_the_largest_server_has_at_most_the_mean_and_one_largest_tensor(tensors, servers):
     size = sum(tensors)
-    assert loads(ByTensor(tensors, servers), size, servers).max() <= size / servers + max(tensors, default=0)
+    assert loads(by_tensor(tensors, servers), size, servers).max() <= size / servers + max(tensors, default=0)
 
 
 def test_by_tensor_gives_the_largest_first_to_the_server_that_has_least():
-    assert loads(ByTensor([1, 7, 3, 4, 5], 2), 20, 2).tolist() == [10, 10]  # 7 | 5, 5+4 | 7+3, 1
-    assert owners(ByTensor([2, 2, 2], 2), 0, 6).tolist() == [0, 0, 1, 1, 0, 0]
+    assert loads(by_tensor([1, 7, 3, 4, 5], 2), 20, 2).tolist() == [10, 10]  # 7 | 5, 5+4 | 7+3, 1
+    assert owners(by_tensor([2, 2, 2], 2), 0, 6).tolist() == [0, 0, 1, 1, 0, 0]
 
 
 @whole
@@ -145,12 +145,12 @@ def test_more_servers_than_tensors_leave_some_without_any(kind):
 @given(TENSORS, st.lists(st.integers(0, 300), max_size=5), SERVERS)
 def test_a_hashed_tensor_stays_where_it_is_when_the_model_grows(tensors, more, servers):
     size = sum(tensors)
-    small, large = Hashed(tensors, servers), Hashed([*tensors, *more], servers)
+    small, large = hashed(tensors, servers), hashed([*tensors, *more], servers)
     assert np.array_equal(owners(small, 0, size), owners(large, 0, size))
 
 
 def test_a_hash_spreads_many_tensors_over_all_servers():
-    assert (loads(Hashed([1] * 1000, 4), 1000, 4) > 200).all()
+    assert (loads(hashed([1] * 1000, 4), 1000, 4) > 200).all()
 
 
 @whole

@@ -24,7 +24,7 @@ from common.types import Rows
 from experiments.config import RunOptions, plan
 from experiments.config.sparse import by_rows
 from experiments.runs.describe import sparse_line
-from ps.row_messages import send
+from ps.row_messages import send_rows
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
 PLAIN = OptimizerSpec("sgd", lr=0.5, momentum=0.0)
@@ -196,7 +196,7 @@ def test_a_worker_that_pushes_rows_that_there_are_not_is_a_protocol_error_at_the
     class Wrong(MAKE[strategy]):
         def synchronize(self, ctx, bucket):
             if bucket.rows is not None and ctx.rank == 1:
-                send(ctx, ctx.servers[0], Rows(WIDTH, index, np.ones((index.size, WIDTH), np.float32)))
+                send_rows(ctx, ctx.servers[0], Rows(WIDTH, index, np.ones((index.size, WIDTH), np.float32)))
                 ctx.recv(ctx.servers[0], np.empty(1, np.float32))
             else:
                 super().synchronize(ctx, bucket)

@@ -5,12 +5,12 @@ import itertools
 import json
 
 import pytest
+from histories import replay
 
 from common.errors import FINISH
 from common.runtime.checkpoint import SUFFIX
 from experiments.runs.run import load_run
 from ps.consistency import ASP, SSP
-from ps.push_history import replay
 from system.leftovers import PROMPT, Box, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from histories import replay
 
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.push_history import replay
 from ps.shard import Refused
 from system.leftovers import Box
 

@@ -11,9 +11,9 @@ from common.runtime.job import OptimizerSpec
 from common.simulate import simulate
 from common.strategy import Bucket
 from common.testing.trial import SGD
-from ps.checkpointing import Saved
+from ps.checkpointing import ServerState
 from ps.consistency import ASP, BSP, Backup
-from ps.push_history import History
+from ps.push_history import PushHistory
 from ps.shard import Pushed, Shard
 from ps.strategy import PsAsync, PsBsp
 
@@ -28,7 +28,7 @@ class Owner:
         self.resumed = None
         self.optimizers = [FlatOptimizer(OptimizerSpec(), np.zeros(size, np.float32)) for size in SIZES]
         self.shards = [Shard(optimizer._params, WORKERS, optimizer.step, consistency) for optimizer in self.optimizers]
-        self.saved = Saved(self, self.shards, self.optimizers)
+        self.saved = ServerState(self, self.shards, self.optimizers)
 
     def step(self, step):
         for shard in self.shards:
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_due_when_so_many_steps_are_done_and_not_twice(tmp_path,
 
 def test_a_state_to_go_on_from_is_given_once(tmp_path):
     owner = Owner(tmp_path, BSP())
-    owner.checkpoints.start_from(owner.saved.state())
+    owner.checkpoints.start_from(owner.saved.arrays())
     owner.saved.restore()
     with pytest.raises(ValueError, match="no state to go on from"):
         owner.saved.restore()
@@ -77,7 +77,7 @@ def test_pushes_that_a_worker_made_and_the_server_has_no_more_are_lost_and_count
     shard = Shard(np.zeros(1, np.float32), WORKERS, lambda *push: None, ASP())
     for step in range(3):
         shard.push(0, step, np.ones(1, np.float32))
-    shard.restore(shard.state(), 1)
+    shard.restore(shard.state())
     assert [shard.catch_up(0, step) for step in (2, 3, 7, 7)] == [0, 0, 4, 0]
     assert shard.clock == {0: 7, 1: 0}
     assert shard.push(0, 6, np.ones(1, np.float32)).outcome == "duplicate"
@@ -117,7 +117,7 @@ def test_after_a_restart_all_have_the_servers_parameters_and_worker_0_seeds_noth
 
 def test_whoever_leaves_writes_what_it_had_not_written_yet():
     written = []
-    history = History(written.append, lambda: 2.0)
+    history = PushHistory(written.append, lambda: 2.0)
     history.push(0, 3, Pushed("applied", 3, 0, 6, answer=()))
     assert written == []
     history.close()

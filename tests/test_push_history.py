@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from histories import replay
 
 from ps.consistency import ASP, SSP
-from ps.push_history import History, replay
+from ps.push_history import PushHistory
 from ps.shard import Refused, Shard
 
 WORKERS = range(2)
@@ -17,7 +18,7 @@ class Server:
     def __init__(self, consistency):
         self.events, self.seconds = [], 0.0
         self.shard = Shard(NOTHING.copy(), WORKERS, lambda *_: None, consistency)
-        self.history = History(self.events.append, self.now)
+        self.history = PushHistory(self.events.append, self.now)
 
     def now(self):
         self.seconds += 1.0
@@ -40,8 +41,8 @@ class Server:
     def come_back(self, **steps):
         """Go on from what was saved; worker w0 from step `w0` on, and so on."""
         del self.events[self.kept :]
-        self.history = History(self.events.append, self.now)
-        self.shard.restore(self.saved, self.shard.incarnation + 1)
+        self.history = PushHistory(self.events.append, self.now)
+        self.shard.restore(self.saved)
         self.events.append({"event": "resumed", "version": self.shard.version})
         for worker in WORKERS:
             first = self.shard.clock.get(worker)
