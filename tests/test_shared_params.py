@@ -121,7 +121,7 @@ def test_what_is_shared_again_and_again_takes_no_more_files():
             else:
                 ctx.fast.recv_shared(0, mine)
         ctx.settle()
-        return len(ctx.endpoint.inner._arenas)
+        return len(ctx.endpoint.inner._memory.arenas)
 
     assert as_crews("shm", program, [[0, 1]]) == [1, 2]
 

@@ -1,7 +1,7 @@
-"""What a rank's process offers to other people's engines, which move the bytes themselves.
+"""Services of a rank's process for foreign engines, which move the bytes themselves.
 
-They need a place to meet before they can talk, and a deadline around calls that know none: such a call cannot be
-interrupted, so the whole process ends, once it has said why.
+An engine needs a store in which its ranks meet, and a deadline for calls that know none. Such a call cannot be
+interrupted, so the whole process ends, after it has reported why.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from common.runtime.rendezvous import file_store
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-POLL = 0.1  # seconds between two looks at how long a call has lasted
+POLL = 0.1  # seconds between two checks of a call's duration
 
 
 class EngineHost:
     """The process of one of `ranks` ranks that share the private folder `home`.
 
-    `overdue` is called, in a thread of its own, when a limited call has lasted longer than `deadline` seconds. It
-    must end the process.
+    When a limited call has lasted longer than `deadline` seconds, another thread calls `overdue`, which must end the
+    process.
     """
 
     def __init__(
         self, home: Path, ranks: int, place: Place, deadline: float, overdue: Callable[[DeadlineExceeded], NoReturn]
     ) -> None:
         self.deadline = deadline
-        self.groups = 0  # of torch.distributed that engines have open, its default group aside
+        self.groups = 0  # of torch.distributed that engines have open, without its default group
         self._home, self._ranks, self._place, self._overdue = home, ranks, place, overdue
-        self._call: tuple[str, float] | None = None  # what is called, and when that is overdue
+        self._call: tuple[str, float] | None = None  # the name of the limited call, and the end of its deadline
         self._guard: threading.Thread | None = None
 
     def store(self, name: str) -> Store:
-        """A torch Store for the engine `name`, which all ranks share; it opens no port."""
+        """Return a torch Store for the engine `name`, shared by all ranks. It opens no port."""
         return file_store(self._home, self._ranks, f"store-{name}")
 
     @contextlib.contextmanager
-    def limit(self, what: str) -> Iterator[None]:
-        """Around a call of `what` that may block for ever. It must release the GIL, or nobody can look after it."""
+    def limit(self, call: str) -> Iterator[None]:
+        """Limit the body, a call named `call`, to the deadline. The call must release the GIL to be watched."""
         if self._guard is None:
-            self._guard = threading.Thread(target=self._look, name="deadline-guard", daemon=True)
+            self._guard = threading.Thread(target=self._watch_calls, name="deadline-guard", daemon=True)
             self._guard.start()
-        self._call = what, time.monotonic() + self.deadline
+        self._call = call, time.monotonic() + self.deadline
         try:
             yield
         finally:
             self._call = None
 
-    def _look(self) -> None:
+    def _watch_calls(self) -> None:
         while True:
             time.sleep(POLL)
             call = self._call
             if call is not None and time.monotonic() > call[1]:
                 self._overdue(self.waited(call[0]))
 
-    def waited(self, what: str) -> DeadlineExceeded:
-        """The error of a call of `what` that took too long. An engine does not say for whom it waited: for anybody."""
+    def waited(self, call: str) -> DeadlineExceeded:
+        """Return the error of a call that took too long. An engine does not say for which rank: it names all others."""
         peers = [rank for rank in range(self._ranks) if rank != self._place.rank]
-        return DeadlineExceeded(f"waited {self.deadline:g} s in {what}", peers=peers, **self._place.fields())
+        return DeadlineExceeded(f"waited {self.deadline:g} s in {call}", peers=peers, **self._place.fields())

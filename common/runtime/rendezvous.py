@@ -1,6 +1,6 @@
-"""How ranks find each other: each publishes where it listens, and looks up the others.
+"""Rendezvous: each rank publishes its addresses and looks up those of the others.
 
-Built on `torch.distributed`'s Store: a FileStore in the job's private folder on one machine, so no port is opened.
+It uses the Store of `torch.distributed`: on one machine a FileStore in the job's private folder, which opens no port.
 """
 
 from __future__ import annotations
@@ -18,51 +18,54 @@ from common.place import Place
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-POLL = 0.005  # seconds between two looks: the stores' own waits are deaf to everything else, for a second or more
+POLL = 0.005  # seconds between two look-ups; a wait of the store itself could not be interrupted for a second or more
 
 
 def file_store(folder: Path, ranks: int, name: str = "store") -> Store:
-    """The store `name` of a job on one machine; every rank opens the same `folder`."""
+    """Return the store `name` of a job on one machine; all ranks use the same `folder`."""
     from torch.distributed import FileStore  # type: ignore[attr-defined] # torch does not list it as public
 
     return FileStore(str(folder / name), ranks)
 
 
 class Rendezvous:
-    """One rank's view of who listens where. `watch` is called while waiting; it raises when the job is over."""
+    """One rank's access to the addresses of all ranks."""
 
     def __init__(self, store: Store, place: Place, deadline: float, name: str = "rank") -> None:
-        """`name` sets apart several of a rank's in one store."""
+        """`name` distinguishes several endpoints of one rank in one store."""
         self.name = name
         self.store = store
         self.place = place
         self.deadline = deadline
 
     def publish(self, addresses: dict[int, str]) -> None:
-        """Say at which address this rank listens to each peer."""
-        with self._translated():
+        """Publish the address at which this rank listens to each peer."""
+        with self._store_errors():
             self.store.set(f"{self.name}-{self.place.rank}", json.dumps(addresses))
 
     def lookup(self, peer: int, watch: Callable[[], None]) -> str:
-        """The address at which `peer` listens to this rank. Blocks; raises DeadlineExceeded, or what `watch` raises."""
+        """Return the address at which `peer` listens to this rank. Blocks until the peer has published it.
+
+        Calls `watch` while it waits and raises what `watch` raises; DeadlineExceeded.
+        """
         key = f"{self.name}-{peer}"
         end = time.monotonic() + self.deadline
-        while not self._there(key):
+        while not self._is_published(key):
             watch()
             if time.monotonic() > end:
                 cause = f"waited {self.deadline:g} s for rank {peer} to start"
                 raise DeadlineExceeded(cause, peers=[peer], **self.place.fields())
             time.sleep(POLL)
-        with self._translated():
+        with self._store_errors():
             return str(json.loads(self.store.get(key))[str(self.place.rank)])
 
-    def _there(self, key: str) -> bool:
-        with self._translated():
+    def _is_published(self, key: str) -> bool:
+        with self._store_errors():
             return bool(self.store.check([key]))
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """What the store says goes wrong, too many open files for example, in our words."""
+    def _store_errors(self) -> Iterator[None]:
+        """Turn the store's errors, too many open files for example, into RunErrors."""
         try:
             yield
         except RuntimeError as error:  # torch's DistError is one

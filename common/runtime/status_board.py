@@ -1,8 +1,9 @@
-"""The board: what every rank of a host is doing, in shared memory, readable even after a rank was killed.
+"""The status board: what every rank of a host is doing, in shared memory that outlives a killed rank.
 
-One slot a rank, written by that rank alone, a few hundred nanoseconds a stage; the agent reads it for the live
-progress and to say where a dead rank was. The head tells the ranks that the job is over, and whose fault it is; or
-that a server has come back, and all meet again: in the next *incarnation* of the job.
+Each rank alone writes its slot, within a few hundred nanoseconds for each stage. The agent reads the slots to show live
+progress and to say where a dead rank was. The agent alone writes the head. It tells the ranks that the job is over and
+which rank failed, that all work is done, or that a server has been restarted and all ranks must meet again in the next
+*incarnation* of the job.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from common.errors import SETUP, PeerFailed
 from common.place import Place
 from common.records.stage_clock import STAGES
 
-_HEAD = struct.Struct("<i20sqB220s")  # culprit or -1, its stage, its step, is it a server, cause
-_JOB = struct.Struct("<ii")  # behind it: the incarnation, and whether all is done
-_SLOT = struct.Struct(f"<qiqd{len(STAGES)}d")  # step, stage, steps done, loss, seconds a stage so far
-_WHERE = struct.Struct("<qi")  # the first two of a slot
+_FAILURE = struct.Struct("<i20sqB220s")  # failed rank or -1, its stage, its step, whether it is a server, cause
+_JOB = struct.Struct("<ii")  # behind it: the incarnation, and whether all work is done
+_SLOT = struct.Struct(f"<qiqd{len(STAGES)}d")  # step, stage, steps done, loss, seconds of each stage so far
+_STEP_AND_STAGE = struct.Struct("<qi")  # the first two fields of a slot
 _STAGES = ("setup", *STAGES, "finish")
-_CODE = {stage: code for code, stage in enumerate(_STAGES)}
+_STAGE_CODES = {stage: code for code, stage in enumerate(_STAGES)}
 HEAD_BYTES, SLOT_BYTES = 320, 128
-_JOB_AT = 256
-_DEPARTED = 124  # the byte of a slot that the agent writes
+_JOB_OFFSET = 256
+_DEPARTED_OFFSET = 124  # in a slot: the one byte that the agent writes
 
 
 class Reincarnated(BaseException):
-    """A server has died and comes back: leave whatever you are in, and meet the others in incarnation `number`.
+    """A dead server has been restarted: leave any call and meet the other ranks in incarnation `number`.
 
-    No `Exception`: it has to pass through strategies, which may catch those.
+    It is no `Exception`, because it must pass through strategies, which may catch those.
     """
 
     def __init__(self, number: int) -> None:
@@ -40,7 +41,7 @@ class Reincarnated(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One rank's slot: where it is, how many steps it has done, its last loss, seconds a stage over those steps."""
+    """One rank's slot: its step and stage, its completed steps, its last loss, and its seconds in each stage so far."""
 
     step: int
     stage: str
@@ -50,7 +51,7 @@ class Status:
 
 
 class StatusBoard:
-    """A memory-mapped file of one slot a rank."""
+    """A memory-mapped file with a slot for each rank."""
 
     def __init__(self, path: Path, ranks: int, *, create: bool = False) -> None:
         size = HEAD_BYTES + ranks * SLOT_BYTES
@@ -59,43 +60,44 @@ class StatusBoard:
                 file.truncate(size)
             self._map = mmap.mmap(file.fileno(), size)
         self.ranks = ranks
-        self.here: PeerFailed | None = None  # why the job is over for those who share this very object
+        self.here: PeerFailed | None = None  # why the job is over, for the ranks that share this object
         if create:
-            _HEAD.pack_into(self._map, 0, -1, b"", SETUP, 0, b"")
+            _FAILURE.pack_into(self._map, 0, -1, b"", SETUP, 0, b"")
             for rank in range(ranks):
-                _SLOT.pack_into(self._map, self._at(rank), SETUP, 0, 0, 0.0, *[0.0] * len(STAGES))
+                _SLOT.pack_into(self._map, self._offset(rank), SETUP, 0, 0, 0.0, *[0.0] * len(STAGES))
 
     @staticmethod
-    def _at(rank: int) -> int:
+    def _offset(rank: int) -> int:
         return HEAD_BYTES + rank * SLOT_BYTES
 
     def enter(self, rank: int, step: int, stage: str) -> None:
-        """Say that `rank` now is in `stage` of `step`."""
-        _WHERE.pack_into(self._map, self._at(rank), step, _CODE[stage])
+        """Note that `rank` is now in `stage` of `step`."""
+        _STEP_AND_STAGE.pack_into(self._map, self._offset(rank), step, _STAGE_CODES[stage])
 
     def done(self, rank: int, steps: int, loss: float, stage_seconds: list[float]) -> None:
-        """Say how far `rank` is: steps done, last loss, seconds in each of the six stages so far."""
-        struct.pack_into(f"<qd{len(STAGES)}d", self._map, self._at(rank) + _WHERE.size, steps, loss, *stage_seconds)
+        """Note the progress of `rank`: completed steps, last loss, seconds in each of the six stages so far."""
+        offset = self._offset(rank) + _STEP_AND_STAGE.size
+        struct.pack_into(f"<qd{len(STAGES)}d", self._map, offset, steps, loss, *stage_seconds)
 
     def read(self, rank: int) -> Status:
-        """The slot of `rank`."""
-        step, stage, steps, loss, *seconds = _SLOT.unpack_from(self._map, self._at(rank))
+        """Return the slot of `rank`."""
+        step, stage, steps, loss, *seconds = _SLOT.unpack_from(self._map, self._offset(rank))
         return Status(step, _STAGES[stage], steps, loss, dict(zip(STAGES, seconds, strict=True)))
 
     def abort(self, error: PeerFailed) -> None:
         """Tell every rank that the job is over because of `error`."""
         role = error.role == "server"
-        rest = _HEAD.pack(0, error.stage.encode(), error.step, role, error.cause.encode()[:220])[4:]
-        self._map[4 : 4 + len(rest)] = rest
-        struct.pack_into("<i", self._map, 0, error.rank)  # last: readers look at this first
+        details = _FAILURE.pack(0, error.stage.encode(), error.step, role, error.cause.encode()[:220])[4:]
+        self._map[4 : 4 + len(details)] = details
+        struct.pack_into("<i", self._map, 0, error.rank)  # last: readers look at the rank first
 
     def culprit(self) -> PeerFailed | None:
-        """Why the job is over; None while it is not."""
+        """Return why the job is over, or None while it is not."""
         if self.here is not None:
             return self.here
         if struct.unpack_from("<i", self._map)[0] < 0:
             return None
-        rank, stage, step, server, cause = _HEAD.unpack_from(self._map)
+        rank, stage, step, server, cause = _FAILURE.unpack_from(self._map)
         return PeerFailed(
             cause.rstrip(b"\0").decode(errors="ignore"),
             rank=rank,
@@ -105,38 +107,38 @@ class StatusBoard:
         )
 
     def reincarnate(self, number: int) -> None:
-        """Tell every rank that the job goes on in incarnation `number`, which `incarnation` is from now on."""
-        _JOB.pack_into(self._map, _JOB_AT, number, 0)
+        """Tell every rank that the job goes on in incarnation `number`."""
+        _JOB.pack_into(self._map, _JOB_OFFSET, number, 0)
 
     @property
     def incarnation(self) -> int:
-        """The number of the job's incarnation: how often servers have come back."""
-        return int(_JOB.unpack_from(self._map, _JOB_AT)[0])
+        """The number of the job's incarnation: how often servers have been restarted."""
+        return int(_JOB.unpack_from(self._map, _JOB_OFFSET)[0])
 
     def dismiss(self) -> None:
-        """Tell every rank that all have done their work, so that nobody is needed any more."""
-        _JOB.pack_into(self._map, _JOB_AT, self.incarnation, 1)
+        """Tell every rank that all work is done and no rank is needed any more."""
+        _JOB.pack_into(self._map, _JOB_OFFSET, self.incarnation, 1)
 
     @property
     def dismissed(self) -> bool:
-        """Whether all have done their work."""
-        return bool(_JOB.unpack_from(self._map, _JOB_AT)[1])
+        """Whether all work is done."""
+        return bool(_JOB.unpack_from(self._map, _JOB_OFFSET)[1])
 
     def depart(self, rank: int) -> None:
-        """Tell every rank that worker `rank` has died, and that the job goes on without it."""
-        self._map[self._at(rank) + _DEPARTED] = 1
+        """Tell every rank that worker `rank` has died and the job goes on without it."""
+        self._map[self._offset(rank) + _DEPARTED_OFFSET] = 1
 
     def departed(self) -> frozenset[int]:
-        """The workers that have died and that the job goes on without."""
-        return frozenset(rank for rank in range(self.ranks) if self._map[self._at(rank) + _DEPARTED])
+        """Return the workers that have died and without which the job goes on."""
+        return frozenset(rank for rank in range(self.ranks) if self._map[self._offset(rank) + _DEPARTED_OFFSET])
 
     def close(self) -> None:
-        """Unmap the file; it stays for the others."""
+        """Unmap the file. It remains for the other processes."""
         self._map.close()
 
 
 class PostedPlace(Place):
-    """A `Place` that shows on the board which stage it is in."""
+    """A `Place` that shows its stage on the status board."""
 
     __slots__ = ("board",)
 
