@@ -40,7 +40,7 @@ class ServerState:
     def keep(self) -> None:
         """Hand this state to the next incarnation of the job, as it is then, if another server dies."""
         if self._checkpoints is not None:
-            self._checkpoints.keep(self.arrays)
+            self._checkpoints.track(self.arrays)
 
     def arrays(self) -> dict[str, Array]:
         """Return the whole state; the arrays of optimizers are views."""
@@ -51,7 +51,7 @@ class ServerState:
     def restore(self) -> None:
         """Continue from the checkpoint of the job; the parameters are written in place."""
         assert self._checkpoints is not None
-        state = self._checkpoints.take()
+        state = self._checkpoints.take_restored()
         for number, (shard, optimizer) in enumerate(zip(self._shards, self._optimizers, strict=True)):
             shard.restore(_part(state, f"shard {number}/"))
             optimizer.restore(_part(state, f"optimizer {number}/"))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from common.errors import RunError
 from common.place import Place
-from common.runtime.checkpoint import SUFFIX, Checkpoints, versions, whole_versions
+from common.runtime.checkpoint import SUFFIX, Checkpoints, intact_versions, versions
 
 JOB, RANK = 77, 4
 STATE = {"params": np.arange(5, dtype=np.float32), "clock": np.array(3)}
@@ -82,7 +82,7 @@ def test_every_flipped_bit_is_noticed_and_the_one_before_taken(tmp_path):
     for byte in range(len(whole)):
         file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1 << byte % 8]) + whole[byte + 1 :])
         assert kept.load().version == 0, byte
-    good, (damage,) = whole_versions(tmp_path, JOB, RANK)
+    good, (damage,) = intact_versions(tmp_path, JOB, RANK)
     assert good == [0]
     assert damage == f"10{SUFFIX} is damaged: its checksum does not match"
 
@@ -102,8 +102,8 @@ def test_every_truncation_is_noticed_and_what_was_appended_too(tmp_path):
 def test_a_checkpoint_of_another_job_or_rank_is_not_taken(tmp_path):
     file_of(tmp_path)
     for job, rank in ((JOB + 1, RANK), (JOB, RANK + 1)):
-        assert whole_versions(tmp_path, job, rank)[0] == []
-    assert whole_versions(tmp_path, JOB, RANK) == ([0, 10], [])
+        assert intact_versions(tmp_path, job, rank)[0] == []
+    assert intact_versions(tmp_path, JOB, RANK) == ([0, 10], [])
 
 
 def test_without_a_whole_one_the_error_says_why(tmp_path):
@@ -174,9 +174,9 @@ def test_a_full_disk_is_one_line_and_costs_no_older_checkpoint(tmp_path, monkeyp
 
 def test_the_state_carried_over_is_a_copy_of_what_is_there_now(tmp_path):
     kept, params = checkpoints(tmp_path), np.zeros(3)
-    assert kept.carried() is None
-    kept.keep(lambda: {"params": params})
+    assert kept.snapshot() is None
+    kept.track(lambda: {"params": params})
     params += 1
-    carried = kept.carried()
+    carried = kept.snapshot()
     params += 1
     assert carried["params"].tolist() == [1, 1, 1]

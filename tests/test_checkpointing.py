@@ -48,7 +48,7 @@ def test_who_is_restored_goes_on_bit_for_bit(tmp_path, consistency):
         first.step(step)
     assert versions(tmp_path) == [2, 4]
     second = Owner(tmp_path, consistency)
-    second.checkpoints.start_from(second.checkpoints.load(2).arrays)
+    second.checkpoints.set_restored(second.checkpoints.load(2).arrays)
     second.saved.restore()
     for step in (2, 3):
         second.step(step)
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_due_when_so_many_steps_are_done_and_not_twice(tmp_path,
 
 def test_a_state_to_go_on_from_is_given_once(tmp_path):
     owner = Owner(tmp_path, BSP())
-    owner.checkpoints.start_from(owner.saved.arrays())
+    owner.checkpoints.set_restored(owner.saved.arrays())
     owner.saved.restore()
     with pytest.raises(ValueError, match="no state to go on from"):
         owner.saved.restore()
@@ -107,7 +107,7 @@ def test_after_a_restart_all_have_the_servers_parameters_and_worker_0_seeds_noth
             return pulled
         ctx.checkpoints = Checkpoints(tmp_path / str(ctx.rank), 5, ctx.place, 1)
         mine = Shard(np.full(size, 40.0, np.float32)[ctx.rank % 2 * 3 : 3 + ctx.rank % 2 * 4], WORKERS, SGD, BSP())
-        ctx.checkpoints.start_from({f"shard 0/{name}": array for name, array in mine.state().items()})
+        ctx.checkpoints.set_restored({f"shard 0/{name}": array for name, array in mine.state().items()})
         strategy().serve(ctx, params, [Bucket(grad, params)])
 
     outcome = simulate(program, 4, servers=2, optimizer=SGD)

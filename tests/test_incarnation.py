@@ -123,7 +123,7 @@ def test_a_server_loads_its_checkpoint_of_the_common_step_with_its_counts(board,
         before.save(version, {"version": np.array(version)})
     found = resumption(board, tmp_path, Incarnation(1, tmp_path / "1", 1, True, 10), CarriedState(), "server")
     assert (found.start, found.sent) == (10, SENT)
-    assert found.checkpoints.take()["version"] == 10
+    assert found.checkpoints.take_restored()["version"] == 10
 
 
 def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newest(board, tmp_path):
@@ -135,8 +135,8 @@ def test_a_server_that_lives_on_keeps_its_state_and_one_that_died_takes_its_newe
         board, tmp_path, on, CarriedState(steps=25, sent=SENT, state={"version": np.array(25)}), "server"
     )
     died = resumption(board, tmp_path, on, CarriedState(), "server")
-    assert (alive.start, alive.checkpoints.take()["version"]) == (25, 25)
-    assert (died.start, died.checkpoints.take()["version"]) == (20, 20)
+    assert (alive.start, alive.checkpoints.take_restored()["version"]) == (25, 25)
+    assert (died.start, died.checkpoints.take_restored()["version"]) == (20, 20)
 
 
 def test_rows_of_steps_that_are_done_again_are_removed(board, tmp_path):

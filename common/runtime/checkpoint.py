@@ -1,11 +1,11 @@
-"""Checkpoints: what a server needs to come back, in files that are whole or are noticed not to be.
+"""Checkpoints: the state from which a restarted server goes on, in files whose damage is noticed.
 
     magic    b"syncbench checkpoint 1\\n"
-    header   one line of JSON: job, rank, version, names of the arrays in order, whatever else is worth knowing
+    header   one line of JSON: job, rank, version, names of the arrays in order, notes
     arrays   one after the other, in NumPy's own format (.npy), without pickle
     crc      CRC-32 of all bytes before, 4 bytes, little-endian
 
-A file gets its name only when it is whole and on the disk, so whoever is killed in between leaves the one before.
+A file gets its name only when it is complete and on the disk. A writer that is killed earlier leaves the previous file.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ HEADER_LIMIT = 1 << 20  # bytes
 State = Mapping[str, Array]
 
 
-class Damaged(Exception):
-    """This file is no whole checkpoint of that rank and job; the message says why."""
+class DamagedCheckpoint(Exception):
+    """The file is no complete checkpoint of this rank and job. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a file held: the state at `version` steps, and the notes that its writer added."""
+    """The content of a file: the state after `version` steps, and the notes of its writer."""
 
     version: int
     arrays: dict[str, Array]
@@ -48,10 +48,10 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one rank in `folder`, which is made with the first of them: the last `kept` versions.
+    """The last `kept` checkpoints of one rank in `folder`, which the first `save` makes.
 
-    Servers of a synchronous job are one step apart at most, so that of two versions each, `every` steps apart, one
-    is common to all of them; of versions one step apart it takes three.
+    The servers of a synchronous job are at most one step apart. If each keeps two versions `every` steps apart, one
+    version is common to all of them. Of versions one step apart, each must keep three.
     """
 
     def __init__(
@@ -62,17 +62,16 @@ class Checkpoints:
         job: int,
         notes: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """`every` how many steps the owner is to save; `notes` is asked at each save for JSON values by name."""
+        """`every`: the steps between two saves. Each save calls `notes` for further JSON values by name."""
         self.folder, self.every, self.kept = folder, every, 2 if every > 1 else 3
         self._place, self._job, self._notes = place, job, notes
-        self._live: Callable[[], State] | None = None
-        self._start: State | None = None
+        self._live_state: Callable[[], State] | None = None
+        self._restored: State | None = None
 
     def save(self, version: int, arrays: State) -> None:
-        """Write `arrays`, the state after `version` steps; blocks until it is on the disk. Older ones are removed.
+        """Write `arrays`, the state after `version` steps, and remove old versions. Blocks until it is on the disk.
 
-        RunError if the disk is full, say; then the checkpoints before are still there. ValueError for an array of
-        Python objects.
+        RunError if the file cannot be written; earlier checkpoints remain. ValueError for an array of Python objects.
         """
         names = list(arrays)
         header = {"job": self._job, "rank": self._place.rank, "version": version, "names": names}
@@ -92,23 +91,23 @@ class Checkpoints:
             for old in versions(self.folder)[: -self.kept]:
                 (self.folder / f"{old}{SUFFIX}").unlink()
         except OSError as error:
-            reason = error.strerror or "only a part of it fits"  # NumPy's own words, without a number, name no cause
+            reason = error.strerror or "only a part of it fits"  # NumPy's own OSError has no number and names no cause
             raise RunError(f"a checkpoint cannot be written: {reason}", **self._place.fields()) from None
 
     def load(self, version: int | None = None) -> Checkpoint:
-        """The state at `version`; by default the newest that is whole. RunError if there is none."""
+        """Return the checkpoint of `version`, by default the newest intact one. RunError if there is none."""
         wanted = versions(self.folder)[::-1] if version is None else [version]
         complaints = []
-        for each in wanted:
+        for candidate in wanted:
             try:
-                return read(self.folder / f"{each}{SUFFIX}", self._job, self._place.rank)
-            except Damaged as damage:
+                return read_checkpoint(self.folder / f"{candidate}{SUFFIX}", self._job, self._place.rank)
+            except DamagedCheckpoint as damage:
                 complaints.append(str(damage))
         cause = "; ".join(complaints) or f"there is none in {self.folder}"
         raise RunError(f"no checkpoint to come back with: {cause}", **self._place.fields())
 
     def remove_after(self, version: int) -> None:
-        """Remove those of later versions: what all go back to will have others. RunError."""
+        """Remove the checkpoints of later versions, since all ranks go back to `version`. RunError."""
         try:
             for later in versions(self.folder):
                 if later > version:
@@ -117,57 +116,59 @@ class Checkpoints:
             cause = f"a checkpoint cannot be removed: {error.strerror}"
             raise RunError(cause, **self._place.fields()) from None
 
-    def start_from(self, state: State) -> None:
-        """Let `take` give `state`, once."""
-        self._start = state
+    def set_restored(self, state: State) -> None:
+        """Set the state that the next `take_restored` returns."""
+        self._restored = state
 
-    def take(self) -> State:
-        """The state to go on from, where the job has `resumed`. It is not kept: it can be as large as the shard."""
-        state, self._start = self._start, None
+    def take_restored(self) -> State:
+        """Return the state from which a resumed job goes on, and forget it: it can be as large as the shard."""
+        state, self._restored = self._restored, None
         if state is None:
             raise ValueError("there is no state to go on from: the job has not resumed, or it was taken")
         return state
 
-    def keep(self, live: Callable[[], State]) -> None:
-        """Let `carried` find the state that `live` gives, at any moment between two messages, until told otherwise."""
-        self._live = live
+    def track(self, live_state: Callable[[], State]) -> None:
+        """Let `snapshot` call `live_state`, at any moment between two messages."""
+        self._live_state = live_state
 
-    def carried(self) -> dict[str, Array] | None:
-        """A copy of the state as it is now, in memory of its own; None if its owner keeps nothing for that."""
-        return None if self._live is None else {name: array.copy() for name, array in self._live().items()}
+    def snapshot(self) -> dict[str, Array] | None:
+        """Return a copy of the tracked state as it is now, or None if no state is tracked."""
+        if self._live_state is None:
+            return None
+        return {name: array.copy() for name, array in self._live_state().items()}
 
 
 def versions(folder: Path) -> list[int]:
-    """The versions that have a file in `folder`, oldest first, whole or not."""
+    """Return the versions that have a file in `folder`, oldest first, intact or not."""
     found = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")]
     return sorted(int(name) for name in found if name.isdecimal())
 
 
-def whole_versions(folder: Path, job: int, rank: int) -> tuple[list[int], list[str]]:
-    """The versions of which `folder` has a whole file, oldest first, and what is wrong with the others, a line each."""
-    good, damages = [], []
+def intact_versions(folder: Path, job: int, rank: int) -> tuple[list[int], list[str]]:
+    """Return the versions with an intact file in `folder`, oldest first, and a line for each damaged file."""
+    intact, damages = [], []
     for version in versions(folder):
         try:
             with _verified(folder / f"{version}{SUFFIX}", job, rank):
-                good.append(version)
-        except Damaged as damage:
+                intact.append(version)
+        except DamagedCheckpoint as damage:
             damages.append(str(damage))
-    return good, damages
+    return intact, damages
 
 
-def read(path: Path, job: int, rank: int) -> Checkpoint:
-    """The checkpoint in `path`. Damaged if it is not whole, or of another job or rank."""
+def read_checkpoint(path: Path, job: int, rank: int) -> Checkpoint:
+    """Return the checkpoint in `path`. DamagedCheckpoint if it is incomplete, or of another job or rank."""
     with _verified(path, job, rank) as (file, header):
         names = header.pop("names")
         try:
             arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name in names}
         except (OSError, ValueError) as error:
-            raise Damaged(f"{path.name}: {error}") from None
+            raise DamagedCheckpoint(f"{path.name}: {error}") from None
     return Checkpoint(header.pop("version"), arrays, header)
 
 
-class _Summed:
-    """A file that keeps the CRC-32 of what is written to it."""
+class _ChecksummedFile:
+    """A file with the CRC-32 of all bytes written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.crc = file, 0
@@ -178,48 +179,48 @@ class _Summed:
 
 
 def _write(file: BinaryIO, header: Mapping[str, Any], arrays: list[Array]) -> None:
-    summed = _Summed(file)
-    summed.write(MAGIC)
-    summed.write(json.dumps(header).encode() + b"\n")
+    checksummed = _ChecksummedFile(file)
+    checksummed.write(MAGIC)
+    checksummed.write(json.dumps(header).encode() + b"\n")
     for array in arrays:
-        np.lib.format.write_array(summed, np.asanyarray(array), allow_pickle=False)
-    file.write(summed.crc.to_bytes(CRC_BYTES, "little"))
+        np.lib.format.write_array(checksummed, np.asanyarray(array), allow_pickle=False)
+    file.write(checksummed.crc.to_bytes(CRC_BYTES, "little"))
 
 
 @contextlib.contextmanager
 def _verified(path: Path, job: int, rank: int) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
-    """The file, open where its arrays begin, and its header, if all of it is as it was written."""
+    """Check the whole file; give the file, open where its arrays begin, and its header."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise Damaged(f"{path.name}: {error.strerror}") from None
+        raise DamagedCheckpoint(f"{path.name}: {error.strerror}") from None
     with file:
-        _check_sum(path, file)
+        _verify_checksum(path, file)
         file.seek(len(MAGIC))
         header = json.loads(file.readline(HEADER_LIMIT))
         if (header["job"], header["rank"]) != (job, rank):
-            raise Damaged(f"{path.name} is of another job or rank")
+            raise DamagedCheckpoint(f"{path.name} is of another job or rank")
         yield file, header
 
 
-def _check_sum(path: Path, file: BinaryIO) -> None:
+def _verify_checksum(path: Path, file: BinaryIO) -> None:
     left = os.fstat(file.fileno()).st_size - CRC_BYTES
     crc = 0
     try:
         if file.read(len(MAGIC)) != MAGIC:
-            raise Damaged(f"{path.name} is no checkpoint")
+            raise DamagedCheckpoint(f"{path.name} is no checkpoint")
         file.seek(0)
         while left > 0 and (data := file.read(min(left, BLOCK))):
             crc = zlib.crc32(data, crc)
             left -= len(data)
         if file.read() != crc.to_bytes(CRC_BYTES, "little"):
-            raise Damaged(f"{path.name} is damaged: its checksum does not match")
+            raise DamagedCheckpoint(f"{path.name} is damaged: its checksum does not match")
     except OSError as error:
-        raise Damaged(f"{path.name}: {error.strerror}") from None
+        raise DamagedCheckpoint(f"{path.name}: {error.strerror}") from None
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk."""
+    """Write the file names in `folder` to the disk."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

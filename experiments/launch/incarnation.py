@@ -78,7 +78,7 @@ class CarriedState:
     def leave(self, steps: int, totals: dict[str, float], sent: Sent, checkpoints: Checkpoints | None) -> None:
         """Take what there is when an incarnation ends; the state into memory of its own, if there is one yet."""
         self.steps, self.totals, self.sent = steps, totals, sent
-        if checkpoints is not None and (state := checkpoints.carried()) is not None:
+        if checkpoints is not None and (state := checkpoints.snapshot()) is not None:
             self.state = state
 
 

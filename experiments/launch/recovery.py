@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import SETUP, step_name
-from common.runtime.checkpoint import whole_versions
+from common.runtime.checkpoint import intact_versions
 from experiments.launch.failure import RunningJob, death
 from experiments.launch.incarnation import Incarnation, home_of
 from experiments.launch.processes import LOST
@@ -50,7 +50,7 @@ class Restarts:
         at = time.monotonic() - running.began
         whole, damages = {}, []
         for rank in servers:
-            whole[rank], damaged = whole_versions(self.checkpoints / str(rank), job, rank)
+            whole[rank], damaged = intact_versions(self.checkpoints / str(rank), job, rank)
             damages += damaged
         done = min(running.board.read(worker).steps_done for worker in range(servers.start))
         resumed, step = self._resumption(list(whole.values()), done)

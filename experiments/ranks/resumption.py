@@ -48,10 +48,10 @@ class Resumption:
 
     def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, past: CarriedState) -> None:
         if incarnation.step is None and past.state is not None:
-            checkpoints.start_from(past.state)
+            checkpoints.set_restored(past.state)
             return
         found = checkpoints.load(incarnation.step)
-        checkpoints.start_from(found.arrays)
+        checkpoints.set_restored(found.arrays)
         self.start = found.version
         self._notes = found.notes
         # What was sent before the first step belongs to no step.
