@@ -142,7 +142,7 @@ def test_of_a_long_run_its_end_is_followed():
     assert path.charged[1, "train"] > 0.8 * path.seconds
 
 
-def test_a_call_that_a_full_tape_has_cut_in_two_is_left_out():
+def test_a_call_that_a_full_buffer_has_cut_in_two_is_left_out():
     server = Hand(1, "server").receive(0, 0, 6)
     server.rows[-1] = (ALSO, *server.rows[-1][1:])
     found = timeline([Hand(0).stage("train", 0, 7).send(1, 3, 3).trace, server.trace])

@@ -34,8 +34,9 @@ def run(options: Options) -> int:
         about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing}
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
-    if found.messages is None:
-        console().print(attribution_table(found))
+    if found.note is None:
+        shown = console()
+        shown.print(attribution_table(found, shown.width))
     print(found.sentence())
     if missing:
         print(

@@ -1,12 +1,12 @@
 """How far the ranks' clocks are apart, estimated from the messages that went both ways.
 
-A message that leaves by clock a at time s and is there by clock b at time r has been under way for
-r - s - (offset of b - offset of a) seconds, which is not negative. So the least r - s over all messages from a to b,
-d(a, b), bounds the difference of the offsets from above, and -d(b, a) from below. Halfway between is the estimate of
-Cristian (1989), which NTP uses; it errs by half the difference of the two least delays, and at most by half the sum.
+A message that leaves by clock a at time s and arrives by clock b at time r travelled for
+r - s - (offset of b - offset of a) seconds, which is not negative. So d(a, b), the least r - s over all messages from a
+to b, bounds the difference of the offsets from above, and -d(b, a) bounds it from below. The middle is the estimate of
+Cristian (1989), which NTP uses. It errs by half the difference of the two least delays, and at most by half their sum.
 
-With several clocks the bounds of detours are bounds as well (shortest paths), and an estimate within all bounds exists
-as long as no clock runs faster than another: then no message arrives before it was sent.
+With several clocks, the bounds along a detour are bounds, too (shortest paths). An estimate within all bounds exists as
+long as no clock runs faster than another: then no message arrives before it was sent.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Offsets:
-    """By clock, in seconds: how far it is ahead of the first, and by how much this may be wrong at most."""
+    """By clock, in seconds: how far it is ahead of the first clock, and the largest error of that."""
 
     ahead: Floats
     uncertainty: Floats
 
 
 def least_delays(clocks: int, senders: Sequence[int], receivers: Sequence[int], delays: Floats) -> Floats:
-    """Of messages between clocks, the least delay for each ordered pair, shape (clocks, clocks); inf without one.
+    """Return the least delay for each ordered pair of clocks, shape (clocks, clocks); inf without a message.
 
-    `senders` and `receivers` are the clocks of each message, `delays` when it was there less when it left, in seconds.
+    `senders` and `receivers` are the clocks of each message; `delays` are arrival minus departure, in seconds.
     """
     least = np.full((clocks, clocks), np.inf)
     np.minimum.at(least, (np.asarray(senders, int), np.asarray(receivers, int)), delays)
@@ -40,9 +40,9 @@ def least_delays(clocks: int, senders: Sequence[int], receivers: Sequence[int], 
 
 
 def estimate(least: Floats) -> Offsets:
-    """The offsets, from the least delay of each ordered pair of clocks, shape (clocks, clocks), inf where unknown.
+    """Return the offsets, given the least delay of each ordered pair of clocks, shape (clocks, clocks).
 
-    A clock that is bounded on one side only is taken to be right if it can be; one that is not bounded is, too.
+    A clock without a bound, or with a bound on one side only, keeps the offset 0 unless the bound excludes it.
     """
     bound = least.copy()
     for via in range(len(bound)):
@@ -52,9 +52,7 @@ def estimate(least: Floats) -> Offsets:
         known = slice(0, clock)
         high = float((ahead[known] + bound[known, clock]).min())
         low = float((ahead[known] - bound[clock, known]).max())
-        if np.isfinite(high) and np.isfinite(low):
-            ahead[clock] = (low + high) / 2
-        else:
-            ahead[clock] = min(max(0.0, low), high)
+        both = np.isfinite(high) and np.isfinite(low)
+        ahead[clock] = (low + high) / 2 if both else min(max(0.0, low), high)
         uncertainty[clock] = (high - low) / 2
     return Offsets(ahead, uncertainty)

@@ -1,4 +1,4 @@
-"""What the ranks of a run have noted, read back from its folder."""
+"""The records that the ranks of a run noted, read back from its folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 
 @dataclass(frozen=True, slots=True)
 class RankTrace:
-    """One rank's records, each kind in the order in which they were noted, with times on its own `clock`.
+    """One rank's records, in the order in which they were noted, with times on its own `clock`.
 
-    `cuts` are the records CUT, if earlier ones are missing.
+    `cuts` are the records CUT: earlier records are missing.
     """
 
     rank: int
@@ -37,17 +37,17 @@ class RankTrace:
 
 
 def rank_trace(rank: int, role: str, records: Records) -> RankTrace:
-    """From all records of a rank, the first of which names its clock."""
+    """Return a rank's trace, given all its records; the first one names its clock."""
     kinds = records["kind"]
     messages = records[np.isin(kinds, MESSAGES)]
-    messages = messages[int(np.argmax(np.append(messages["kind"] != ALSO, True))) :]  # of a call that was cut in two
+    messages = messages[int(np.argmax(np.append(messages["kind"] != ALSO, True))) :]  # drops the rest of a torn call
     clock = int(records["seq"][kinds == CLOCK][0])
     return RankTrace(rank, role, clock, records[kinds >= STAGE], messages, records[kinds == CUT])
 
 
 def read_traces(folder: Path) -> list[RankTrace]:
-    """Those of a run, by rank. ConfigError where there are none, or one is damaged."""
-    traces = sorted(_read(folder), key=lambda tape: tape.rank)
+    """Return the traces of a run, by rank. ConfigError if there are none, or one is damaged."""
+    traces = sorted(_read(folder), key=lambda trace: trace.rank)
     if not traces:
         raise ConfigError(f"no trace in {folder}: record one with run --trace")
     return traces

@@ -1,4 +1,4 @@
-"""All ranks of a run on one clock, and every message at both of its ends."""
+"""The timeline of a run: all ranks on one clock, and both ends of every message."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SEQ = 1 << 40  # more messages than any pair of ranks exchanges
 
 @dataclass(frozen=True)
 class Timeline:
-    """`traces` with times on one clock, in seconds. The messages of all of them are numbered through, tape by tape.
+    """`traces` with times on one clock, in seconds. The messages of all traces are numbered through, trace by trace.
 
-    messages   all of them; those of tape i have the numbers `starts[i]` to `starts[i + 1]`
-    owner      of each message record, the number of its tape
-    partner    of each, the number of its other end; -1 for a settle, and where the other end is not on a tape
+    messages   those of trace i have the numbers `starts[i]` to `starts[i + 1]`
+    owner      of each message, the number of its trace
+    partner    of each message, the number of its other end; -1 for a settle, and if no trace has the other end
     offsets    of the clocks that were read, in the order of `clocks`
     """
 
@@ -36,78 +36,93 @@ class Timeline:
     offsets: Offsets = field(default_factory=lambda: estimate(np.zeros((1, 1))))
 
     @cached_property
-    def sent(self) -> Floats:
-        """Of each receive, when the message had been sent, as far as its receiver can tell: it is there when it is.
+    def received(self) -> Ints:
+        """The numbers of the receives whose send is known."""
+        return np.flatnonzero(np.isin(self.messages["kind"], (RECEIVE, ALSO)) & (self.partner >= 0))
 
-        The end of its send; of a call that came back only after the message was received, then. NaN for all others.
+    @cached_property
+    def sent(self) -> Floats:
+        """Of each receive, when the message had been sent as far as its receiver can tell; NaN for other messages.
+
+        That is the end of its send, or of the receive if the send returned later.
         """
         moments = np.full(len(self.messages), np.nan)
-        paired = np.flatnonzero(np.isin(self.messages["kind"], (RECEIVE, ALSO)) & (self.partner >= 0))
-        moments[paired] = np.minimum(self.messages["ended"][self.partner[paired]], self.messages["ended"][paired])
+        ended = self.messages["ended"]
+        moments[self.received] = np.minimum(ended[self.partner[self.received]], ended[self.received])
         return moments
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """From when until when all that happened is known, in seconds: the whole run, or how it ended."""
-        every = [records for tape in self.traces for records in (tape.stages, tape.messages) if len(records)]
-        if not every:
+        """The seconds between which all events are known: the whole run, or its end."""
+        recorded = [records for trace in self.traces for records in (trace.stages, trace.messages) if len(records)]
+        if not recorded:
             return 0.0, 0.0
-        began = min(float(each["began"].min()) for each in every)
-        ended = max(float(each["ended"].max()) for each in every)
-        return max([began, *(float(moment) for tape in self.traces for moment in tape.cuts["began"])]), ended
+        began = min(float(records["began"].min()) for records in recorded)
+        ended = max(float(records["ended"].max()) for records in recorded)
+        return max([began, *(float(moment) for trace in self.traces for moment in trace.cuts["began"])]), ended
 
     @property
     def cut(self) -> bool:
         """Whether the beginning is missing."""
-        return any(len(tape.cuts) for tape in self.traces)
+        return any(len(trace.cuts) for trace in self.traces)
+
+    def call(self, first: int) -> range:
+        """Return the numbers of the messages of one call of the endpoint, given the first of them."""
+        end = first + 1
+        while end < len(self.messages) and self.messages["kind"][end] == ALSO:
+            end += 1
+        return range(first, end)
+
+    def sent_last(self, call: range) -> int:
+        """Return the message of a call that was sent last."""
+        return max(call, key=lambda index: (np.nan_to_num(self.sent[index], nan=-np.inf), index))
 
 
 def timeline(traces: Sequence[RankTrace]) -> Timeline:
-    """Put the traces together, and their clocks right."""
-    clocks = list(dict.fromkeys(tape.clock for tape in traces))
-    apart = _numbered(traces)
-    clock_of = np.array([clocks.index(tape.clock) for tape in traces])
-    received = np.flatnonzero(np.isin(apart.messages["kind"], (RECEIVE, ALSO)) & (apart.partner >= 0))
-    sent = apart.partner[received]
-    delays = apart.messages["ended"][received] - apart.messages["began"][sent]
-    senders, receivers = clock_of[apart.owner[sent]], clock_of[apart.owner[received]]
-    offsets = estimate(least_delays(len(clocks), senders.tolist(), receivers.tolist(), delays))
-    right = [_shifted(tape, -offsets.ahead[number]) for tape, number in zip(traces, clock_of, strict=True)]
-    return replace(apart, traces=right, messages=_all_messages(right), clocks=clocks, offsets=offsets)
-
-
-def _numbered(traces: Sequence[RankTrace]) -> Timeline:
-    sizes = [len(tape.messages) for tape in traces]
+    """Merge the traces and correct their clocks."""
+    clocks = list(dict.fromkeys(trace.clock for trace in traces))
+    clock_of = np.array([clocks.index(trace.clock) for trace in traces])
+    sizes = [len(trace.messages) for trace in traces]
     messages, owner = _all_messages(traces), np.repeat(np.arange(len(traces)), sizes)
-    ranks = np.array([tape.rank for tape in traces])
-    return Timeline(traces, messages, np.cumsum([0, *sizes]), owner, _partners(messages, ranks[owner]))
+    partner = _partners(messages, np.array([trace.rank for trace in traces])[owner])
+    uncorrected = Timeline(traces, messages, np.cumsum([0, *sizes]), owner, partner, clocks)
+    received = uncorrected.received
+    sent = partner[received]
+    delays = messages["ended"][received] - messages["began"][sent]
+    senders, receivers = clock_of[owner[sent]], clock_of[owner[received]]
+    offsets = estimate(least_delays(len(clocks), senders.tolist(), receivers.tolist(), delays))
+    corrected = [_shifted(trace, -offsets.ahead[clock]) for trace, clock in zip(traces, clock_of, strict=True)]
+    return replace(uncorrected, traces=corrected, messages=_all_messages(corrected), offsets=offsets)
 
 
 def _all_messages(traces: Sequence[RankTrace]) -> Records:
-    return np.concatenate([tape.messages for tape in traces])
+    return np.concatenate([trace.messages for trace in traces])
 
 
 def _partners(messages: Records, rank: Ints) -> Ints:
-    """The n-th message that a rank has sent to another is the n-th that the other has received from it."""
+    """Pair the n-th message that a rank sent to another with the n-th that the other received from it."""
     partner = np.full(len(messages), -1)
     sent = np.flatnonzero(messages["kind"] == SEND)
     received = np.flatnonzero(np.isin(messages["kind"], (RECEIVE, ALSO)))
     peer, seq = messages["peer"].astype(np.int64), messages["seq"]
-    most = int(max(rank.max(initial=0), peer.max(initial=0))) + 1
-    sent_keys = (rank[sent] * most + peer[sent]) * _SEQ + seq[sent]
-    received_keys = (peer[received] * most + rank[received]) * _SEQ + seq[received]
+    ranks = int(max(rank.max(initial=0), peer.max(initial=0))) + 1
+    sent_keys = (rank[sent] * ranks + peer[sent]) * _SEQ + seq[sent]
+    received_keys = (peer[received] * ranks + rank[received]) * _SEQ + seq[received]
     _, ours, theirs = np.intersect1d(sent_keys, received_keys, assume_unique=True, return_indices=True)
     partner[sent[ours]], partner[received[theirs]] = received[theirs], sent[ours]
     return partner
 
 
-def _shifted(tape: RankTrace, seconds: float) -> RankTrace:
-    stages, messages, cuts = (_later(records, seconds) for records in (tape.stages, tape.messages, tape.cuts))
-    return replace(tape, stages=stages, messages=messages, cuts=cuts)
+def _shifted(trace: RankTrace, seconds: float) -> RankTrace:
+    parts = {name: getattr(trace, name).copy() for name in ("stages", "messages", "cuts")}
+    for records in parts.values():
+        records["began"] += seconds
+        records["ended"] += seconds
+    return replace(trace, **parts)
 
 
-def _later(records: Records, seconds: float) -> Records:
-    moved = records.copy()
-    moved["began"] += seconds
-    moved["ended"] += seconds
-    return moved
+def bytes_in_flight(began: NDArray[np.generic], ended: NDArray[np.generic], sizes: Ints) -> tuple[Floats, Ints]:
+    """Return moments, ascending, and the bytes in flight from each moment on, for messages of these times and sizes."""
+    times = np.concatenate([began, ended])
+    order = np.argsort(times, kind="stable")
+    return times[order], np.cumsum(np.concatenate([sizes, -sizes])[order])
