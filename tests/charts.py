@@ -8,7 +8,7 @@ from runs import write_run
 
 from experiments.charts import Material, draw
 from experiments.comparison import Comparison, compare_runs
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 STALE = {"staleness_histogram": {"0": 6, "3": 2}, "staleness_max": 3, "consistency": "asp"}
 NAMES = ("single", "noop", "ps-bsp", "ps-async", "star", "ring")

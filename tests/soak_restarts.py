@@ -16,7 +16,7 @@ import psutil
 from histories import replay
 from system.leftovers import Box, until
 
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from ps.consistency import ASP, SSP, Backup
 
 STEPS, EVERY, WORKERS = 80, 9, 3

@@ -16,7 +16,8 @@ from runs import SECONDS, fail, worker_row, write_rows, write_run
 from experiments.charts import CHARTS, Absent, Material, Predictions, draw, image, plot_all, predictions
 from experiments.charts.style import STYLES, style
 from experiments.comparison import compare_runs
-from experiments.runs.run import STAGE_COLOURS, load_run
+from experiments.format.colours import STAGE_COLOURS
+from experiments.runs.find import load_run
 
 NOTE = "loopback, cores shared: 4 workers on 2 cores"
 ALWAYS = ["throughput", "stages", "loss_vs_samples", "loss_vs_seconds", "time_to_loss", "step_times", "traffic"]

@@ -9,7 +9,7 @@ from msgspec import structs
 from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 
 from experiments.charts import Absent
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 HUBS = "The busiest process sends 4.0× what others do in ps-bsp and ps-async, and 3.0× in star; ring has no hub"
 MODEL, STEP = 4 * PARAMETERS, math.fsum(SECONDS.values())

@@ -8,7 +8,7 @@ from runs import PARAMETERS, write_run
 from experiments.charts import Absent, Predictions, predictions
 from experiments.charts.straggler import has_straggler
 from experiments.comparison import compare_runs
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 PAIR = ("noop", "ring")
 RATES = {"noop": 1000.0, "single": 1100.0, "ring": 800.0, "ps-bsp": 500.0}  # samples/s of one worker

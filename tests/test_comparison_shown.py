@@ -14,7 +14,7 @@ from experiments.comparison import predictions as predictions_module
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.predictions import predictions
 from experiments.comparison.render import markdown_comparison, print_comparison
-from experiments.runs.run import find_runs, load_run
+from experiments.runs.find import find_runs, load_run
 
 NAMES = ("single", "noop", "ps-bsp", "star", "ring", "halving-doubling")
 

@@ -7,8 +7,8 @@ import pytest
 from runs import fail, write_run
 
 from common.errors import CheckFailed
-from experiments.comparison.equivalence import TOLERANCE, deviation, verdicts
-from experiments.runs.run import load_run
+from experiments.comparison.equivalence import TOLERANCE, check_parameters, deviation, same_bits
+from experiments.runs.find import load_run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_reference_of_zeros_is_equalled_by_zeros_only(run):
 def test_parameters_that_diverged_equal_nothing(run):
     diverged = run(params=[math.nan, 1.0])
     assert math.isnan(deviation(diverged, diverged))
-    found = verdicts([run(), diverged, run("noop", params=[math.nan, 1.0])])
+    found = check_parameters([run(), diverged, run("noop", params=[math.nan, 1.0])])
     assert (found[1].kind, found[1].deviation) == ("differs", None)  # JSON has no nan
     assert "diverged" in found[1].reason
     assert (found[2].kind, found[2].deviation) == ("not promised", None)
@@ -81,47 +81,56 @@ def test_a_damaged_parameter_file_is_named(run, content):
 
 
 def test_single_is_the_yardstick_wherever_it_stands(run):
-    found = verdicts([run("ring"), run("single"), run("star", params=[3.0, 4.5])])
+    found = check_parameters([run("ring"), run("single"), run("star", params=[3.0, 4.5])])
     assert [verdict.kind for verdict in found] == ["same", "reference", "differs"]
     assert found[2].deviation == pytest.approx(0.1)
 
 
 def test_without_single_the_first_synchronous_run_that_ended_well_is_the_yardstick(run):
-    found = verdicts([run("noop"), run("tree", **fail()), run("ring"), run("star")])
+    found = check_parameters([run("noop"), run("tree", **fail()), run("ring"), run("star")])
     assert [verdict.kind for verdict in found] == ["not promised", "unknown", "reference", "same"]
     assert found[1].reason == "the run failed"
 
 
 def test_the_tolerance_divides_same_from_different(run):
-    found = verdicts([run(params=[1.0]), run(params=[1 + 0.9 * TOLERANCE]), run(params=[1 + 1.1 * TOLERANCE])])
+    found = check_parameters([run(params=[1.0]), run(params=[1 + 0.9 * TOLERANCE]), run(params=[1 + 1.1 * TOLERANCE])])
     assert [verdict.kind for verdict in found] == ["reference", "same", "differs"]
 
 
 @pytest.mark.parametrize("strategy", ["noop", "ps-async", "ps-ssp"])
 def test_what_a_strategy_does_not_promise_is_measured_but_not_judged(run, strategy):
-    found = verdicts([run("single"), run(strategy, params=[3.0, 4.5])])[1]
+    found = check_parameters([run("single"), run(strategy, params=[3.0, 4.5])])[1]
     assert found.kind == "not promised"
     assert found.deviation == pytest.approx(0.1)
 
 
 def test_replicas_that_differ_are_not_called_the_same_because_worker_0_is(run):
-    found = verdicts([run("single"), run("ring", params_sha256=["a", "a", "a", "b"])])[1]
+    found = check_parameters([run("single"), run("ring", params_sha256=["a", "a", "a", "b"])])[1]
     assert (found.kind, found.deviation) == ("differs", 0.0)
     assert "different parameters" in found.reason
 
 
 def test_replicas_that_promise_no_equality_are_judged_by_worker_0(run):
-    found = verdicts([run("single"), run("mpi", params_sha256=["a", "b"], replicas_equal=False)])[1]
+    found = check_parameters([run("single"), run("mpi", params_sha256=["a", "b"], replicas_equal=False)])[1]
     assert found.kind == "same"
 
 
 def test_replicas_that_differ_are_no_yardstick(run):
-    found = verdicts([run("ring", params_sha256=["a", "b"]), run("star")])
+    found = check_parameters([run("ring", params_sha256=["a", "b"]), run("star")])
     assert [verdict.kind for verdict in found] == ["differs", "reference"]
 
 
 def test_without_a_synchronous_run_nothing_is_judged(run):
-    found = verdicts([run("noop"), run("ps-async")])
+    found = check_parameters([run("noop"), run("ps-async")])
     assert [verdict.kind for verdict in found] == ["not promised"] * 2
-    assert verdicts([run("ring", **fail())])[0].kind == "unknown"
-    assert verdicts([]) == []
+    assert check_parameters([run("ring", **fail())])[0].kind == "unknown"
+    assert check_parameters([]) == []
+
+
+def test_repeats_with_other_bits_are_refused(tmp_path):
+    first, same, other = (
+        load_run(write_run(tmp_path, "ring", name=f"{n}", params_sha256=[bits])) for n, bits in enumerate("aab")
+    )
+    same_bits([first, same])
+    with pytest.raises(CheckFailed, match=r"ring: .*other bits"):
+        same_bits([first, same, other])

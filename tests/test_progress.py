@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from common.records.stage_clock import STAGES
+from experiments.format.colours import STAGE_COLOURS
 from experiments.runs.progress import LINE_EVERY, Progress, Status, picture, plain_line
-from experiments.runs.run import STAGE_COLOURS
 
 SPENT = dict(zip(STAGES, (0.5, 0.0, 1.0, 4.5, 3.0, 1.0), strict=True))
 STATUS = Status(step=120, samples_per_second=31_234.0, loss=0.1234, stage_seconds=SPENT, elapsed=3.21)

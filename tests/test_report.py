@@ -15,7 +15,7 @@ from experiments.report.build import report_on
 from experiments.report.embed import Plate, Plates, fitting
 from experiments.report.render import render
 from experiments.runs.execute import _config
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 VOID = {"meta", "link", "img", "br"}
 

@@ -15,7 +15,7 @@ from experiments.cli.main import strategy_options
 from experiments.config import RunOptions, plan
 from experiments.report.reproduce import commands, read_config, run_words
 from experiments.runs.execute import _config
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from experiments.sweep.parse import read
 from experiments.sweep.yaml_files import load
 

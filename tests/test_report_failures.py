@@ -6,7 +6,7 @@ import pytest
 from runs import PLACE, SECONDS, fail, summary, worker_row, write_rows, write_run
 
 from experiments.report.failures import failures, in_words
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from experiments.sweep.journal import finished
 
 

@@ -8,7 +8,7 @@ from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 from experiments.comparison import compare_runs
 from experiments.report import bottlenecks as module
 from experiments.report.bottlenecks import busiest, cores, limits, shares, stragglers
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 MODEL = 4 * PARAMETERS  # bytes
 

@@ -8,7 +8,7 @@ from runs import BATCH, SECONDS, fail, loss_at, write_run
 from common.errors import ConfigError
 from common.records.stage_clock import STAGES
 from experiments.runs import tensorboard
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 STEP = sum(SECONDS.values())
 

@@ -20,7 +20,7 @@ from experiments.cli.demo import DEMO
 from experiments.cli.run_plans import check_replicas
 from experiments.config import strategies
 from experiments.config.strategies import BUILTIN
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 
 NOTHING = "nothing to show: no run came to its end"
 

@@ -13,10 +13,10 @@ from experiments.charts.layout import blank, side_legend, thousands, wrapped
 from experiments.charts.loss_targets import goal_of, race, times_to
 from experiments.charts.material import Material, Series
 from experiments.charts.style import FAINT
+from experiments.charts.titles import learning
 from experiments.comparison import Entry
-from experiments.runs.describe import learning
-from experiments.runs.loss_curves import loss_by_time
-from experiments.runs.run import Floats, Run, loss_curve, smooth
+from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, smooth
+from experiments.runs.run import Run
 
 POINTS = 240  # of a line: more than a slide can show
 Curve = tuple[Floats, Floats]  # x and the smoothed loss

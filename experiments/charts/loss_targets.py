@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from experiments.charts.material import KINDS
+from experiments.charts.titles import learning_time
 from experiments.comparison import Entry
-from experiments.runs.describe import learning_time
 from experiments.runs.loss_curves import loss_by_time, rounded_up, seconds_to_loss
 
 

@@ -14,8 +14,9 @@ from experiments.charts.export import Rows, Sheet
 from experiments.charts.layout import frame
 from experiments.charts.style import ALARM, DASHES, FAINT, REFUSED, Marker, size, style
 from experiments.comparison import Comparison, Contest, Entry
-from experiments.comparison.setting import setting_words
-from experiments.runs.describe import conditions, plural
+from experiments.comparison.wording import setting_words
+from experiments.format.words import plural
+from experiments.runs.describe import conditions
 from experiments.runs.run import Run
 
 KINDS = {"single": " (yardstick)", "noop": " (ceiling)"}

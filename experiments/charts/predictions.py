@@ -16,11 +16,11 @@ from matplotlib.ticker import NullFormatter
 from experiments.charts.export import draw_files, write_csv
 from experiments.charts.style import FAINT, INK, RC, style
 from experiments.format.units import human_bytes, human_seconds, size_name
-from experiments.prediction.batch import Cell
+from experiments.format.words import plural
+from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import Figures
 from experiments.prediction.crossovers import FastestRange, curves
 from experiments.prediction.residuals import Residual
-from experiments.runs.describe import plural
 
 POINTS = 60  # of a curve
 COLUMNS = 3  # panels side by side
@@ -28,7 +28,10 @@ CLOSE = 0.06  # of the width of a panel: the height of a name on its side, and s
 
 
 def plot_ahead(
-    cells: Sequence[Cell], found: Mapping[int, Sequence[FastestRange]], figures: Mapping[int, Figures], folder: Path
+    cells: Sequence[PredictedExchange],
+    found: Mapping[int, Sequence[FastestRange]],
+    figures: Mapping[int, Figures],
+    folder: Path,
 ) -> list[Path]:
     """Write prediction.png, .svg and .csv into `folder`, made if need be; returns them.
 
@@ -48,7 +51,9 @@ def plot_ahead(
         return _write(figure, rows, folder, "prediction")
 
 
-def _ahead_panel(axes: Axes, cells: Sequence[Cell], fastest_ranges: Sequence[FastestRange], figures: Figures) -> None:
+def _ahead_panel(
+    axes: Axes, cells: Sequence[PredictedExchange], fastest_ranges: Sequence[FastestRange], figures: Figures
+) -> None:
     strategies = list(dict.fromkeys(cell.strategy for cell in cells))
     servers = max(cell.servers for cell in cells) or 1
     sizes = sorted({cell.nbytes for cell in cells})

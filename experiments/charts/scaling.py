@@ -16,9 +16,9 @@ from experiments.charts.layout import End, blank, name_ends, percent, thousands
 from experiments.charts.material import Absent, Material, Series, fact
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Contest
-from experiments.comparison.growth import growth
+from experiments.comparison.wording import growth
 from experiments.format.units import human_count
-from experiments.runs.describe import plural
+from experiments.format.words import plural
 
 Line = list[tuple[int, Series]]  # one label: (workers, the entry there), fewest workers first
 

@@ -13,7 +13,7 @@ from experiments.charts.material import Absent, Material, Series
 from experiments.charts.style import INK
 from experiments.comparison import Entry
 from experiments.format.units import human_count
-from experiments.runs.describe import plural
+from experiments.format.words import plural
 from experiments.runs.labels import bound
 from experiments.runs.run import Run
 

@@ -14,10 +14,11 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, beside, blank
 from experiments.charts.material import Material, Series
 from experiments.charts.style import ALARM, INK
+from experiments.charts.titles import synchronisation
 from experiments.comparison import Entry
+from experiments.format.colours import STAGE_COLOURS
 from experiments.format.units import human_ms
-from experiments.runs.describe import synchronisation
-from experiments.runs.run import STAGE_COLOURS, Run, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 
 Times = dict[str, float]  # seconds of each stage in a step, and of what is "hidden" in train
 

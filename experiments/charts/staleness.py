@@ -17,8 +17,8 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import blank, panels, percent, wrapped
 from experiments.charts.material import Absent, Material, Series
 from experiments.charts.style import INK
+from experiments.charts.titles import stale
 from experiments.comparison import Contest, Entry
-from experiments.runs.describe import stale
 
 BARS = 10  # in a histogram, at most
 PANELS, ACROSS = 8, 4

@@ -14,7 +14,7 @@ from experiments.charts.material import Material, Series
 from experiments.charts.style import INK
 from experiments.comparison import Entry
 from experiments.format.units import human_ms
-from experiments.runs.describe import listed
+from experiments.format.words import listed
 from experiments.schema.records import StepRow
 
 PANELS, ACROSS = 8, 4

@@ -13,11 +13,11 @@ from experiments.charts.layout import bands, beside, blank, thousands
 from experiments.charts.loss_targets import goal_of
 from experiments.charts.material import Absent, Material, Series, fact
 from experiments.charts.style import ALARM, DASHES, FAINT, INK
+from experiments.charts.titles import straggler_cost
 from experiments.comparison import Contest, Entry
 from experiments.format.units import human_count
-from experiments.runs.describe import straggler_cost
-from experiments.runs.loss_curves import loss_by_time, seconds_to_loss
-from experiments.runs.run import Floats, Run
+from experiments.runs.loss_curves import Floats, loss_by_time, seconds_to_loss
+from experiments.runs.run import Run
 
 POINTS = 240  # of a line
 SLOWNESS = ("slow_worker", "jitter", "train_seconds")  # settings

@@ -11,9 +11,9 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, beside, blank, thousands
 from experiments.charts.material import Material, Series
 from experiments.charts.style import ALARM, FAINT, INK
+from experiments.charts.titles import fastest
 from experiments.comparison import Entry
 from experiments.format.units import human_count
-from experiments.runs.describe import fastest
 
 FAR = 1.25  # times as fast as everybody else: beyond that the yardstick's bar is cut, as it would dwarf the others
 

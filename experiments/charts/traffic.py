@@ -15,8 +15,8 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, blank
 from experiments.charts.material import Material, Series
 from experiments.charts.style import ALARM, INK
+from experiments.charts.titles import hub, hubs
 from experiments.comparison import Entry
-from experiments.runs.describe import hub, hubs
 from experiments.runs.run import Role, Run
 
 MANY = 10  # bars of one role in a band; more are told by three

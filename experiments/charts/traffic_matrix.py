@@ -19,7 +19,7 @@ from experiments.charts.material import Absent, Material, Series
 from experiments.charts.style import FAINT, INK
 from experiments.comparison import Entry
 from experiments.format.units import human_bytes
-from experiments.runs.describe import listed
+from experiments.format.words import listed
 
 PANELS, ACROSS = 8, 4
 ROOM = 6  # ranks, at most, whose cells have room for a number

@@ -11,7 +11,7 @@ from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
 from experiments.cli.output import console, dump, say, say_traceback
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import made_from
-from experiments.runs.describe import plural, turns
+from experiments.format.words import plural, turns
 from experiments.runs.files import writable_folder
 
 if TYPE_CHECKING:

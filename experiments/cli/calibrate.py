@@ -13,7 +13,7 @@ from experiments.config.arguments import OutputOptions
 from experiments.config.checks import counts, names, one_of
 from experiments.config.option import Option
 from experiments.config.ranks import ProcessOptions
-from experiments.runs.describe import plural
+from experiments.format.words import plural
 from experiments.runs.files import new_folder, unwritable, writable_folder
 
 

@@ -62,7 +62,7 @@ def run(options: Options) -> int:
 
 def _nothing_in_common(comparison: Comparison) -> str | None:
     """Return why the runs cannot be compared, if no two of them did the same work."""
-    from experiments.comparison.setting import setting_words
+    from experiments.comparison.wording import setting_words
 
     if len(comparison.contests) < 2 or any(len(contest.entries) > 1 for contest in comparison.contests):
         return None

@@ -41,8 +41,8 @@ def run(options: Options) -> int:
     """Train with all strategies on the same work, in turns; show table, check, limits, plots. Raises CheckFailed."""
     plans = [_plan(options, name) for name in DEMO]
     results = writable_folder(options.results)
-    from experiments.comparison.repeats import same_bits
-    from experiments.runs.describe import plural, turns
+    from experiments.comparison.equivalence import same_bits
+    from experiments.format.words import plural, turns
     from experiments.runs.execute import RunFailed
     from experiments.runs.files import new_folder
 

@@ -31,11 +31,13 @@ def on_a_cluster(folder: Path) -> Comparison:
 
 def told(comparison: Comparison) -> list[str]:
     """The verdict, and what the busiest process of each strategy has to send: with a server, the incast."""
+    from experiments.comparison.wording import verdict_sentence
+
     (contest,) = comparison.contests
     about = f"{CLUSTER.workers} machines with links of 1 Gbit/s, in virtual time, training 20 ms a step"
     return [
         f"No link limits anybody on one host. The same question on {about}:",
-        comparison.sentence(),
+        verdict_sentence(comparison),
         *(f"  {_load(entry)}" for entry in contest.ranked),
         "That is the incast: one link carries everybody's gradients in, and everybody's parameters out.",
     ]

@@ -57,12 +57,12 @@ def run(options: Options) -> int:
 
 
 def _show(done: Run) -> None:
-    from experiments.comparison.equivalence import verdicts
+    from experiments.comparison.equivalence import check_parameters
     from experiments.comparison.run_table import runs_table
     from experiments.runs.describe import limits_line
 
     shown = console()
-    shown.print(runs_table([done], verdicts([done]), width=shown.width))
+    shown.print(runs_table([done], check_parameters([done]), width=shown.width))
     shown.print(f"\nlimits: {limits_line(done.summary, done.env)}")
 
 

@@ -23,7 +23,7 @@ class Options(JsonOption):
 
 def run(options: Options) -> int:
     """Show the critical path as a table or JSON. Raises ConfigError if the run has no trace."""
-    from experiments.runs.run import load_run
+    from experiments.runs.find import load_run
     from experiments.trace.attribution import attribute, attribution_table, missing_ranks
     from experiments.trace.export import NAME, VIEWERS, cut_line
 

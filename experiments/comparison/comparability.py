@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.comparison.equivalence import TOLERANCE, Verdict, verdicts, yardstick
+from experiments.comparison.equivalence import TOLERANCE, ParameterCheck, check_parameters, yardstick
 from experiments.comparison.grouping import SETTING, Field, Group, asked
 from experiments.runs.run import Run
 
@@ -20,7 +20,7 @@ class Passed:
     """What the gate says of a group: why it is refused, if it is, and what is known of the parameters it ended with."""
 
     refused: str | None
-    check: Verdict
+    check: ParameterCheck
 
 
 def gate(field: Field, labels: Sequence[str]) -> list[Passed]:
@@ -30,10 +30,10 @@ def gate(field: Field, labels: Sequence[str]) -> list[Passed]:
     work = [_other_work(group, first.runs[0], name) for group in field.groups]
     same = [run for group, why in zip(field.groups, work, strict=True) if why is None for run in group.runs]
     standard = yardstick(same)
-    found = {id(run): verdict for run, verdict in zip(same, verdicts(same), strict=True)}
+    found = {id(run): verdict for run, verdict in zip(same, check_parameters(same), strict=True)}
     judge = next((label for group, label in zip(field.groups, labels, strict=True) if standard in group.runs), "")
     return [
-        Passed(why, Verdict("unknown", None, why)) if why is not None else _judged(group, found, standard, judge)
+        Passed(why, ParameterCheck("unknown", None, why)) if why is not None else _judged(group, found, standard, judge)
         for group, why in zip(field.groups, work, strict=True)
     ]
 
@@ -101,11 +101,11 @@ def _words(value: object) -> str:
     return "none" if value is None or value == "" else str(value)
 
 
-def _judged(group: Group, found: dict[int, Verdict], standard: Run | None, judge: str) -> Passed:
+def _judged(group: Group, found: dict[int, ParameterCheck], standard: Run | None, judge: str) -> Passed:
     """The worst of what is known of its repeats."""
     every = [found[id(run)] for run in group.runs]
     if standard in group.runs:  # its other repeats must have come to the same end, too
-        every = [Verdict("reference", 0.0) if one.kind == "same" else one for one in every]
+        every = [ParameterCheck("reference", 0.0) if one.kind == "same" else one for one in every]
     worst = max(every, key=lambda one: (_ORDER.index(one.kind), one.deviation or 0.0))
     if worst.kind == "differs":
         by = "" if worst.deviation is None else f" by {worst.deviation:.0e}, where {TOLERANCE:.0e} is allowed"

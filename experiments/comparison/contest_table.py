@@ -9,11 +9,12 @@ from rich.table import Table
 
 from experiments.comparison.model import Contest, Entry
 from experiments.comparison.predictions import residual
-from experiments.comparison.run_table import verdict_cell
+from experiments.comparison.run_table import check_cell
 from experiments.format.table import DASH, Column, markdown_table, terminal_table
 from experiments.format.units import human_count
+from experiments.format.words import plural
 from experiments.metrics.intervals import Interval
-from experiments.runs.describe import conditions, plural
+from experiments.runs.describe import conditions
 
 _SPARE = ("/ single", "n", "check", "/s per worker", "95 % interval", "of ceiling")  # first to go
 
@@ -103,7 +104,7 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
         found.append(Column("resid-\nual", lambda row: _maybe(residual(row.entry, row.predicted), _signed)))
     if len(contest.entries) > 1 or not contest.entries[0].check.needs_others:
         judge = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
-        found.append(Column(f"same as\n{judge}", lambda row: verdict_cell(row.entry.run, row.entry.check), words=True))
+        found.append(Column(f"same as\n{judge}", lambda row: check_cell(row.entry.run, row.entry.check), words=True))
     return found
 
 

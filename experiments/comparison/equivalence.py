@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ParameterCheck:
     """What is known about one run against the yardstick.
 
     `deviation` is that of `deviation()`, None where that is no finite number. `reason` says why something is not known.
@@ -61,10 +61,10 @@ def _parameters(run: Run) -> NDArray[np.float64]:
     return values.astype(np.float64)
 
 
-def verdicts(runs: Sequence[Run]) -> list[Verdict]:
-    """One verdict a run, against `single` where it is among them, else against the first synchronous run."""
+def check_parameters(runs: Sequence[Run]) -> list[ParameterCheck]:
+    """One check a run, against `single` where it is among them, else against the first synchronous run."""
     standard = yardstick(runs)
-    return [Verdict("reference", 0.0) if run is standard else _verdict(run, standard) for run in runs]
+    return [ParameterCheck("reference", 0.0) if run is standard else _checked(run, standard) for run in runs]
 
 
 def yardstick(runs: Sequence[Run]) -> Run | None:
@@ -82,7 +82,7 @@ def _as_equal_as_promised(run: Run) -> bool:
     return not run.summary.replicas_equal or len(set(run.summary.params_sha256)) <= 1
 
 
-def _verdict(run: Run, standard: Run | None) -> Verdict:
+def _checked(run: Run, standard: Run | None) -> ParameterCheck:
     value, reason = None, ""
     if run.status != "ok":
         reason = f"the run {'failed' if run.status == 'failed' else 'is ' + run.status}"
@@ -94,12 +94,21 @@ def _verdict(run: Run, standard: Run | None) -> Verdict:
         except CheckFailed as error:
             reason = str(error)
     if not _synchronous(run):
-        return Verdict("not promised", value if value is not None and math.isfinite(value) else None, reason)
+        return ParameterCheck("not promised", value if value is not None and math.isfinite(value) else None, reason)
     if value is None:
-        return Verdict("unknown", None, reason)
+        return ParameterCheck("unknown", None, reason)
     if not math.isfinite(value):
-        return Verdict("differs", None, "the parameters diverged, or the reference's are all zero")
+        return ParameterCheck("differs", None, "the parameters diverged, or the reference's are all zero")
     if not _as_equal_as_promised(run):
         # params.npy is worker 0's alone: what it says does not hold for replicas that differ from it.
-        return Verdict("differs", value, "the workers ended with different parameters")
-    return Verdict("same" if value <= TOLERANCE else "differs", value)
+        return ParameterCheck("differs", value, "the workers ended with different parameters")
+    return ParameterCheck("same" if value <= TOLERANCE else "differs", value)
+
+
+def same_bits(runs: Sequence[Run]) -> None:
+    """Raises CheckFailed unless all repeats of a strategy ended with the same bits."""
+    first: dict[str, Sequence[str]] = {}
+    for run in runs:
+        hashes = run.summary.params_sha256
+        if first.setdefault(run.strategy, hashes) != hashes:
+            raise CheckFailed(f"{run.strategy}: the same command gave other bits the second time, in {run.path}")

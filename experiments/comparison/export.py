@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.predictions import Predictions, residual
+from experiments.comparison.wording import verdict_sentence
 from experiments.metrics.intervals import Interval
 from experiments.schema.files import to_builtins
 
@@ -18,7 +19,7 @@ def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
     return {
         "comparable": comparison.refusal is None,
         "reason": comparison.refusal,
-        "sentence": comparison.sentence(),
+        "sentence": verdict_sentence(comparison),
         "axes": {key: list(values) for key, values in comparison.axes.items()},
         "contests": [
             {

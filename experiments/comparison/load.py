@@ -11,8 +11,8 @@ from experiments.comparison.compare import compare_runs
 from experiments.comparison.missing_cells import gone_cells, lost_cells, unfinished
 from experiments.comparison.model import Comparison
 from experiments.comparison.predictions import unreadable
-from experiments.runs.describe import listed
-from experiments.runs.run import find_runs, half_written
+from experiments.format.words import listed
+from experiments.runs.find import find_runs, half_written
 from experiments.sweep.yaml_files import load
 
 SWEEP = "sweep.yaml"

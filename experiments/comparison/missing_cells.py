@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ConfigError
-from experiments.runs.describe import plural
+from experiments.format.words import plural
 from experiments.schema.records import JournalEntry
 from experiments.sweep.journal import NAME, finished
 

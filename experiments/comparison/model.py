@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from common.runtime.job import VIRTUAL
-from experiments.comparison.equivalence import Verdict
-from experiments.comparison.wording import verdict_sentence
+from experiments.comparison.equivalence import ParameterCheck
 from experiments.metrics.intervals import Interval
 from experiments.runs.run import Run
 
@@ -34,7 +33,7 @@ class Entry:
     share: float | None = None
     refused: str | None = None
     notes: tuple[str, ...] = ()
-    check: Verdict = field(default_factory=lambda: Verdict("unknown"))
+    check: ParameterCheck = field(default_factory=lambda: ParameterCheck("unknown"))
     origin: str = ""
 
     @property
@@ -110,10 +109,6 @@ class Comparison:
     axes: Mapping[str, tuple[Any, ...]]
     failed: tuple[Run, ...] = ()
     warnings: tuple[str, ...] = ()
-
-    def sentence(self) -> str:
-        """The verdict: a sentence on one contest, of several one on each and on how throughput grows with workers."""
-        return verdict_sentence(self)
 
     @property
     def refusal(self) -> str | None:

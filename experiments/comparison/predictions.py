@@ -12,7 +12,8 @@ from experiments.prediction.calibration_file import calibration_beside, read_cal
 from experiments.prediction.cost_model import Calibration
 from experiments.prediction.predict import LOCKSTEP, figures_for, in_lockstep, predicted_step_exchange
 from experiments.prediction.residuals import NOTHING, Residual, bench_residuals, read_bench
-from experiments.runs.run import Run, find_runs
+from experiments.runs.find import find_runs
+from experiments.runs.run import Run
 from experiments.schema.documents import Summary
 
 Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label

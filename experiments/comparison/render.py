@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from experiments.comparison.contest_table import contest_markdown, contest_table, legend, title
-from experiments.comparison.equivalence import Verdict
+from experiments.comparison.equivalence import ParameterCheck
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import Predictions, unpredicted
 from experiments.comparison.run_table import error_line, markdown, runs_table
-from experiments.comparison.setting import setting_words
+from experiments.comparison.wording import setting_words, verdict_sentence
 from experiments.runs.describe import limits_line
 from experiments.runs.run import Run
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: Comparison, predicted: Predictions, console: Console) -> None:
     """Write it to `console`, in lines of its width; of a single contest also where the time of a step goes."""
-    console.print(f"{comparison.sentence()}\n")
+    console.print(f"{verdict_sentence(comparison)}\n")
     for place, contest in enumerate(comparison.contests):
         console.print(_heading(comparison, contest), style="bold" if comparison.axes else "")
         console.print(contest_table(contest, _of(predicted, place), width=console.width))
@@ -35,7 +35,7 @@ def print_comparison(comparison: Comparison, predicted: Predictions, console: Co
 
 def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
     """The same as GitHub markdown; ends with a newline."""
-    parts = [f"**{comparison.sentence()}**"]
+    parts = [f"**{verdict_sentence(comparison)}**"]
     for place, contest in enumerate(comparison.contests):
         parts += [_heading(comparison, contest), contest_markdown(contest, _of(predicted, place)).rstrip()]
     if len(comparison.contests) == 1:
@@ -45,7 +45,7 @@ def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
     return "\n\n".join([*parts, f"Limits: {limits(comparison)}"]) + "\n"
 
 
-def _middle_runs(contest: Contest) -> tuple[list[Run], list[Verdict], list[str]]:
+def _middle_runs(contest: Contest) -> tuple[list[Run], list[ParameterCheck], list[str]]:
     """Of each entry that can be compared the run in the middle, what is known of its result, its name; as ranked."""
     entries = [entry for entry in contest.ranked if entry.refused is None]
     return [one.run for one in entries], [one.check for one in entries], [one.label for one in entries]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from rich.table import Table
 
 from common.errors import step_name
 from common.records.stage_clock import STAGES
-from experiments.comparison.equivalence import Verdict
+from experiments.comparison.equivalence import ParameterCheck
 from experiments.format.table import DASH, Column, markdown_table, terminal_table
 from experiments.format.units import human_bytes, human_count, human_deviation, human_ms
 from experiments.runs.describe import conditions
 from experiments.runs.labels import labels
-from experiments.runs.run import Role, Run, ceiling, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.runs.run import Role, Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.schema.documents import ErrorRecord
 
 _HIDDEN = "sync\nhidden"
@@ -41,14 +42,14 @@ class _Entry:
 
     run: Run
     label: str
-    verdict: Verdict
+    verdict: ParameterCheck
     top: float | None
     stages: Mapping[str, float]  # seconds per step; empty where unknown
     hidden: float  # seconds of synchronisation per step, beside `train`
 
 
 def runs_table(
-    runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str] | None = None, *, width: int = 120
+    runs: Sequence[Run], checks: Sequence[ParameterCheck], names: Sequence[str] | None = None, *, width: int = 120
 ) -> Table:
     """One row a run; the least important columns are left out until it fits into `width` columns of a terminal.
 
@@ -56,31 +57,31 @@ def runs_table(
     """
     names = names or labels(runs)
     return terminal_table(
-        _columns(runs, verdicts, names),
-        _entries(runs, verdicts, names),
+        _columns(runs, checks, names),
+        _entries(runs, checks, names),
         width=width,
         spare=_SPARE,
         dim=lambda entry: entry.run.status != "ok",
-        caption="\n".join(_caption(runs, verdicts, names)),
+        caption="\n".join(_caption(runs, checks, names)),
     )
 
 
-def markdown(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str] | None = None) -> str:
+def markdown(runs: Sequence[Run], checks: Sequence[ParameterCheck], names: Sequence[str] | None = None) -> str:
     """The same table as GitHub markdown, with every column; ends with a newline."""
     names = names or labels(runs)
-    table = markdown_table(_columns(runs, verdicts, names), _entries(runs, verdicts, names))
-    return f"{table}\n" + "".join(f"{line}\n\n" for line in _caption(runs, verdicts, names))[:-1]
+    table = markdown_table(_columns(runs, checks, names), _entries(runs, checks, names))
+    return f"{table}\n" + "".join(f"{line}\n\n" for line in _caption(runs, checks, names))[:-1]
 
 
-def _entries(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[_Entry]:
+def _entries(runs: Sequence[Run], checks: Sequence[ParameterCheck], names: Sequence[str]) -> list[_Entry]:
     return [
         _Entry(run, label, verdict, ceiling(run, runs), stage_seconds_per_step(run) or {}, hidden_seconds_per_step(run))
-        for run, label, verdict in zip(runs, names, verdicts, strict=True)
+        for run, label, verdict in zip(runs, names, checks, strict=True)
     ]
 
 
-def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[Column[_Entry]]:
-    references = (label for label, verdict in zip(names, verdicts, strict=True) if verdict.kind == "reference")
+def _columns(runs: Sequence[Run], checks: Sequence[ParameterCheck], names: Sequence[str]) -> list[Column[_Entry]]:
+    references = (label for label, verdict in zip(names, checks, strict=True) if verdict.kind == "reference")
     return [
         Column("strategy", lambda e: e.label, words=True),
         Column("samples\n/s", lambda e: _maybe(e.run.summary.samples_per_second, human_count)),
@@ -94,17 +95,17 @@ def _columns(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
         *([Column(_DROPPED, lambda e: _dropped(e.run))] if any(map(_drops, runs)) else []),
         Column("test\nacc.", lambda e: _maybe(e.run.summary.test_accuracy, lambda value: f"{value:.1%}")),
         Column("final\nloss", lambda e: _maybe(e.run.summary.final_loss, lambda value: f"{value:.3g}")),
-        *([Column(f"same as\n{next(references, 'single')}", _same, words=True)] if _told(runs, verdicts) else []),
+        *([Column(f"same as\n{next(references, 'single')}", _same, words=True)] if _told(runs, checks) else []),
     ]
 
 
-def _told(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> bool:
+def _told(runs: Sequence[Run], checks: Sequence[ParameterCheck]) -> bool:
     """Whether there is anything to say on results: of a run alone there is not, unless it went wrong."""
-    return len(runs) != 1 or runs[0].status != "ok" or not verdicts[0].needs_others
+    return len(runs) != 1 or runs[0].status != "ok" or not checks[0].needs_others
 
 
 def _same(entry: _Entry) -> str:
-    return verdict_cell(entry.run, entry.verdict)
+    return check_cell(entry.run, entry.verdict)
 
 
 def _maybe(value: float | None, show: Callable[[float], str]) -> str:
@@ -165,7 +166,7 @@ def _dropped(run: Run) -> str:
     return f"{100 * pushes.dropped / (pushes.applied + pushes.dropped):.0f}" if pushes else DASH
 
 
-def verdict_cell(run: Run, verdict: Verdict) -> str:
+def check_cell(run: Run, verdict: ParameterCheck) -> str:
     """`✓ 1e-7`, `✗ 2e-1`, `reference`, `– not promised`."""
     if run.status != "ok":
         return f"✗ {run.status}"
@@ -177,7 +178,7 @@ def verdict_cell(run: Run, verdict: Verdict) -> str:
     return f"{mark} {human_deviation(verdict.deviation)}"
 
 
-def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[str]) -> list[str]:
+def _caption(runs: Sequence[Run], checks: Sequence[ParameterCheck], names: Sequence[str]) -> list[str]:
     lines = [
         f"{conditions(runs)}. {', '.join(_SHORT.values())}: share of a step's time in {', '.join(STAGES)}. "
         "sends: payload per step of the busiest rank. Throughput and shares without warm-up."
@@ -193,10 +194,10 @@ def _caption(runs: Sequence[Run], verdicts: Sequence[Verdict], names: Sequence[s
         lines[0] += " too late: share of the gradients pushed that were dropped."
     if within := [label for run, label in zip(runs, names, strict=True) if run.within_train]:
         lines.append(f"the synchronisation of {', '.join(within)} is within train: its share is unknown")
-    for run, label, verdict in zip(runs, names, verdicts, strict=True):
+    for run, label, verdict in zip(runs, names, checks, strict=True):
         if error := run.summary.error:
             lines.append(f"{label} {run.status}: {error_line(error)}")
-        elif verdict.reason and _told(runs, verdicts):
+        elif verdict.reason and _told(runs, checks):
             lines.append(f"{label}: {verdict.reason}")
     return lines
 
@@ -208,3 +209,13 @@ def error_line(error: ErrorRecord) -> str:
     place += [step_name(error.step)] if error.step is not None else []
     place += [f"bucket {error.bucket}"] if error.bucket else []
     return ": ".join(part for part in (error.type, ", ".join(place), " ".join(error.cause.split())) if part)
+
+
+def ceiling(run: Run, runs: Sequence[Run]) -> float | None:
+    """Samples/s of the first `noop` among `runs` that did what `run` did, on as many workers; None without one."""
+    alike = attrgetter("workers", "batch", "model", "data", "transport")
+    for other in runs:
+        same = alike(other.summary) == alike(run.summary)
+        if other.strategy == "noop" and same and (rate := other.summary.samples_per_second):
+            return rate
+    return None

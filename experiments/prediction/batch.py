@@ -12,7 +12,7 @@ from experiments.prediction.predict import in_lockstep, predicted_exchange_secon
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PredictedExchange:
     """One exchange: who, how many, how much; and its predicted seconds, None where there are none."""
 
     strategy: str
@@ -47,10 +47,10 @@ def relaxed(strategies: Sequence[str]) -> list[str]:
 
 def by_formulas(
     strategies: Sequence[str], workers: Sequence[int], servers: int, sizes: Sequence[int], figures: dict[int, Figures]
-) -> list[Cell]:
+) -> list[PredictedExchange]:
     """A cell for each combination; `figures` by the number of workers. Raises ConfigError."""
     return [
-        Cell(
+        PredictedExchange(
             name,
             count,
             own,
@@ -64,7 +64,9 @@ def by_formulas(
     ]
 
 
-def simulated(cells: Sequence[Cell], figures: dict[int, Figures], budget: float) -> tuple[list[Cell], int]:
+def simulated(
+    cells: Sequence[PredictedExchange], figures: dict[int, Figures], budget: float
+) -> tuple[list[PredictedExchange], int]:
     """The cells, the cheapest of them simulated, for about `budget` seconds together; and how many were not. Blocks."""
     costs = [simulation_cost(cell.strategy, {}, cell.workers, cell.servers, cell.nbytes) for cell in cells]
     done, left = list(cells), budget

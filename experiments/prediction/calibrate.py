@@ -10,12 +10,12 @@ from common.errors import ConfigError
 from experiments.config.network import transport_named
 from experiments.config.ranks import MOST_PROCESSES
 from experiments.format.units import size_name
+from experiments.format.words import plural
 from experiments.launch.agent import Agent
 from experiments.launch.job_folder import private_folder
 from experiments.machine.environment import environment
 from experiments.prediction.cost_model import Calibration, Curve, Figures, among_neighbours, through_a_hub
 from experiments.prediction.probes import CalibrationSpec
-from experiments.runs.describe import plural
 from experiments.schema.files import to_builtins
 
 ENTRY = "experiments.prediction.calibration_rank"

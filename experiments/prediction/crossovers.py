@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from experiments.format.units import human_bytes, human_seconds
+from experiments.format.words import listed
 from experiments.prediction.batch import servers_of
 from experiments.prediction.cost_model import Figures
 from experiments.prediction.predict import predicted_exchange_seconds
-from experiments.runs.describe import listed
 
 STEPS = 24  # sizes looked at in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor

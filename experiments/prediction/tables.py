@@ -10,10 +10,10 @@ from rich.text import Text
 
 from experiments.format.table import DASH
 from experiments.format.units import human_seconds, size_name
-from experiments.prediction.batch import Cell
+from experiments.format.words import plural
+from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import Calibration, Curve
 from experiments.prediction.residuals import Residual, median_error
-from experiments.runs.describe import plural
 
 
 def _table(title: str, left: int, headers: Sequence[str]) -> Table:
@@ -49,7 +49,7 @@ def calibration_table(calibration: Calibration) -> Table:
     return table
 
 
-def grid_tables(cells: Sequence[Cell]) -> list[Table]:
+def grid_tables(cells: Sequence[PredictedExchange]) -> list[Table]:
     """For each number of workers: sizes down, strategies across; formula, and after a slash virtual time."""
     tables = []
     for workers in dict.fromkeys(cell.workers for cell in cells):

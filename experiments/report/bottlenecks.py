@@ -12,8 +12,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from experiments.format.units import human_bytes, human_count
+from experiments.format.words import plural
 from experiments.report.environment import environment_of
-from experiments.runs.describe import plural, slowness
+from experiments.runs.describe import slowness
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.schema.documents import PerRank
 from experiments.schema.records import StepRow

@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.comparison.setting import setting_words
+from experiments.comparison.wording import setting_words, verdict_sentence
 from experiments.format.units import human_count
+from experiments.format.words import plural
 from experiments.report.bottlenecks import Limit, largest_run, limits, shares
 from experiments.report.embed import Plates, plates
 from experiments.report.environment import Fact, environment_of, facts
@@ -18,8 +19,9 @@ from experiments.report.failures import Failure, failures
 from experiments.report.reproduce import Command, commands
 from experiments.report.tables import Table, contest_tables, share_table
 from experiments.report.warnings import warnings
-from experiments.runs.describe import conditions, limits_line, plural
-from experiments.runs.run import Run, find_runs
+from experiments.runs.describe import conditions, limits_line
+from experiments.runs.find import find_runs
+from experiments.runs.run import Run
 from experiments.sweep.journal import finished
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def _headline(comparison: Comparison, failed: Sequence[Failure]) -> str:
     if len(entries) == 1:
         return alone(entries[0])
     if entries:
-        return comparison.sentence()
+        return verdict_sentence(comparison)
     if len(failed) == 1:
         first = failed[0].sentence
         return f"{failed[0].what} did not come to its end. {first}"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.comparison.predictions import residual, unpredicted
-from experiments.comparison.setting import setting_words
+from experiments.comparison.wording import setting_words
 from experiments.format.table import DASH
 from experiments.format.units import human_bytes, human_count, human_deviation, human_ms
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison, Contest, Entry, Interval
-    from experiments.comparison.equivalence import Verdict
+    from experiments.comparison.equivalence import ParameterCheck
     from experiments.report.bottlenecks import Share
 
 
@@ -142,7 +142,7 @@ def _verdict(entry: Entry, contest: Contest) -> str:
     return DASH if _kind(entry, contest) in ("baseline", "ceiling") else entry.finding or DASH
 
 
-def _deviation(check: Verdict) -> str:
+def _deviation(check: ParameterCheck) -> str:
     if check.kind not in ("same", "differs"):
         return check.kind
     mark = "✓" if check.kind == "same" else "✗"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.comparison.caveats import SCATTER, scatter
-from experiments.comparison.setting import setting_words
+from experiments.comparison.wording import setting_words
 from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.report.environment import environment_of

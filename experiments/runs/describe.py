@@ -5,20 +5,16 @@ A sentence names numbers that were measured and claims no more than they show.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from common.models import TABLES
 from common.pipeline.straggler import jitter
 from common.runtime.job import COLOCATED
 from experiments.config.checks import on_off
 from experiments.config.sparse import PLAIN
-from experiments.format.units import human_bytes, human_count
+from experiments.format.words import listed, plural
 from experiments.runs.run import Run
 from experiments.schema.documents import Environment, Summary
-
-MANY_HUBS = 4  # figures, or labels of one, in a title at most
 
 
 def conditions(runs: Sequence[Run]) -> str:
@@ -102,145 +98,6 @@ def _unseen(summaries: Sequence[Summary]) -> str:
     if not all(one.servers for one in talking):
         told.append("an all-reduce pays for its scheduling hops")
     return f", so {listed(told)}" if told else ""
-
-
-def listed(words: Sequence[str], last: str = " and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return f"{last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
-
-
-def plural(count: int, what: str) -> str:
-    """`1 worker`, `2 workers`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def turns(count: int) -> str:
-    """How often a measurement is made: `once`, `5 times in turns`."""
-    return "once" if count == 1 else f"{count} times in turns"
-
-
-def fastest(rates: Mapping[str, float], top: float | None) -> str:
-    """Which label has the most samples/s, against the ceiling `top` of that run and against the slowest.
-
-    No ranking is claimed where the first is above what should be its ceiling, or the last within 5 % of the first.
-    """
-    if not rates:
-        return "Throughput, without a strategy to compare"
-    best, worst = max(rates, key=rates.__getitem__), min(rates, key=rates.__getitem__)
-    if top and rates[best] > 1.05 * top:
-        return f"No ranking: {best} came out at {rates[best] / top:.1f}× noop, which should be the ceiling"
-    if len(rates) > 1 and rates[best] < 1.05 * rates[worst]:
-        return f"No clear difference: all {len(rates)} strategies are within 5%"
-    reached = f"{rates[best] / top:.0%} of the ceiling" if top else f"{human_count(rates[best])} samples/s"
-    return f"{best} was fastest: {reached}" + (f", {rates[best] / rates[worst]:.1f}× {worst}" if best != worst else "")
-
-
-def synchronisation(shares: Mapping[str, float]) -> str:
-    """The range of the share of `synchronize` in a step, by label."""
-    if not shares:
-        return "Where the time of a step goes"
-    low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
-    least, most = f"{shares[low]:.0%}", f"{shares[high]:.0%}"
-    if least == most:
-        return f"Synchronisation takes {least} of a step"
-    return f"Synchronisation takes {least} ({low}) to {most} ({high}) of a step"
-
-
-def learning(final: Mapping[str, float]) -> str:
-    """Whether the final losses, by label, agree, and which are lowest and highest."""
-    if len(final) < 2:
-        return "Loss against samples seen"
-    best, worst = min(final, key=final.__getitem__), max(final, key=final.__getitem__)
-    alike = sum(loss <= 1.02 * final[best] for loss in final.values())
-    if alike == len(final):
-        return "From the same samples all synchronous strategies reach the same loss"
-    who = f"{best} reaches" if alike == 1 else f"{alike} of {len(final)} reach"
-    return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
-
-
-def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, overlap: bool = False) -> str:
-    """Who reached the loss `goal` first and last; `reached` is in seconds, by label, and `never` counts the others.
-
-    `overlap`: whether the repeats of the first overlap with those of another, so that no order is claimed.
-    """
-    missed = f"; {never} of {never + len(reached)} never" if never else ""
-    if not reached:
-        return f"No strategy reached a loss of {goal:.3g}" if never else "Loss against time"
-    best, worst = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
-    if overlap:
-        return f"No clear winner: {best} reaches a loss of {goal:.3g} first, but repeats overlap{missed}"
-    more = f", {worst} after {reached[worst]:.3g} s" if best != worst else ""
-    return f"{best} reaches a loss of {goal:.3g} after {reached[best]:.3g} s{more}{missed}"
-
-
-def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
-    """How many times the median of the others the busiest rank sends, and a few words on it. Bytes per step."""
-    every = sorted([*servers, *workers])
-    *others, top = every
-    usual = median(others or [top])
-    if top == 0:
-        return 1.0, "nothing"
-    if top <= 1.05 * every[0]:
-        return 1.0, f"{human_bytes(top)} each" if others else human_bytes(top)
-    busy = [sum(top <= 1.05 * sent for sent in each) for each in (servers, workers)]
-    return (top / usual if usual else math.inf), _busiest(every, *busy)
-
-
-def _busiest(every: Sequence[float], servers: int, workers: int) -> str:
-    """`2 workers: 37.6 KiB each, 2.0× the others`: how many are busiest, and what that is to the rest; fewest first."""
-    count, top = servers + workers, every[-1]
-    who = "process" if servers and workers else "server" if servers else "worker"
-    name = who if count == 1 else f"{count} {who}{'es' if who == 'process' else 's'}"
-    words = f"{name}: {human_bytes(top)}{'' if count == 1 else ' each'}"
-    rest = every[: len(every) - count]
-    if not (usual := median(rest)):
-        return words
-    alike = rest[-1] <= 1.05 * rest[0]
-    return f"{words}, {top / usual:.1f}× {'the others' if alike else 'the median of the others'}"
-
-
-def hubs(ratios: Mapping[str, float]) -> str:
-    """Which labels have a hub, the busiest first, and which has none, from the ratios of `hub`."""
-    high = sorted((label for label in ratios if ratios[label] >= 1.5), key=lambda label: -ratios[label])
-    if not high:
-        return "No hub: every process sends about as much as the others"
-    even = next((label for label, ratio in ratios.items() if ratio < 1.1), "")
-    alike: dict[str, list[str]] = {}
-    for label in high:
-        alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
-    told = [
-        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {_some(labels)}"
-        for place, (times, labels) in enumerate(alike.items())
-    ]
-    if len(told) > MANY_HUBS:
-        told = [*told[: MANY_HUBS - 1], "less in others"]
-    last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
-    return f"The busiest process sends {listed(told, last)}" + (f"; {even} has no hub" if even else "")
-
-
-def _some(labels: Sequence[str]) -> str:
-    return listed(labels) if len(labels) <= MANY_HUBS else f"{len(labels)} of them"
-
-
-def stale(most: Mapping[str, int], unit: str = "step") -> str:
-    """How stale updates became at most, by label, in steps or updates; one of them did."""
-    high = max(most.values())
-    worst, least = max(most, key=most.__getitem__), min(most, key=most.__getitem__)
-    line = f"Gradients of {worst} were applied up to {plural(high, unit)} late"
-    return line + (f", those of {least} up to {most[least]}" if most[least] < high else "")
-
-
-def straggler_cost(rates: Mapping[str, float], base: str) -> str:
-    """Who gets how much more done beside a straggler than `base`, which waits for it, in samples/s by label."""
-    ratios = {label: rate / rates[base] for label, rate in rates.items() if label != base}
-    ahead = sorted((label for label, ratio in ratios.items() if ratio >= 1.05), key=lambda label: -ratios[label])
-    level = [label for label, ratio in ratios.items() if ratio < 1.05]
-    if not ahead:
-        return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
-    first, *more = (f"{ratios[label]:.1f}×" for label in ahead)
-    told = [f"{ahead[0]} makes {first}", *(f"{label} {times}" for label, times in zip(ahead[1:], more, strict=True))]
-    line = f"{listed(told)} the samples/s of {base}"
-    return line + (f"; {listed(level)} {'makes' if len(level) == 1 else 'make'} no more" if level else "")
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:

@@ -22,8 +22,9 @@ from experiments.launch.recovery import Restarts
 from experiments.launch.supervisor import JobOutcome
 from experiments.machine.environment import environment
 from experiments.runs.files import new_folder, unwritable
+from experiments.runs.find import load_run
 from experiments.runs.progress import Status
-from experiments.runs.run import Run, load_run
+from experiments.runs.run import Run
 from experiments.runs.summary import summary
 from experiments.schema.documents import Status as RunStatus
 from experiments.schema.files import write_document

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from common.records.stage_clock import STAGES
 from experiments.runs.columns import columns_of
-from experiments.runs.run import Run, find_runs
+from experiments.runs.find import find_runs
+from experiments.runs.run import Run
 from experiments.schema.documents import Environment, PerRank, Summary
 from experiments.schema.files import iter_lines, read_events, to_builtins
 from experiments.schema.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.runs.run import Floats, Run, smooth
+from experiments.runs.run import Run
 from experiments.schema.records import StepRow
 
 POINTS = 2000  # of a curve
@@ -73,3 +75,42 @@ def rounded_up(value: float) -> float:
         return value
     digit = 10.0 ** math.floor(math.log10(value))
     return max(value, float(f"{math.ceil(value / digit) * digit:.0e}"))
+
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
+    """(samples, seconds, loss), one value a step, each of shape (steps,).
+
+    `loss` is the mean over the workers that recorded the step, `samples` counts the whole job's, and `seconds` run
+    from the begin of the first step to when the last of those workers ended this one. Empty where nothing was
+    recorded.
+    """
+    steps: dict[int, list[StepRow]] = {}
+    for rows in run.worker_rows.values():
+        for row in rows:
+            steps.setdefault(row.step, []).append(row)
+    if not steps:
+        return np.empty(0), np.empty(0), np.empty(0)
+    order = sorted(steps)
+    began = min(row.began for row in steps[order[0]])
+    loss = [_mean_loss(steps[step]) for step in order]
+    ended = [max(row.ended for row in steps[step]) - began for step in order]
+    samples = (np.array(order, dtype=np.float64) + 1) * run.summary.batch
+    # A worker that died leaves later steps to the others; the clock of the job still does not run backwards.
+    return samples, np.maximum.accumulate(np.array(ended, dtype=np.float64)), np.array(loss, dtype=np.float64)
+
+
+def _mean_loss(rows: Sequence[StepRow]) -> float:
+    """Over the workers that trained; NaN if one of them has no finite loss, or all skipped the step."""
+    trained = [math.nan if row.loss is None else row.loss for row in rows if not row.skipped]
+    return math.fsum(trained) / len(trained) if trained else math.nan
+
+
+def smooth(values: Floats) -> Floats:
+    """A centred moving average over a twenty-fifth of the run; values that are not finite are left out."""
+    kernel, good = np.ones(max(1, len(values) // 25)), np.isfinite(values)
+    count = np.convolve(good, kernel, "same")
+    total = np.convolve(np.where(good, values, 0.0), kernel, "same")
+    return np.where(count > 0.5, total / np.maximum(count, 1.0), np.nan)

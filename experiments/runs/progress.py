@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from common.records.stage_clock import STAGES
+from experiments.format.colours import STAGE_COLOURS
 from experiments.format.units import human_count
-from experiments.runs.run import STAGE_COLOURS
 
 LINE_EVERY = 2.0  # seconds between two plain lines
 _VISIBLE = 0.005  # a share below this would read 0 %

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from experiments.runs.describe import plural, turns
+from experiments.format.words import plural, turns
 from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import duration, whole
 from experiments.sweep.grid import Grid

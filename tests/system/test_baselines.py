@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from experiments.schema.documents import PerRank
 from system.leftovers import PROMPT, Box
 

@@ -9,7 +9,7 @@ from histories import replay
 
 from common.errors import FINISH
 from common.runtime.checkpoint import SUFFIX
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from ps.consistency import ASP, SSP
 from system.leftovers import PROMPT, Box, until
 

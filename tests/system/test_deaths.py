@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from system.leftovers import PROMPT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from system.leftovers import PROMPT, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

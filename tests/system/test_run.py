@@ -11,7 +11,7 @@ from common.records.stage_clock import STAGES
 from experiments.config import RunOptions, plan
 from experiments.config.network import transport_named
 from experiments.config.strategies import create
-from experiments.runs.run import load_run
+from experiments.runs.find import load_run
 from experiments.schema.files import to_builtins
 from system.leftovers import Box, parse
 

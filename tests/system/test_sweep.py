@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.runtime.job import Job
-from experiments.runs.run import find_runs, half_written
+from experiments.runs.find import find_runs, half_written
 from experiments.sweep.step_timing import STEPS, measure
 from system.leftovers import until
 

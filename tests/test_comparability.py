@@ -4,7 +4,8 @@ import pytest
 from runs import fail, write_run
 
 from experiments.comparison import compare_runs
-from experiments.runs.run import load_run
+from experiments.comparison.wording import verdict_sentence
+from experiments.runs.find import load_run
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_differing_ledgers_are_refused_with_what_explains_them(run, changed, lab
     }
     assert contest.entries[-1].ratio is None
     assert comparison.refusal == f"{label} trained on different samples than single: {reason}"
-    assert label in comparison.sentence()
+    assert label in verdict_sentence(comparison)
 
 
 def test_a_pair_of_one_strategy_with_two_seeds_is_refused_too(run):
