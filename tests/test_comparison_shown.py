@@ -245,7 +245,7 @@ def test_failed_runs_are_listed_with_their_error(pair, tmp_path, answer):
         ("outer", "no complete run in outer itself: name the folder in it, such as outer/sweep"),
         ("outer/sweep --baseline rign", "no baseline 'rign' among these runs: did you mean ring?"),
         ("outer/sweep --json --csv", "--json and --csv: one form at a time"),
-        ("outer/sweep --loss low", "--loss is 'low': give a number, or auto for one that all runs reached"),
+        ("outer/sweep --loss low", "--loss: give a number, or auto for a loss that all runs reached, not 'low'"),
     ],
 )
 def test_a_new_users_mistakes_are_one_line_each(tmp_path, monkeypatch, answer, words, line):
