@@ -1,4 +1,4 @@
-"""Small programs for virtual ranks, and a network whose costs add up exactly."""
+"""Small programs for virtual ranks, and a network whose costs are exact in floating point."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from common.transport.virtual.network import Network
 LATENCY, OVERHEAD, BANDWIDTH, REDUCE = 2.0**-3, 2.0**-6, 2.0**10, 2.0**-12
 NETWORK = Network(latency=LATENCY, bandwidth=BANDWIDTH, overhead=OVERHEAD, reduce=REDUCE)
 BYTES = 64
-WIRE = OVERHEAD + BYTES / BANDWIDTH  # how long one message keeps an end busy
+WIRE = OVERHEAD + BYTES / BANDWIDTH  # seconds for which one message keeps an end busy
 ZEROS = np.zeros(BYTES, np.uint8)
 
 
 def run(*programs, **job):
-    """Rank r runs programs[r]."""
+    """Run programs[r] on each rank r."""
     return simulate(lambda ctx: programs[ctx.rank](ctx), len(programs), **job)
 
 
 def send(to, *, times=1, after=0.0, array=ZEROS):
-    """A program: sleep, then send."""
+    """Return a program that sleeps, then sends."""
 
     def program(ctx):
         ctx.sleep(after)
@@ -31,7 +31,7 @@ def send(to, *, times=1, after=0.0, array=ZEROS):
 
 
 def recv(*from_, after=0.0, like=ZEROS):
-    """A program: sleep, then receive from each; returns when it had each."""
+    """Return a program that sleeps, receives from each of `from_`, and returns the moments of arrival."""
 
     def program(ctx):
         ctx.sleep(after)
@@ -45,4 +45,4 @@ def recv(*from_, after=0.0, like=ZEROS):
 
 
 def idle(ctx):
-    """A program that does nothing."""
+    """Do nothing."""

@@ -1,11 +1,11 @@
-"""An endpoint that writes down how it was called."""
+"""An endpoint that records its calls."""
 
 from common.place import Place
 from common.transport.base import Endpoint, Message
 
 
 class Spy(Endpoint):
-    """Writes down how it was called."""
+    """Records its calls."""
 
     def __init__(self):
         super().__init__(Place(3), deadline=7.0)

@@ -1,20 +1,20 @@
-"""Sums block by block are sums, whatever the size."""
+"""Block-wise sums equal plain sums for every size."""
 
 import numpy as np
 import pytest
 
 from common.transport.shm.blockwise_sum import BLOCK_BYTES, add_up
 
-EACH = BLOCK_BYTES // 4  # float32 in a block
+PER_BLOCK = BLOCK_BYTES // 4  # float32 in a block
 
 
 def addends(count, size):
-    """Floats whose sum depends on the order."""
+    """Return floats whose sum depends on the order."""
     random = np.random.default_rng(size)
     return [random.standard_normal(size, np.float32) * np.float32(10.0**number) for number in range(count)]
 
 
-@pytest.mark.parametrize("size", [0, 1, EACH - 1, EACH, EACH + 1, 3 * EACH + 7])
+@pytest.mark.parametrize("size", [0, 1, PER_BLOCK - 1, PER_BLOCK, PER_BLOCK + 1, 3 * PER_BLOCK + 7])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_terms_are_added_in_their_order(count, size):
     terms = addends(count, size)
@@ -26,17 +26,17 @@ def test_the_terms_are_added_in_their_order(count, size):
     assert np.array_equal(out, expected)
 
 
-def test_the_sum_may_take_the_place_of_the_first_term_and_copies_that_of_the_others():
-    first, second, third = addends(3, 2 * EACH + 1)
+def test_the_sum_may_overwrite_the_first_term_and_copies_the_others():
+    first, second, third = addends(3, 2 * PER_BLOCK + 1)
     expected = 2 * ((first + second) + third)
     add_up([first, second, third], first, lambda part: np.multiply(part, 2, out=part), [third, second])
-    for each in (first, second, third):
-        assert np.array_equal(each, expected)
+    for array in (first, second, third):
+        assert np.array_equal(array, expected)
 
 
-def test_each_part_is_finished_once_in_turn():
-    out = np.arange(2 * EACH + 5, dtype=np.float32)
+def test_each_block_is_finished_once_and_in_order():
+    out = np.arange(2 * PER_BLOCK + 5, dtype=np.float32)
     seen = []
     add_up([out.copy()], out, lambda part: seen.append(part.copy()))
-    assert [part.size for part in seen] == [EACH, EACH, 5]
+    assert [part.size for part in seen] == [PER_BLOCK, PER_BLOCK, 5]
     assert np.array_equal(np.concatenate(seen), out)

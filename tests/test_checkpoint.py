@@ -1,4 +1,4 @@
-"""A checkpoint is whole or is noticed not to be, and whatever kills its writer, one is left."""
+"""Checkpoints: damage is noticed, and a killed writer leaves an intact file."""
 
 import os
 
@@ -31,7 +31,7 @@ def same(state, other):
 
 
 @given(st.dictionaries(st.text(), ARRAYS, max_size=4), st.integers(0, 10**9))
-def test_what_was_saved_is_loaded_whatever_its_dtypes_and_shapes(tmp_path_factory, state, version):
+def test_load_returns_the_saved_state_for_all_dtypes_and_shapes(tmp_path_factory, state, version):
     kept = checkpoints(tmp_path_factory.mktemp("checkpoints"))
     kept.save(version, state)
     found = kept.load()
@@ -39,7 +39,7 @@ def test_what_was_saved_is_loaded_whatever_its_dtypes_and_shapes(tmp_path_factor
     assert same(found.arrays, {name: np.asarray(array) for name, array in state.items()})
 
 
-def test_notes_are_asked_for_at_each_save_and_come_back(tmp_path):
+def test_each_save_calls_for_notes_and_load_returns_them(tmp_path):
     sent = {"bytes": 0}
     kept = checkpoints(tmp_path, notes=lambda: sent)
     kept.save(0, STATE)
@@ -50,44 +50,44 @@ def test_notes_are_asked_for_at_each_save_and_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(("every", "left"), [(10, [20, 30]), (1, [10, 20, 30])])
-def test_the_last_ones_are_kept(tmp_path, every, left):
+def test_only_the_last_versions_are_kept(tmp_path, every, left):
     kept = checkpoints(tmp_path, every)
     for version in (0, 10, 20, 30):
         kept.save(version, STATE)
     assert versions(tmp_path) == left
 
 
-def test_the_folder_holds_nothing_else(tmp_path):
+def test_the_folder_holds_only_checkpoints(tmp_path):
     checkpoints(tmp_path / "4").save(10, STATE)
     assert [path.name for path in tmp_path.rglob("*")] == ["4", f"10{SUFFIX}"]
 
 
-def test_an_array_of_objects_is_refused_and_leaves_nothing(tmp_path):
+def test_an_array_of_objects_is_refused_and_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         checkpoints(tmp_path).save(0, {"x": np.array([object()])})
     assert list(tmp_path.iterdir()) == []
 
 
 def file_of(folder):
-    """A checkpoint of version 0 that is whole, one of version 10, and the file of the latter."""
+    """Save versions 0 and 10; return the checkpoints and the file of version 10."""
     kept = checkpoints(folder)
     kept.save(0, STATE)
     kept.save(10, {**STATE, "clock": np.array(10)})
     return kept, folder / f"10{SUFFIX}"
 
 
-def test_every_flipped_bit_is_noticed_and_the_one_before_taken(tmp_path):
+def test_every_flipped_bit_is_noticed_and_the_earlier_version_loaded(tmp_path):
     kept, file = file_of(tmp_path)
     whole = file.read_bytes()
     for byte in range(len(whole)):
         file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1 << byte % 8]) + whole[byte + 1 :])
         assert kept.load().version == 0, byte
-    good, (damage,) = intact_versions(tmp_path, JOB, RANK)
-    assert good == [0]
+    intact, (damage,) = intact_versions(tmp_path, JOB, RANK)
+    assert intact == [0]
     assert damage == f"10{SUFFIX} is damaged: its checksum does not match"
 
 
-def test_every_truncation_is_noticed_and_what_was_appended_too(tmp_path):
+def test_every_truncation_and_every_appended_byte_is_noticed(tmp_path):
     kept, file = file_of(tmp_path)
     whole = file.read_bytes()
     for length in range(len(whole)):
@@ -99,14 +99,14 @@ def test_every_truncation_is_noticed_and_what_was_appended_too(tmp_path):
     assert kept.load().version == 10
 
 
-def test_a_checkpoint_of_another_job_or_rank_is_not_taken(tmp_path):
+def test_a_checkpoint_of_another_job_or_rank_is_refused(tmp_path):
     file_of(tmp_path)
     for job, rank in ((JOB + 1, RANK), (JOB, RANK + 1)):
         assert intact_versions(tmp_path, job, rank)[0] == []
     assert intact_versions(tmp_path, JOB, RANK) == ([0, 10], [])
 
 
-def test_without_a_whole_one_the_error_says_why(tmp_path):
+def test_without_an_intact_checkpoint_the_error_says_why(tmp_path):
     kept, file = file_of(tmp_path)
     with pytest.raises(RunError, match=r"server rank 4, .* come back with: 20\.checkpoint: No such file"):
         kept.load(20)
@@ -118,12 +118,12 @@ def test_without_a_whole_one_the_error_says_why(tmp_path):
 
 
 class Killed(BaseException):
-    """What a kill looks like from inside."""
+    """Stands in for a kill of the process."""
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("which", range(6))
-def test_a_kill_between_any_two_file_operations_leaves_a_state_to_load(tmp_path, monkeypatch, which, before):
+def test_a_kill_between_any_two_file_operations_leaves_a_loadable_state(tmp_path, monkeypatch, which, before):
     kept = checkpoints(tmp_path)
     for version in (0, 10):
         kept.save(version, {"clock": np.array(version)})
@@ -158,7 +158,7 @@ def test_a_kill_between_any_two_file_operations_leaves_a_state_to_load(tmp_path,
 
 
 @pytest.mark.parametrize("operation", ["fsync", "rename"])
-def test_a_full_disk_is_one_line_and_costs_no_older_checkpoint(tmp_path, monkeypatch, operation):
+def test_a_full_disk_is_a_one_line_error_and_older_checkpoints_remain(tmp_path, monkeypatch, operation):
     kept, _ = file_of(tmp_path)
 
     def full(*args):
@@ -172,11 +172,11 @@ def test_a_full_disk_is_one_line_and_costs_no_older_checkpoint(tmp_path, monkeyp
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_state_carried_over_is_a_copy_of_what_is_there_now(tmp_path):
+def test_a_snapshot_is_a_copy_of_the_current_state(tmp_path):
     kept, params = checkpoints(tmp_path), np.zeros(3)
     assert kept.snapshot() is None
     kept.track(lambda: {"params": params})
     params += 1
-    carried = kept.snapshot()
+    snapshot = kept.snapshot()
     params += 1
-    assert carried["params"].tolist() == [1, 1, 1]
+    assert snapshot["params"].tolist() == [1, 1, 1]

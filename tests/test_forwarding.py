@@ -1,4 +1,4 @@
-"""What stands in front of an endpoint passes every call on."""
+"""Endpoints in front of another endpoint forward every call."""
 
 import numpy as np
 import pytest
@@ -38,31 +38,31 @@ X = np.zeros(5, np.float32)
     ],
     ids=lambda call: call[0],
 )
-def test_every_call_is_passed_on_as_it_is(front, call):
+def test_every_call_is_forwarded_unchanged(front, call):
     spy = Spy()
     getattr(front(spy), call[0])(*call[1:])
     assert spy.calls == [call]
-    assert all(passed is given for passed, given in zip(spy.calls[0][1:], call[1:], strict=True))
+    assert all(forwarded is given for forwarded, given in zip(spy.calls[0][1:], call[1:], strict=True))
 
 
 @pytest.mark.parametrize("front", FRONTS)
-def test_answers_come_back_as_they_are(front):
-    it = front(Spy())
-    assert it.recv_any((1,), X) == Message(1, 2, 3, 4)
-    assert it.alloc((2, 3), np.int32) == ("memory", (2, 3), np.int32)
-    assert it.now() == 42.0
-    assert it.place.rank == 3
-    assert it.deadline == 7.0
+def test_results_are_returned_unchanged(front):
+    wrapper = front(Spy())
+    assert wrapper.recv_any((1,), X) == Message(1, 2, 3, 4)
+    assert wrapper.alloc((2, 3), np.int32) == ("memory", (2, 3), np.int32)
+    assert wrapper.now() == 42.0
+    assert wrapper.place.rank == 3
+    assert wrapper.deadline == 7.0
 
 
 @pytest.mark.parametrize("front", FRONTS)
-def test_close_is_passed_on_with_its_linger(front):
+def test_close_is_forwarded_with_its_linger(front):
     spy = Spy()
     front(spy).close(linger=2.0)
     assert spy.calls == [("close", 2.0)]
 
 
-def test_sums_that_are_answered_are_passed_on_by_who_has_no_say_in_them():
+def test_a_plain_forwarding_endpoint_forwards_recv_add_answer():
     spy = Spy()
     ForwardingEndpoint(spy).recv_add_answer([1, 2], X, print)
     assert spy.calls == [("recv_add_answer", [1, 2], X, print)]

@@ -1,4 +1,4 @@
-"""How people write networks: what is understood, and the one way to write it."""
+"""Links as people write them, and their canonical form."""
 
 import pytest
 from hypothesis import given
@@ -21,12 +21,12 @@ from common.transport.virtual.network import Network
         ("8bit,1us", Network(1e-6, 1.0), "0.008kbit,1us"),
     ],
 )
-def test_a_link_is_bandwidth_latency_and_maybe_overhead(text, network, canonical):
-    read = parse_link(text)
-    assert (read.bandwidth, read.latency, read.overhead) == pytest.approx(
+def test_a_link_is_bandwidth_latency_and_optional_overhead(text, network, canonical):
+    parsed = parse_link(text)
+    assert (parsed.bandwidth, parsed.latency, parsed.overhead) == pytest.approx(
         (network.bandwidth, network.latency, network.overhead)
     )
-    assert format_link(read) == canonical
+    assert format_link(parsed) == canonical
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_anything_else_is_refused_in_one_line(text, why):
 
 
 @given(st.floats(1.0, 1e15), st.floats(1e-9, 1e3), st.floats(0, 1e-3))
-def test_what_is_written_is_read_as_the_same_text(bandwidth, latency, overhead):
+def test_a_formatted_link_is_parsed_and_formatted_to_the_same_text(bandwidth, latency, overhead):
     text = format_link(Network(latency, bandwidth, overhead))
     assert format_link(parse_link(text)) == text

@@ -1,4 +1,4 @@
-"""The meter counts what is sent, and is otherwise not there."""
+"""The metered endpoint counts sent bytes and messages and forwards everything."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_sent_and_lent_bytes_and_messages_are_counted_per_receiver():
     assert meter.bytes_sent == 88
 
 
-def test_an_answer_is_counted_for_each_who_gets_it():
+def test_an_answer_is_counted_for_each_receiver():
     meter = MeteredEndpoint(Spy())
     meter.recv_add_answer(iter((1, 3)), X, print)
     assert meter.inner.calls == [("recv_add_answer", [1, 3], X, print)]
@@ -36,7 +36,7 @@ def test_an_empty_message_is_a_message_without_bytes():
     assert meter.bytes_sent == 0
 
 
-def test_nothing_else_is_counted():
+def test_other_calls_are_not_counted():
     meter = MeteredEndpoint(Spy())
     meter.recv_into(1, X)
     meter.recv_add(1, X)
@@ -46,7 +46,7 @@ def test_nothing_else_is_counted():
     assert not meter.messages_to
 
 
-def test_reset_forgets_bytes_and_messages():
+def test_reset_clears_bytes_and_messages():
     meter = MeteredEndpoint(Spy())
     meter.send(1, X)
     meter.reset()
@@ -54,7 +54,7 @@ def test_reset_forgets_bytes_and_messages():
     assert not meter.messages_to
 
 
-def test_what_could_not_be_sent_is_not_counted():
+def test_a_failed_send_is_not_counted():
     class Broken(Spy):
         def send(self, to, array):
             raise ValueError("no")
@@ -74,7 +74,7 @@ def test_what_could_not_be_sent_is_not_counted():
     assert not meter.messages_to
 
 
-def test_a_run_has_a_meter_for_each_rank():
+def test_a_simulation_has_a_meter_for_each_rank():
     def program(ctx):
         for to in range(ctx.rank):
             ctx.send(to, X)

@@ -1,4 +1,4 @@
-"""Which ranks share a process, and a host: every rank is in one of each, a colocated server with its worker."""
+"""Placement: every rank is in one process and on one host, a colocated server with its worker."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +9,12 @@ WORKERS, SERVERS = st.integers(1, 20), st.integers(0, 50)
 
 
 @given(WORKERS, SERVERS)
-def test_dedicated_servers_have_processes_of_their_own(workers, servers):
+def test_dedicated_servers_have_their_own_processes(workers, servers):
     assert ranks_by_process(workers, servers, "dedicated") == [[rank] for rank in range(workers + servers)]
 
 
 @given(WORKERS, SERVERS)
-def test_colocated_servers_go_round_the_workers(workers, servers):
+def test_colocated_servers_are_distributed_in_turn_over_the_workers(workers, servers):
     together = ranks_by_process(workers, servers, "colocated")
     assert [crew[0] for crew in together] == list(range(workers))
     assert sorted(rank for crew in together for rank in crew) == list(range(workers + servers))

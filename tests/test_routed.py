@@ -1,4 +1,4 @@
-"""Shared memory inside a host, tcp between hosts: one endpoint, whoever it is for."""
+"""The routed endpoint: shared memory inside a host or process, sockets elsewhere."""
 
 import numpy as np
 import pytest
@@ -24,10 +24,10 @@ ZEROS = np.zeros(8, np.float32)
 
 
 def on_hosts(program, hosts=HOSTS, deadline=10.0):
-    """What `program(ctx)` returns on each rank, with `transport shm` inside hosts."""
+    """Return what `program(ctx)` returns on each rank; `shm` inside hosts, tcp between them."""
     ranks = sum(map(len, hosts))
 
-    def life(folder, rank):
+    def run_rank(folder, rank):
         end = connect("shm", Place(rank), ranks, folder, job=JOB, deadline=deadline, hosts=hosts)
         try:
             return program(Context(MeteredEndpoint(end), workers=ranks, hosts=hosts))
@@ -35,11 +35,11 @@ def on_hosts(program, hosts=HOSTS, deadline=10.0):
             end.close(linger=2.0)
 
     with private_folder() as folder:
-        return in_threads([lambda rank=rank: life(folder, rank) for rank in range(ranks)])
+        return in_threads([lambda rank=rank: run_rank(folder, rank) for rank in range(ranks)])
 
 
 @pytest.mark.parametrize("size", [1, 1000, 100_000])
-def test_every_pair_can_talk_and_uses_the_transport_of_its_distance(size):
+def test_every_pair_of_ranks_uses_the_right_transport(size):
     def program(ctx):
         end = ctx.endpoint.inner
         for peer in set(range(4)) - {ctx.rank}:
@@ -54,7 +54,7 @@ def test_every_pair_can_talk_and_uses_the_transport_of_its_distance(size):
         assert far == [peer for peer in range(4) if peer not in mine]
 
 
-def test_any_of_several_takes_all_of_everybody_near_and_far():
+def test_recv_any_takes_all_messages_of_near_and_far_ranks():
     count = 20
 
     def program(ctx):
@@ -71,7 +71,7 @@ def test_any_of_several_takes_all_of_everybody_near_and_far():
     assert on_hosts(program)[0] == {rank: list(range(count)) for rank in (1, 2, 3)}
 
 
-def test_a_stranger_at_the_door_does_not_make_it_deaf_to_its_own_host():
+def test_a_stranger_at_the_socket_does_not_hide_messages_of_the_own_host():
     def program(ctx):
         if ctx.rank == 1:
             ctx.send(0, ZEROS + 5)
@@ -88,7 +88,7 @@ def test_a_stranger_at_the_door_does_not_make_it_deaf_to_its_own_host():
     assert on_hosts(program, deadline=3.0)[0] == 5
 
 
-def test_any_of_several_gives_up_at_the_deadline_and_names_them_all():
+def test_recv_any_ends_at_the_deadline_and_names_near_and_far_ranks():
     def program(ctx):
         if ctx.rank == 0:
             ctx.recv_any((1, 2), ZEROS.copy())
@@ -99,7 +99,7 @@ def test_any_of_several_gives_up_at_the_deadline_and_names_them_all():
 
 
 @pytest.mark.parametrize("strategy", [Ring, Hierarchical, Direct, Star])
-def test_a_strategy_sums_over_near_and_far(strategy):
+def test_a_strategy_sums_over_near_and_far_ranks(strategy):
     def program(ctx):
         grad = ctx.alloc(100_001, np.float32)
         grad[:] = np.arange(grad.size) + ctx.rank
@@ -110,8 +110,8 @@ def test_a_strategy_sums_over_near_and_far(strategy):
         assert np.array_equal(grad, np.arange(100_001) + np.float32(1.5))
 
 
-def test_what_is_large_flows_on_between_hosts_while_somebody_waits_inside_one():
-    """More than socket buffers hold: 2 waits for 1, whose loan to it must move while 1 waits for 0 in shared memory."""
+def test_a_large_loan_between_hosts_moves_while_its_rank_waits_inside_a_host():
+    """Rank 2 waits for a loan of rank 1 that no socket buffer holds, and rank 1 waits for rank 0 in shared memory."""
     size = 20 << 20
 
     def program(ctx):
@@ -124,7 +124,7 @@ def test_what_is_large_flows_on_between_hosts_while_somebody_waits_inside_one():
     assert on_hosts(program, deadline=30.0) == [(6, 6)] * 4
 
 
-def test_who_gives_up_waits_for_nobody_near_or_far():
+def test_abandon_ends_waits_for_near_and_for_far_ranks():
     def program(ctx):
         if ctx.rank:
             return None
@@ -138,7 +138,7 @@ def test_who_gives_up_waits_for_nobody_near_or_far():
     assert on_hosts(program, deadline=60.0)[0] == (RunError, RunError)
 
 
-def test_between_hosts_only_leaders_speak_in_a_hierarchy():
+def test_only_leaders_send_between_hosts_in_a_hierarchy():
     def program(ctx):
         grad = ctx.alloc(1000, np.float32)
         Hierarchical().synchronize(ctx, Bucket(grad, grad))
@@ -147,13 +147,13 @@ def test_between_hosts_only_leaders_speak_in_a_hierarchy():
     assert on_hosts(program) == [{1: 4000, 2: 4000}, {0: 4000}, {3: 4000, 0: 4000}, {2: 4000}]
 
 
-CREWS = ((0, 4), (1, 5), (2,), (3,))  # workers 0 to 3, of which two have a server with them
+CREWS = ((0, 4), (1, 5), (2,), (3,))  # workers 0 to 3, two of them with a server
 
 
 def in_crews(transport, program, deadline=10.0):
-    """What `program(ctx)` returns on each of 4 workers and 2 servers, colocated."""
+    """Return what `program(ctx)` returns on each of 4 workers and 2 colocated servers."""
 
-    def life(folder, rank):
+    def run_rank(folder, rank):
         crew = next(crew for crew in CREWS if rank in crew)
         end = connect(transport, Place(rank), 6, folder, job=JOB, deadline=deadline, crew=crew)
         try:
@@ -162,11 +162,11 @@ def in_crews(transport, program, deadline=10.0):
             end.close(linger=2.0)
 
     with private_folder() as folder:
-        return in_threads([lambda rank=rank: life(folder, rank) for rank in range(6)])
+        return in_threads([lambda rank=rank: run_rank(folder, rank) for rank in range(6)])
 
 
-def talk_to_all(ctx):
-    """Tell everybody, hear from everybody; by which peers each part of the endpoint was used."""
+def exchange_with_all(ctx):
+    """Exchange a message with every rank; return the ranks that each part of the endpoint reached."""
     x = np.full(100_000, ctx.rank, np.float32)
     for peer in set(range(6)) - {ctx.rank}:
         ctx.lend(peer, x)
@@ -182,38 +182,38 @@ def talk_to_all(ctx):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-def test_ranks_of_one_process_talk_through_memory_and_to_all_others_through_sockets(transport):
-    for rank, (near, far) in enumerate(in_crews(transport, talk_to_all)):
+def test_ranks_of_one_process_use_memory_and_all_others_use_sockets(transport):
+    for rank, (near, far) in enumerate(in_crews(transport, exchange_with_all)):
         crew = next(crew for crew in CREWS if rank in crew)
         assert near == [peer for peer in crew if peer != rank]
         assert far == [peer for peer in range(6) if peer not in crew]
 
 
-def test_where_memory_cannot_be_shared_sockets_carry_everything(monkeypatch):
+def test_sockets_carry_everything_if_memory_cannot_be_shared(monkeypatch):
     monkeypatch.setattr("common.transport.connect.reason_against", lambda: "it needs Linux")
-    for rank, (near, far) in enumerate(in_crews("tcp", talk_to_all)):
+    for rank, (near, far) in enumerate(in_crews("tcp", exchange_with_all)):
         assert (near, far) == ([], [peer for peer in range(6) if peer != rank])
 
 
-def test_over_shared_memory_ranks_of_one_process_are_nothing_special():
+def test_the_shm_transport_does_not_route_ranks_of_one_process():
     def program(ctx):
         return type(ctx.endpoint.inner)
 
     assert set(in_crews("shm", program)) == {ShmEndpoint}
 
 
-def test_a_server_wakes_up_for_its_own_worker_and_for_those_of_other_processes():
-    """Each waits for an answer before it says more, so a wake-up that is missed would end in a deadline."""
+def test_a_server_wakes_for_its_own_worker_and_for_workers_of_other_processes():
+    """Each worker waits for an answer before its next message, so a missed wake-up would exceed the deadline."""
     rounds = 50
 
     def program(ctx):
         if ctx.rank == 4:
-            count, who = np.zeros(1), set()
+            count, senders = np.zeros(1), set()
             for _ in range(4 * rounds):
                 sender = ctx.recv_any(ctx.workers, count).sender
                 ctx.send(sender, count)
-                who.add(sender)
-            return who
+                senders.add(sender)
+            return senders
         for number in range(rounds if ctx.rank < 4 else 0):
             ctx.send(4, np.array([float(number)]))
             assert ctx.recv(4, np.zeros(1)) == number
@@ -221,7 +221,7 @@ def test_a_server_wakes_up_for_its_own_worker_and_for_those_of_other_processes()
     assert in_crews("tcp", program, deadline=5.0)[4] == {0, 1, 2, 3}
 
 
-def test_one_host_needs_no_tcp():
+def test_one_host_opens_no_sockets():
     with private_folder() as folder:
         end = connect("shm", Place(0), 1, folder, job=JOB, deadline=1.0, hosts=[[0]])
         end.close()

@@ -1,4 +1,4 @@
-"""Copies wait in a ring for their readers: none is overwritten too early, and the memory does not grow for ever."""
+"""The staging ring: no copy is overwritten before it is read, and memory does not grow without need."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from common.transport.shm.staging import FIRST_BYTES, StagingRing
 
 
 class Allocator:
-    """Makes arenas and remembers them."""
+    """Allocates arenas and remembers them."""
 
     def __init__(self):
         self.made = []
@@ -25,8 +25,8 @@ def data(seq, size):
 
 
 @given(st.lists(st.tuples(st.integers(1, 3 * FIRST_BYTES // 2), st.integers(0, 4)), max_size=40))
-def test_what_has_not_been_read_is_still_there(script):
-    """A script of copies, each followed by the reading of some."""
+def test_unread_copies_are_never_overwritten(script):
+    """The script has copies, each followed by the reading of some."""
     staging = StagingRing(Allocator())
     unread = []
     for seq, (size, reads) in enumerate(script):
@@ -40,7 +40,7 @@ def test_what_has_not_been_read_is_still_there(script):
     staging.close()
 
 
-def test_a_reader_who_keeps_up_needs_one_arena():
+def test_one_arena_is_enough_for_a_reader_that_keeps_up():
     allocate = Allocator()
     staging = StagingRing(allocate)
     for seq in range(1000):
@@ -49,7 +49,7 @@ def test_a_reader_who_keeps_up_needs_one_arena():
     assert len(allocate.made) == 1
 
 
-def test_arenas_that_were_too_small_are_let_go_once_they_are_read():
+def test_outgrown_arenas_are_closed_once_they_are_read():
     allocate = Allocator()
     staging = StagingRing(allocate)
     for seq in range(4):
@@ -62,12 +62,12 @@ def test_arenas_that_were_too_small_are_let_go_once_they_are_read():
     staging.close()
 
 
-def test_no_memory_is_an_error_at_once():
+def test_a_failed_allocation_is_an_error():
     with pytest.raises(OSError, match="Cannot allocate memory"):
         StagingRing(Allocator()).put(np.broadcast_to(np.uint8(1), 1 << 60), 0, 0)
 
 
-def test_a_larger_arena_that_is_not_to_be_had_leaves_the_old_one_in_use():
+def test_a_failed_allocation_of_a_larger_arena_leaves_the_old_one_in_use():
     allocate = Allocator()
     staging = StagingRing(allocate)
     arena, start = staging.put(data(0, 100), 0, 0)

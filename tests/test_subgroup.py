@@ -1,4 +1,4 @@
-"""A context among some of the ranks is one like any other: own numbers, the same links, the job's names in errors."""
+"""A context among some of the ranks: own numbers, the same links, the job's ranks in errors."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ RANKS = (3, 0, 4)
 
 
 def among(program, ranks=RANKS, n=6):
-    """What `program(ctx.among(ranks))` returns on each of `ranks`, in their order."""
+    """Return what `program(ctx.among(ranks))` returns on each of `ranks`, in their order."""
     results = simulate(lambda ctx: program(ctx.among(ranks)) if ctx.rank in ranks else None, n).results
     return [results[rank] for rank in ranks]
 
@@ -24,7 +24,7 @@ def test_the_ranks_are_numbered_in_the_order_given():
     ]
 
 
-def test_every_kind_of_message_goes_between_the_numbers():
+def test_every_kind_of_message_uses_the_new_numbers():
     def program(ctx):
         zeros = np.zeros(2)
         if ctx.rank:
@@ -43,7 +43,7 @@ def test_every_kind_of_message_goes_between_the_numbers():
     assert among(program)[0] == (130.0, 200.0, Message(2, -1, 0, 2), Message(1, -1, 0, 2))
 
 
-def test_an_algorithm_and_a_barrier_run_as_in_a_job_of_their_own():
+def test_an_algorithm_and_a_barrier_run_as_in_a_separate_job():
     def program(ctx):
         x = np.full(5, 10**ctx.rank)
         ring(ctx, x)
@@ -54,12 +54,12 @@ def test_an_algorithm_and_a_barrier_run_as_in_a_job_of_their_own():
     assert among(program) == [[111] * 5] * 3
 
 
-def test_a_group_of_a_group():
+def test_a_subgroup_of_a_subgroup_has_its_own_numbers():
     assert among(lambda ctx: ctx.rank and ctx.among((2, 1)).rank) == [0, 1, 0]
 
 
-def test_what_runs_beside_a_group_is_the_transports_own():
-    """A thread that waits would hold up virtual time for ever."""
+def test_spawn_in_a_subgroup_uses_the_transports_own_tasks():
+    """A thread that waits would stop virtual time for ever."""
 
     def program(ctx):
         got = ctx.fast.queue()
@@ -77,7 +77,7 @@ def test_what_runs_beside_a_group_is_the_transports_own():
     assert among(program) == [2, 0, 1]
 
 
-def test_who_abandons_a_group_has_given_up_everywhere():
+def test_abandoning_a_subgroup_abandons_the_whole_endpoint():
     def program(ctx):
         if ctx.rank:
             return None
@@ -91,13 +91,13 @@ def test_who_abandons_a_group_has_given_up_everywhere():
     assert among(program, (0, 1), 2)[0] == 1.0  # long before the deadline
 
 
-def test_a_rank_outside_of_the_group_has_no_context_in_it():
+def test_a_rank_outside_the_subgroup_gets_no_context():
     with pytest.raises(ValueError, match=r"rank 1 is none of \[0, 2\]"):
         simulate(lambda ctx: ctx.among((0, 2)), 3)
 
 
 @pytest.mark.parametrize("number", [-1, 3])
-def test_there_are_no_other_numbers(number):
+def test_a_number_out_of_range_is_refused(number):
     with pytest.raises(ValueError, match=f"there is no number {number} among 3 ranks"):
         among(lambda ctx: ctx.send(number, np.zeros(1)))
 
@@ -119,6 +119,6 @@ def test_hosts_that_are_not_the_workers_are_refused(hosts):
         simulate(lambda ctx: None, 4, servers=1, hosts=hosts)
 
 
-def test_the_workers_are_all_on_one_host_unless_it_is_said_otherwise():
+def test_all_workers_are_on_one_host_by_default():
     assert simulate(lambda ctx: ctx.hosts, 3, servers=1).results == [((0, 1),)] * 3
     assert simulate(lambda ctx: ctx.hosts, 2, hosts=[[1], [0]]).results == [((1,), (0,))] * 2

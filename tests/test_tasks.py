@@ -1,4 +1,4 @@
-"""`spawn` runs a function beside its caller, on every transport; `join` tells how it ended."""
+"""`spawn` runs a function beside its caller on every transport, and `join` raises its error."""
 
 import threading
 
@@ -15,18 +15,18 @@ EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @EVERY
-def test_what_is_spawned_talks_to_its_caller_through_queues(transport):
+def test_a_spawned_function_exchanges_items_with_its_caller_through_queues(transport):
     def program(ctx):
         def double():
-            while (item := there.get()) is not None:
-                back.put(2 * item)
+            while (item := requests.get()) is not None:
+                replies.put(2 * item)
 
-        there, back = ctx.fast.queue(), ctx.fast.queue()
+        requests, replies = ctx.fast.queue(), ctx.fast.queue()
         task = ctx.fast.spawn(double)
         for item in range(3):
-            there.put(item)
-        answers = [back.get() for _ in range(3)]
-        there.put(None)
+            requests.put(item)
+        answers = [replies.get() for _ in range(3)]
+        requests.put(None)
         task.join()
         return answers
 
@@ -34,7 +34,7 @@ def test_what_is_spawned_talks_to_its_caller_through_queues(transport):
 
 
 @EVERY
-def test_join_raises_what_was_raised_each_time(transport):
+def test_each_join_raises_the_error_of_the_function(transport):
     def program(ctx):
         def fails():
             raise error
@@ -50,7 +50,7 @@ def test_join_raises_what_was_raised_each_time(transport):
 
 
 @EVERY
-def test_what_is_spawned_may_send_and_receive_for_its_rank(transport):
+def test_a_spawned_function_may_send_and_receive_for_its_rank(transport):
     def program(ctx):
         def exchange():
             ctx.send(1 - ctx.rank, np.array([ctx.rank]))
@@ -63,7 +63,7 @@ def test_what_is_spawned_may_send_and_receive_for_its_rank(transport):
     assert on(transport, program, 2) == [1, 0]
 
 
-def test_a_thread_that_does_not_end_is_the_callers_deadline():
+def test_joining_a_thread_that_does_not_end_exceeds_the_deadline():
     def program(ctx):
         end = threading.Event()
         task = ThreadTask(end.wait, ctx.place, deadline=0.05)
@@ -80,7 +80,7 @@ def test_a_thread_that_does_not_end_is_the_callers_deadline():
 SECOND = Network(latency=1.0)
 
 
-def test_a_rank_computes_while_what_it_spawned_waits():
+def test_a_rank_computes_while_its_spawned_function_waits():
     def program(ctx):
         if ctx.rank:
             ctx.sleep(4.0)
@@ -96,7 +96,7 @@ def test_a_rank_computes_while_what_it_spawned_waits():
     assert simulate(program, 2, network=SECOND).results[0] == ([5.0], 8.0)
 
 
-def test_what_was_spawned_and_never_joined_ends_with_the_simulation():
+def test_a_function_that_is_never_joined_ends_with_the_simulation():
     def program(ctx):
         def waits():
             try:
@@ -112,12 +112,12 @@ def test_what_was_spawned_and_never_joined_ends_with_the_simulation():
     assert sorted(ended) == [0, 1]
 
 
-def test_a_deadline_is_for_the_one_that_waits():
+def test_a_deadline_holds_for_the_fiber_that_waits():
     def program(ctx):
         if ctx.rank:
             return ctx.sleep(100.0)
         task = ctx.fast.spawn(lambda: ctx.recv(1, np.zeros(1)))
-        ctx.sleep(50.0)  # no call that waits for a peer: nothing is due
+        ctx.sleep(50.0)  # waits for no peer, so no deadline applies
         with pytest.raises(DeadlineExceeded):
             task.join()
         return ctx.now()

@@ -1,4 +1,4 @@
-"""The tracing endpoint notes what passes through it, and changes nothing."""
+"""The traced endpoint records messages and changes nothing."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from experiments.ranks.trace_recorder import TraceRecorder, Untraced
 X = np.zeros(5, np.float32)
 
 
-def test_sums_are_the_endpoints_own():
+def test_sums_are_forwarded_and_recorded_by_sender():
     class Sums(Spy):
         def recv_add_all(self, from_, into):
             self.calls.append(("recv_add_all", list(from_)))
@@ -35,8 +35,8 @@ def test_sums_are_the_endpoints_own():
     assert set(records["nbytes"].tolist()) == {20}
 
 
-def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
-    """Sent when the last part was finished: it may be there before the call returns."""
+def test_an_answer_is_recorded_as_received_from_each_rank_and_then_sent_to_each():
+    """It counts as sent when its last part was finished, since it may arrive before the call returns."""
     times = iter(range(100))
     parts = []
 
@@ -65,7 +65,7 @@ def test_an_answer_is_noted_as_received_from_each_and_then_sent_to_each():
     assert set(records["nbytes"].tolist()) == {20}
 
 
-def test_what_was_not_sent_is_not_noted():
+def test_a_failed_send_is_not_recorded():
     class Broken(Spy):
         def send(self, to, array):
             raise ValueError("no")
@@ -76,7 +76,7 @@ def test_what_was_not_sent_is_not_noted():
     assert len(buffer.records()) == 0
 
 
-def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
+def test_both_ends_record_the_same_messages_with_times_steps_and_numbers():
     traces = [TraceBuffer(99) for _ in range(2)]
 
     def program(ctx):
@@ -95,10 +95,10 @@ def test_both_ends_note_the_same_messages_with_times_stamps_and_numbers():
     sent, received = (buffer.records() for buffer in traces)
     assert sent["kind"].tolist() == [SEND, SEND, SETTLE] * 2
     assert received["kind"].tolist() == [RECEIVE] * 4
-    ours = sent[sent["kind"] == SEND]
+    sends = sent[sent["kind"] == SEND]
     for field, values in (("step", [0, 0, 1, 1]), ("seq", [0, 1, 2, 3]), ("nbytes", [20, 8] * 2), ("bucket", [7] * 4)):
-        assert ours[field].tolist() == received[field].tolist() == values
-    assert (received["ended"] - ours["began"]).tolist() == [1.0] * 4
+        assert sends[field].tolist() == received[field].tolist() == values
+    assert (received["ended"] - sends["began"]).tolist() == [1.0] * 4
 
 
 def test_a_clock_notes_each_stretch_of_a_stage():
@@ -114,7 +114,7 @@ def test_a_clock_notes_each_stretch_of_a_stage():
     assert clock.take()["load"] == 2
 
 
-def test_what_is_not_traced_has_nothing_in_between():
+def test_an_untraced_run_has_no_traced_endpoint():
     spy = Spy()
     with Untraced() as recording:
         assert recording.endpoint(spy) is spy

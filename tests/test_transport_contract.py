@@ -1,4 +1,4 @@
-"""One contract for every transport: what a strategy may rely on, whatever carries its messages."""
+"""The contract of every transport: what a strategy may rely on."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ ZEROS = np.zeros(8, np.float32)
 
 
 def pattern(size, dtype=np.uint8, seed=0):
-    """`size` elements of any dtype in which no two segments look alike."""
+    """Return `size` elements of any dtype in which all segments differ."""
     numbers = np.random.default_rng((seed, size)).integers(0, 100, size)
     return (numbers % 2 if dtype == np.bool_ else numbers).astype(dtype)
 
 
 def receive(ctx, call, from_, like):
-    """What comes from `from_`, by any of the three calls."""
+    """Return the next message from `from_`, received by any of the three calls."""
     out = np.zeros_like(like)
     if call == "recv_any":
         assert ctx.recv_any((from_,), out).size == like.size
@@ -42,7 +42,7 @@ every_send = pytest.mark.parametrize("send", ["send", "lend"])
 every_recv = pytest.mark.parametrize("recv", ["recv_into", "recv_add", "recv_any"])
 
 
-# --- what arrives ---
+# --- messages ---
 
 
 @every_recv
@@ -77,7 +77,7 @@ def test_every_dtype_arrives_bit_for_bit(transport, dtype, recv):
     assert got.tobytes() == array.tobytes()
 
 
-def test_only_the_elements_travel_not_the_shape(transport):
+def test_the_elements_travel_and_the_shape_does_not(transport):
     matrix = np.arange(6, dtype=np.int32).reshape(2, 3)
 
     def program(ctx):
@@ -104,7 +104,7 @@ def test_messages_of_a_pair_keep_their_order(transport):
     assert all(on(transport, program, 3)[2])
 
 
-def test_both_may_send_much_before_they_receive(transport):
+def test_both_ranks_may_send_much_before_they_receive(transport):
     size = 8 << 20
 
     def program(ctx):
@@ -113,12 +113,12 @@ def test_both_may_send_much_before_they_receive(transport):
         ctx.lend(other, np.full(size, 10 + ctx.rank, np.uint8))
         got = [ctx.recv(other, np.zeros(size, np.uint8)) for _ in range(2)]
         ctx.settle()
-        return [(each.min(), each.max()) for each in got]
+        return [(array.min(), array.max()) for array in got]
 
     assert on(transport, program, 2) == [[(1, 1), (11, 11)], [(0, 0), (10, 10)]]
 
 
-def test_what_was_sent_may_be_changed_at_once(transport):
+def test_a_sent_array_may_be_changed_at_once(transport):
     def program(ctx):
         arrays = [np.full(size, 7, np.uint8) for size in (1, 100, 4 * SEGMENT_BYTES)]
         if ctx.rank:
@@ -130,7 +130,7 @@ def test_what_was_sent_may_be_changed_at_once(transport):
     assert on(transport, program, 2)[1] == [7, 7, 7]
 
 
-def test_what_was_lent_may_be_changed_once_it_is_settled(transport):
+def test_a_lent_array_may_be_changed_after_settle(transport):
     def program(ctx):
         arrays = [np.full(size, 7, np.uint8) for size in (100, 8 * SEGMENT_BYTES, 8 * SEGMENT_BYTES + 1)]
         if ctx.rank:
@@ -143,7 +143,7 @@ def test_what_was_lent_may_be_changed_once_it_is_settled(transport):
     assert on(transport, program, 2)[1] == [7, 7, 7]
 
 
-def test_what_was_lent_may_be_changed_once_an_answer_proves_that_it_was_read(transport):
+def test_a_lent_array_may_be_changed_once_an_answer_proves_that_it_was_read(transport):
     def program(ctx):
         array = np.arange(SEGMENT_BYTES, dtype=np.int32)
         if ctx.rank:
@@ -158,7 +158,7 @@ def test_what_was_lent_may_be_changed_once_an_answer_proves_that_it_was_read(tra
 
 
 @every_send
-def test_what_comes_is_added_to_what_is_there(transport, send):
+def test_recv_add_adds_the_message_to_the_array(transport, send):
     array = pattern(SEGMENT_BYTES, np.float32)  # four segments
 
     def program(ctx):
@@ -175,7 +175,7 @@ def test_what_comes_is_added_to_what_is_there(transport, send):
 
 
 @every_send
-def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send):
+def test_recv_add_all_adds_in_the_requested_order(transport, send):
     big, one = np.full(SEGMENT_BYTES // 4 + 1, 1e8, np.float32), np.float32(1)  # 1e8 + 1 is 1e8 in float32
 
     def program(ctx):
@@ -193,7 +193,7 @@ def test_what_comes_from_several_is_added_in_the_order_asked_for(transport, send
 
 @every_send
 @pytest.mark.parametrize(("order", "expected"), [((1, 3, 2), 1), ((1, 2, 3), 0), ((2,), 1)])
-def test_a_sum_is_of_the_messages_alone_in_the_order_asked_for(transport, send, order, expected):
+def test_recv_sum_adds_only_the_messages_in_the_requested_order(transport, send, order, expected):
     big = np.full(SEGMENT_BYTES // 4 + 1, 1e8, np.float32)  # 1e8 + 1 is 1e8 in float32
 
     def program(ctx):
@@ -211,8 +211,8 @@ def test_a_sum_is_of_the_messages_alone_in_the_order_asked_for(transport, send, 
 
 @pytest.mark.parametrize("call", ["recv_add_all", "recv_sum"])
 @pytest.mark.parametrize("size", [1000, 100_000])
-def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, call):
-    """Rank 1 goes on, and lets rank 2 go on, only once rank 0 has read what it lent."""
+def test_a_message_is_read_before_the_wait_for_the_next_one(transport, size, call):
+    """Rank 1 lets rank 2 go on only after rank 0 has read its loan."""
 
     def program(ctx):
         x = ctx.alloc(size, np.float32)
@@ -246,7 +246,7 @@ def test_a_message_is_read_before_the_next_one_is_waited_for(transport, size, ca
         ("expose", "lend", "expose"),
     ],
 )
-def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport, calls, size):
+def test_each_sender_gets_the_finished_sum_of_the_requested_order(transport, calls, size):
     """1e8 + 1 is 1e8 in float32."""
 
     def program(ctx):
@@ -263,7 +263,7 @@ def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport
             getattr(ctx.endpoint, call)(0, x)
             answer = x if call == "expose" else np.empty_like(x)
             ctx.recv_into(0, answer)
-            assert call == "expose" or set(x.tolist()) <= {1e8, 1, -1e8}, "what was lent was written to"
+            assert call == "expose" or set(x.tolist()) <= {1e8, 1, -1e8}, "the lent array was overwritten"
         else:
             ctx.fast.recv_add_answer((1, 3, 2), answer := x, finish)
             assert sum(finished) == size
@@ -273,8 +273,8 @@ def test_each_is_answered_with_the_finished_sum_in_the_order_asked_for(transport
     assert on(transport, program, 4) == [[5] * size] * 4
 
 
-def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transport):
-    """Rank 1 sends only when what rank 2 has lent was read."""
+def test_recv_add_answer_reads_a_loan_before_it_waits_for_the_next_sender(transport):
+    """Rank 1 sends only after the loan of rank 2 was read."""
 
     def program(ctx):
         x = ctx.alloc(SEGMENT_BYTES // 4 + 1, np.float32)
@@ -295,7 +295,7 @@ def test_who_waits_for_its_message_to_be_read_is_not_waited_for_in_vain(transpor
     assert on(transport, program, 3) == [3, 3, 3]
 
 
-def test_two_messages_of_one_rank_are_added_and_answered_each(transport):
+def test_two_messages_of_one_rank_are_both_added_and_both_answered(transport):
     def program(ctx):
         x = ctx.alloc(1000, np.float32)
         y = ctx.alloc(1000, np.float32)
@@ -313,8 +313,8 @@ def test_two_messages_of_one_rank_are_added_and_answered_each(transport):
     assert on(transport, program, 2) == [12, (12, 12)]
 
 
-def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
-    """Rank 1 takes the first when rank 2 has told it that the last one is there."""
+def test_unread_answers_wait_in_their_order(transport):
+    """Rank 1 reads its first answer after rank 2 has told it that the last one has come."""
     count = 100
 
     def program(ctx):
@@ -322,16 +322,16 @@ def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
         x[:] = np.arange(count)[:, None]
         nothing = x[0, :0]
         if ctx.rank == 0:
-            for each in x:
-                ctx.fast.recv_add_answer((1,), each, lambda part: None)
+            for row in x:
+                ctx.fast.recv_add_answer((1,), row, lambda part: None)
             ctx.send(2, nothing)
             ctx.settle()
         elif ctx.rank == 1:
-            for each in x:
-                ctx.fast.expose(0, each)
+            for row in x:
+                ctx.fast.expose(0, row)
             ctx.recv(2, nothing)
-            for each in x:
-                ctx.recv_into(0, each)
+            for row in x:
+                ctx.recv_into(0, row)
         else:
             ctx.recv(0, nothing)
             ctx.send(1, nothing)
@@ -341,7 +341,7 @@ def test_answers_that_nobody_takes_yet_wait_in_their_order(transport):
     assert on(transport, program, 3)[:2] == [expected, expected]
 
 
-def test_who_is_alone_finishes_what_is_there(transport):
+def test_recv_add_answer_without_senders_finishes_the_own_array(transport):
     def program(ctx):
         x = np.ones(3, np.float32)
         ctx.fast.recv_add_answer((), x, lambda part: np.negative(part, part))
@@ -350,10 +350,10 @@ def test_who_is_alone_finishes_what_is_there(transport):
     assert on(transport, program, 1) == [[-1] * 3]
 
 
-# --- any of several ---
+# --- recv_any ---
 
 
-def test_any_of_several_comes_with_who_sent_it_for_which_step_and_bucket_and_its_size(transport):
+def test_recv_any_returns_sender_step_bucket_and_size(transport):
     def program(ctx):
         if ctx.rank:
             ctx.place.step, ctx.place.bucket = 10 + ctx.rank, 20 + ctx.rank
@@ -363,7 +363,7 @@ def test_any_of_several_comes_with_who_sent_it_for_which_step_and_bucket_and_its
         for _ in range(3):
             out = np.full(4, -1, np.float32)
             seen.append((ctx.recv_any((1, 2, 3), out), out.tolist()))
-        return sorted(seen, key=lambda each: each[0].sender)
+        return sorted(seen, key=lambda seen: seen[0].sender)
 
     assert on(transport, program, 4)[0] == [
         (Message(sender=1, step=11, bucket=21, size=1), [1, -1, -1, -1]),
@@ -372,7 +372,7 @@ def test_any_of_several_comes_with_who_sent_it_for_which_step_and_bucket_and_its
     ]
 
 
-def test_any_of_several_takes_all_of_everybody_in_their_order(transport):
+def test_recv_any_takes_all_messages_of_each_sender_in_order(transport):
     count = 20
 
     def program(ctx):
@@ -389,7 +389,7 @@ def test_any_of_several_takes_all_of_everybody_in_their_order(transport):
     assert on(transport, program, 4)[0] == {rank: list(range(count)) for rank in (1, 2, 3)}
 
 
-def test_any_of_some_leaves_the_messages_of_others(transport):
+def test_recv_any_leaves_the_messages_of_other_senders(transport):
     def program(ctx):
         if ctx.rank:
             ctx.send(0, ZEROS + ctx.rank)
@@ -400,11 +400,11 @@ def test_any_of_some_leaves_the_messages_of_others(transport):
     assert on(transport, program, 4)[0] == (2, 1.0, 3)
 
 
-# --- together ---
+# --- barriers and strategies ---
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_nobody_leaves_a_barrier_before_the_last_has_come(transport, n):
+def test_no_rank_leaves_a_barrier_before_the_last_has_arrived(transport, n):
     came = []
 
     def program(ctx):
@@ -419,7 +419,7 @@ def test_nobody_leaves_a_barrier_before_the_last_has_come(transport, n):
 
 
 def synchronized(transport, strategy, n, size):
-    """The bytes that each rank holds after three steps, of gradients whose sum depends on the order."""
+    """Return the bytes of each rank after three steps on gradients whose sum depends on the order."""
 
     def program(ctx):
         grad = np.random.default_rng(ctx.rank).standard_normal(size, np.float32)
@@ -433,11 +433,11 @@ def synchronized(transport, strategy, n, size):
 
 @pytest.mark.parametrize(("n", "size"), [(2, 1), (3, 1000), (4, SEGMENT_BYTES), (3, SEGMENT_BYTES + 99), (5, 997)])
 @pytest.mark.parametrize("strategy", [Star, Ring, Tree])
-def test_a_strategy_leaves_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
+def test_a_strategy_gives_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)
 
 
 @pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 997), (3, SEGMENT_BYTES // 4 + 99)])
 @pytest.mark.parametrize("strategy", [Direct, DoubleTree, RecursiveDoubling, HalvingDoubling, TwoToAHost])
-def test_so_do_the_strategies_in_which_pairs_change(transport, strategy, n, size):
+def test_a_strategy_whose_pairs_change_gives_the_same_bits_as_in_virtual_time(transport, strategy, n, size):
     assert synchronized(transport, strategy, n, size) == synchronized("virtual", strategy, n, size)

@@ -1,4 +1,4 @@
-"""The same contract, where something goes wrong: mistakes are refused in words, and no wait is for ever."""
+"""The contract of every transport for errors: misuse is refused with a reason, and every wait ends."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 ZEROS = np.zeros(8, np.float32)
 
 
-# --- another message than expected ---
+# --- unexpected messages ---
 
 
 @pytest.mark.parametrize("array", [np.zeros(5, np.float32), np.zeros(3), np.zeros(SEGMENT_BYTES, np.float32)], ids=str)
-def test_any_of_several_refuses_too_much_or_another_dtype(transport, array):
+def test_recv_any_refuses_a_larger_message_and_another_dtype(transport, array):
     def program(ctx):
         if ctx.rank:
             ctx.send(0, array)
@@ -46,7 +46,7 @@ def test_any_of_several_refuses_too_much_or_another_dtype(transport, array):
     ids=["step", "bucket", "dtype and size", "dtype", "size", "segments"],
 )
 @pytest.mark.parametrize("call", ["recv_into", "recv_add"])
-def test_a_message_for_something_else_is_refused_and_both_are_printed(transport, call, step, bucket, array, got):
+def test_an_unexpected_message_is_refused_and_both_sides_are_printed(transport, call, step, bucket, array, got):
     def program(ctx):
         if ctx.rank == 0:
             ctx.place.step, ctx.place.bucket = step, bucket
@@ -88,7 +88,7 @@ def test_a_strided_array_is_refused(transport, call):
 
 @pytest.mark.parametrize("rank", [-1, 0, 2], ids=["below", "itself", "above"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_rank_that_is_no_other_rank_is_refused(transport, call, rank):
+def test_a_rank_that_is_not_another_rank_is_refused(transport, call, rank):
     def program(ctx):
         if ctx.rank == 0:
             CALLS[call](ctx, rank, np.zeros(8))
@@ -97,7 +97,7 @@ def test_a_rank_that_is_no_other_rank_is_refused(transport, call, rank):
         on(transport, program, 2, deadline=0.3)
 
 
-def test_to_wait_for_nobody_is_refused(transport):
+def test_recv_any_without_senders_is_refused(transport):
     with pytest.raises(ValueError, match="nobody"):
         on(transport, lambda ctx: ctx.recv_any((), ZEROS.copy()), 2, deadline=0.3)
 
@@ -115,10 +115,10 @@ def test_to_wait_for_nobody_is_refused(transport):
     ],
     ids=["recv_into", "recv_add", "recv_any of one", "recv_any"],
 )
-def test_who_waits_for_a_silent_rank_gives_up_at_the_deadline_and_names_it(transport, peers, call):
+def test_a_wait_for_a_silent_rank_ends_at_the_deadline_and_names_the_rank(transport, peers, call):
     def program(ctx):
         if ctx.rank:
-            ctx.sleep(0.4)  # is silent for longer than the deadline
+            ctx.sleep(0.4)  # longer than the deadline
             return
         ctx.place.step, ctx.place.stage = 5, "synchronize"
         call(ctx)

@@ -1,4 +1,4 @@
-"""The wire format: what is written is what its page says, and nothing else is read."""
+"""The wire format: headers have the documented layout, and everything else is refused."""
 
 import struct
 import zlib
@@ -34,7 +34,7 @@ PLAIN = Header(dtype=9, sender=3, job=0x1122334455667788, seq=5, after=9, step=1
 
 @st.composite
 def headers(draw):
-    """Any header that a sender can write."""
+    """Draw any header that a sender can write."""
     length = draw(st.one_of(U64, st.integers(0, 5 * SEGMENT_BYTES)))
     last = max(length - 1, 0) // SEGMENT_BYTES
     return Header(
@@ -51,14 +51,14 @@ def headers(draw):
 
 
 def raw(**changes):
-    """The bytes of PLAIN with some fields changed, and a checksum that fits: as a foreign sender may write them."""
+    """Return the bytes of PLAIN with some fields changed and the checksum that fits them."""
     fields = {"magic": MAGIC, "version": VERSION, **PLAIN._asdict(), **changes}
     body = struct.pack("<4sBBHQQQqIQQ", *fields.values())
     return body + struct.pack("<I", zlib.crc32(body))
 
 
 @given(headers())
-def test_what_is_encoded_is_decoded(header):
+def test_decode_inverts_encode(header):
     assert decode(encode(header)) == header
 
 
@@ -84,7 +84,7 @@ def test_every_header_has_the_documented_size(header):
         (60, "<I", zlib.crc32(encode(PLAIN)[:60])),
     ],
 )
-def test_a_field_lies_where_the_page_says(offset, layout, value):
+def test_a_field_has_its_documented_offset(offset, layout, value):
     assert struct.unpack_from(layout, encode(PLAIN), offset) == (value,)
 
 
@@ -112,7 +112,7 @@ def test_a_header_of_another_size_is_refused(size):
         decode((encode(PLAIN) * 2)[:size])
 
 
-def test_the_helper_writes_what_encode_writes():
+def test_the_helper_raw_agrees_with_encode():
     assert raw() == encode(PLAIN)
 
 
@@ -132,12 +132,12 @@ def test_the_helper_writes_what_encode_writes():
         ({"offset": SEGMENT_BYTES + 8, "length": 4 * SEGMENT_BYTES}, f"offset {SEGMENT_BYTES + 8} in"),
     ],
 )
-def test_a_field_with_an_impossible_value_is_refused_in_words(changes, message):
+def test_an_impossible_value_is_refused_with_a_reason(changes, message):
     with pytest.raises(WireError, match=message):
         decode(raw(**changes))
 
 
-def test_a_wrong_checksum_is_refused_in_words():
+def test_a_wrong_checksum_is_refused_with_a_reason():
     with pytest.raises(WireError, match="checksum"):
         decode(encode(PLAIN)[:-1] + b"\0")
 
@@ -145,7 +145,7 @@ def test_a_wrong_checksum_is_refused_in_words():
 @pytest.mark.parametrize(
     "nbytes", [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES, 3 * SEGMENT_BYTES + 7]
 )
-def test_the_segments_of_a_message_are_full_but_for_the_last_and_add_up(nbytes):
+def test_all_segments_but_the_last_are_full_and_they_add_up(nbytes):
     payloads = [PLAIN._replace(length=nbytes, offset=offset).payload for offset in segment_offsets(nbytes)]
     assert sum(payloads) == nbytes
     assert all(size == SEGMENT_BYTES for size in payloads[:-1])
@@ -153,30 +153,30 @@ def test_the_segments_of_a_message_are_full_but_for_the_last_and_add_up(nbytes):
 
 
 @given(st.integers(0, 20 * SEGMENT_BYTES))
-def test_every_segment_of_a_message_has_a_header_that_is_accepted(nbytes):
+def test_the_header_of_every_segment_is_accepted(nbytes):
     for offset in segment_offsets(nbytes):
         decode(encode(PLAIN._replace(length=nbytes, offset=offset)))
 
 
 @pytest.mark.parametrize("code", range(len(DTYPES)))
-def test_a_dtype_travels_as_its_place_in_the_table(code):
+def test_the_code_of_a_dtype_is_its_index_in_the_table(code):
     assert dtype_code(DTYPES[code]) == code
 
 
-def test_codes_never_change_their_meaning():
+def test_codes_do_not_change():
     names = "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64 bool"
     assert [dtype.name for dtype in DTYPES] == names.split()
 
 
-def test_a_dtype_has_one_code_whatever_it_is_called():
+def test_synonyms_of_a_dtype_have_one_code():
     assert dtype_code(np.dtype("longlong")) == dtype_code(np.dtype(np.int64))
 
 
 @pytest.mark.parametrize("name", [">f4", "complex64", "O", "S5", "datetime64[s]", "f4,f4"])
-def test_a_dtype_that_cannot_travel_is_refused_with_those_that_can(name):
+def test_an_unsupported_dtype_is_refused_with_a_list_of_supported_ones(name):
     with pytest.raises(ValueError, match=r"cannot be sent; use one of .*float32"):
         dtype_code(np.dtype(name))
 
 
-def test_a_header_prints_what_the_message_is():
+def test_the_text_of_a_header_describes_the_message():
     assert str(PLAIN) == "step 12, bucket 2, 400 bytes of float32 (segment 5)"

@@ -1,4 +1,4 @@
-"""Runs a program on any transport. On the real ones each rank is a thread of this process with sockets of its own."""
+"""Run a program on any transport. On a real transport each rank is a thread of this process."""
 
 import contextlib
 import tempfile
@@ -18,30 +18,30 @@ TRANSPORTS = ("virtual", "shm", *ZMQ)
 
 @contextlib.contextmanager
 def private_folder():
-    """A folder whose path is short enough for sockets; fails if anything in it cannot be removed."""
+    """Give a folder whose path is short enough for sockets. Fails if anything in it cannot be removed."""
     with tempfile.TemporaryDirectory(prefix="sb-") as folder:
         yield Path(folder)
 
 
 def endpoint(transport, folder, rank, ranks, *, deadline=10.0, **more):
-    """The endpoint of one rank, listening."""
+    """Open the endpoint of one rank."""
     return connect(transport, Place(rank), ranks, folder, job=JOB, deadline=deadline, **more)
 
 
 @contextlib.contextmanager
 def endpoints(transport, ranks, **more):
-    """The endpoints of all ranks; closed at the end, also after a failure."""
+    """Give the endpoints of all ranks and close them at the end, also after a failure."""
     with private_folder() as folder, contextlib.ExitStack() as stack:
         yield [_closed(stack, endpoint(transport, folder, rank, ranks, **more)) for rank in range(ranks)]
 
 
-def _closed(stack, each):
-    stack.callback(each.close)
-    return each
+def _closed(stack, opened):
+    stack.callback(opened.close)
+    return opened
 
 
 def on(transport, program, ranks, *, deadline=10.0, servers=0, optimizer=None):
-    """What `program(ctx)` returns on each rank; raises the error that came first."""
+    """Return what `program(ctx)` returns on each rank, or raise the first error."""
     if transport == "virtual":
         return simulate(program, ranks, deadline=deadline, servers=servers, optimizer=optimizer).results
     errors = []
@@ -56,7 +56,7 @@ def on(transport, program, ranks, *, deadline=10.0, servers=0, optimizer=None):
 
 
 def in_threads(calls, errors=None, timeout=60.0):
-    """What each call returns, each in a thread of its own; raises the error that came first."""
+    """Run each call in a thread. Return their results, or raise the first error."""
     results, errors = [None] * len(calls), [] if errors is None else errors
 
     def run(number):
