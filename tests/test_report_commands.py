@@ -10,9 +10,9 @@ from runs import write_run
 
 from common.errors import ConfigError
 from experiments.cli import run as run_verb
-from experiments.cli.main import read as read_options
 from experiments.cli.main import strategy_options
 from experiments.config import RunOptions, plan
+from experiments.config.arguments import parse
 from experiments.report.reproduce import commands, read_config, run_words
 from experiments.runs.execute import _config
 from experiments.runs.find import load_run
@@ -42,7 +42,7 @@ def parsed(line):
     program, verb, *words = shlex.split(line)
     assert (program, verb) == ("syncbench", "run")
     own, rest = strategy_options(words)
-    return plan(dataclasses.replace(read_options(run_verb.Options, verb, rest), strategy_options=own))
+    return plan(dataclasses.replace(parse(run_verb.Options, rest, "syncbench run"), strategy_options=own))
 
 
 def a_run(tmp_path, job, **how):

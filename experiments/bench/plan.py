@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config import RunOptions, plan
 from experiments.config.checks import at_least, on_off
-from experiments.config.option import Option, check_options
+from experiments.config.option import check_options, option
 from experiments.config.ranks import ProcessOptions, RankOptions
 from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
@@ -30,17 +30,18 @@ LARGEST = 1 << 30  # bytes of a vector
 class BenchOptions(ProcessOptions, RankOptions):
     """What is timed"""
 
-    strategies: Annotated[
-        str, Option("names of `list`, or module:Class, with options as in ps-bsp(segment=64KiB), with commas")
-    ] = "ring,tree,ps-bsp,gloo"
-    sizes: Annotated[str, Option("sizes of the vector of float32, with commas: bytes, KiB, MB …")] = (
-        "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
+    strategies: str = option(
+        "ring,tree,ps-bsp,gloo",
+        "names of `list`, or module:Class, with options as in ps-bsp(segment=64KiB), with commas",
     )
-    workers: Annotated[int, Option("worker processes, at least 2", check=at_least(2))] = 4
-    transport: Annotated[str, Option(f"any of {', '.join(TRANSPORTS)}, with commas")] = ",".join(TRANSPORTS)
-    repeats: Annotated[int, Option("samples of each strategy, in turns with the others", check=at_least(1))] = 5
-    baseline: Annotated[str | None, Option("strategy that ratios are relative to; null: gloo, or the first")] = None
-    with_update: Annotated[bool, Option("time all-reduces with the update, which servers make anyway")] = False
+    sizes: str = option(
+        "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB", "sizes of the vector of float32, with commas: bytes, KiB, MB …"
+    )
+    workers: int = option(4, "worker processes, at least 2", check=at_least(2))
+    transport: str = option(",".join(TRANSPORTS), f"any of {', '.join(TRANSPORTS)}, with commas")
+    repeats: int = option(5, "samples of each strategy, in turns with the others", check=at_least(1))
+    baseline: str | None = option(None, "strategy that ratios are relative to; null: gloo, or the first")
+    with_update: bool = option(False, "time all-reduces with the update, which servers make anyway")
 
 
 @dataclass(frozen=True, slots=True)

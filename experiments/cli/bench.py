@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
 from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
-from experiments.cli.output import console, dump, say, say_traceback
+from experiments.cli.output import console, dump, say, say_failed
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import made_from
 from experiments.format.words import plural, turns
 from experiments.runs.files import writable_folder
 
 if TYPE_CHECKING:
-    from experiments.bench.run import BenchFailed
     from experiments.schema.documents import Bench
 
 
@@ -42,7 +41,8 @@ def run(options: Options) -> int:
     except BenchFailed as failure:
         if options.json:
             dump(to_builtins(failure.bench))
-        return _failed(failure)
+        error = f"syncbench: {failure.error} (during {failure.during})"
+        return say_failed(failure, error, f"what was measured is in {failure.bench.results_dir}")
     if options.json:
         dump(to_builtins(bench))
     else:
@@ -70,13 +70,6 @@ def _measure(options: BenchOptions, plan: BenchPlan, results: Path) -> Bench:
 
     with Agent(plan.threads) as agent, Progress("bench", len(schedule(plan)), plan.workers) as progress:
         return run_bench(options, plan, agent, results, progress.update)
-
-
-def _failed(failure: BenchFailed) -> int:
-    say_traceback(failure)
-    say(f"syncbench: {failure.error} (during {failure.during})")
-    say(f"what was measured is in {failure.bench.results_dir}")
-    return 1
 
 
 def _plot(bench: Bench, folder: Path) -> bool:

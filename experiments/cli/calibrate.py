@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from common.errors import ConfigError, RunError
 from common.runtime.job import AUTO, TRANSPORTS
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
 from experiments.config.checks import counts, names, one_of
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.ranks import ProcessOptions
 from experiments.format.words import plural
 from experiments.runs.files import new_folder, unwritable, writable_folder
@@ -30,12 +29,11 @@ class Options(ProcessOptions, OutputOptions):
     of workers.
     """
 
-    transport: Annotated[
-        tuple[str, ...],
-        Option(f"{', '.join(TRANSPORTS)}, with commas; auto: shm where it works", read=names, check=_transports),
-    ] = (AUTO,)
-    workers: Annotated[tuple[int, ...], Option("numbers of workers, with commas", read=counts)] = (2, 4)
-    out: Annotated[str | None, Option("file to write; null: in a new folder of --results")] = None
+    transport: tuple[str, ...] = option(
+        (AUTO,), f"{', '.join(TRANSPORTS)}, with commas; auto: shm where it works", read=names, check=_transports
+    )
+    workers: tuple[int, ...] = option((2, 4), "numbers of workers, with commas", read=counts)
+    out: str | None = option(None, "file to write; null: in a new folder of --results")
 
 
 def run(options: Options) -> int:

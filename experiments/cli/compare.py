@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import CheckFailed, ConfigError
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import InputOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison
@@ -33,13 +33,13 @@ class Options(InputOptions):
     Exit code 3 if some runs cannot be compared with the others.
     """
 
-    baseline: Annotated[str | None, Option("strategy or label that ratios are relative to")] = None
-    anyway: Annotated[bool, Option("show also runs that cannot be compared, marked as such")] = False
-    markdown: Annotated[bool, Option("show the table as markdown")] = False
-    csv: Annotated[bool, Option("show a line for each entry, with all figures")] = False
-    loss: Annotated[
-        float | str | None, Option("show the seconds to this loss; auto: a loss that all reached", read=read_loss)
-    ] = None
+    baseline: str | None = option(None, "strategy or label that ratios are relative to")
+    anyway: bool = option(False, "show also runs that cannot be compared, marked as such")
+    markdown: bool = option(False, "show the table as markdown")
+    csv: bool = option(False, "show a line for each entry, with all figures")
+    loss: float | str | None = option(
+        None, "show the seconds to this loss; auto: a loss that all reached", read=read_loss
+    )
 
 
 def run(options: Options) -> int:

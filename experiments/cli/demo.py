@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from common.runtime.job import DEDICATED
-from experiments.cli.demo_cluster import on_a_cluster, told
+from experiments.cli.demo_cluster import cluster_lines, on_a_cluster
 from experiments.cli.output import console, dump, say
-from experiments.cli.run_plans import check_replicas, execute_all, say_failed
+from experiments.cli.run_plans import check_replicas, execute_all, say_run_failed
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.arguments import OutputOptions
 from experiments.config.checks import at_least
 from experiments.config.faults import RestartOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.strategies import StrategyOptions, strategy_class
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
@@ -33,8 +33,8 @@ class Options(RunOptions, OutputOptions):
 
     HIDDEN: ClassVar[tuple[type, ...]] = (StrategyOptions, RestartOptions, RunOptions)
 
-    steps: Annotated[int, Option("training steps of each strategy", check=at_least(1))] = 300
-    repeats: Annotated[int, Option("how often each strategy runs, in turns with the others", check=at_least(1))] = 3
+    steps: int = option(300, "training steps of each strategy", check=at_least(1))
+    repeats: int = option(3, "how often each strategy runs, in turns with the others", check=at_least(1))
 
 
 def run(options: Options) -> int:
@@ -55,7 +55,7 @@ def run(options: Options) -> int:
         everything = execute_all(plans * options.repeats, folder)
         cluster = on_a_cluster(folder / "cluster")
     except RunFailed as failure:
-        return say_failed(failure, options.json)
+        return say_run_failed(failure, options.json)
     check_replicas(everything)
     same_bits(everything)
     return _show(everything, cluster, folder, options.json)
@@ -81,7 +81,7 @@ def _show(everything: Sequence[Run], cluster: Comparison, folder: Path, as_json:
         dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison, {})})
     else:
         print_comparison(comparison, {}, console())
-        console().print("\n" + "\n".join(told(cluster)) + "\nMore about this: syncbench sweep incast\n")
+        console().print("\n" + "\n".join(cluster_lines(cluster)) + "\nMore about this: syncbench sweep incast\n")
         print(f"results: {folder}")
         print(f"plots:   {folder / 'plots'}")
     return 3 if comparison.refusal else 0

@@ -1,4 +1,4 @@
-"""What one host cannot show: the demo's question on machines of their own, in virtual time."""
+"""The demo's question on many machines, simulated in virtual time, because one host cannot show it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("ring", "ps-bsp")
 LINK = "1gbit,50us"
-# Large enough for bytes to count, and training so long that the link is not all that there is.
+# The model is large enough for bytes to count, and training takes long enough for the link not to be everything.
 CLUSTER = RunOptions(
     workers=16, transport="virtual", link=LINK, hidden=(512, 256), train_seconds=0.02, steps=10, seed=1
 )
 
 
 def on_a_cluster(folder: Path) -> Comparison:
-    """Train with a ring and with a parameter server on such machines; the runs go to `folder`. Raises RunFailed."""
+    """Train with a ring and with a parameter server on these machines; the runs go to `folder`. Raises RunFailed."""
     from experiments.comparison import compare_runs
 
     plans = [plan(replace(CLUSTER, strategy=name)) for name in STRATEGIES]
     return compare_runs(execute_all(plans, folder), baseline=STRATEGIES[0])
 
 
-def told(comparison: Comparison) -> list[str]:
-    """The verdict, and what the busiest process of each strategy has to send: with a server, the incast."""
+def cluster_lines(comparison: Comparison) -> list[str]:
+    """Return the verdict, and what the busiest process of each strategy sends: with a server, the incast."""
     from experiments.comparison.wording import verdict_sentence
 
     (contest,) = comparison.contests
     about = f"{CLUSTER.workers} machines with links of 1 Gbit/s, in virtual time, training 20 ms a step"
     return [
-        f"No link limits anybody on one host. The same question on {about}:",
+        f"On one host no link limits the workers. The same question on {about}:",
         verdict_sentence(comparison),
         *(f"  {_load(entry)}" for entry in contest.ranked),
-        "That is the incast: one link carries everybody's gradients in, and everybody's parameters out.",
+        "This is the incast: one link carries the gradients of all workers in, and the parameters for all of them out.",
     ]
 
 

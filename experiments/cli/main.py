@@ -79,19 +79,14 @@ def _run(words: list[str]) -> int:
         raise ConfigError(f"unknown verb {verb!r}: {suggest(verb, VERBS)}")
     if own and verb != "run":
         raise ConfigError(f"--strategy.{next(iter(own))} belongs to the verb run")
+    from experiments.config.arguments import parse  # late: jsonargparse is not needed for --help
+
     module = importlib.import_module(f"experiments.cli.{verb}")
-    options = read(module.Options, verb, rest)
+    options = parse(module.Options, rest, f"syncbench {verb}")
     if own:
         options = dataclasses.replace(options, strategy_options={**options.strategy_options, **own})
     code: int = module.run(options)
     return code
-
-
-def read(kind: type[Any], verb: str, words: list[str]) -> Any:
-    """Return the options `kind` of a verb. Raises ConfigError; SystemExit after --help."""
-    from experiments.config.arguments import parse
-
-    return parse(kind, words, f"syncbench {verb}")
 
 
 def strategy_options(words: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -20,11 +20,14 @@ def dump(value: object) -> None:
     print(json.dumps(value, indent=1, allow_nan=False))
 
 
-def say_traceback(failure: Any) -> None:
-    """Say where the rank raised whose error ended a run or a benchmark, if a rank did."""
+def say_failed(failure: Any, *about: str) -> int:
+    """Say why a run or a benchmark failed, with the traceback of the rank that raised if a rank did; return 1."""
     if failure.traceback:
         say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
         say(failure.traceback.rstrip())
+    for line in about:
+        say(line)
+    return 1
 
 
 def console() -> Console:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
 from experiments.cli.compare import read_loss
 from experiments.cli.output import dump, say
 from experiments.config.arguments import InputOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.runs.files import unwritable, writable_folder
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Options(InputOptions):
     """Draw every chart that the runs have data for, and say why the others are not drawn. See docs/charts.md."""
 
-    out: Annotated[str | None, Option("folder for the charts; null: plots/ in the first of the runs")] = None
-    loss: Annotated[
-        float | str | None, Option("measure the time to this loss; null: a loss that most reached", read=read_loss)
-    ] = None
+    out: str | None = option(None, "folder for the charts; null: plots/ in the first of the runs")
+    loss: float | str | None = option(
+        None, "measure the time to this loss; null: a loss that most reached", read=read_loss
+    )
 
 
 def run(options: Options) -> int:

@@ -6,14 +6,14 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
 from experiments.config.checks import at_least, counts, names, not_negative
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.runs.files import new_folder, unwritable, writable_folder
 from experiments.schema.files import write_json
 
@@ -29,28 +29,36 @@ class Options(OutputOptions):
     each size. With --against, the predictions stand beside results that were measured.
     """
 
-    strategies: Annotated[tuple[str, ...], Option("names of `list`, with commas", read=names)] = (
-        "ring",
-        "tree",
-        "double-tree",
-        "ps-bsp",
+    strategies: tuple[str, ...] = option(
+        (
+            "ring",
+            "tree",
+            "double-tree",
+            "ps-bsp",
+        ),
+        "names of `list`, with commas",
+        read=names,
     )
-    workers: Annotated[tuple[int, ...], Option("numbers of workers, with commas", read=counts)] = (
-        8,
-        64,
-        512,
-        1024,
-        4096,
+    workers: tuple[int, ...] = option(
+        (
+            8,
+            64,
+            512,
+            1024,
+            4096,
+        ),
+        "numbers of workers, with commas",
+        read=counts,
     )
-    servers: Annotated[int, Option("servers of strategies that have servers", check=at_least(1))] = 1
-    sizes: Annotated[str, Option("sizes of the vector, with commas")] = "4KiB,64KiB,1MiB,4MiB,25MiB,100MiB"
-    calibration: Annotated[str | None, Option("calibration file; null: the newest in --results")] = None
-    transport: Annotated[str | None, Option("transport of the calibration")] = None
-    link: Annotated[str | None, Option("link in place of a calibration, like 1gbit,50us")] = None
-    budget: Annotated[float, Option("time for simulations; 0: none", unit="SECONDS", check=not_negative)] = 20.0
-    against: Annotated[
-        list[str] | None, Option("results to compare predictions with: bench.json, its folder, runs, sweeps", nargs="+")
-    ] = None
+    servers: int = option(1, "servers of strategies that have servers", check=at_least(1))
+    sizes: str = option("4KiB,64KiB,1MiB,4MiB,25MiB,100MiB", "sizes of the vector, with commas")
+    calibration: str | None = option(None, "calibration file; null: the newest in --results")
+    transport: str | None = option(None, "transport of the calibration")
+    link: str | None = option(None, "link in place of a calibration, like 1gbit,50us")
+    budget: float = option(20.0, "time for simulations; 0: none", unit="SECONDS", check=not_negative)
+    against: list[str] | None = option(
+        None, "results to compare predictions with: bench.json, its folder, runs, sweeps", nargs="+"
+    )
 
 
 def run(options: Options) -> int:
@@ -135,7 +143,7 @@ def _ahead(options: Options) -> int:
 def _figures(
     calibration: Calibration, transport: str | None, workers: Sequence[int]
 ) -> tuple[dict[int, Figures], list[str]]:
-    """The figures for each number of workers, and a word where they are another's. ConfigError."""
+    """Return the figures for each number of workers, with notes on those measured with another number. ConfigError."""
     found: dict[int, Figures] = {}
     others: dict[tuple[int, str], list[int]] = {}
     for count in workers:
@@ -150,7 +158,7 @@ def _figures(
 
 
 def _keep(options: Options, calibration: Calibration, values: dict[str, Any], notes: list[str], draw: Any) -> int:
-    """A folder with predict.json and the chart; says where. What was computed holds even if that fails."""
+    """Write predict.json and the chart into a new folder, and say where."""
     from experiments.prediction.calibration_file import document
 
     writable_folder(options.results)

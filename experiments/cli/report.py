@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from common.errors import ConfigError
 from experiments.cli.output import dump, say
 from experiments.config.arguments import InputOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(InputOptions):
     """Write a page on runs, failed runs included: one file that opens offline."""
 
-    out: Annotated[str | None, Option("file to write; null: report.html in the folder, if it is only one")] = None
-    baseline: Annotated[str | None, Option("what ratios are relative to; null: as for compare")] = None
+    out: str | None = option(None, "file to write; null: report.html in the folder, if it is only one")
+    baseline: str | None = option(None, "what ratios are relative to; null: as for compare")
 
 
 def run(options: Options) -> int:

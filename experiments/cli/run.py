@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from experiments.cli.output import console, dump, say
-from experiments.cli.run_plans import check_replicas, execute_all, say_failed
+from experiments.cli.run_plans import check_replicas, execute_all, say_run_failed
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.arguments import OutputOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.runs import tensorboard
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
@@ -20,8 +20,8 @@ from experiments.runs.run import Run
 class Options(RunOptions, OutputOptions):
     """Train with one strategy and write a result folder. The strategy's own options: --strategy.<option> VALUE."""
 
-    config: Annotated[Any, Option("YAML file with these options", action="config")] = None
-    tensorboard: Annotated[bool, Option("also write the events of the run for TensorBoard")] = False
+    config: Any = option(None, "YAML file with these options", action="config")
+    tensorboard: bool = option(False, "also write the events of the run for TensorBoard")
 
 
 def run(options: Options) -> int:
@@ -37,7 +37,7 @@ def run(options: Options) -> int:
     try:
         (done,) = execute_all([planned], results)
     except RunFailed as failure:
-        return say_failed(failure, options.json)
+        return say_run_failed(failure, options.json)
     events = tensorboard.write(done) if options.tensorboard else None
     if options.json:
         dump(to_builtins(done.summary))

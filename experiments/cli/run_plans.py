@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
-from experiments.cli.output import dump, say, say_traceback
+from experiments.cli.output import dump, say_failed
 from experiments.schema.files import to_builtins
 
 if TYPE_CHECKING:
     from experiments.config import Plan
+    from experiments.runs.execute import RunFailed
     from experiments.runs.run import Run
 
 
@@ -30,14 +31,11 @@ def execute_all(plans: Sequence[Plan], results: Path) -> list[Run]:
     return runs
 
 
-def say_failed(failure: Any, as_json: bool) -> int:
-    """Say why a run failed, with the traceback of the rank that raised if a rank did; return the exit code."""
+def say_run_failed(failure: RunFailed, as_json: bool) -> int:
+    """Say why a run failed, with its summary as JSON if that is asked for; return the exit code."""
     if as_json:
         dump(to_builtins(failure.run.summary))
-    say_traceback(failure)
-    say(f"syncbench: {failure.error}")
-    say(f"what was recorded is in {failure.run.path}")
-    return 1
+    return say_failed(failure, f"syncbench: {failure.error}", f"what was recorded is in {failure.run.path}")
 
 
 def check_replicas(runs: Sequence[Run]) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import CheckFailed, ConfigError
 from experiments.cli import compare
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
-from experiments.config.option import Declared, Option
+from experiments.config.option import Option, option
 from experiments.runs.files import unwritable, without_advice, writable_folder
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS
 
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from experiments.sweep.spec import Sweep
 
 
-def _flag(option: Declared) -> tuple[str, Any, Any]:
-    """Return the field for a setting as a flag of the sweep: its text, any number of times."""
-    switch = "?" if option.type is bool else ""  # a switch may stand alone, which means true
-    text = Option(option.help, unit=option.option.unit, read=str, repeated=True, nargs=switch)
-    return option.name, Annotated[tuple[str, ...], text], ()
-
-
-def _flags_of(title: str, settings: Mapping[str, Declared]) -> Any:
-    fields = [_flag(option) for option in settings.values()]
+def _flags_of(title: str, settings: Mapping[str, Option]) -> Any:
+    """Return a dataclass with each setting as a flag: its text, any number of times. A switch alone means true."""
+    fields = []
+    for name, setting in settings.items():
+        switch = "?" if setting.type is bool else ""
+        flag = option((), setting.help, unit=setting.unit, read=str, repeated=True, nargs=switch)
+        fields.append((name, tuple[str, ...], flag))
     return dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True, namespace={"__doc__": title})
 
 
@@ -43,14 +41,14 @@ class SweepOptions(OutputOptions):
     repeat the flag. Flags replace what the file says. Exit code 1 if a run failed. See docs/sweeps.md.
     """
 
-    file: Annotated[str | None, Option("a sweep file, or the name of a ready sweep", positional=True, nargs="?")] = None
-    strategies: Annotated[tuple[str, ...], Option("names of `list`, with commas", read=str, repeated=True)] = ()
-    quick: Annotated[bool, Option("as small as the file's `quick` says, else few steps and repeats")] = False
-    dry_run: Annotated[bool, Option("show the grid and how long it will take")] = False
-    print_config: Annotated[
-        str | None, Option("print the sweep with everything filled in", flag="--print_config", nargs="?")
-    ] = None
-    resume: Annotated[str | None, Option("folder of a stopped sweep, which is to continue")] = None
+    file: str | None = option(None, "a sweep file, or the name of a ready sweep", positional=True, nargs="?")
+    strategies: tuple[str, ...] = option((), "names of `list`, with commas", read=str, repeated=True)
+    quick: bool = option(False, "as small as the file's `quick` says, else few steps and repeats")
+    dry_run: bool = option(False, "show the grid and how long it will take")
+    print_config: str | None = option(
+        None, "print the sweep with everything filled in", flag="--print_config", nargs="?"
+    )
+    resume: str | None = option(None, "folder of a stopped sweep, which is to continue")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +102,7 @@ def _given_flags(options: Options) -> dict[str, Any]:
             continue
         if name in SWEEP_SETTINGS:
             flags[name] = given[-1]
-        elif name in RUN_SETTINGS and RUN_SETTINGS[name].option.has_commas:
+        elif name in RUN_SETTINGS and RUN_SETTINGS[name].has_commas:
             flags[name] = list(given)
         else:
             flags[name] = [part.strip() for each in given for part in each.split(",")]

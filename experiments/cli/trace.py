@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from experiments.cli.output import console, dump
 from experiments.config.arguments import JsonOption
-from experiments.config.option import Option
+from experiments.config.option import REQUIRED, option
 
 if TYPE_CHECKING:
     from experiments.trace.timeline import Timeline
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Options(JsonOption):
     """Show the critical path of a run made with run --trace, and where to open its trace."""
 
-    run: Annotated[str, Option("the result folder of a run", positional=True)]
+    run: str = option(REQUIRED, "the result folder of a run", positional=True)
 
 
 def run(options: Options) -> int:

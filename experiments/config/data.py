@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from common.data import DATASETS, ELSEWHERE
 from common.data.info import DataInfo
 from common.errors import ConfigError
 from common.models import IMAGES, MODELS, TABLES, TEXTS
 from common.pipeline.partition import PARTITIONERS, canonical_partition
-from common.pipeline.transform_names import TRANSFORMS, canonical_transforms
+from common.pipeline.transform_names import TRANSFORMS
 from experiments.config.checks import at_least, one_of, sizes
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.ranks import JobOptions
 
 BATCH_PER_WORKER = 32
@@ -37,30 +36,21 @@ def _torch_seed(name: str, seed: int) -> None:
 class DataOptions(JobOptions):
     """Model and data"""
 
-    data: Annotated[str, Option(f"data set: {', '.join(DATASETS)}; {', '.join(ELSEWHERE)}", has_commas=True)] = "digits"
-    model: Annotated[
-        str, Option(f"model: {', '.join(MODELS)} or module:callable", check=_known_model, has_commas=True)
-    ] = "mlp"
-    hidden: Annotated[
-        tuple[int, ...],
-        Option("sizes of the hidden layers, like 256,128", unit="SIZES", read=sizes, check=_layers, has_commas=True),
-    ] = (64,)
-    batch: Annotated[
-        int | None,
-        Option(
-            f"samples a step over all workers; null: {BATCH_PER_WORKER} a worker, fewer if the data are too few",
-            check=at_least(1),
-        ),
-    ] = None
-    partition: Annotated[str, Option(f"how samples are split over the workers: {', '.join(PARTITIONERS)}")] = "shuffled"
-    preprocess: Annotated[
-        str | None,
-        Option(
-            f"transforms, with commas: {', '.join(TRANSFORMS)}; null: normalise, or none for ids",
-            has_commas=True,
-        ),
-    ] = None
-    seed: Annotated[int, Option("seed of model, partition and order of samples", check=_torch_seed)] = 0
+    data: str = option("digits", f"data set: {', '.join(DATASETS)}; {', '.join(ELSEWHERE)}", has_commas=True)
+    model: str = option("mlp", f"model: {', '.join(MODELS)} or module:callable", check=_known_model, has_commas=True)
+    hidden: tuple[int, ...] = option(
+        (64,), "sizes of the hidden layers, like 256,128", unit="SIZES", read=sizes, check=_layers, has_commas=True
+    )
+    batch: int | None = option(
+        None,
+        f"samples a step over all workers; null: {BATCH_PER_WORKER} a worker, fewer if the data are too few",
+        check=at_least(1),
+    )
+    partition: str = option("shuffled", f"how samples are split over the workers: {', '.join(PARTITIONERS)}")
+    preprocess: str | None = option(
+        None, f"transforms, with commas: {', '.join(TRANSFORMS)}; null: normalise, or none for ids", has_commas=True
+    )
+    seed: int = option(0, "seed of model, partition and order of samples", check=_torch_seed)
 
 
 def check_model(model: str, data: str, info: DataInfo) -> None:
@@ -109,8 +99,3 @@ def partition(options: DataOptions, info: DataInfo) -> str:
     if info.labels and found.startswith("dirichlet"):
         raise ConfigError(f"--partition {found} goes by classes, and samples of {options.data} have one for each byte")
     return found
-
-
-def preprocess(options: DataOptions, info: DataInfo) -> str:
-    """Return `--preprocess` in its one spelling, filled in if it was left open. Raises ConfigError."""
-    return canonical_transforms(options.preprocess, options.data, info)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.straggler import jitter, slow_workers
@@ -12,7 +11,7 @@ from common.runtime.job import COLOCATED
 from common.strategy import Traits
 from experiments.config.checks import at_least, joined, not_negative, understood
 from experiments.config.network import NetworkOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 
 MOST_RESTARTS = 999
 
@@ -25,49 +24,38 @@ def _slow_workers(given: str | Sequence[str]) -> dict[int, float]:
 class StragglerOptions(NetworkOptions):
     """Stragglers and deaths of workers"""
 
-    slow_worker: Annotated[
-        str | Sequence[str],
-        Option(
-            "training takes this rank FACTOR times as long; may be repeated",
-            unit="RANK:FACTOR",
-            read=joined,
-            check=understood(_slow_workers),
-            repeated=True,
-            has_commas=True,
-        ),
-    ] = ""
-    jitter: Annotated[
-        str,
-        Option(
-            "seconds that training takes longer, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
-            check=understood(jitter),
-            has_commas=True,
-        ),
-    ] = ""
-    train_seconds: Annotated[
-        float,
-        Option(
-            "time that training takes each worker at least; the worker sleeps if need be",
-            unit="SECONDS",
-            check=not_negative,
-        ),
-    ] = 0.0
-    on_worker_death: Annotated[
-        str,
-        Option("abort the run, or continue without the worker (ps-async, ps-ssp)", choices=("abort", "continue")),
-    ] = "abort"
+    slow_worker: str | Sequence[str] = option(
+        "",
+        "training takes this rank FACTOR times as long; may be repeated",
+        unit="RANK:FACTOR",
+        read=joined,
+        check=understood(_slow_workers),
+        repeated=True,
+        has_commas=True,
+    )
+    jitter: str = option(
+        "",
+        "seconds that training takes longer, drawn each step: exponential:MEAN or uniform:LOW,HIGH",
+        check=understood(jitter),
+        has_commas=True,
+    )
+    train_seconds: float = option(
+        0.0,
+        "time that training takes each worker at least; the worker sleeps if need be",
+        unit="SECONDS",
+        check=not_negative,
+    )
+    on_worker_death: str = option(
+        "abort", "abort the run, or continue without the worker (ps-async, ps-ssp)", choices=("abort", "continue")
+    )
 
 
 @dataclass(frozen=True)
 class RestartOptions(StragglerOptions):
     """Servers that come back"""
 
-    checkpoint_every: Annotated[
-        int, Option("steps after which each server saves its state; 0: never", check=at_least(0))
-    ] = 0
-    restarts: Annotated[
-        int, Option("how often a server that died is started again", check=at_least(0, MOST_RESTARTS))
-    ] = 0
+    checkpoint_every: int = option(0, "steps after which each server saves its state; 0: never", check=at_least(0))
+    restarts: int = option(0, "how often a server that died is started again", check=at_least(0, MOST_RESTARTS))
 
 
 def stragglers(options: StragglerOptions) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits
@@ -11,11 +10,9 @@ from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
 from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config.checks import at_least, on_off
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.ranks import JobOptions
 from experiments.machine.environment import cores
-
-AUTO_ON_OFF = ("auto", "on", "off")
 
 
 def _one_element(name: str, nbytes: int) -> None:
@@ -27,31 +24,25 @@ def _one_element(name: str, nbytes: int) -> None:
 class NetworkOptions(JobOptions):
     """How messages travel"""
 
-    transport: Annotated[
-        str,
-        Option(
-            f"{', '.join(TRANSPORTS)}, or {AUTO} (shm where it works); {VIRTUAL}: in virtual time",
-            choices=(AUTO, *TRANSPORTS, VIRTUAL),
-        ),
-    ] = AUTO
-    hosts: Annotated[int, Option("hosts to share the ranks out over, with tcp between them", check=at_least(1))] = 1
-    bucket: Annotated[
-        int | None,
-        Option(
-            "how much of the gradient is synchronised at once, like 4MiB; null: chosen with --overlap",
-            unit="BYTES",
-            read=byte_size,
-            check=_one_element,
-        ),
-    ] = None
-    overlap: Annotated[
-        str,
-        Option(
-            "synchronise a bucket while backward continues: {choices}; auto: on if there are cores to spare",
-            choices=AUTO_ON_OFF,
-            read=on_off,
-        ),
-    ] = "auto"
+    transport: str = option(
+        AUTO,
+        f"{', '.join(TRANSPORTS)}, or {AUTO} (shm where it works); {VIRTUAL}: in virtual time",
+        choices=(AUTO, *TRANSPORTS, VIRTUAL),
+    )
+    hosts: int = option(1, "hosts to share the ranks out over, with tcp between them", check=at_least(1))
+    bucket: int | None = option(
+        None,
+        "how much of the gradient is synchronised at once, like 4MiB; null: chosen with --overlap",
+        unit="BYTES",
+        read=byte_size,
+        check=_one_element,
+    )
+    overlap: str = option(
+        "auto",
+        "synchronise a bucket while backward continues: {choices}; auto: on if there are cores to spare",
+        choices=("auto", "on", "off"),
+        read=on_off,
+    )
 
 
 def transport_named(name: str) -> str:

@@ -1,6 +1,6 @@
 """The declaration of an option: its help, unit, choices and check stand beside its type and its default.
 
-    workers: Annotated[int, Option("worker processes", check=at_least(1))] = 4
+    workers: int = option(4, "worker processes", check=at_least(1))
 
 is a field of a frozen dataclass. The command line, YAML files, sweeps and the checks all read it there, so that a new
 option is one new field.
@@ -24,15 +24,16 @@ from experiments.config.checks import Check, one_of
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a mapping"}
 T = TypeVar("T")
+REQUIRED = dataclasses.MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Option:
-    """What the user is told about an option, and what is accepted.
+    """What the user is told about an option, and which values are accepted.
 
     `help` may contain `{choices}`. `check` gets the option's name, as the user wrote it, and a value that is not None;
-    it raises ConfigError. `read` makes the value from text or a YAML value, where the type alone does not say how; it
-    raises ValueError.
+    it raises ConfigError. `read` makes the value from text or from a YAML value if the type alone does not say how; it
+    raises ValueError. An Option is called with text or a YAML value, which it reads, by a parser.
     """
 
     help: str
@@ -40,26 +41,20 @@ class Option:
     choices: Collection[str] = ()
     check: Check | None = None
     read: Callable[[Any], Any] | None = None
-    flag: str = ""  # if it does not follow from the field's name
+    flag: str = ""  # on the command line, if it does not follow from the field's name
     positional: bool = False
     nargs: str = ""  # of argparse: how many words the value takes, if it is not one
     repeated: bool = False  # the flag may be given several times
     has_commas: bool = False  # a value may contain commas, so they do not separate values in a sweep
     action: str = ""  # of argparse, if reading and storing the value is not all
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Declared:
-    """An option together with what its field says. Called with text or a YAML value, it reads and returns the value."""
-
-    name: str
-    type: Any
-    default: Any
-    option: Option
-    owner: type  # the class that declares the option
+    # What the field says:
+    name: str = ""
+    type: Any = str
+    default: Any = None
+    owner: Any = None  # the class that declares the option
 
     def __call__(self, given: Any) -> Any:
-        return self.read(given, self.flag)
+        return self.value(given, self.flag)
 
     def __repr__(self) -> str:
         """The type, as --help shows it."""
@@ -67,28 +62,18 @@ class Declared:
         return " | ".join(names.get(kind, kind.__name__) for kind in self._types)
 
     @property
-    def flag(self) -> str:
-        """How the command line names the option."""
-        return self.option.flag or (self.name if self.option.positional else f"--{self.name.replace('_', '-')}")
-
-    @property
-    def help(self) -> str:
-        """The help text with the choices filled in."""
-        return self.option.help.replace("{choices}", ", ".join(self.option.choices))
-
-    @property
     def _types(self) -> tuple[Any, ...]:
         kinds = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
         return tuple(typing.get_origin(kind) or kind for kind in kinds)
 
-    def read(self, given: Any, name: str) -> Any:
-        """The value that `given`, text or a value from YAML, stands for. ConfigError that begins with `name`."""
+    def value(self, given: Any, name: str) -> Any:
+        """Return the value that text, or a value from YAML, stands for. Raises ConfigError that begins with `name`."""
         if given is None or given == "null":
             if self.default is None:
                 return None
-        elif self.option.read is not None:
+        elif self.read is not None:
             try:
-                return self.option.read(given)
+                return self.read(given)
             except ValueError as error:
                 raise ConfigError(f"{name}: {error}") from None
         try:
@@ -98,43 +83,50 @@ class Declared:
             words = " or ".join(WORDS.get(kind, "null") for kind in self._types)
             raise ConfigError(f"{name}: {given!r} is not {words}") from None
 
-    def check(self, value: Any, name: str = "") -> None:
+    def verify(self, value: Any, name: str) -> None:
         """Raise ConfigError, which begins with `name`, if the option cannot have this value."""
-        name = name or self.flag
-        if value is None:
-            return
-        if self.option.choices:
-            one_of(*self.option.choices)(name, value)
-        if self.option.check is not None:
-            self.option.check(name, value)
+        if value is not None and self.choices:
+            one_of(*self.choices)(name, value)
+        if value is not None and self.check is not None:
+            self.check(name, value)
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """Declare an option; `more` are further attributes of `Option`. REQUIRED as the default: it must be given."""
+    about = {"option": Option(help, **more)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=about)
+    return dataclasses.field(default=default, metadata=about)
 
 
 @functools.cache
-def declared(options: Any) -> Mapping[str, Declared]:
+def declared(kind: Any) -> Mapping[str, Option]:
     """Return the options that a dataclass and its bases declare, by name, in the order of the fields."""
-    hints = typing.get_type_hints(options, include_extras=True)
+    types_of = typing.get_type_hints(kind)
     found = {}
-    for field in dataclasses.fields(options):
-        for option in getattr(hints[field.name], "__metadata__", ()):
-            kind = hints[field.name].__origin__
-            owner = next(each for each in options.__mro__ if field.name in inspect.get_annotations(each))
-            found[field.name] = Declared(field.name, kind, _default(field), option, owner)
+    for field in dataclasses.fields(kind):
+        if about := field.metadata.get("option"):
+            name = field.name
+            found[name] = dataclasses.replace(
+                about,
+                help=about.help.replace("{choices}", ", ".join(about.choices)),
+                flag=about.flag or (name if about.positional else f"--{name.replace('_', '-')}"),
+                name=name,
+                type=types_of[name],
+                default=field.default if field.default_factory is REQUIRED else field.default_factory(),
+                owner=next(each for each in kind.__mro__ if name in inspect.get_annotations(each)),
+            )
     return types.MappingProxyType(found)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    """The field's default; `dataclasses.MISSING` if the option must be given."""
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def check_options(options: Any) -> None:
     """Check each value by itself. Raises ConfigError, one line, for the first one that cannot be."""
     kind: Any = type(options)
-    for name, option in declared(kind).items():
-        option.check(getattr(options, name))
+    for name, about in declared(kind).items():
+        about.verify(getattr(options, name), about.flag)
 
 
 def made_from(kind: Callable[..., T], given: Any, **more: Any) -> T:
-    """A dataclass of this kind: fields that `given` has too get their value from there, those in `more` from there."""
+    """Return a `kind`, a dataclass, whose fields have the values in `more`, else those that `given` has."""
     shared = {field.name for field in dataclasses.fields(typing.cast(Any, kind))} - more.keys()
     return kind(**{name: getattr(given, name) for name in shared if hasattr(given, name)}, **more)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from experiments.config.data import DataOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.training import TrainingOptions
 from experiments.config.virtual import VirtualOptions
 
@@ -15,4 +14,4 @@ from experiments.config.virtual import VirtualOptions
 class RunOptions(VirtualOptions, TrainingOptions, DataOptions):
     """The whole run"""
 
-    trace: Annotated[bool, Option("write trace.json, a timeline of all ranks: see the verb `trace`")] = False
+    trace: bool = option(False, "write trace.json, a timeline of all ranks: see the verb `trace`")

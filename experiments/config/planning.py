@@ -8,26 +8,26 @@ from common.data import canonical, describe
 from common.data import check as check_data
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits, engine_traits
+from common.pipeline.transform_names import canonical_transforms
 from common.runtime.job import VIRTUAL, Job
 from experiments.config.checks import plain
-from experiments.config.data import batch_size, check_model, partition, preprocess
+from experiments.config.data import batch_size, check_model, partition
 from experiments.config.faults import check_restarts, check_worker_deaths, stragglers
 from experiments.config.network import automatic, buckets, host_count, network
 from experiments.config.option import check_options, made_from
 from experiments.config.options import RunOptions
 from experiments.config.ranks import server_count
-from experiments.config.sparse import by_rows
 from experiments.config.strategies import create
-from experiments.config.training import check_schedule, update_rule
+from experiments.config.training import by_rows, check_schedule, update_rule
 from experiments.config.virtual import check_virtual, link
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job that can run, what its strategy promises, and how many worker processes it takes.
+    """A job that can run, its strategy's promises, and the number of worker processes.
 
-    Dedicated servers take a process each beside them. `automatic` are the settings of the job that nobody asked for:
-    they follow from the machine and the rest.
+    Each dedicated server takes another process. `automatic` are the settings that the user left open, and that follow
+    from the machine and the other settings.
     """
 
     job: Job
@@ -64,7 +64,7 @@ def plan(options: RunOptions) -> Plan:
         batch=batch_size(options, info.train_samples),
         data=canonical(options.data),
         partition=partition(options, info),
-        preprocess=preprocess(options, info),
+        preprocess=canonical_transforms(options.preprocess, options.data, info),
         optimizer=rule,
         transport=transport,
         link=links,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from common.errors import ConfigError
 from common.runtime.job import COLOCATED, DEDICATED, PLACEMENTS
 from common.runtime.placement import ranks_by_process
 from common.strategy import Traits
 from experiments.config.checks import at_least, positive
-from experiments.config.option import Option
+from experiments.config.option import option
 from experiments.config.strategies import StrategyOptions
 
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and a matter of virtual time
@@ -22,21 +21,20 @@ MOST_RANKS = 2 * MOST_PROCESSES  # with colocated servers: one a worker
 class RankOptions:
     """Ranks"""
 
-    workers: Annotated[int, Option("worker processes", check=at_least(1))] = 4
-    servers: Annotated[int | None, Option("parameter servers; null: 1 if the strategy has servers")] = None
-    placement: Annotated[
-        str,
-        Option("of servers: dedicated (a process each) or colocated (a thread in a worker's)", choices=PLACEMENTS),
-    ] = DEDICATED
+    workers: int = option(4, "worker processes", check=at_least(1))
+    servers: int | None = option(None, "parameter servers; null: 1 if the strategy has servers")
+    placement: str = option(
+        DEDICATED, "of servers: dedicated (a process each) or colocated (a thread in a worker's)", choices=PLACEMENTS
+    )
 
 
 @dataclass(frozen=True)
 class ProcessOptions:
     """Processes"""
 
-    threads: Annotated[int, Option("threads of each rank", check=at_least(1))] = 1
-    deadline: Annotated[float, Option("time that a blocking call may take", unit="SECONDS", check=positive)] = 60.0
-    interface: Annotated[str, Option("address that tcp uses: loopback only", has_commas=True)] = "127.0.0.1"
+    threads: int = option(1, "threads of each rank", check=at_least(1))
+    deadline: float = option(60.0, "time that a blocking call may take", unit="SECONDS", check=positive)
+    interface: str = option("127.0.0.1", "address that tcp uses: loopback only", has_commas=True)
 
 
 @dataclass(frozen=True)

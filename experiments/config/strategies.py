@@ -1,6 +1,6 @@
 """Strategies by name: the built-in ones, those of installed plug-ins, and `package.module:Class`.
 
-Where several stand in one line, each may have its options behind it: `ps-bsp(segment=65536)`, a *call*.
+A *call* is a name with options in brackets: `ps-bsp(segment=65536)`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import inspect
 import re
 import sys
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 
 from common.errors import ConfigError, suggest
 from common.strategy import SyncStrategy, Traits
 from common.util.import_by_name import TARGET, import_attribute, import_from_working_folder
-from experiments.config.option import Option
+from experiments.config.option import option
 
 GROUP = "syncbench.strategies"
 BUILTIN = {
@@ -51,23 +51,19 @@ BUILTIN = {
 class StrategyOptions:
     """Strategy"""
 
-    strategy: Annotated[str, Option("a name of `list`, or module:Class")] = "ring"
-    strategy_options: Annotated[
-        dict[str, Any],
-        Option(
-            "in a YAML file: the strategy's own options, as --strategy.<option> gives them", flag="--strategy_options"
-        ),
-    ] = field(default_factory=dict)
+    strategy: str = option("ring", "a name of `list`, or module:Class")
+    strategy_options: dict[str, Any] = option(
+        {}, "in a YAML file: the strategy's own options, as --strategy.<option> gives them", flag="--strategy_options"
+    )
 
 
 def known() -> dict[str, str]:
-    """Every strategy that has a name, and where it is: built in, or an entry point of an installed package."""
-    plugins: dict[str, str] = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {**plugins, **BUILTIN}
+    """Return the target of every strategy that has a name: built in, or an entry point of an installed package."""
+    return {point.name: point.value for point in entry_points(group=GROUP)} | BUILTIN
 
 
 def strategy_class(name: str) -> type[SyncStrategy]:
-    """The class behind a name or a `module:Class`. ConfigError if there is none, or if it is no strategy."""
+    """Return the class that a name or a `module:Class` stands for. Raises ConfigError if it is no strategy."""
     target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
     if target is None:
         raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} (your own is given as module:Class)")
@@ -96,21 +92,21 @@ def _is_strategy(value: object) -> bool:
 
 
 def options_of(cls: type[SyncStrategy]) -> list[str]:
-    """The names of its options."""
+    """Return the names of the strategy's options."""
     return [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
 
 
 _CALL = re.compile(r"([^(),]+)(?:\(([^()]*)\))?")
-_BETWEEN = re.compile(r",(?![^()]*\))")  # the commas that are in no brackets
+_COMMA = re.compile(r",(?![^()]*\))")  # outside brackets
 
 
 def split_calls(text: str) -> list[str]:
-    """The calls that stand between the commas of `text`, spaces taken out; options keep theirs to themselves."""
-    return [call for part in _BETWEEN.split(text) if (call := "".join(part.split()))]
+    """Split a text at its commas, except those in brackets, into calls without spaces."""
+    return [call for part in _COMMA.split(text) if (call := "".join(part.split()))]
 
 
 def parse_call(call: str) -> tuple[str, dict[str, Any]]:
-    """A strategy's name, and its options as YAML reads them. ConfigError, one line, for what is no call."""
+    """Return a strategy's name, and its options as YAML reads them. Raises ConfigError for any other text."""
     found = _CALL.fullmatch(call)
     pairs = [each.partition("=") for each in (found[2] or "").split(",") if each] if found else []
     if found is None or not all(name and equals and value for name, equals, value in pairs):
@@ -122,18 +118,18 @@ def parse_call(call: str) -> tuple[str, dict[str, Any]]:
 
 
 def create_call(call: str) -> SyncStrategy:
-    """A fresh strategy, as `create` makes it, from a call."""
+    """Make a strategy from a call."""
     return create(*parse_call(call))
 
 
 def create(name: str, options: dict[str, Any]) -> SyncStrategy:
-    """A fresh strategy with its options (`--strategy.<option>`). ConfigError for an option that it does not have."""
+    """Make a strategy with these options (`--strategy.<option>`). Raises ConfigError for one that it does not have."""
     cls = strategy_class(name)
     known_options = options_of(cls)
-    for option in options:
-        if option not in known_options:
-            hint = suggest(option, known_options) if known_options else "it has no options"
-            raise ConfigError(f"strategy {name!r} has no option --strategy.{option}: {hint}")
+    for key in options:
+        if key not in known_options:
+            hint = suggest(key, known_options) if known_options else "it has no options"
+            raise ConfigError(f"strategy {name!r} has no option --strategy.{key}: {hint}")
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return cls(**options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits
@@ -12,7 +11,7 @@ from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
 from experiments.config.checks import understood
 from experiments.config.faults import RestartOptions
-from experiments.config.option import Option
+from experiments.config.option import option
 
 EXAMPLE = "like 1gbit,50us"
 
@@ -21,15 +20,13 @@ EXAMPLE = "like 1gbit,50us"
 class VirtualOptions(RestartOptions):
     """Virtual time"""
 
-    link: Annotated[
-        str | None,
-        Option(
-            f"link of each machine in virtual time, {EXAMPLE}",
-            unit="BANDWIDTH,LATENCY",
-            check=understood(parse_link),
-            has_commas=True,
-        ),
-    ] = None
+    link: str | None = option(
+        None,
+        f"link of each machine in virtual time, {EXAMPLE}",
+        unit="BANDWIDTH,LATENCY",
+        check=understood(parse_link),
+        has_commas=True,
+    )
 
 
 def link(options: VirtualOptions) -> str | None:
@@ -57,11 +54,11 @@ def check_virtual(options: VirtualOptions, traits: EngineTraits) -> None:
     if traits.own_transport is not None:
         why = "moves its bytes itself, which takes real time"
         raise ConfigError(f"--transport virtual: strategy {options.strategy!r} {why}; use one of ours, like ring")
-    for option, given, why in (
+    for words, given, why in (
         ("overlap on", options.overlap == "on", "the gradient is complete when stage train is over"),
         ("on-worker-death continue", options.on_worker_death == "continue", "no worker dies"),
         ("checkpoint-every", options.checkpoint_every, "no server dies"),
         ("restarts", options.restarts, "no server dies"),
     ):
         if given:
-            raise ConfigError(f"--{option}: in virtual time {why}; leave it out")
+            raise ConfigError(f"--{words}: in virtual time {why}; leave it out")

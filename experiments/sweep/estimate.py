@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from common.pipeline.straggler import jitter, slow_workers
-from common.runtime.job import BUCKET, Job
+from common.runtime.job import Job
 from common.runtime.placement import ranks_by_process
 from common.strategy import Link
 from experiments.config import Plan
@@ -24,6 +24,7 @@ from experiments.sweep.run_order import Turn
 LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)
 START, START_OF_RANK = 0.15, 0.05  # seconds, from the order to the first step, and until all have ended
 START_OF_SWEEP, START_OF_MPIRUN = 4.0, 2.0
+WORK = ("seed", "data", "model", "hidden", "partition", "preprocess", "sparse", "threads", "deadline")
 Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a step, and bytes of its gradient
 
 
@@ -42,26 +43,15 @@ def seconds_by_cell(cells: Sequence[Cell], measure: Measure = step_timing.measur
 def _alone(plan: Plan) -> Job:
     """Return the job that one process of the plan does, by itself and without delays."""
     job = plan.job
-    return dataclasses.replace(
-        job,
+    return Job(
         strategy="single",
-        strategy_options={},
         workers=1,
         servers=0,
-        placement="dedicated",
-        hosts=1,
-        transport="ipc",
-        overlap="off",
-        bucket=BUCKET,
         batch=job.batch // plan.processes,
         steps=step_timing.STEPS,
         optimizer=dataclasses.replace(job.optimizer, schedule="constant", warmup=0),
-        slow_worker="",
-        jitter="",
-        train_seconds=0.0,
-        on_worker_death="abort",
-        checkpoint_every=0,
-        restarts=0,
+        overlap="off",
+        **{name: getattr(job, name) for name in WORK},
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,6 @@ from experiments.sweep.spec import CEILING, SERVERS_ONLY, Contestant, Sweep, Val
 
 # Settings with which the ceiling or the yardstick cannot run, and which mean nothing to them.
 FAULTS = ("checkpoint_every", "restarts", "on_worker_death")
-Planner = Callable[[RunOptions], Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Grid:
     not_applied: dict[str, list[str]] = field(default_factory=dict)  # axis: strategies
 
 
-def make_grid(sweep: Sweep, planner: Planner = plan) -> Grid:
+def make_grid(sweep: Sweep) -> Grid:
     """Plan every cell. Raises ConfigError, one line, if a strategy or a value that was asked for is in no cell."""
     _check_servers(sweep)
     grid, seen = Grid(), set[str]()
@@ -68,7 +67,7 @@ def make_grid(sweep: Sweep, planner: Planner = plan) -> Grid:
         for options, settings in _combinations(contestant, applied):
             about = _about(contestant.strategy, options, settings, axes)
             try:
-                planned = planner(RunOptions(strategy=contestant.strategy, strategy_options=dict(options), **settings))
+                planned = plan(RunOptions(strategy=contestant.strategy, strategy_options=dict(options), **settings))
             except ConfigError as error:
                 refused.append(LeftOut(about, str(error)))
                 continue

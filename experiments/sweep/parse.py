@@ -9,7 +9,7 @@ import yaml
 
 from common.errors import ConfigError, suggest
 from experiments.config.checks import joined
-from experiments.config.option import Declared
+from experiments.config.option import Option
 from experiments.config.strategies import options_of, strategy_class
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Contestant, Sweep, Values
 from experiments.sweep.yaml_files import Raw
@@ -33,7 +33,7 @@ def read(
     if not given.get("strategies"):
         raise ConfigError(f"{where}strategies: give at least one, like strategies: [ring, ps-bsp]")
     settings = {key: _values(key, given[key], place[key]) for key in given if key in RUN_SETTINGS}
-    usual = {key: (option.default,) for key, option in RUN_SETTINGS.items() if key not in settings}
+    usual = {key: (setting.default,) for key, setting in RUN_SETTINGS.items() if key not in settings}
     own = {key: _value(SWEEP_SETTINGS[key], given[key], place[key]) for key in given if key in SWEEP_SETTINGS}
     return Sweep(
         contestants=_contestants(given["strategies"], place["strategies"]),
@@ -65,12 +65,12 @@ def _known_key(key: str, known: Collection[str], where: str) -> str:
     return spelled
 
 
-def _value(option: Declared, given: Any, where: str) -> Any:
+def _value(setting: Option, given: Any, where: str) -> Any:
     """Return one value of a setting, from text, or from a list of texts, which stands for one text with commas."""
-    flag = option.name.replace("_", "-") if where == "--" else option.name
+    name = setting.flag if where == "--" else f"{where}{setting.name}"
     texts = isinstance(given, list) and all(isinstance(each, str) for each in given)
-    value = option.read(joined(given) if texts else given, f"{where}{flag}")
-    option.check(value, f"{where}{flag}")
+    value = setting.value(joined(given) if texts else given, name)
+    setting.verify(value, name)
     return value
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import Forecast, duration
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from experiments.runs.run import Run
 
 
-class Execute(Protocol):
-    """Run a cell under a title. Blocks. Raises experiments.runs.execute.RunFailed, KeyboardInterrupt, ConfigError."""
-
-    def __call__(self, cell: Cell, title: str) -> Run: ...
+# Runs a cell under a title. Blocks. Raises experiments.runs.execute.RunFailed, KeyboardInterrupt, ConfigError.
+Execute: TypeAlias = "Callable[[Cell, str], Run]"
 
 
 def conduct(
@@ -31,7 +29,6 @@ def conduct(
     execute: Execute,
     forecast: Forecast,
     say: Callable[[str], None],
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run all `turns` that the journal does not have. Blocks.
 
@@ -47,13 +44,13 @@ def conduct(
             continue
         rest = [turn for turn in turns[number:] if (turn[0].id, turn[1]) not in journal.entries]
         title = f"[{number + 1}/{len(turns)}, about {duration(forecast.left(rest))} left] {cell.about}"
-        began, error = clock(), None
+        began, error = time.monotonic(), None
         try:
             run = execute(cell, title)
         except RunFailed as failure:
             run, error = failure.run, " ".join(str(failure).split())
             say(f"failed: {cell.about}, repeat {repeat}: {error}")
-        seconds = round(clock() - began, 3)
+        seconds = round(time.monotonic() - began, 3)
         journal.add(
             JournalEntry(
                 cell=cell.id,

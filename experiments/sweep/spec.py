@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 
 from common.errors import ConfigError
 from experiments.config import RunOptions
 from experiments.config.checks import at_least, joined
-from experiments.config.option import Option, declared
+from experiments.config.option import REQUIRED, declared, option
 from experiments.config.strategies import StrategyOptions
 
 CEILING, YARDSTICK = "noop", "single"
 SERVERS_ONLY = ("servers", "placement")  # settings that say nothing about a strategy without servers
 Values = Mapping[str, tuple[Any, ...]]  # of each setting the values that it takes: more than one are an axis
 
-RUN_SETTINGS = {name: option for name, option in declared(RunOptions).items() if option.owner is not StrategyOptions}
+RUN_SETTINGS = {name: setting for name, setting in declared(RunOptions).items() if setting.owner is not StrategyOptions}
 
 
 def _folder_name(name: str, value: str) -> None:
@@ -48,14 +48,12 @@ class Sweep:
 
     contestants: tuple[Contestant, ...]
     settings: Values
-    name: Annotated[str, Option("name of the sweep, for its folder", check=_folder_name)]
-    question: Annotated[str, Option("the question that the sweep is to answer")] = ""
-    repeats: Annotated[int, Option("how often each cell runs, in turns", check=at_least(1))] = 5
-    ceiling: Annotated[bool, Option("whether noop, training without synchronisation, is among the contestants")] = True
-    yardstick: Annotated[bool, Option("whether single, one process on the whole batch, is among the contestants")] = (
-        True
-    )
-    calibrate: Annotated[bool, Option("whether the transports are measured first, for predictions")] = True
+    name: str = option(REQUIRED, "name of the sweep, for its folder", check=_folder_name)
+    question: str = option("", "the question that the sweep is to answer")
+    repeats: int = option(5, "how often each cell runs, in turns", check=at_least(1))
+    ceiling: bool = option(True, "whether noop, training without synchronisation, is among the contestants")
+    yardstick: bool = option(True, "whether single, one process on the whole batch, is among the contestants")
+    calibrate: bool = option(True, "whether the transports are measured first, for predictions")
 
     @property
     def everyone(self) -> tuple[Contestant, ...]:
@@ -70,7 +68,7 @@ class Sweep:
 
     def asked_yaml(self) -> str:
         """Return the shortest sweep file for the same sweep: without the settings that have their default."""
-        usual = {key: text(option.default) for key, option in {**RUN_SETTINGS, **SWEEP_SETTINGS}.items()}
+        usual = {key: text(setting.default) for key, setting in {**RUN_SETTINGS, **SWEEP_SETTINGS}.items()}
         del usual["repeats"]  # which a reader wants to see
         return _yaml({key: value for key, value in self._document().items() if key not in usual or value != usual[key]})
 
