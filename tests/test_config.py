@@ -1,4 +1,4 @@
-"""Everything that is wrong with what was asked for is found before anything starts."""
+"""Every mistake in the options is found before anything starts, and says in one line what would be right."""
 
 import math
 
@@ -24,7 +24,7 @@ def job(**options):
     return plan(RunOptions(**options)).job
 
 
-def test_what_was_left_open_is_filled_in():
+def test_options_that_were_left_open_are_filled_in():
     assert job(strategy="ring", workers=3, lr=0.5) == Job(
         strategy="ring",
         workers=3,
@@ -45,7 +45,7 @@ def test_where_memory_cannot_be_shared_ipc_is_taken_and_shm_refused(monkeypatch)
         job(transport="shm")
 
 
-def test_an_engine_with_its_own_transport_knows_no_hosts_of_ours():
+def test_an_engine_with_its_own_transport_has_no_hosts():
     with pytest.raises(ConfigError, match="--hosts is about our transports, 'gloo' brings its own"):
         job(strategy="gloo", hosts=2)
 
@@ -60,7 +60,7 @@ def test_an_engine_with_its_own_transport_knows_no_hosts_of_ours():
         (2, {"bucket": 64}, ("off", 64)),
     ],
 )
-def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked, got):
+def test_overlap_is_on_if_there_are_cores_to_spare(monkeypatch, cores, asked, got):
     monkeypatch.setattr("experiments.config.network.cores", lambda: cores)
     resolved = job(strategy="ring", workers=4, **asked)
     assert (resolved.overlap, resolved.bucket) == got
@@ -75,7 +75,7 @@ def test_overlap_is_for_those_who_have_a_core_to_spare(monkeypatch, cores, asked
         ({"overlap": "on", "bucket": 64}, ()),
     ],
 )
-def test_a_plan_knows_what_nobody_asked_for(asked, left):
+def test_a_plan_knows_which_settings_were_left_open(asked, left):
     assert plan(RunOptions(**asked)).automatic == left
 
 
@@ -266,7 +266,7 @@ def test_layer_sizes_are_read_from_text_number_or_list(given_, layers):
 
 
 @pytest.mark.parametrize("junk", ["junk", "", "12,,3", "-5", "1.5", "8 4", "1e3", [64, "x"], [64, 1.5], None])
-def test_anything_else_is_no_layer_sizes(junk):
+def test_other_texts_are_no_layer_sizes(junk):
     with pytest.raises(ValueError, match="whole numbers"):
         sizes(junk)
 
@@ -292,7 +292,7 @@ def test_anything_else_is_no_layer_sizes(junk):
         ({"decay_every": 0}, r"^--decay-every is 0: "),
     ],
 )
-def test_stragglers_and_schedules_that_cannot_be_are_one_line(options, line):
+def test_impossible_stragglers_and_schedules_are_refused_in_one_line(options, line):
     with pytest.raises(ConfigError, match=line) as refused:
         job(**options)
     assert "\n" not in str(refused.value)
@@ -312,11 +312,11 @@ def test_slow_workers_may_be_given_one_by_one_or_together():
         ({"on_worker_death": "ignore"}, r"--on-worker-death is 'ignore': give abort or continue"),
     ],
 )
-def test_a_worker_that_nobody_can_do_without_may_not_die(options, line):
+def test_the_death_of_a_worker_is_not_survived_if_others_wait_for_it(options, line):
     with pytest.raises(ConfigError, match=line):
         job(**{"on_worker_death": "continue", **options})
 
 
-def test_a_worker_may_die_where_nobody_waits_for_it():
+def test_a_worker_may_die_if_no_other_waits_for_it():
     assert job(strategy="ps-async", on_worker_death="continue").on_worker_death == "continue"
     assert job(strategy="ps-ssp", on_worker_death="continue").on_worker_death == "continue"

@@ -1,11 +1,9 @@
-"""The cells of a sweep: what is in, what is once, what is left out and what is refused."""
+"""The cells of a sweep: which there are, which combinations are left out, and which are refused."""
 
 import pytest
-from sweeps import abouts, grid, sweep
+from sweeps import abouts, grid
 
 from common.errors import ConfigError
-from experiments.sweep.grid import make_grid
-from experiments.sweep.run_order import turns
 
 ALONE = "ceiling: false\nyardstick: false\n"
 
@@ -18,7 +16,7 @@ def test_every_contestant_meets_every_combination():
     }
 
 
-def test_the_ceiling_and_the_yardstick_are_there_unless_they_are_switched_off_or_asked_for():
+def test_the_ceiling_and_the_yardstick_are_added_unless_they_are_switched_off_or_contestants():
     assert abouts(grid("strategies: ring")) == ["ring", "single", "noop"]
     assert abouts(grid("strategies: ring\nceiling: false")) == ["ring", "single"]
     assert abouts(grid("strategies: ring\nyardstick: false")) == ["ring", "noop"]
@@ -33,7 +31,7 @@ def test_servers_are_an_axis_of_strategies_with_servers_alone():
     assert found.not_applied == {"servers": ["ring"], "placement": ["ring"]}
 
 
-def test_who_does_not_use_our_transports_runs_once_over_them():
+def test_a_strategy_with_its_own_transport_makes_one_cell_for_all_transports():
     found = grid("strategies: [ring, gloo]\ntransport: [ipc, tcp]")
     assert [cell.about for cell in found.cells if cell.strategy != "ring"] == [
         "gloo transport=ipc",
@@ -44,11 +42,11 @@ def test_who_does_not_use_our_transports_runs_once_over_them():
     assert found.not_applied == {"transport": ["gloo", "single", "noop"]}
 
 
-def test_the_same_job_is_there_once():
+def test_the_same_job_makes_one_cell():
     assert abouts(grid(ALONE + "strategies: [ring, {name: ring, workers: 4}]\nworkers: 4")) == ["ring workers=4"]
 
 
-def test_what_a_contestant_has_of_its_own_is_in_place_of_what_all_have():
+def test_the_settings_of_a_contestant_replace_those_of_the_sweep():
     found = grid(ALONE + "strategies: [{name: ps-bsp, servers: [1, 3], workers: 3}, ring]\nworkers: [2, 4]")
     assert [(cell.strategy, cell.plan.job.workers, cell.plan.job.servers) for cell in found.cells] == [
         ("ps-bsp", 3, 1),
@@ -67,7 +65,7 @@ def test_options_of_a_strategy_are_an_axis_too():
     }
 
 
-def test_a_combination_that_cannot_be_is_left_out_with_the_reason():
+def test_a_combination_that_cannot_run_is_left_out_with_the_reason():
     found = grid(ALONE + "strategies: [ring, ps-backup]\nworkers: [1, 2]")
     assert abouts(found) == ["ring workers=1", "ring workers=2", "ps-backup workers=2"]
     (left,) = found.left_out
@@ -99,7 +97,7 @@ def test_ceiling_and_yardstick_have_nothing_to_do_with_servers_that_come_back():
         ("strategies: [ring]\nsteps: 0", "f.yaml: steps is 0: give a whole number from 1"),
     ],
 )
-def test_what_was_asked_for_and_is_in_no_cell_is_a_mistake(text, complaint):
+def test_a_value_that_is_in_no_cell_is_a_mistake(text, complaint):
     with pytest.raises(ConfigError) as caught:
         grid(text)
     assert complaint in str(caught.value)
@@ -111,39 +109,3 @@ def test_a_cell_keeps_its_name_when_others_come_and_go():
     more = {cell.about: cell.id for cell in grid("strategies: [tree, ring]\nworkers: [1, 2, 4]\nrepeats: 9").cells}
     assert few.items() <= more.items()
     assert all(name.startswith("ring-w") for name in few.values())
-
-
-def test_repeats_take_turns():
-    cells = grid("strategies: [ring, tree, ps-bsp]\nworkers: [1, 2]").cells
-    order = turns(cells, 3)
-    size = len(cells)
-    assert len(order) == len({(cell.id, repeat) for cell, repeat in order}) == 3 * size
-    for repeat in range(3):
-        block = order[repeat * size : (repeat + 1) * size]
-        assert {number for _, number in block} == {repeat + 1}
-        assert {cell.id for cell, _ in block} == {cell.id for cell in cells}
-
-
-def test_nobody_has_the_same_place_twice_until_all_have_had_it():
-    cells = grid("strategies: [ring, tree, ps-bsp]\nworkers: 2").cells
-    order = turns(cells, len(cells))
-    for cell in cells:
-        places = [place % len(cells) for place, (each, _) in enumerate(order) if each is cell]
-        assert sorted(places) == list(range(len(cells)))
-
-
-def test_those_that_are_compared_run_next_to_each_other():
-    cells = grid("strategies: [ring, {name: ps-bsp, servers: [1, 2]}]\nworkers: [1, 2, 4]").cells
-    workers = [cell.plan.job.workers for cell, _ in turns(cells, 1)]
-    assert workers == sorted(workers)
-
-
-def test_the_order_is_the_same_every_time():
-    text = "strategies: [ring, tree, ps-bsp, star]\nworkers: [1, 2]"
-    first, second = ([(c.id, r) for c, r in turns(make_grid(sweep(text)).cells, 2)] for _ in range(2))
-    assert first == second
-
-
-def test_more_repeats_go_on_where_fewer_ended():
-    cells = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells
-    assert turns(cells, 5)[: 2 * len(cells)] == turns(cells, 2)

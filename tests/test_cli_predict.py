@@ -4,7 +4,7 @@ import json
 
 import pytest
 from benches import document as bench_document
-from benches import spec
+from benches import plan
 from runs import write_run
 
 from experiments.comparison.predictions import residuals
@@ -13,6 +13,7 @@ from experiments.prediction.calibration_file import read_calibration, write_cali
 from experiments.prediction.cost_model import Calibration, Curve, Figures
 from experiments.prediction.predict import predicted_exchange_seconds
 from experiments.prediction.residuals import median_error
+from experiments.schema.files import to_builtins
 
 FLAT = Curve(1e-4, (4096,), (1e-9,), (1e-10,))
 SMALL = ("--workers", "4,8", "--sizes", "4KiB,64KiB,1MiB", "--budget", 1)
@@ -38,7 +39,7 @@ def calibration(tmp_path):
 @pytest.fixture
 def bench(tmp_path):
     path = tmp_path / "bench.json"
-    path.write_text(json.dumps(bench_document(spec())))
+    path.write_text(json.dumps(to_builtins(bench_document(plan()))))
     return path
 
 
@@ -106,7 +107,7 @@ def test_what_was_timed_with_its_update_is_no_exchange_to_be_predicted_but_a_ser
     tmp_path, calibration
 ):
     path = tmp_path / "bench.json"
-    path.write_text(json.dumps(bench_document(spec(update=True))))
+    path.write_text(json.dumps(to_builtins(bench_document(plan(update=True)))))
     rows, notes = residuals([path], read_calibration(calibration), 0.0)
     assert {row.strategy for row in rows} == {"ps-bsp"}
     assert notes == ["bench --with-update times more than an exchange: what is no server is left out"]

@@ -1,4 +1,4 @@
-"""Whatever is trained, and however samples are split and transformed: strategies compute what one process does."""
+"""Every model, partition and transform: strategies compute the same as one process."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_a_synchronous_strategy_trains_every_model_as_one_process_would(model, s
 
 
 @pytest.mark.parametrize("model", ["resnet", "transformer"])
-def test_what_is_new_to_learn_is_learned(model):
+def test_new_models_learn(model):
     data, hidden = WORK[model]
     rule = OptimizerSpec("adam", lr=0.02)
     losses = run(job("single", steps=20, model=model, data=data, hidden=hidden, optimizer=rule)).losses
@@ -58,7 +58,7 @@ def test_what_is_new_to_learn_is_learned(model):
 
 
 @pytest.mark.parametrize("how", ["contiguous", "strided", "dirichlet:0.5"])
-def test_strategies_agree_whatever_the_partition_and_each_has_a_ledger_of_its_own(how):
+def test_strategies_agree_with_every_partition_and_each_partition_has_its_own_ledger(how):
     one, many = pair(partition=how)
     assert deviation(many, one) < 1e-4
     assert many.ledger == one.ledger

@@ -1,4 +1,4 @@
-"""What virtual time needs, what it does without, and who may not run in it."""
+"""The options of virtual time: what it needs, and which options and strategies it refuses."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from experiments.config.ranks import MOST_VIRTUAL
 VIRTUAL = {"transport": "virtual", "link": "1Gbps,0.05ms"}
 
 
-def test_a_virtual_job_has_its_link_in_the_one_way_to_write_it_and_no_overlap():
+def test_a_virtual_job_has_its_link_in_one_spelling_and_no_overlap():
     job = plan(RunOptions(**VIRTUAL)).job
     assert (job.transport, job.link, job.overlap, job.bucket) == ("virtual", "1gbit,50us", "off", WHOLE)
 
@@ -40,7 +40,7 @@ def test_a_real_job_has_no_link():
         ({**VIRTUAL, "workers": MOST_VIRTUAL + 1}, f"machines in virtual time: at most {MOST_VIRTUAL}"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(options, why):
+def test_what_virtual_time_cannot_do_is_refused_in_one_line(options, why):
     with pytest.raises(ConfigError, match=why) as caught:
         plan(RunOptions(**options))
     assert "\n" not in str(caught.value)

@@ -166,7 +166,7 @@ def test_a_bad_configuration_file_is_refused_in_one_line(here, refused, text, co
         ("", "it defines no strategy"),
     ],
 )
-def test_a_strategy_of_ones_own_with_a_mistake_is_refused_in_one_line(here, refused, text, complaint):
+def test_a_mistake_in_the_users_strategy_is_refused_in_one_line(here, refused, text, complaint):
     (here / "plugin_for_cli.py").write_text(text)
     assert complaint in refused("run", "--strategy", "plugin_for_cli:Mine")
 
@@ -244,7 +244,7 @@ def test_help_is_on_standard_output(words, capsys):
     ("words", "code"),
     [("--help", 0), ("run --help", 0), ("list", 0), ("list --json", 0), ("run --strategy rnig", 2), ("rnu", 2)],
 )
-def test_what_answers_at_once_loads_nothing_heavy(words, code):
+def test_quick_answers_import_no_heavy_library(words, code):
     command = [sys.executable, "-X", "importtime", "-m", "experiments", *words.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code
