@@ -109,7 +109,7 @@ def test_arrays_that_are_no_data_are_refused_in_one_line(saved, arrays, complain
 @pytest.mark.parametrize("kind", ["f2", ">f4", "f8"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_not_finite_are_refused_before_anything_starts(saved, monkeypatch, array, kind, value):
-    monkeypatch.setattr("common.data.npz.AT_ONCE", 16)
+    monkeypatch.setattr("common.data.npz.CHUNK", 16)
     arrays = {"x": X.astype(kind), "y": Y, "x_test": X.astype(kind), "y_test": Y}
     check(saved(**arrays))
     arrays[array][9, 2] = value

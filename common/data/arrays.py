@@ -1,4 +1,4 @@
-"""Arrays that somebody else made, as samples and labels: checked, in as few dtypes as there must be, and split."""
+"""Other people's arrays as samples and labels: checked, converted to few dtypes, and split."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
+from common.types import Array
 
-SPLIT_SEED = 0x73706C74  # the split is part of the data set: it does not change with the seed of a run
-Array = NDArray[Any]
+SPLIT_SEED = 0x73706C74  # the split belongs to the data set: it does not change with the seed of a run
 
 
 def check_samples(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """ConfigError unless arrays of this shape and dtype can be samples: (n, features) or (n, channels, rows, columns).
+    """ConfigError unless arrays like this can be samples: (n, features) or (n, channels, rows, columns).
 
     `what` begins the error line.
     """
@@ -25,7 +25,7 @@ def check_samples(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
 
 
 def samples(what: str, x: Array) -> Array:
-    """`x` as uint8, if that is what it is, else as float32; not copied where it need not be. ConfigError."""
+    """Return `x` as uint8 if it holds bytes or booleans, else as float32; copied only if needed. ConfigError."""
     check_samples(what, x.shape, x.dtype)
     check_finite(what, x)
     kind = np.uint8 if x.dtype in (np.uint8, np.bool_) else np.float32
@@ -33,7 +33,7 @@ def samples(what: str, x: Array) -> Array:
 
 
 def check_finite(what: str, x: Array) -> None:
-    """ConfigError unless all of `x`, of any shape and a dtype of numbers, can be trained on as float32."""
+    """ConfigError unless all numbers of `x`, of any shape, are finite as float32."""
     if x.dtype.kind != "f":
         return
     with np.errstate(over="ignore"):
@@ -43,7 +43,7 @@ def check_finite(what: str, x: Array) -> None:
 
 
 def labels(what: str, y: Array, samples: int) -> NDArray[np.int64]:
-    """`y`, the class of each sample, 0 …, as int64 of shape (samples,). ConfigError."""
+    """Return `y`, the class of each sample from 0, as int64 of shape (samples,). ConfigError."""
     if y.dtype.kind not in "bui":
         raise ConfigError(f"{what} is of dtype {y.dtype}: give the class of each sample, a whole number from 0")
     if y.shape != (samples,):
@@ -55,13 +55,19 @@ def labels(what: str, y: Array, samples: int) -> NDArray[np.int64]:
     return np.ascontiguousarray(y, np.int64)
 
 
-def test_size(samples: int) -> int:
-    """How many of `samples` are for testing where nobody said which: a fifth, at least one."""
+def held_out_size(what: str, samples: int) -> int:
+    """Return how many of `samples` are held out for testing: a fifth, at least one. ConfigError for a single sample."""
+    if samples < 2:
+        raise ConfigError(f"{what} has 1 sample: one to train on and one to test are the least")
     return max(1, samples // 5)
 
 
-def split(samples: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train on and indices held out, drawn at random, always alike; both in the order of the samples."""
-    drawn = np.random.default_rng(SPLIT_SEED).permutation(samples)
-    test = test_size(samples)
-    return np.sort(drawn[test:]), np.sort(drawn[:test])
+def split(what: str, x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
+    """Hold out samples at random, always the same ones: train x, train y, test x, test y, in their order. ConfigError.
+
+    Each is a copy.
+    """
+    test = held_out_size(what, len(y))
+    drawn = np.random.default_rng(SPLIT_SEED).permutation(len(y))
+    to_train, to_test = np.sort(drawn[test:]), np.sort(drawn[:test])
+    return x[to_train], y[to_train], x[to_test], y[to_test]

@@ -1,76 +1,71 @@
 """Clicks: generated data for click prediction, whose samples are ids that follow a Zipf law.
 
-Who looks at what? Each sample is a few ids (user, page, advertisement …) of one large table, each id having a weight
-that nobody is told; the larger their sum, the likelier a click. A few ids are seen all the time and most hardly ever,
-so the gradient of a table with a row for each touches few of them.
+Each sample is a few ids (user, page, advertisement …) of one large table. Each id has a hidden weight; the larger the
+sum of a sample's weights, the likelier a click. A few ids occur all the time and most hardly ever, so the gradient of a
+table with a row for each id touches few rows.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.info import DataInfo, out_of_range
+from common.data.info import DataInfo, Generated
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-SEED = 0x636C6B  # the samples are part of the data set: they do not change with the seed of a run
-CHUNK = 1 << 16  # samples that are made at a time, so that what is needed beside them stays small
-SHARPNESS = 3.0  # how sure a click is: infinite would leave no noise, 0 nothing but noise
-MOST_ROWS, MOST_IDS = 1 << 30, 1 << 28  # ids are int32; those of all samples take a GiB at most
+SEED = 0x636C6B  # the samples belong to the data set: they do not change with the seed of a run
+CHUNK = 1 << 16  # samples generated at a time, which bounds the memory for intermediate results
+SHARPNESS = 3.0  # how certain a click is: infinite would leave no noise, 0 nothing but noise
+MOST_ROWS, MOST_IDS = 1 << 30, 1 << 28  # ids are int32; those of all samples take at most a GiB
 
 
 @dataclass(frozen=True, slots=True)
-class Clicks:
-    """What can be chosen: rows of the table, ids a sample, the skew (Zipf's exponent, 0: all alike), samples.
+class Clicks(Generated):
+    """Parameters: rows of the table, ids a sample, skew (Zipf's exponent; 0: all ids equally likely), samples."""
 
-    Raises ConfigError for what cannot be generated.
-    """
-
+    name: ClassVar[str] = "clicks"
     rows: int = 20_000
     ids: int = 8
     skew: float = 1.05
     samples: int = 20_000
 
     def __post_init__(self) -> None:
-        for name, most in (("rows", MOST_ROWS), ("ids", MOST_IDS), ("samples", MOST_IDS)):
-            if not 1 <= getattr(self, name) <= most:
-                raise out_of_range("clicks", name, getattr(self, name), f"a whole number from 1 to {most:,}")
+        for key, most in (("rows", MOST_ROWS), ("ids", MOST_IDS), ("samples", MOST_IDS)):
+            if not 1 <= getattr(self, key) <= most:
+                raise self.out_of_range(key, f"a whole number from 1 to {most:,}")
         if not (math.isfinite(self.skew) and 0 <= self.skew <= 10):
-            raise out_of_range("clicks", "skew", self.skew, "a number from 0, which is no skew at all, to 10")
+            raise self.out_of_range("skew", "a number from 0, which is no skew at all, to 10")
         if (self.samples + self.test_samples) * self.ids > MOST_IDS:
-            raise out_of_range("clicks", "samples", self.samples, f"fewer: {MOST_IDS:,} ids at most, tests included")
+            raise self.out_of_range("samples", f"fewer: {MOST_IDS:,} ids at most, tests included")
 
     @property
     def test_samples(self) -> int:
-        """Held-out samples, besides those to train on."""
+        """Test samples, in addition to the training samples."""
         return max(1, self.samples // 10)
 
     def info(self) -> DataInfo:
-        """The data set with these choices."""
+        """Return its sizes."""
         about = f"generated clicks: {self.samples:,} samples of {self.ids} ids out of {self.rows:,}, Zipf {self.skew:g}"
-        return DataInfo("common.data.clicks", self.samples, self.test_samples, (self.ids,), 2, about, self.rows)
+        return DataInfo(self.samples, self.test_samples, (self.ids,), 2, about, self.rows)
 
     def load(self) -> Dataset:
-        """Generate it: ids int32 of shape (n, ids), each 0 … rows-1, and labels 0 (no click) and 1."""
-        import torch
-
+        """Generate ids, int32 of shape (n, ids), each 0 … rows-1, and labels 0 (no click) and 1."""
         from common.data.dataset import Dataset
 
         x, y = self._generate()
-        parts = (x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
-        return Dataset(*(torch.from_numpy(part) for part in parts))
+        return Dataset.of(x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
 
     def _generate(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         random = np.random.default_rng(SEED)
         id_of = random.permutation(np.arange(self.rows, dtype=np.int32))  # popular ids lie anywhere in the table
         weight = random.standard_normal(self.rows, np.float32) * np.float32(SHARPNESS / math.sqrt(self.ids))
-        law = self._law()
+        law = self._zipf()
         total = self.samples + self.test_samples
         x, y = np.empty((total, self.ids), np.int32), np.empty(total, np.int64)
         for start in range(0, total, CHUNK):
@@ -81,8 +76,8 @@ class Clicks:
             y[piece] = random.random(chance.shape) < chance
         return x, y
 
-    def _law(self) -> NDArray[Any]:
-        """The cumulative chances of the ids, the most popular one first, float64 of shape (rows,); the last is 1."""
+    def _zipf(self) -> NDArray[Any]:
+        """Return the cumulative probabilities of the ids, the most popular id first, float64 of shape (rows,)."""
         law: NDArray[Any] = np.cumsum(np.arange(1, self.rows + 1, dtype=np.float64) ** -self.skew)
         law /= law[-1]
         return law

@@ -1,4 +1,4 @@
-"""A data set in memory: raw samples and labels, training and held-out test split."""
+"""A data set in memory: raw samples and labels, for training and for testing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from common.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,15 @@ class Dataset:
     test_x: torch.Tensor
     test_y: torch.Tensor
 
-    def sha256(self) -> str:
-        """The data's identity: a hash over names, dtypes, shapes and bytes of its four arrays, wherever they came from.
+    @classmethod
+    def of(cls, train_x: Array, train_y: Array, test_x: Array, test_y: Array) -> Dataset:
+        """Return the data set of these arrays, which it shares."""
+        return cls(*map(torch.from_numpy, (train_x, train_y, test_x, test_y)))
 
-        About a second a gigabyte.
+    def sha256(self) -> str:
+        """Return a hash over names, dtypes, shapes and bytes of the four arrays: the data's identity.
+
+        It takes about a second a gigabyte.
         """
         total = hashlib.sha256()
         for field in dataclasses.fields(self):

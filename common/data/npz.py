@@ -1,4 +1,7 @@
-"""A data set in a NumPy archive: `x` and `y`, and `x_test` and `y_test`, or a part is split off. Never a pickle."""
+"""A data set in a NumPy archive: `x`, `y`, `x_test` and `y_test`; without test arrays, some samples are held out.
+
+Pickles are never read.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +18,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from common.data.arrays import Array, check_finite, check_samples, labels, samples, split, test_size
+from common.data.arrays import check_finite, check_samples, held_out_size, labels, samples, split
 from common.data.info import DataInfo, is_special_file
 from common.errors import ConfigError
+from common.types import Array
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
 TESTS = ("x_test", "y_test")
-AT_ONCE = 1 << 22  # bytes of an array that are looked at together
+CHUNK = 1 << 22  # bytes of an array that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Npz:
-    """The archive at `path`. `name` is what it is called in error lines."""
+    """The archive at `path`; error lines call it `name`."""
 
     path: str
     name: str
 
     @classmethod
     def read(cls, given: str) -> Npz:
-        """What follows `npz:`. ConfigError if nothing does."""
+        """Return the data set named `npz:<given>`. ConfigError if the path is empty."""
         if not given:
             raise ConfigError("--data npz: give the path of a file, like npz:digits.npz")
         path = os.path.abspath(os.path.expanduser(given))
@@ -45,33 +49,27 @@ class Npz:
         return self.name
 
     def info(self) -> DataInfo:
-        """From the labels and the header of the samples: what is large is not read."""
+        """Return its sizes, from the labels and the header of the samples; the samples are not read."""
         with self._opened() as archive:
             shape, dtype = self._header(archive, "x")
             y = labels(self._what("y"), archive["y"], shape[0] if shape else 0)
             check_samples(self._what("x"), shape, dtype)
             total, test = shape[0], self._tests(archive, shape)
             classes = 1 + max(int(part.max()) for part in (y, test) if part is not None)
-        if test is None and total < 2:
-            raise ConfigError(f"{self._what('x')} has 1 sample: one to train on and one to test are the least")
-        train, held = (total - test_size(total), test_size(total)) if test is None else (total, len(test))
+        held = held_out_size(self._what("x"), total) if test is None else len(test)
+        train = total - held if test is None else total
         size = "×".join(map(str, shape[1:]))
         about = f"{total:,} samples of {size} out of {os.path.basename(self.path)}"
-        return DataInfo(__name__, train, held, shape[1:], classes, about)
+        return DataInfo(train, held, shape[1:], classes, about)
 
     def check(self) -> None:
-        """Look through the samples, and keep none: ConfigError if one is not finite. Blocks while they are read.
-
-        A file that has not changed is read once.
-        """
-        with self._opened():  # says what is wrong with the path
+        """ConfigError unless all samples are finite. Blocks; reads a file again only if it has changed."""
+        with self._opened():  # explains a wrong path
             stamp = os.stat(self.path)
         _all_finite(self, stamp.st_mtime_ns, stamp.st_size)
 
     def load(self) -> Dataset:
-        """It, in memory; split if it has no x_test and y_test of its own."""
-        import torch
-
+        """Read it; held-out samples replace missing x_test and y_test."""
         from common.data.dataset import Dataset
 
         with self._opened() as archive:
@@ -79,14 +77,12 @@ class Npz:
             y = labels(self._what("y"), archive["y"], len(x))
             test = self._tests(archive, x.shape)
             if test is None:
-                to_train, to_test = split(len(x))
-                parts = (x[to_train], y[to_train], x[to_test], y[to_test])
-            else:
-                parts = (x, y, samples(self._what("x_test"), archive["x_test"]).astype(x.dtype, copy=False), test)
-        return Dataset(*(torch.from_numpy(part) for part in parts))
+                return Dataset.of(*split(self._what("x"), x, y))
+            test_x = samples(self._what("x_test"), archive["x_test"]).astype(x.dtype, copy=False)
+            return Dataset.of(x, y, test_x, test)
 
     def _tests(self, archive: Any, shape: tuple[int, ...]) -> Array | None:
-        """The labels of the test samples, None if the archive has none, to go with samples of `shape`."""
+        """Return the labels of the test samples, whose shape must fit `shape`; None if the archive has none."""
         if not set(TESTS) & set(archive.files):
             return None
         own, dtype = self._header(archive, "x_test")
@@ -105,17 +101,17 @@ class Npz:
                     continue
                 with archive.zip.open(f"{array}.npy") as file:
                     _read_header(file)
-                    while part := file.read(AT_ONCE // dtype.itemsize * dtype.itemsize):
+                    while part := file.read(CHUNK // dtype.itemsize * dtype.itemsize):
                         check_finite(self._what(array), np.frombuffer(part, dtype))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
-        """The archive, open; whatever is wrong with it is one ConfigError."""
+        """Yield the open archive. Every error in it becomes a ConfigError."""
         try:
             if is_special_file(self.path):
                 raise ConfigError(f"--data {self.name}: that is no .npz file")
             if not zipfile.is_zipfile(self.path):
-                with open(self.path, "rb"):  # says it better if it is not there, or not ours to read
+                with open(self.path, "rb"):  # explains a file that is missing or not readable
                     raise ConfigError(f"--data {self.name}: that is no .npz file")
             with np.load(self.path, allow_pickle=False) as archive:
                 if missing := [key for key in ("x", "y") if f"{key}.npy" not in archive.zip.namelist()]:
@@ -133,7 +129,7 @@ class Npz:
 
     @staticmethod
     def _header(archive: Any, array: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Shape and dtype of an array, which is not read. ValueError if it cannot be there whole."""
+        """Return shape and dtype of an array without reading it. ValueError if it is cut short."""
         with archive.zip.open(f"{array}.npy") as file:
             shape, dtype = _read_header(file)
             header = file.tell()
@@ -146,7 +142,7 @@ class Npz:
 
 
 def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of the array that begins in `file`, which then stands at its numbers. ValueError."""
+    """Read shape and dtype of the array that begins in `file`, up to its first number. ValueError."""
     read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     return shape, dtype

@@ -1,7 +1,7 @@
 """Data sets of openml.org, through scikit-learn: downloaded once, kept in its data folder, split once for all runs.
 
-scikit-learn keeps the download, whose text takes it long to read; so arrays are kept beside it, which every rank
-reads. Both are in the folder that `sklearn.datasets.get_data_home` gives ($SCIKIT_LEARN_DATA).
+scikit-learn keeps the download as text, which takes long to read. So the arrays are kept beside it, for every rank to
+read. Both are in the folder of `sklearn.datasets.get_data_home` ($SCIKIT_LEARN_DATA).
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from urllib.error import HTTPError
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.arrays import Array, samples
+from common.data.arrays import samples
 from common.data.info import DataInfo
 from common.data.npz import Npz
 from common.errors import ConfigError
+from common.types import Array
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-SILENCE = 30.0  # seconds that openml.org may say nothing
+TIMEOUT = 30.0  # seconds without an answer from openml.org
 MOST_CLASSES = 1000
-IMAGES = {  # by name: OpenML's samples are flat
+IMAGES = {  # shapes of images by name: OpenML's samples are flat
     "mnist_784": (1, 28, 28),
     "fashion-mnist": (1, 28, 28),
     "kuzushiji-mnist": (1, 28, 28),
@@ -43,13 +44,13 @@ IMAGES = {  # by name: OpenML's samples are flat
 
 @dataclass(frozen=True, slots=True)
 class OpenMl:
-    """The data set `name`, in its oldest active version, or the one with that number."""
+    """The data set called `name`, in its oldest active version, or the one with this number."""
 
     name: str
 
     @classmethod
     def read(cls, given: str) -> OpenMl:
-        """What follows `openml:`. ConfigError if it is no name."""
+        """Return the data set named `openml:<given>`. ConfigError if that is no name."""
         if not re.fullmatch(r"[\w.()+-]+", given):
             raise ConfigError(f"--data openml:{given}: give a name of openml.org, like openml:mnist_784")
         return cls(given)
@@ -58,39 +59,39 @@ class OpenMl:
         return f"openml:{self.name}"
 
     def info(self) -> DataInfo:
-        """Blocks for as long as the download takes where it is not there yet. ConfigError."""
-        found = self._kept().info()
+        """Return its sizes; blocks during the first download. ConfigError."""
+        found = self._archive().info()
         about = f"OpenML's {self.name}, {found.train_samples + found.test_samples:,} samples"
-        return DataInfo(__name__, found.train_samples, found.test_samples, found.shape, found.classes, about)
+        return DataInfo(found.train_samples, found.test_samples, found.shape, found.classes, about)
 
     def load(self) -> Dataset:
-        """uint8 where that holds all values, else float32; a fifth of the samples is for testing. As `info`."""
-        return self._kept().load()
+        """Read it, as uint8 if that holds all values, else float32; a fifth is for testing. ConfigError as `info`."""
+        return self._archive().load()
 
-    def _kept(self) -> Npz:
-        """The arrays in the data folder, put there if need be."""
+    def _archive(self) -> Npz:
+        """Return the archive in the data folder; writes it first if it is missing."""
         from sklearn.datasets import get_data_home
 
         path = Path(get_data_home()) / "syncbench" / f"openml-{self.name.lower()}.npz"
         if not path.exists():
-            x, y = self._fetched()
+            x, y = self._download()
             try:
                 _write(path, x, y)
             except OSError as error:
                 raise ConfigError(f"--data {self}: {path} cannot be written: {error.strerror}") from None
         return Npz(str(path), str(self))
 
-    def _fetched(self) -> tuple[Array, NDArray[np.int64]]:
-        """Samples, in the shape of images where they are known to be, and classes."""
+    def _download(self) -> tuple[Array, NDArray[np.int64]]:
+        """Download samples, in the shape of images if that is known, and classes."""
         from sklearn.datasets import fetch_openml
 
-        which: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdecimal() else {"name": self.name}
-        # liac-arff is slow, but pandas would be one more dependency. One retry after some delay is the least allowed.
-        how: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
+        dataset: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdecimal() else {"name": self.name}
+        # The pandas parser is faster but may infer other dtypes. At least one retry, after some delay, is demanded.
+        settings: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
         try:
-            with _patience(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that there are newer versions; the retry
-                bunch = fetch_openml(**which, **how)
+            with _socket_timeout(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about newer versions, and about the retry
+                bunch = fetch_openml(**dataset, **settings)
         except HTTPError as error:
             raise ConfigError(f"--data {self}: openml.org answers {error.code} {error.reason}") from None
         except OSError as error:
@@ -106,7 +107,7 @@ class OpenMl:
         return x.reshape(-1, *shape) if math.prod(shape) == x.shape[1] else x, self._classes(bunch.target)
 
     def _samples(self, data: Any) -> Array:
-        x = np.asarray(data.toarray() if hasattr(data, "toarray") else data)  # some are sparse
+        x = np.asarray(data.toarray() if hasattr(data, "toarray") else data)  # some data sets are sparse
         if x.dtype.kind == "f" and np.isnan(x).any():
             raise ConfigError(f"--data {self} has missing values, which no model here can take")
         found = samples(f"--data {self}: data", x)
@@ -123,10 +124,10 @@ class OpenMl:
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Whoever opens a socket meanwhile waits no longer than SILENCE for it."""
+def _socket_timeout() -> Iterator[None]:
+    """Give sockets that are opened meanwhile a timeout."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE)
+    socket.setdefaulttimeout(TIMEOUT)
     try:
         yield
     finally:
@@ -134,7 +135,7 @@ def _patience() -> Iterator[None]:
 
 
 def _write(path: Path, x: Array, y: NDArray[np.int64]) -> None:
-    """The archive, whole or not at all, whoever else may be writing it."""
+    """Write the archive atomically, even if other processes write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:

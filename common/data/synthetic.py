@@ -1,31 +1,32 @@
-"""Synthetic: generated classes, each a point in space with noise around it; as easy, as large and as wide as wanted."""
+"""Synthetic: generated classes, each a point in space with noise around it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.info import DataInfo, out_of_range
+from common.data.info import DataInfo, Generated
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-SEED = 0x73796E  # the samples are part of the data set: they do not change with the seed of a run
+SEED = 0x73796E  # the samples belong to the data set: they do not change with the seed of a run
 MOST = 1 << 28  # values, tests included: a GiB
 
 
 @dataclass(frozen=True, slots=True)
-class Synthetic:
-    """What can be chosen: samples, features, classes, and how far samples lie from the point of their class.
+class Synthetic(Generated):
+    """Parameters: samples, features, classes, and the distance of samples from the point of their class.
 
-    `noise` is the standard deviation of a feature around its class's, those of the classes lying 1 around 0. With a
-    `side` samples are images: `features` channels of side × side. Raises ConfigError for what cannot be generated.
+    `noise` is the standard deviation of a feature around its class; the classes have standard deviation 1 around 0.
+    With a `side`, samples are images: `features` channels of side × side.
     """
 
+    name: ClassVar[str] = "synthetic"
     samples: int = 2_000
     features: int = 20
     classes: int = 10
@@ -33,34 +34,32 @@ class Synthetic:
     side: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("samples", 1), ("features", 1), ("classes", 2), ("side", 0)):
-            if not least <= getattr(self, name) <= MOST:
-                raise out_of_range("synthetic", name, getattr(self, name), f"a whole number from {least} to {MOST:,}")
+        for key, least in (("samples", 1), ("features", 1), ("classes", 2), ("side", 0)):
+            if not least <= getattr(self, key) <= MOST:
+                raise self.out_of_range(key, f"a whole number from {least} to {MOST:,}")
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 1e6):
-            raise out_of_range("synthetic", "noise", self.noise, "a number from 0, which is no noise at all")
+            raise self.out_of_range("noise", "a number from 0, which is no noise at all")
         if (self.samples + self.test_samples + self.classes) * math.prod(self.shape) > MOST:
-            raise out_of_range("synthetic", "samples", self.samples, f"fewer: {MOST:,} values at most, tests included")
+            raise self.out_of_range("samples", f"fewer: {MOST:,} values at most, tests included")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a sample."""
+        """The shape of a sample."""
         return (self.features, self.side, self.side) if self.side else (self.features,)
 
     @property
     def test_samples(self) -> int:
-        """Held-out samples, besides those to train on."""
+        """Test samples, in addition to the training samples."""
         return max(1, self.samples // 10)
 
     def info(self) -> DataInfo:
-        """The data set with these choices."""
+        """Return its sizes."""
         size = "×".join(map(str, self.shape))
         about = f"generated: {self.samples:,} samples of {size} in {self.classes} classes, noise {self.noise:g}"
-        return DataInfo(__name__, self.samples, self.test_samples, self.shape, self.classes, about)
+        return DataInfo(self.samples, self.test_samples, self.shape, self.classes, about)
 
     def load(self) -> Dataset:
-        """Generate it: values float32 of shape (n, *shape), and classes."""
-        import torch
-
+        """Generate values, float32 of shape (n, *shape), and classes."""
         from common.data.dataset import Dataset
 
         random = np.random.default_rng(SEED)
@@ -70,5 +69,4 @@ class Synthetic:
         x = random.standard_normal((total, *self.shape), np.float32)
         x *= np.float32(self.noise)
         x += centres[y]
-        parts = (x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
-        return Dataset(*(torch.from_numpy(part) for part in parts))
+        return Dataset.of(x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])

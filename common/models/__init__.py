@@ -1,6 +1,6 @@
-"""Models by name: each module has `build(shape, classes, hidden) -> torch.nn.Module`; one with a table, more.
+"""Models by name: each module has `build(shape, classes, hidden) -> torch.nn.Module`; with a table, also rows, sparse.
 
-A model of the user's own is asked for as `module:callable`.
+A user's own model is named `module:callable`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ MODELS = {
         "a table of embeddings, for clicks; --hidden gives its columns, then the layers' sizes",
     ),
 }
-TABLES = frozenset({"embedding"})  # models that look ids up in a table, whose gradient touches few rows
+TABLES = frozenset({"embedding"})  # models that look ids up in a table; a gradient touches few of its rows
 IMAGES = frozenset({"cnn", "resnet"})  # models for samples (channels, height, width)
-TEXTS = frozenset({"transformer"})  # models that give logits for each position of a sample
-_GENERATOR = threading.Lock()  # of random numbers: torch has one for all threads of a process
+TEXTS = frozenset({"transformer"})  # models with logits for each position of a sample
+_GENERATOR = threading.Lock()  # guards torch's random generator, which all threads of a process share
 
 
 def build(
@@ -48,18 +48,18 @@ def build(
     rows: int = 0,
     sparse: bool = False,
 ) -> torch.nn.Module:
-    """The model `name`, its parameters drawn with `seed`: the same bits on every rank that asks.
+    """Build the model `name` with parameters drawn with `seed`: the same bits on every rank.
 
-    For a model with a table: `rows` of it, and whether its gradient shall be `sparse`, the touched rows alone.
+    A model with a table gets its number of `rows`; `sparse`: the table's gradient is its touched rows alone.
     """
     table = {"rows": rows, "sparse": sparse} if name in TABLES else {}
     return _drawn(seed, lambda: importlib.import_module(MODELS[name][0]).build(shape, classes, hidden, **table))
 
 
 def build_for(info: DataInfo, name: str, hidden: tuple[int, ...], seed: int, sparse: bool = False) -> torch.nn.Module:
-    """`build` for these data; or the user's own, `module:callable`, which is called with `info` and with real memory.
+    """Build the model `name` for these data; a user's own `module:callable` is called with `info`.
 
-    ConfigError, one line, for what goes wrong in the user's code.
+    ConfigError, one line, for an error in the user's code.
     """
     if ":" in name:
         return _drawn(seed, lambda: build_user_model(name, info))

@@ -6,7 +6,7 @@ from torch import nn
 
 
 def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...]) -> nn.Module:
-    """Images (channels, height, width): two 3×3 convolutions, pooling by 2, a hidden layer, logits of `classes`."""
+    """Build: images (channels, height, width), two 3×3 convolutions, pooling by 2, a hidden layer, logits."""
     channels, height, width = shape
     features = 32 * (height // 2) * (width // 2)
     return nn.Sequential(

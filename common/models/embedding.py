@@ -1,6 +1,6 @@
-"""Click prediction: a table of embeddings, one row an id, and a small network on the sum of those of a sample.
+"""Click prediction: a table of embeddings, one row an id, and a small network on the sum of a sample's embeddings.
 
-What is left of a recommendation model (Naumov et al. 2019, arXiv:1906.00091) with one table and no dense features.
+A recommendation model (Naumov et al. 2019, arXiv:1906.00091) reduced to one table and no dense features.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch import nn
 
 
 class Embedded(nn.Module):
-    """ids, integers of shape (batch, ids a sample), to logits of shape (batch, classes)."""
+    """Maps ids, integers of shape (batch, ids a sample), to logits of shape (batch, classes)."""
 
     def __init__(self, rows: int, classes: int, width: int, hidden: tuple[int, ...], sparse: bool) -> None:
         super().__init__()
         first = torch.empty(rows, width).normal_(std=1 / math.sqrt(width))
-        self.table = nn.Embedding.from_pretrained(first, freeze=False, sparse=sparse)  # first in the flat vector, too
+        self.table = nn.Embedding.from_pretrained(first, freeze=False, sparse=sparse)  # must be the first parameter
         layers: list[nn.Module] = []
         for fan_in, fan_out in zip((width, *hidden), hidden, strict=False):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
@@ -29,8 +29,8 @@ class Embedded(nn.Module):
 
 
 def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...], *, rows: int, sparse: bool) -> nn.Module:
-    """Samples of `shape` (ids,), each below `rows`. `hidden`: columns of the table, then the sizes of hidden layers.
+    """Build for samples of `shape` (ids,), ids below `rows`. `hidden`: columns of the table, then hidden layers' sizes.
 
-    `sparse`: autograd gives the gradient of the table as its touched rows.
+    `sparse`: autograd returns the gradient of the table as its touched rows.
     """
     return Embedded(rows, classes, hidden[0], hidden[1:], sparse)

@@ -1,8 +1,8 @@
-"""A model whose parameters and gradients live in two flat float32 vectors, the model's tensors being views of them.
+"""A model whose parameters and gradients live in two flat float32 vectors; the model's tensors are views of them.
 
-So a strategy sees one vector, nothing is gathered or scattered around stage 5, and what the transport wrote is what
-the model computes with. An exception is the gradient of an embedding table that is built as sparse: it is `rows`, so
-that no step has to look at the whole table.
+So a strategy sees one vector, stage 5 gathers and scatters nothing, and the model computes with the memory that the
+transport wrote. The exception is the gradient of a sparse embedding table: it is `rows`, so that no step reads the
+whole table.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Alloc = Callable[[int, DTypeLike], Array]
 class FlatModel:
     """`module`, its storage moved in place to `params` and `grad`: NumPy float32 of shape (size,).
 
-    `tensors` are the module's parameters in the order in which they lie there.
-    `forward` is what stage 4 calls: `module`, or what a strategy has put around it.
-    `rows` is the gradient of the first tensor, if that is a table with a sparse gradient; then `grad` is that of all
-    others, and the first `table` elements of `params` have none in it.
+    `tensors`: the module's parameters, in their order in the vectors.
+    `forward`: the callable of stage 4: `module`, or a wrapper that an engine put around it.
+    `rows`: the gradient of the first tensor, if that is a table with a sparse gradient. Then `grad` covers the other
+    tensors alone, and the table is the first `table` elements of `params`.
     """
 
     def __init__(self, module: torch.nn.Module, alloc: Alloc = zeros) -> None:
@@ -53,18 +53,18 @@ class FlatModel:
 
     @property
     def dense(self) -> Vector:
-        """The parameters that `grad` is the gradient of: all but those of the table, if that has `rows`."""
+        """The parameters that `grad` is the gradient of: all but the table with `rows`."""
         vector: Vector = self.params[self.table :]
         return vector
 
     def clear(self) -> None:
-        """Before backward: no gradient."""
+        """Clear the gradient, before backward."""
         self.grad.fill(0.0)
         if self.rows is not None:
             self.tensors[0].grad = None
 
     def gather(self) -> None:
-        """After backward: put the gradient of the table into `rows`, each touched row once."""
+        """Put the gradient of the table into `rows`, each touched row once, after backward."""
         if self.rows is None:
             return
         grad = self.tensors[0].grad
@@ -75,9 +75,9 @@ class FlatModel:
 
 
 def sparse_rows(module: nn.Module) -> Rows | None:
-    """Room for the gradient of the module's sparse table, if it has one. ValueError if that is not the first tensor."""
+    """Return empty rows for the module's sparse table; None without one. ValueError unless it is the first tensor."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
-    sparse = [each.weight for each in module.modules() if isinstance(each, kinds) and each.sparse]
+    sparse = [layer.weight for layer in module.modules() if isinstance(layer, kinds) and layer.sparse]
     if not sparse:
         return None
     if len(sparse) > 1 or sparse[0] is not next(module.parameters()):

@@ -9,7 +9,7 @@ from torch import nn
 
 
 def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...]) -> nn.Module:
-    """Input of `shape` flattened, hidden layers of the given sizes with ReLU, logits of `classes`."""
+    """Build: input of `shape` flattened, hidden layers of the given sizes with ReLU, logits of `classes`."""
     sizes = (math.prod(shape), *hidden)
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in itertools.pairwise(sizes):

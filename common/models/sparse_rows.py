@@ -1,4 +1,4 @@
-"""Arithmetic on the touched rows of a table, at a cost that depends on their number and not on the table's."""
+"""Arithmetic on the touched rows of a table. Its cost depends on their number, not on the size of the table."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import numpy as np
 
 from common.types import Indices, Vector
 
-OFTEN = 16  # times that a row is named: from there on it is worth a call of its own
+OFTEN = 16  # occurrences of a row from which on a call of its own pays off
 
 
 def sum_duplicate_rows(index: Indices, values: Vector) -> tuple[Indices, Vector]:
-    """Rows that are named more than once, added up: `index` (m,) int64 and `values` (m, width) to (k,) and (k, width).
+    """Add up rows that occur more than once: `index` (m,) int64 and `values` (m, width) become (k,) and (k, width).
 
-    The result is in the order of the row numbers. What belongs to a row is added in the order given, one after the
-    other, whatever else there is: so the same rows give the same bits. Changes nothing; the result is a copy.
+    Row numbers of the result ascend. The values of a row are added one after the other in the given order, so the sum
+    of a row depends on its own values alone, bit for bit. Changes nothing; the result is a copy.
     """
     order = np.argsort(index, kind="stable")
     ordered = index[order]
     begins = np.flatnonzero(np.concatenate((ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1])))
     count = np.diff(begins, append=ordered.size)
     total = values[order[begins]]
-    # The second of each row, then the third …, all rows at once: there are many rows, and few that are named often.
+    # Add the second value of every row at once, then the third …: there are many rows, and few occur often.
     again = np.flatnonzero(count > 1)
     for turn in range(1, OFTEN):
         total[again] += values[order[begins[again] + turn]]

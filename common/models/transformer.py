@@ -1,7 +1,7 @@
 """A small causal transformer (Vaswani et al. 2017, arXiv:1706.03762) that predicts the next byte of a text.
 
-Layers are normalised before they compute (Xiong et al. 2020, arXiv:2002.04745), so that it learns without a warm-up.
-There is no dropout: what it drops would depend on the rank, and the number of workers would change the result.
+Layers normalise their input (Xiong et al. 2020, arXiv:2002.04745), so the model learns without a warm-up. It has no
+dropout: dropped units would depend on the rank, so the number of workers would change the result.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, scaled_dot_product_attention
 
-HEADS = 4  # where the width allows
-LAYERS = 2  # unless --hidden gives their sizes
+HEADS = 4  # the greatest common divisor with the width if that is smaller
+LAYERS = 2  # unless --hidden gives the layers' sizes
 
 
 class Layer(nn.Module):
-    """Attention to the bytes before, then a hidden layer of `inner` units at each position."""
+    """Attention to the earlier bytes, then a hidden layer of `inner` units at each position."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """ids, integers of shape (batch, positions), to logits of shape (batch, classes, positions)."""
+    """Maps ids, integers of shape (batch, positions), to logits of shape (batch, classes, positions)."""
 
     def __init__(self, positions: int, classes: int, width: int, inner: tuple[int, ...]) -> None:
         super().__init__()
         self.bytes = nn.Parameter(torch.empty(classes, width).normal_(std=0.02))
         self.positions = nn.Parameter(torch.empty(positions, width).normal_(std=0.02))
-        self.layers = nn.Sequential(*(Layer(width, each) for each in inner))
+        self.layers = nn.Sequential(*(Layer(width, units) for units in inner))
         self.normal, self.logits = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -53,9 +53,9 @@ class Transformer(nn.Module):
 
 
 def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...]) -> nn.Module:
-    """Samples of `shape` (positions,), ids below `classes`; logits of the next one at each position.
+    """Build for samples of `shape` (positions,), ids below `classes`: logits of the next id at each position.
 
-    `hidden`: the width, then the size of the hidden layer in each layer; without those, two of four times the width.
+    `hidden`: the width, then the hidden units of each layer; by default two layers of four times the width.
     """
     width, *inner = hidden
     return Transformer(shape[0], classes, width, tuple(inner) or (4 * width,) * LAYERS)

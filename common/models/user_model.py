@@ -1,4 +1,4 @@
-"""A model of the user's own: `module:callable`, which gets the data's description and gives a torch.nn.Module."""
+"""A user's own model: `module:callable` gets the data's description and returns a torch.nn.Module."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def build_user_model(target: str, info: DataInfo) -> torch.nn.Module:
-    """What the callable makes of `info`, on the CPU: its parameters are float32. ConfigError, one line.
+    """Build the user's model for these data on the CPU. ConfigError, one line, unless all parameters are float32.
 
-    Draw parameters from torch's generator, which is seeded around the call.
+    The caller has seeded torch's generator, from which the user's code draws parameters.
     """
     import torch
 
     what = f"--model {target}"
     import_from_working_folder()
     make = import_attribute(what, target, suggest_callable)
-    with torch.device("cpu"):  # real memory, also where a server only counts the parameters
+    with torch.device("cpu"):  # in real memory, even if a server only counts the parameters
         module = call_user_code(what, make, info)
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"{what} gave a {type(module).__name__}: give a torch.nn.Module")
@@ -35,7 +35,7 @@ def build_user_model(target: str, info: DataInfo) -> torch.nn.Module:
 
 
 def check_user_model(target: str, info: DataInfo) -> None:
-    """Make one and give it two samples of zeros. ConfigError unless it gives logits as `info.labels` has labels."""
+    """Build one and run it on two samples of zeros. ConfigError unless its logits fit the labels of the data."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -43,7 +43,7 @@ def check_user_model(target: str, info: DataInfo) -> None:
         x = torch.zeros((2, *info.shape), dtype=torch.int64 if info.rows else torch.float32)
         with torch.no_grad():
             logits = call_user_code(f"--model {target} on samples of shape {info.shape}", module, x)
-    right = (2, info.classes, *info.labels)
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != right:
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ConfigError(f"--model {target} makes {got} of two samples: give logits of shape {right}")
+    expected = (2, info.classes, *info.labels)
+    got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if got != expected:
+        raise ConfigError(f"--model {target} makes {got} of two samples: give logits of shape {expected}")

@@ -1,1 +1,1 @@
-"""Small helpers without a room of their own."""
+"""Helpers for imports by name and sizes in bytes."""

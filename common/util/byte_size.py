@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write them."""
+"""Sizes in bytes, as people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "
 
 
 def byte_size(given: str | int) -> int:
-    """`4MiB` (or `64KiB`, `1MB`, `4096`) in bytes. ValueError if it is something else."""
+    """Parse `4MiB`, `64KiB`, `1MB` or `4096` into bytes. ValueError for anything else."""
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(given).strip().lower())
     if match is None or match[2] not in UNITS:
         raise ValueError(f"a size is a whole number and a unit, like 4MiB or 64KiB; not {given!r}")

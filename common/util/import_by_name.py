@@ -1,4 +1,4 @@
-"""What a user names as `package.module:attribute`: imported, or one line that says why not."""
+"""Import of the user's own code by name, `package.module:attribute`, and calls of it; errors are one line."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ TARGET = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?")
 
 
 def import_from_working_folder() -> None:
-    """From now on a module in the current folder can be imported, as with python -m."""
+    """Let modules in the current folder be imported from now on, as with python -m."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
 
 
 def import_attribute(what: str, target: str, hint: Callable[[ModuleType, str], str]) -> Any:
-    """The attribute that `target`, of the form module:name, names.
+    """Return the attribute named by `target`, `module:name`. Runs the module's code. ConfigError, one line.
 
-    `what` begins the error line, `hint(module, name)` says what the module has instead. Runs the module's code.
-    Raises ConfigError, one line.
+    `what` begins the error line; `hint(module, name)` ends it if the module lacks the attribute.
     """
     parts = TARGET.fullmatch(target)
     if parts is None:
@@ -55,15 +54,15 @@ def _imported(what: str, module: str) -> Any:
 
 
 def suggest_callable(module: ModuleType, wrong: str) -> str:
-    """A hint for `attribute`: what else of the module can be called."""
+    """Return a hint for `import_attribute`: other callables of the module."""
     names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     return suggest(wrong, names) if names else "it has nothing to call"
 
 
-def call_user_code(what: str, made_by: Callable[..., Any], *arguments: Any) -> Any:
-    """What a user's callable gives; whatever it raises is a ConfigError, one line, and what it prints no result."""
+def call_user_code(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function. Its errors become a ConfigError, one line; its prints go to standard error."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return made_by(*arguments)
+            return function(*arguments)
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}") from error
