@@ -104,7 +104,7 @@ def refused(answer, monkeypatch):
         ("run --strategy ps-bsp --servers x", "--servers: 'x' is not a whole number"),
         ("run --transport tcp --interface 0.0.0.0", "loopback only"),
         ("run --strategy not_there_at_all:Mine", "the module does not exist"),
-        ("run --strategy json:loads", "no subclass of common.strategy.SyncStrategy"),
+        ("run --strategy json:loads", "no subclass of syncbench.SyncStrategy"),
         ("run --strategy common.strategy:SyncStrategy", "does not define synchronize"),
         ("run --strategy ps-bsp --strategy.staleness 3", "'ps-bsp' has no option --strategy.staleness"),
         ("run --strategy.every", "--strategy.every needs a value"),

@@ -102,8 +102,8 @@ def test_what_looks_like_neither_name_nor_module_and_class_is_refused(name):
         (".relative:Mine", "importing it failed"),
         ("allreduce.ring:Rnig", "module allreduce.ring has no Rnig; did you mean Ring?"),
         ("json:Mine", "module json has no Mine; it defines no strategy"),
-        ("json:loads", "loads is no subclass of common.strategy.SyncStrategy"),
-        ("json:JSONDecoder", "JSONDecoder is no subclass of common.strategy.SyncStrategy"),
+        ("json:loads", "loads is no subclass of syncbench.SyncStrategy"),
+        ("json:JSONDecoder", "JSONDecoder is no subclass of syncbench.SyncStrategy"),
         ("common.strategy:SyncStrategy", "SyncStrategy does not define synchronize"),
         ("allreduce.strategy:AllReduce", "AllReduce does not define all_reduce"),
     ],
@@ -123,7 +123,7 @@ def test_what_is_no_strategy_is_refused_with_the_reason(target, complaint):
         ("import not_installed_at_all", "No module named 'not_installed_at_all'"),
         ("import json\njson.not_there", "importing it failed: AttributeError"),
         ("import sys\nsys.exit(0)", "importing it failed: SystemExit: 0"),
-        (FINE + "traits = None", "the traits of Mine are no common.strategy.Traits"),
+        (FINE + "traits = None", "the traits of Mine are no syncbench.Traits"),
     ],
 )
 def test_a_module_with_a_mistake_is_refused_with_what_is_wrong(module, text, complaint):

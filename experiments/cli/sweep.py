@@ -14,7 +14,7 @@ from experiments.cli import compare
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import Option, option
-from experiments.runs.files import unwritable, without_advice, writable_folder
+from experiments.runs.files import without_advice, writable_folder
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def _go(sweep: Sweep, grid: Grid, options: Options) -> int:
     from experiments.sweep.folder import begin
     from experiments.sweep.journal import Journal
     from experiments.sweep.render import document, failures, next_steps
+    from experiments.sweep.runner import run_cells
 
     results = writable_folder(options.results) if options.resume is None else _begun(options.resume)
     with ExitStack() as held:  # a mistake in the data is found before there is a folder
@@ -152,7 +153,7 @@ def _go(sweep: Sweep, grid: Grid, options: Options) -> int:
         journal = before or held.enter_context(Journal(begin(results, sweep)))
         if before is not None:
             _say_resumed(journal, grid, sweep)
-        _conduct(sweep, grid, journal, seconds)
+        run_cells(sweep, grid, journal, seconds, say)
     entries, folder = list(journal.entries.values()), journal.folder
     if options.json:
         dump(document(sweep, grid, seconds, entries, folder))
@@ -179,32 +180,6 @@ def _compare(folder: Path) -> None:
         compare.run(compare.Options(runs=[str(folder)], anyway=True))
     except (CheckFailed, ConfigError) as refusal:
         say(f"no comparison: {refusal}")
-
-
-def _conduct(sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float]) -> None:
-    from experiments.sweep.calibration import calibrate
-    from experiments.sweep.estimate import Forecast
-    from experiments.sweep.render import headline, remarks
-    from experiments.sweep.run_order import turns
-    from experiments.sweep.runner import Executor, conduct
-
-    for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
-        say(line)
-    order = turns(grid.cells, sweep.repeats)
-    again = f"go on with: syncbench sweep --resume {journal.folder}"
-    try:
-        if sweep.calibrate:
-            calibrate(journal.folder, grid.cells, say)
-        if all((cell.id, repeat) in journal.entries for cell, repeat in order):
-            return
-        with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
-            conduct(order, journal, execute, Forecast(seconds), say)
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note(again)
-        raise
-    except (ConfigError, OSError) as error:
-        wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
-        raise ConfigError(f"{without_advice(wrong)}; then {again}") from None
 
 
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:

@@ -74,11 +74,11 @@ def strategy_class(name: str) -> type[SyncStrategy]:
     found = import_attribute(f"strategy {name!r}", target, _strategies)
     given = target.rpartition(":")[2].partition("[")[0].strip()
     if not _is_strategy(found):
-        raise ConfigError(f"strategy {name!r}: {given} is no subclass of common.strategy.SyncStrategy")
+        raise ConfigError(f"strategy {name!r}: {given} is no subclass of syncbench.SyncStrategy")
     if missing := sorted(found.__abstractmethods__):
         raise ConfigError(f"strategy {name!r}: {given} does not define {', '.join(missing)}")
     if not isinstance(found.traits, Traits):
-        raise ConfigError(f"strategy {name!r}: the traits of {given} are no common.strategy.Traits")
+        raise ConfigError(f"strategy {name!r}: the traits of {given} are no syncbench.Traits")
     return typing.cast("type[SyncStrategy]", found)
 
 

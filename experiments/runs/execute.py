@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from common.errors import ConfigError, RunError
+from common.errors import ConfigError, RunError, SyncbenchError
 from common.records.stage_clock import STAGES
 from common.runtime.job import VIRTUAL, Job
 from common.runtime.status_board import Status as RankStatus
@@ -34,7 +34,7 @@ VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` is al
 Show = Callable[[Status], None]
 
 
-class RunFailed(Exception):
+class RunFailed(SyncbenchError):
     """A run ended with an error; its folder says the same. `traceback` is that of a rank that raised, if one did."""
 
     def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from common.errors import ConfigError
+from experiments.runs.files import unwritable, without_advice
 from experiments.schema.records import JournalEntry
+from experiments.sweep.calibration import calibrate
 from experiments.sweep.estimate import Forecast, duration
-from experiments.sweep.grid import Cell
+from experiments.sweep.grid import Cell, Grid
 from experiments.sweep.journal import Journal
-from experiments.sweep.run_order import Turn
+from experiments.sweep.render import headline, remarks
+from experiments.sweep.run_order import Turn, turns
+from experiments.sweep.spec import Sweep
 
 if TYPE_CHECKING:
     from experiments.launch.agent import Agent
@@ -24,13 +29,13 @@ Execute: TypeAlias = "Callable[[Cell, str], Run]"
 
 
 def conduct(
-    turns: Sequence[Turn],
+    order: Sequence[Turn],
     journal: Journal,
     execute: Execute,
     forecast: Forecast,
     say: Callable[[str], None],
 ) -> None:
-    """Run all `turns` that the journal does not have. Blocks.
+    """Run all turns of `order` that the journal does not have. Blocks.
 
     A run that fails is noted with its error, and the next one starts. KeyboardInterrupt, and errors that the next run
     would meet too (no room for results), end the sweep, which can be resumed later.
@@ -39,11 +44,11 @@ def conduct(
 
     for entry in journal.entries.values():
         forecast.learn(entry.cell, entry.seconds)
-    for number, (cell, repeat) in enumerate(turns):
+    for number, (cell, repeat) in enumerate(order):
         if (cell.id, repeat) in journal.entries:
             continue
-        rest = [turn for turn in turns[number:] if (turn[0].id, turn[1]) not in journal.entries]
-        title = f"[{number + 1}/{len(turns)}, about {duration(forecast.left(rest))} left] {cell.about}"
+        rest = [turn for turn in order[number:] if (turn[0].id, turn[1]) not in journal.entries]
+        title = f"[{number + 1}/{len(order)}, about {duration(forecast.left(rest))} left] {cell.about}"
         began, error = time.monotonic(), None
         try:
             run = execute(cell, title)
@@ -62,6 +67,32 @@ def conduct(
             )
         )
         forecast.learn(cell.id, seconds)
+
+
+def run_cells(
+    sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float], say: Callable[[str], None]
+) -> None:
+    """Measure the transports if the sweep wants it, then run all its cells that the journal does not have. Blocks.
+
+    `seconds` is the forecast of each cell. A KeyboardInterrupt or ConfigError that ends it says how to resume it.
+    """
+    for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
+        say(line)
+    order = turns(grid.cells, sweep.repeats)
+    again = f"go on with: syncbench sweep --resume {journal.folder}"
+    try:
+        if sweep.calibrate:
+            calibrate(journal.folder, grid.cells, say)
+        if all((cell.id, repeat) in journal.entries for cell, repeat in order):
+            return
+        with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
+            conduct(order, journal, execute, Forecast(seconds), say)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(again)
+        raise
+    except (ConfigError, OSError) as error:
+        wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
+        raise ConfigError(f"{without_advice(wrong)}; then {again}") from None
 
 
 class Executor:

@@ -1,0 +1,98 @@
+"""The verbs of the command line as functions: `run`, `sweep`, `compare`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common.errors import CheckFailed, ConfigError, suggest
+from experiments.cli.output import say
+from experiments.cli.run_plans import check_replicas, execute_all
+from experiments.comparison import Comparison
+from experiments.comparison.load import compare_paths
+from experiments.config import RunOptions, plan
+from experiments.config.option import declared
+from experiments.runs.files import writable_folder
+from experiments.runs.run import Run
+from experiments.sweep.estimate import seconds_by_cell
+from experiments.sweep.folder import begin
+from experiments.sweep.grid import make_grid
+from experiments.sweep.journal import Journal
+from experiments.sweep.parse import KEYS, read, shortened
+from experiments.sweep.runner import run_cells
+from experiments.sweep.yaml_files import find, load
+
+
+def run(*, results: str | Path = "results", **options: Any) -> Run:
+    """Train with one strategy in real processes, or in virtual time; blocks. Progress goes to standard error.
+
+    `options` are those of `syncbench run`, with underscores: `run(strategy="ring", workers=4, steps=100)`. The
+    strategy's own are a mapping: `strategy_options={"staleness": 3}`. The result is in a new folder of `results`.
+    Raises ConfigError for a wrong option, RunFailed if the run ends badly, and CheckFailed if the workers do not hold
+    equal parameters though the strategy promises it.
+    """
+    known = declared(RunOptions)
+    _refuse_unknown(options, known)
+    planned = plan(RunOptions(**{name: known[name].read(value, name) for name, value in options.items()}))
+    with _without_main_module():
+        (done,) = execute_all([planned], writable_folder(results))
+    check_replicas([done])
+    return done
+
+
+def sweep(
+    file: str | Path | None = None, *, results: str | Path = "results", quick: bool = False, **settings: Any
+) -> Path:
+    """Run a grid of settings, each several times in turns; blocks. Returns its folder, for `compare` and `load_runs`.
+
+    `file` is a sweep file or the name of a ready sweep; `settings`, with underscores, replace what it says. A list of
+    values is an axis: `sweep(strategies=["ring", "ps-bsp"], workers=[2, 4], steps=100)`. `quick` makes it small. A run
+    that fails is noted in the folder, and the next one starts. Raises ConfigError.
+    """
+    _refuse_unknown(settings, KEYS)
+    given = {name: list(value) if isinstance(value, tuple | range) else value for name, value in settings.items()}
+    path = None if file is None else find(str(file))
+    raw = {} if path is None else load(path)
+    where = "" if path is None else f"{path}: "
+    small = shortened(raw or given, where) if quick else None
+    asked = read(raw, given, quick=small, where=where, name="sweep" if path is None else path.stem)
+    grid = make_grid(asked)
+    folder = begin(writable_folder(results), asked)
+    with _without_main_module(), Journal(folder) as journal:
+        run_cells(asked, grid, journal, seconds_by_cell(grid.cells), say)
+    return folder
+
+
+def compare(
+    paths: str | Path | Iterable[str | Path], *, baseline: str | None = None, anyway: bool = False
+) -> Comparison:
+    """Compare runs: those in result folders, in folders of such, in sweeps, or that a pattern finds.
+
+    Runs of the same settings are repeats. `baseline` is the strategy, or the label, that ratios are relative to.
+    Raises ConfigError if there are none, and CheckFailed if some did other work than the rest, unless `anyway`.
+    """
+    comparison = compare_paths([paths] if isinstance(paths, str | Path) else list(paths), baseline)
+    if comparison.refusal and not anyway:
+        raise CheckFailed(f"cannot compare: {comparison.refusal}; anyway=True compares them all the same")
+    return comparison
+
+
+def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}: {suggest(name, known)}")
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Hide the caller's script from the ranks: multiprocessing would run it again in each of them."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
