@@ -37,7 +37,7 @@ def run(*, results: str | Path = "results", **options: Any) -> Run:
     """
     known = declared(RunOptions)
     _refuse_unknown(options, known)
-    planned = plan(RunOptions(**{name: known[name].read(value, name) for name, value in options.items()}))
+    planned = plan(RunOptions(**{name: known[name].value(value, name) for name, value in options.items()}))
     with _without_main_module():
         (done,) = execute_all([planned], writable_folder(results))
     check_replicas([done])
