@@ -23,7 +23,7 @@ def job(tmp_path):
             (tmp_path / f"report-{rank}.json").write_text(json.dumps(report))
 
     def blamed():
-        return first_error(running, running.failed(), processes=3)
+        return first_error(running, running.failed(), workers=3)
 
     yield SimpleNamespace(board=board, running=running, ends=ends, blamed=blamed)
     board.close()

@@ -10,6 +10,7 @@ from common.runtime.checkpoint import Checkpoints, versions
 from common.runtime.job import Job
 from common.runtime.status_board import PostedPlace, Reincarnated, StatusBoard
 from experiments.launch.incarnation import CarriedState, Incarnation, home_of, live_through
+from experiments.launch.job_order import JobOrder
 from experiments.ranks.resumption import Resumption, added
 
 FIRST = 77
@@ -76,7 +77,8 @@ SENT = {"bytes_to": {2: 100}, "messages_to": {2: 4}}
 def resumption(board, tmp_path, incarnation, past, role="worker"):
     place = PostedPlace(board, 2 if role == "server" else 0, role)
     notes = {**SENT, "rows": 5, "events": 0}
-    return Resumption(JOB, {"results": tmp_path, "id": FIRST}, place, incarnation, past, lambda: notes)
+    order = JobOrder(job={}, workers=2, servers=1, placement="dedicated", id=FIRST, results=str(tmp_path), epoch=0.0)
+    return Resumption(JOB, order, place, incarnation, past, lambda: notes)
 
 
 def test_the_first_incarnation_begins_at_the_beginning(board, tmp_path):

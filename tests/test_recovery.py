@@ -67,7 +67,7 @@ def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_
 
 
 def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
-    running.deaths.append({"rank": 1})
+    running.deaths.append(Death(rank=1, step=3, stage="train", cause="killed"))
     assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
 
 
@@ -104,7 +104,7 @@ def test_a_roll_back_goes_to_the_newest_step_that_all_servers_have_or_to_the_sta
     assert (found.resumed, found.step) == (resumed, step)
     assert restarts.left == 1
     (entry,) = restarts.done
-    assert (entry["rank"], entry["step"], entry["resumed_from"], entry["incarnation"]) == (3, -1, step, 1)
+    assert (entry.rank, entry.step, entry.resumed_from, entry.incarnation) == (3, -1, step, 1)
 
 
 @pytest.mark.parametrize(("done", "step"), [((25, 20), 20), ((20, 19), 10), ((19, 5), 20)])
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
         file.truncate(100)
     restarts = Restarts(1, tmp_path, True)
     assert announced(running, restarts, 3).step == 10
-    assert restarts.done[0]["damaged"] == [f"20{SUFFIX} is damaged: its checksum does not match"]
+    assert restarts.done[0].damaged == (f"20{SUFFIX} is damaged: its checksum does not match",)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_where_nobody_else_goes_back_the_dead_server_takes_its_own_newest(
     saved(tmp_path, 3, *other)
     restarts = Restarts(1, tmp_path, False)
     found = announced(running, restarts, 3)
-    assert (found.resumed, found.step, restarts.done[0]["resumed_from"]) == (resumed, step, since)
+    assert (found.resumed, found.step, restarts.done[0].resumed_from) == (resumed, step, since)
 
 
 def test_every_incarnation_has_a_number_a_folder_and_an_id_of_its_own(running, tmp_path):
@@ -194,7 +194,7 @@ def test_a_worker_that_is_killed_is_noted_and_told_to_all(three_workers):
     three_workers.ranks[1].exitcode = -9
     survive(three_workers, 3)
     (death,) = three_workers.deaths
-    assert death == {"rank": 1, "step": 7, "stage": "train", "cause": "killed by signal 9 (SIGKILL)"}
+    assert death == Death(rank=1, step=7, stage="train", cause="killed by signal 9 (SIGKILL)")
     assert StatusBoard(three_workers.home / "board", 4).departed() == {1}
     assert three_workers.failed() == []
     survive(three_workers, 3)

@@ -17,8 +17,8 @@ def rank(closed, work):
     made = object.__new__(Rank)
     made.place = SimpleNamespace(role="worker")
     made.meter = SimpleNamespace(close=close)
-    made.books = SimpleNamespace(close=lambda: closed.append("books"))
-    made.order = {"stay": False}
+    made.recorder = SimpleNamespace(close=lambda: closed.append("recorder"))
+    made.order = SimpleNamespace(stay=False)
     made._work = work
     return made
 
@@ -27,7 +27,7 @@ def test_the_record_is_closed_too_when_the_endpoint_cannot_be():
     closed = []
     with pytest.raises(OSError, match="will not close"):
         rank(closed, dict).run()
-    assert closed == [LINGER, "books"]
+    assert closed == [LINGER, "recorder"]
 
 
 def test_after_a_failure_nothing_lingers():
@@ -38,5 +38,5 @@ def test_after_a_failure_nothing_lingers():
 
     with pytest.raises(OSError, match="will not close") as raised:
         rank(closed, fails).run()
-    assert closed == [0.0, "books"]
+    assert closed == [0.0, "recorder"]
     assert isinstance(raised.value.__context__, ZeroDivisionError)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.runtime.status_board import StatusBoard
 from experiments.config import RunOptions, plan
+from experiments.launch.job_order import JobOrder
 from experiments.metrics.step_totals import add_up
 from experiments.ranks.virtual_job import VirtualJob
 
@@ -45,14 +46,20 @@ def run(folder, **options):
     item = plan(RunOptions(**{"transport": "virtual", "link": LINK, "steps": 4, "train_seconds": 0.01, **options}))
     results = folder / "results"
     (results / "ranks").mkdir(parents=True)
-    ranks = item.processes + item.job.servers
-    order = {"job": item.job.to_dict(), "processes": item.processes, "servers": item.job.servers}
-    order |= {"stay": False, "placement": item.job.placement, "id": 1, "results": str(results), "epoch": 1e9}
-    board = StatusBoard(folder / "board", ranks, create=True)
+    order = JobOrder(
+        job=item.job.to_dict(),
+        workers=item.processes,
+        servers=item.job.servers,
+        placement=item.job.placement,
+        id=1,
+        results=str(results),
+        epoch=1e9,
+    )
+    board = StatusBoard(folder / "board", order.ranks, create=True)
     try:
         ok = VirtualJob(order, folder, board).run()
     finally:
         board.close()
-    reports = {rank: folder / f"report-{rank}.json" for rank in range(ranks)}
+    reports = {rank: folder / f"report-{rank}.json" for rank in range(order.ranks)}
     told = {rank: json.loads(path.read_text()) for rank, path in reports.items() if path.exists()}
     return Ran(ok, told, results)

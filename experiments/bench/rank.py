@@ -40,6 +40,7 @@ from experiments.bench.exchanges import (
 )
 from experiments.bench.plan import BenchPlan, Block, Contestant, rank_file, schedule
 from experiments.config.strategies import create_call
+from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_process import LINGER, live, overdue, writing
 from experiments.schema.files import to_line
 from experiments.schema.records import BenchBlock
@@ -58,11 +59,11 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _bench)
 
 
-def _bench(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
-    rank = BenchRank(BenchPlan.from_dict(order["job"]), board, place, order["id"])
+def _bench(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
+    rank = BenchRank(BenchPlan.from_dict(order.job), board, place, order.id)
     linger = 0.0
     try:
-        rank.open(home, Path(order["results"]))
+        rank.open(home, Path(order.results))
         rank.run()
         linger = LINGER
     finally:

@@ -1,14 +1,13 @@
 """The agent: starts the ranks of a job on this machine, watches them, and leaves nothing behind.
 
-Ranks are forked from a fork server that has torch loaded, so they start in milliseconds; those of a strategy that
-says so are started by mpirun, in seconds. If one ends badly, the others learn it from the board within a fraction of a
-second and end by themselves; who does not is killed.
+Ranks are forked from a server process that has torch loaded, so they start in milliseconds. Ranks of a strategy that
+needs mpirun start in seconds. When a rank fails, the others learn it from the status board within a fraction of a
+second and end by themselves; the agent kills those that do not.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import secrets
@@ -17,10 +16,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from common.errors import ConfigError
@@ -32,17 +29,18 @@ from experiments.config.ranks import MOST_RANKS
 from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import home_of
 from experiments.launch.inheritance import raise_file_limit, rank_environment, signals_deferred
-from experiments.launch.job_folder import PREFIX, cannot_be_set_up, claim, remove_private, sweep
+from experiments.launch.job_folder import cannot_be_set_up, private_folder
+from experiments.launch.job_order import JobOrder
 from experiments.launch.mpirun import under_mpirun
 from experiments.launch.processes import Launcher, RankProcess, forked
 from experiments.launch.recovery import Restarts, survive
 from experiments.launch.supervisor import JobOutcome, Show, Supervisor, end_all
 
-ENTRY = "experiments.ranks.training"  # the module whose `main(folder, rank)` is the life of a rank that trains
+ENTRY = "experiments.ranks.training"  # its `main(folder, rank)` is the life of a rank that trains
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 
 
-class JobOrders(Protocol):
+class JobSpec(Protocol):
     """What the agent must know of a job; the rest is for its ranks."""
 
     @property
@@ -55,62 +53,49 @@ class JobOrders(Protocol):
 
 
 class Agent:
-    """Runs jobs, one after the other. A context manager: its private folder and fork server live as long as it."""
+    """Runs jobs, one after the other. A context manager, which owns a private folder and a fork server."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._folder: Path | None = None
-        self._lock: int | None = None
+        self._undo = contextlib.ExitStack()  # what to end and remove, in reverse order
 
     def __enter__(self) -> Agent:
-        """Returns when ranks can start, seconds later. Raises ConfigError, KeyboardInterrupt."""
+        """Return when ranks can start. Blocks for seconds. Raises ConfigError, KeyboardInterrupt."""
         try:
-            sweep()
+            with signals_deferred():
+                self._folder = self._undo.enter_context(private_folder())
             self._start()
         except BaseException as error:
-            self._stop()
+            self.__exit__()
             if isinstance(error, OSError):
                 raise cannot_be_set_up(error) from None
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+    def __exit__(self, *_: object) -> None:
+        with signals_deferred():
+            self._undo.close()
 
     def _start(self) -> None:
-        with signals_deferred():
-            self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         ipc_address(home_of(self._folder / "job-12345678", MOST_RESTARTS))(MOST_RANKS, MOST_RANKS)
         raise_file_limit()
-        self._lock = claim(self._folder)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([ENTRY])
-        resource_tracker.ensure_running()  # lets Ctrl-C through again when it has started, so it comes first
+        self._undo.callback(_stop_servers)
+        resource_tracker.ensure_running()  # must come first: when it has started, it lets Ctrl-C through again
         with signals_deferred(), rank_environment(self.threads, self._folder):
             forkserver.ensure_running()
         ready = self._context.Process(target=os.getpid, daemon=True)
         try:
-            ready.start()  # comes back when torch is loaded: here a Ctrl-C may interrupt it, not so among the ranks
+            ready.start()  # returns when torch is loaded; Ctrl-C may interrupt it here, and later it must not
             ready.join(START)
         except (EOFError, ConnectionError):
             raise ConfigError("no rank can start: the fork server could not load torch, or was killed") from None
 
-    def _stop(self) -> None:
-        with signals_deferred(), contextlib.ExitStack() as undo:  # the last one entered goes first
-            if self._folder is not None:
-                undo.callback(remove_private, self._folder)
-            # Neither has a public way to be stopped before this process ends, and both would outlive it for a moment.
-            undo.callback(resource_tracker._resource_tracker._stop)  # type: ignore[attr-defined]
-            undo.callback(_stop_fork_server)
-            if self._lock is not None:
-                undo.callback(os.close, self._lock)  # ranks that nobody could end, end themselves
-
     def run(
         self,
-        job: JobOrders,
-        processes: int,
+        job: JobSpec,
+        workers: int,
         results: Path,
         show: Show,
         entry: str = ENTRY,
@@ -118,66 +103,61 @@ class Agent:
         restarts: Restarts | None = None,
         on_worker_death: str = "abort",
     ) -> JobOutcome:
-        """Run `job` with `processes` worker ranks and its servers; blocks until every one of them has ended.
+        """Run `job` with `workers` worker ranks and its servers; return when all of them have ended. Blocks.
 
-        `entry` is the module whose `main(folder, rank)` a rank is; it finds the job in `folder`/job.json. `launcher`
-        is what starts the workers; servers are forked, but for colocated ones, which their worker's process starts;
-        with "together" one process is all ranks.
-        Rows and parameters go to `results`. `show` is called with the workers' status and the seconds so far, several
-        times a second. A rank that fails ends the job; its error is in the result. KeyboardInterrupt ends it too.
+        `entry` is the module whose `main(folder, rank)` is the life of a rank; the order is in `folder`. `launcher`
+        starts the workers. Servers are forked, or live in the process of a worker; with "together" one process runs
+        all ranks. Rows and parameters go to `results`. `show` gets the workers' status and the seconds so far, several
+        times a second. The first failure of a rank ends the job; it is in the outcome. KeyboardInterrupt ends it too.
         `restarts` says how often servers that die are started again, and from what; None: never. `on_worker_death` is
-        "continue" where the job survives that of some workers: see `experiments.launch.deaths`.
+        "continue" if the job goes on without workers that die (see `experiments.launch.recovery`).
         """
-        assert self._folder is not None
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
-        total = processes + job.servers
-        stay = restarts is not None and restarts.left > 0
-        running = RunningJob(home, StatusBoard(home / "board", total, create=True), stay=stay)
-        order: dict[str, Any] = {
-            "job": job.to_dict(),
-            "processes": processes,
-            "servers": job.servers,
-            "stay": stay,  # when all is done, until the agent dismisses them: a server may come back and need them
-            "placement": job.placement,
-            "id": secrets.randbits(64),
-            "results": str(results.resolve()),
-            "epoch": time.perf_counter(),
-        }
-        (home / "job.json").write_text(json.dumps(order))
+        order = JobOrder(
+            job=job.to_dict(),
+            workers=workers,
+            servers=job.servers,
+            placement=job.placement,
+            id=secrets.randbits(64),
+            results=str(results.resolve()),
+            epoch=time.perf_counter(),
+            stay=restarts is not None and restarts.left > 0,
+        )
+        running = RunningJob(home, StatusBoard(home / "board", order.ranks, create=True), stay=order.stay)
+        order.write(home)
 
         def revive(failed: Sequence[int]) -> bool:
-            if restarts is None or not restarts.possible(running, failed, range(processes)):
+            if restarts is None or not restarts.possible(running, failed, range(workers)):
                 return False
-            restarts.announce(running, failed, range(processes, total), order["id"])
-            self._start_again(running, entry, failed)
+            restarts.announce(running, failed, range(workers, order.ranks), order.id)
+            with signals_deferred():
+                for rank, process in zip(failed, forked(self._context, entry, home, failed), strict=True):
+                    running.ranks[rank] = process
             return True
 
-        tend = partial(survive, running, processes) if on_worker_death == "continue" else lambda: None
+        def go_on() -> None:
+            if on_worker_death == "continue":
+                survive(running, workers)
+
         try:
-            self._start_ranks(running, job, processes, entry, launcher)
-            return Supervisor(running, processes, tend, revive).until_ended(show)
+            self._start_ranks(running, order, entry, launcher)
+            return Supervisor(running, workers, go_on, revive).until_ended(show)
         finally:
             end_all(running.processes)
             running.board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _start_ranks(self, running: RunningJob, job: JobOrders, workers: int, entry: str, launcher: Launcher) -> None:
-        """Start the processes of a job, the workers' first; all its other ranks live in these."""
+    def _start_ranks(self, running: RunningJob, order: JobOrder, entry: str, launcher: Launcher) -> None:
+        """Start the processes of a job, those of the workers first. The other ranks live in these."""
+        count = len(ranks_by_process(order.workers, order.servers, order.placement))
+        if launcher == "together":
+            count = 1
         with signals_deferred():
-            own = 1 if launcher == "together" else len(ranks_by_process(workers, job.servers, job.placement))
-            for process in self._launch(launcher, entry, running.home, workers, own):
+            for process in self._launch(launcher, entry, running.home, order.workers, count):
                 running.ranks.append(process)
-            running.ranks += [running.ranks[rank % own] for rank in range(own, workers + job.servers)]
-
-    def _start_again(self, running: RunningJob, entry: str, ranks: Sequence[int]) -> None:
-        """Replace the processes of dedicated servers that have ended by new ones."""
-        with signals_deferred():
-            for rank, process in zip(ranks, forked(self._context, entry, running.home, ranks), strict=True):
-                running.ranks[rank] = process
+            running.ranks += [running.ranks[rank % count] for rank in range(count, order.ranks)]
 
     def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, count: int) -> Iterator[RankProcess]:
-        """Start the `count` processes of a job, the workers' first."""
-        assert self._folder is not None
         forks = range(count)
         if launcher == "mpi":
             forks = range(workers, count)
@@ -186,8 +166,10 @@ class Agent:
         yield from forked(self._context, entry, home, forks)
 
 
-def _stop_fork_server() -> None:
+def _stop_servers() -> None:
+    """Stop the fork server and the resource tracker. No public call does, and both would outlive this process."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         if pid := forkserver._forkserver._forkserver_pid:  # type: ignore[attr-defined]
-            os.kill(pid, signal.SIGKILL)  # it is deaf while it imports
+            os.kill(pid, signal.SIGKILL)  # it ignores every request to end while it imports
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]

@@ -1,4 +1,8 @@
-"""Who is to blame when a job ends badly: what ranks have said, how they ended, and where the board last saw them."""
+"""Find the rank that is to blame when a job ends badly.
+
+The evidence: the report that each rank leaves at its end, the exit code of its process, and the stage and step in which
+the status board last saw it.
+"""
 
 from __future__ import annotations
 
@@ -13,119 +17,119 @@ from typing import Any
 
 from common.errors import PeerFailed, RunError, step_name
 from common.runtime.status_board import StatusBoard
-from experiments.launch.processes import LOST, RankProcess
+from experiments.launch.processes import LOST, VANISHED, RankProcess
+from experiments.schema.documents import Death
+
+_TYPES: dict[str, type[RunError]] = {cls.__name__: cls for cls in RunError.__subclasses__()}
 
 
 @dataclass(slots=True)
 class RunningJob:
-    """A job on its way. `ranks` has the process of each rank; ranks that share one have the same."""
+    """A job whose ranks have started. `ranks` has the process of each rank; ranks of one process share an entry."""
 
     home: Path
     board: StatusBoard
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
-    stay: bool = False  # whether ranks that are done wait to be dismissed
-    deaths: list[dict[str, Any]] = field(default_factory=list)  # that the job has survived, in their order
+    stay: bool = False  # ranks that are done wait until the agent dismisses them
+    deaths: list[Death] = field(default_factory=list)  # in order
 
     @property
     def processes(self) -> list[RankProcess]:
-        """Its processes, each once."""
+        """The distinct processes of the job."""
         return list({id(process): process for process in self.ranks}.values())
 
     @property
     def departed(self) -> set[int]:
         """The ranks that the job goes on without."""
-        return {entry["rank"] for entry in self.deaths}
+        return {death.rank for death in self.deaths}
 
     def report(self, rank: int) -> dict[str, Any] | None:
-        """What `rank` has said at its end; None if it has not, or was killed."""
+        """Return the report of `rank`; None if it has left none."""
         file = self.home / f"report-{rank}.json"
         return json.loads(file.read_text()) if file.exists() else None
 
-    def complaint(self, rank: int) -> dict[str, Any] | None:
-        """What `rank` has said went wrong; None if it has said nothing of the kind."""
+    def reported_error(self, rank: int) -> dict[str, Any] | None:
+        """Return the error in the report of `rank`; None if it has left no report, or one without an error."""
         return (self.report(rank) or {}).get("error")
 
     def all_reported(self) -> bool:
-        """Whether every rank has said how it ended, so that there is nothing left to do for any of them."""
+        """Return whether every rank has left a report in the present incarnation of the job."""
         ranks = set(range(len(self.ranks))) - self.departed
         if not all((self.home / f"report-{rank}.json").exists() for rank in ranks):
             return False
-        now = self.board.incarnation  # what was said in an earlier one is no longer true
+        now = self.board.incarnation
         return not now or all((self.report(rank) or {}).get("incarnation") == now for rank in ranks)
 
     def failed(self) -> list[int]:
-        """The ranks that ended badly: with an exit code, or silently.
+        """Return the ranks that ended badly: with an exit code, or without a report.
 
-        Of those that share a process with an exit code, the ones that have complained; if none has, the worker: what
-        ends a process without a word ends it as a whole.
+        Of the ranks of one process with an exit code, these are the ranks that reported an error. If none of them did,
+        it is the worker alone, since a process that dies without a report dies as a whole.
         """
-        if self.board.dismissed:  # all is done, and said; a process that was killed since did no harm
-            return [rank for rank in range(len(self.ranks)) if self.complaint(rank) is not None]
+        if self.board.dismissed:  # all ranks are done; a process that was killed since did no harm
+            return [rank for rank in range(len(self.ranks)) if self.reported_error(rank) is not None]
         codes = {rank: process.exitcode for rank, process in enumerate(self.ranks) if rank not in self.departed}
-        return [rank for rank, code in codes.items() if (self._to_blame(rank) if code else self._silent(rank, code))]
-
-    def _silent(self, rank: int, code: int | None) -> bool:
-        return code == 0 and self.report(rank) is None
+        return [
+            rank
+            for rank, code in codes.items()
+            if (self._to_blame(rank) if code else code == 0 and self.report(rank) is None)
+        ]
 
     def _to_blame(self, rank: int) -> bool:
-        """Whether `rank` is why its process has ended badly."""
-        crew = [other for other, process in enumerate(self.ranks) if process is self.ranks[rank]]
-        return rank in ([other for other in crew if self.complaint(other) is not None] or crew[:1])
+        """Return whether `rank` made its process end badly."""
+        together = [other for other, process in enumerate(self.ranks) if process is self.ranks[rank]]
+        return rank in ([other for other in together if self.reported_error(other) is not None] or together[:1])
 
     def certain(self, failed: Sequence[int]) -> bool:
-        """Whether one of `failed` did more than wait in vain, for which another is to blame."""
-        complaints = [self.complaint(rank) for rank in failed]
-        return any(complaint is None or complaint["type"] != "DeadlineExceeded" for complaint in complaints)
+        """Return whether one of `failed` did more than wait in vain, for which another rank is to blame."""
+        errors = [self.reported_error(rank) for rank in failed]
+        return any(error is None or error["type"] != "DeadlineExceeded" for error in errors)
 
 
-def as_seen_by_others(error: RunError) -> PeerFailed:
-    """What the other ranks raise because of `error`."""
-    return PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
+def first_error(job: RunningJob, failed: Sequence[int], workers: int) -> tuple[RunError, str | None]:
+    """Return what went wrong first among the ranks that ended badly, and its traceback if one was reported.
 
-
-def first_error(running: RunningJob, failed: Sequence[int], processes: int) -> tuple[RunError, str | None]:
-    """What went wrong first among ranks that ended badly.
-
-    A death before any report, then the oldest report; but who waited in vain for one that did so too comes last.
+    A death without a report comes before all reports, and the oldest report before the others. But a rank that waited
+    in vain for another rank that waited in vain comes last.
     """
-    if silent := [rank for rank in failed if running.complaint(rank) is None]:
-        rank = min(silent, key=lambda rank: running.ranks[rank].exitcode == LOST)  # of which the launcher is the cause
-        return death(running, rank, running.ranks[rank].exitcode or 0, processes), None
-    told: list[tuple[bool, float, dict[str, Any]]] = []
-    for rank in failed:
-        report, complaint = running.report(rank) or {}, running.complaint(rank) or {}
-        peers = complaint.get("peers") or ()
-        told.append((bool(peers) and set(peers) <= set(failed), report["at"], report))
-    first = min(told, key=lambda entry: entry[:2])[2]
+    if silent := [rank for rank in failed if job.reported_error(rank) is None]:
+        rank = min(silent, key=lambda rank: job.ranks[rank].exitcode == LOST)  # others were lost because of it
+        return death(job, rank, workers), None
+    reports = [job.report(rank) or {} for rank in failed]
+
+    def order(report: dict[str, Any]) -> tuple[bool, float]:
+        peers = set(report["error"].get("peers") or ())
+        return bool(peers) and peers <= set(failed), report["at"]
+
+    first = min(reports, key=order)
     record = dict(first["error"])
     kind = record.pop("type")
-    if peers := record.get("peers"):  # who waited in vain too is not whom it waited for
+    if peers := record.get("peers"):
         record["peers"] = [peer for peer in peers if peer not in failed] or peers
-        record["cause"] += "".join(f"; {_whereabouts(running, peer, processes)}" for peer in record["peers"])
-    error = _TYPES.get(kind, RunError)(**record)
-    return error, first["traceback"]
+        record["cause"] += "".join(f"; {_whereabouts(job, peer, workers)}" for peer in record["peers"])
+    return _TYPES.get(kind, RunError)(**record), first["traceback"]
 
 
-_TYPES: dict[str, type[RunError]] = {cls.__name__: cls for cls in RunError.__subclasses__()}
-
-
-def _role(rank: int, processes: int) -> str:
-    return "worker" if rank < processes else "server"
-
-
-def death(running: RunningJob, rank: int, exitcode: int, processes: int) -> PeerFailed:
-    """The end of a rank that said nothing, and where the board last saw it."""
-    cause = f"ended with exit code {exitcode} and said nothing"
-    if exitcode == LOST:
+def death(job: RunningJob, rank: int, workers: int) -> PeerFailed:
+    """Return the error of a rank that ended without a report, in the stage and step where the board last saw it."""
+    code = job.ranks[rank].exitcode or 0
+    cause = f"ended with exit code {code} and said nothing"
+    if code == LOST:
         cause = "lost with the fork server or mpirun that started it, which was killed"
-    if exitcode < 0:
+    elif code == VANISHED:
+        cause = "killed by signal 9 (SIGKILL), or crashed in native code: mpirun does not tell which"
+    elif code < 0:
         with contextlib.suppress(ValueError):
-            cause = f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
-    status = running.board.read(rank)
-    return PeerFailed(cause, rank=rank, role=_role(rank, processes), stage=status.stage, step=status.step)
+            cause = f"killed by signal {-code} ({signal.Signals(-code).name})"
+    status = job.board.read(rank)
+    return PeerFailed(cause, rank=rank, role=_role(rank, workers), stage=status.stage, step=status.step)
 
 
-def _whereabouts(running: RunningJob, rank: int, processes: int) -> str:
-    status = running.board.read(rank)
-    return f"{_role(rank, processes)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
+def _role(rank: int, workers: int) -> str:
+    return "worker" if rank < workers else "server"
+
+
+def _whereabouts(job: RunningJob, rank: int, workers: int) -> str:
+    status = job.board.read(rank)
+    return f"{_role(rank, workers)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"

@@ -1,7 +1,9 @@
-"""Incarnations: a job that goes on after a server has died, with the same processes and new connections.
+"""Incarnations of a job: its life before a server dies, and its life after that server has come back.
 
-The agent announces an incarnation on the board and then describes it in a folder of its own, where its ranks meet.
-Every rank leaves what it is in, closes its endpoint and joins; only the dead server is a new process.
+Theory of operation. When a server dies, the agent raises the incarnation number on the status board. Every rank that
+waits sees it and raises `Reincarnated`, closes its endpoint, and keeps what `CarriedState` holds. Meanwhile the agent
+makes a folder for the new incarnation and describes it in a file there. The ranks wait for that file, and connect to
+each other again in that folder. All processes go on, but for the dead server's, which is new.
 """
 
 from __future__ import annotations
@@ -21,21 +23,23 @@ from common.runtime.status_board import Reincarnated, StatusBoard
 from common.types import Array
 
 FILE = "incarnation.json"
-POLL = 0.005  # seconds between two looks for it
+POLL = 0.005  # seconds between two looks for a change
+
+Sent = dict[str, dict[int, int]]  # bytes_to and messages_to, by receiving rank
 
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """One of a job's lives. `home` is where its ranks meet, and `id` is theirs alone."""
+    """One incarnation. Its ranks meet in the folder `home`; `id` tells their messages from those of others."""
 
     number: int
     home: Path
     id: int
-    resumed: bool = False  # else all begin anew, from the first parameters
-    step: int | None = 0  # from which all go on; None: everyone from where it is
+    resumed: bool = False  # False: all ranks begin with the first parameters
+    step: int | None = 0  # the step from which all go on; None: each rank goes on from where it is
 
     def write(self) -> None:
-        """Make its folder and tell the ranks; atomic."""
+        """Make the folder and describe the incarnation in it, atomically."""
         self.home.mkdir(mode=0o700)
         part = self.home / f"{FILE}.part"
         part.write_text(json.dumps({**asdict(self), "home": str(self.home)}))
@@ -43,7 +47,7 @@ class Incarnation:
 
     @classmethod
     def read(cls, home: Path) -> Incarnation | None:
-        """The incarnation that meets in `home`; None if it is not described yet."""
+        """Return the incarnation described in `home`; None if it is not described yet."""
         try:
             found = json.loads((home / FILE).read_text())
         except FileNotFoundError:
@@ -52,31 +56,28 @@ class Incarnation:
 
 
 def home_of(job: Path, number: int) -> Path:
-    """Where the ranks of incarnation `number` meet: at first, in the folder of the job itself."""
+    """Return the folder in which the ranks of incarnation `number` meet; the first one is the job's own."""
     return job / str(number) if number else job
-
-
-Sent = dict[str, dict[int, int]]  # bytes_to and messages_to, by receiver
 
 
 @dataclass(slots=True)
 class CarriedState:
-    """What a rank takes with it from one incarnation into the next."""
+    """What a rank carries from one incarnation into the next."""
 
     steps: int = 0  # done
-    totals: dict[str, float] = field(default_factory=dict)  # seconds a stage so far
+    totals: dict[str, float] = field(default_factory=dict)  # seconds so far, by stage
     sent: Sent = field(default_factory=dict)
-    sent_by: dict[int, Sent] = field(default_factory=dict)  # by steps done
-    state: dict[str, Array] | None = None  # a server's
+    sent_by: dict[int, Sent] = field(default_factory=dict)  # what had been sent, by steps done
+    state: dict[str, Array] | None = None  # of a server
 
     def remember(self, steps: int, sent: Sent) -> None:
-        """Note what had been sent after `steps` steps; of these notes the latest are kept, as of checkpoints."""
+        """Note what had been sent after `steps` steps. Keeps the latest notes, as many as there are checkpoints."""
         self.sent_by[steps] = sent
         for old in sorted(self.sent_by)[:-4]:
             del self.sent_by[old]
 
     def leave(self, steps: int, totals: dict[str, float], sent: Sent, checkpoints: Checkpoints | None) -> None:
-        """Take what there is when an incarnation ends; the state into memory of its own, if there is one yet."""
+        """Take over what a rank has when an incarnation ends. Copies a server's state, if there is one."""
         self.steps, self.totals, self.sent = steps, totals, sent
         if checkpoints is not None and (state := checkpoints.snapshot()) is not None:
             self.state = state
@@ -90,23 +91,23 @@ def live_through(
     deadline: float,
     live: Callable[[Incarnation, CarriedState], Any],
 ) -> Any:
-    """Call `live` for one incarnation after the other, until it returns; returns what it does.
+    """Call `live` for one incarnation after the other, until it returns; return its result. Blocks.
 
-    `first` is the id of incarnation 0. Whatever blocks in `live` raises Reincarnated when the next one is announced.
+    `first` is the id of incarnation 0. Every blocking call in `live` raises Reincarnated once the next is announced.
     """
-    past = CarriedState()
+    carried = CarriedState()
     while True:
         try:
-            return live(_joined(home, first, board, place, deadline), past)
+            return live(_joined(home, first, board, place, deadline), carried)
         except Reincarnated:
             pass
-        gc.collect()  # models and endpoints of the last one refer to themselves: let go of their memory now
+        gc.collect()  # frees models and endpoints, which refer to themselves
         place.step, place.bucket = SETUP, 0
         place.enter("setup")
 
 
 def _joined(home: Path, first: int, board: StatusBoard, place: Place, deadline: float) -> Incarnation:
-    """The present incarnation, as soon as the agent has described it. Blocks; raises DeadlineExceeded, PeerFailed."""
+    """Return the present incarnation, once the agent has described it. Blocks. DeadlineExceeded, PeerFailed."""
     end = time.monotonic() + deadline
     while True:
         number = board.incarnation

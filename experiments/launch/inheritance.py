@@ -1,4 +1,4 @@
-"""What ranks inherit from the agent: environment, limits, signals."""
+"""Set up what ranks inherit from the agent: environment, limits, signals."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-# Without these, every large message is mapped, faulted in and unmapped by its receiver (glibc).
+# Without these, glibc maps the memory of every large message, faults it in and unmaps it again at its receiver.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
 
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Let no Ctrl-C come in between; it is answered afterwards.
+    """Defer SIGINT and SIGTERM until this context ends.
 
-    By handlers: a mask holds for one thread, and numpy has others, which the signal would then come in through.
+    It sets handlers. A signal mask would hold for one thread only, and numpy has threads that would take the signal.
     """
     caught: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -34,7 +34,7 @@ def signals_deferred() -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Let this process and its ranks open as many files as they may: a rank needs about seven for each peer."""
+    """Let this process and its ranks open as many files as the system allows: a rank needs about seven a peer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -42,13 +42,13 @@ def raise_file_limit() -> None:
 
 @contextlib.contextmanager
 def rank_environment(threads: int, folder: Path) -> Iterator[None]:
-    """The environment that ranks inherit: few threads, no malloc trap, no Ctrl-C, temporary files in our folder."""
+    """Set the environment for ranks: `threads` threads, lean malloc, no Ctrl-C, temporary files in `folder`."""
     threading = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    changes = {**MALLOC, **threading, "TMPDIR": str(folder)}  # torch alone puts a folder there when it is imported
+    changes = {**MALLOC, **threading, "TMPDIR": str(folder)}  # importing torch makes a folder in TMPDIR
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update({name: value for name, value in changes.items() if name not in MALLOC or before[name] is None})
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORBIDDEN_TO_RANKS)
-    # multiprocessing's own folder for the fork server's socket: inside ours, so that it goes with it
+    # multiprocessing's folder for the socket of its fork server: inside `folder`, so that it is removed with it
     multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]
     try:
         yield

@@ -1,28 +1,39 @@
-"""Start the workers of a job with one `mpirun`, and tell the agent how each of them ended."""
+"""Start the workers of a job with one `mpirun`, and tell the agent how each of them ended.
+
+mpirun does not say which rank ended first, and ends the other ranks before they can report. So each rank tells its exit
+code itself, through a fifo of its own that it holds open while it lives. It ignores SIGTERM, which mpirun sends to all
+ranks once one has died; mpirun kills them a second or two later, and the agent has their reports by then. A rank that
+has failed stays until the agent has asked mpirun to end the job. A rank ends when mpirun is gone.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from experiments.launch.job_folder import make_shared
-from experiments.launch.processes import LOST, RankProcess
+from experiments.launch.processes import LOST, VANISHED, RankProcess
+
+POLL = 0.1  # seconds between two looks of a rank for its mpirun
 
 
 def under_mpirun(entry: str, home: Path, ranks: int) -> Iterator[RankProcess]:
     """Start the ranks with one `mpirun`, on this machine; each calls `main(home, rank)` of the module `entry`.
 
-    Files of `mpirun` go into `home`, but the memory that the ranks share goes into /dev/shm; the ranks remove it.
-    A fifo tells the end of each rank, so that nothing depends on mpirun's report. For its control messages mpirun
-    listens on all interfaces, and has no option against that (open-mpi/ompi#14441).
+    Files of mpirun go into `home`, and the memory that the ranks share into shared memory. For its control messages
+    mpirun listens on all interfaces, and has no option against that (open-mpi/ompi#14441).
     """
     for rank in range(ranks):
         os.mkfifo(exit_path(home, rank), 0o600)
@@ -38,7 +49,7 @@ def under_mpirun(entry: str, home: Path, ranks: int) -> Iterator[RankProcess]:
 
 
 def exit_path(home: Path, rank: int) -> Path:
-    """Return the fifo that gets a rank's exit code; its writer holds it open for as long as the rank lives."""
+    """Return the fifo into which a rank writes its exit code."""
     return home / f"exit-{rank}"
 
 
@@ -46,20 +57,19 @@ class MpiRun:
     """The `mpirun` of a job."""
 
     def __init__(self, entry: str, home: Path, ranks: int) -> None:
-        self._shared = str(make_shared(home))
+        self._shared = make_shared(home)
         parameters = {
             "btl": "self,vader",  # shared memory
             "pml": "ob1",
             "mpi_yield_when_idle": "1",  # a rank waits by spinning, also on cores that another rank needs
             "plm": "isolated",  # this machine, even inside of a batch job
             "orte_tmpdir_base": str(home),
-            "btl_vader_backing_directory": self._shared,
+            "btl_vader_backing_directory": str(self._shared),
         }
         command = ["mpirun", "--quiet", "--oversubscribe", "--bind-to", "none", "--host", f"localhost:{ranks}"]
         command += [word for name, value in parameters.items() for word in ("--mca", name, value)]
         command += ["--allow-run-as-root"] if os.geteuid() == 0 else []
-        command += ["-n", str(ranks), sys.executable, "-m", "experiments.launch.mpirun_guard", entry, str(home)]
-        command += [self._shared]
+        command += ["-n", str(ranks), sys.executable, "-m", "experiments.launch.mpirun", entry, str(home)]
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)
         except BaseException:
@@ -95,13 +105,13 @@ class MpiRank:
             if written:
                 self._exitcode = int(written)
             elif written is not None and self._started:
-                self._exitcode = -signal.SIGKILL  # its guardian answers every other signal, and wrote nothing
+                self._exitcode = VANISHED
             elif written is not None and (code := self._launcher.process.poll()) is not None:
                 self._exitcode = code if code > 0 else LOST  # the rank never started
         return self._exitcode
 
     def _read(self) -> bytes | None:
-        """Read the rank's fifo. None: a writer is there and has written nothing; empty: no writer."""
+        """Read the rank's fifo. None: the rank holds it open and has written nothing; empty: nobody holds it."""
         try:
             return os.read(self.sentinel, 16)
         except BlockingIOError:
@@ -112,7 +122,7 @@ class MpiRank:
         self._launcher.process.terminate()
 
     def kill(self) -> None:
-        self._launcher.process.kill()  # the ranks' guardians notice it and end them
+        self._launcher.process.kill()  # the ranks notice it and end
 
     def join(self, timeout: float | None = None) -> None:
         if self.sentinel < 0:
@@ -125,3 +135,45 @@ class MpiRank:
             select.select([self.sentinel], [], [], 0.05)
         os.close(self.sentinel)
         self.sentinel = -1
+
+
+def main(entry: str, home: str) -> NoReturn:
+    """Be a rank: call `main(home, rank)` of the module `entry`, tell the exit code, and end."""
+    rank = int(os.environ["OMPI_COMM_WORLD_RANK"])
+    fifo = os.open(exit_path(Path(home), rank), os.O_WRONLY | os.O_NONBLOCK)  # OSError if the agent is gone
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(), fifo), name="mpirun-guard", daemon=True).start()
+    code = 1
+    try:
+        importlib.import_module(entry).main(home, rank)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _tell(fifo, code)
+        if code:
+            agent = select.poll()
+            agent.register(fifo, 0)
+            agent.poll()  # blocks until nobody reads the fifo any more
+        os._exit(code)  # like the children of a fork server: Python takes seconds to tear torch down
+
+
+def _tell(fifo: int, code: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(fifo, str(code).encode())
+
+
+def _end_with(mpirun: int, fifo: int) -> None:
+    """End this rank when its parent, mpirun, is gone."""
+    while os.getppid() == mpirun:
+        time.sleep(POLL)
+    _tell(fifo, LOST)
+    os._exit(LOST)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

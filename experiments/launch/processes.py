@@ -1,8 +1,4 @@
-"""How the agent starts the ranks of a job: forked from a server that has torch loaded, or under `mpirun`.
-
-Either way the agent gets one `RankProcess` a rank, starts the next only when it has the one before in hand, and ends
-them by the same calls.
-"""
+"""Start ranks as forks of a server process that has torch loaded."""
 
 from __future__ import annotations
 
@@ -12,33 +8,34 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Literal, Protocol
 
-Launcher = Literal["fork", "mpi", "together"]  # together: all ranks of a job in one process
-LOST = 255  # exit code of a rank whose launcher is gone: multiprocessing's choice
+Launcher = Literal["fork", "mpi", "together"]  # together: one process runs all ranks of a job
+LOST = 255  # exit code of a rank whose launcher was killed; multiprocessing uses the same number
+VANISHED = 254  # exit code of a rank under mpirun that told no exit code
 
 
 class RankProcess(Protocol):
-    """What the agent needs of a rank's process: a part of `multiprocessing.Process`."""
+    """The part of `multiprocessing.Process` that the agent uses."""
 
     @property
     def exitcode(self) -> int | None:
-        """None while it is there; negative: killed by that signal."""
+        """None while the process runs; a negative number is the signal that killed it."""
 
     @property
     def sentinel(self) -> int:
-        """A file descriptor that becomes readable when it ends."""
+        """A file descriptor that becomes readable when the process ends."""
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end."""
 
     def kill(self) -> None:
-        """End it."""
+        """Kill the process."""
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until nothing is left of it, `timeout` seconds at most."""
+        """Block until nothing is left of the process, or `timeout` seconds have passed."""
 
 
 def forked(context: ForkServerContext, entry: str, home: Path, ranks: Iterable[int]) -> Iterator[RankProcess]:
-    """Start these ranks as forks of `context`'s server; each calls `main(home, rank)` of the module `entry`."""
+    """Start these ranks, one after the other; each calls `main(home, rank)` of the module `entry`."""
     for rank in ranks:
         process = context.Process(target=_enter, args=(entry, str(home), rank), name=f"rank-{rank}", daemon=True)
         process.start()
@@ -46,4 +43,4 @@ def forked(context: ForkServerContext, entry: str, home: Path, ranks: Iterable[i
 
 
 def _enter(entry: str, home: str, rank: int) -> None:
-    importlib.import_module(entry).main(home, rank)  # torch: only in the ranks
+    importlib.import_module(entry).main(home, rank)  # only a rank may import torch, not the agent

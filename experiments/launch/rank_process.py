@@ -1,4 +1,4 @@
-"""The life of a rank, whatever it does: begins with an order in the job's private folder, ends with a report there."""
+"""The life of a rank process: it begins with the order in the job's folder, and ends with a report there."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ from common.place import Place
 from common.runtime.placement import ranks_in_process_of
 from common.runtime.status_board import PostedPlace, StatusBoard
 from experiments.launch.job_folder import LOCK, remove_private
+from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_threads import ColocatedRanks
 
 LINGER = 5.0  # seconds that the last messages get to leave
 
-Life = Callable[
-    [dict[str, Any], Path, StatusBoard, PostedPlace], dict[str, Any]
-]  # order, folder, board, place: a report
+# What one rank does. It takes the order, the job's folder, the board and the rank's place, and returns a report.
+Life = Callable[[JobOrder, Path, StatusBoard, PostedPlace], dict[str, Any]]
 
 
-def live(folder: str, rank: int, life: Life) -> None:
-    """Be rank `rank` of the job described in `folder`/job.json: `life` gets that order and returns a report.
+def live(folder: str, rank: int, life: Life) -> NoReturn:
+    """Call `life` for rank `rank` of the job in `folder`, and leave its report there.
 
-    So do the servers that are placed with it, in threads of this process. Exits with 1 after a failure, which the
-    first of them to fail has reported.
+    Does the same for the servers that share this process, in threads. Exits with 0, or with 1 after a failure, which
+    the first rank to fail has reported.
     """
     order, home, board = begin(folder)
-    crew = ColocatedRanks(board, ranks_in_process_of(rank, order["processes"], order["servers"], order["placement"]))
+    together = ColocatedRanks(board, ranks_in_process_of(rank, order.workers, order.servers, order.placement))
 
     def one(rank: int) -> None:
-        place = PostedPlace(board, rank, "worker" if rank < order["processes"] else "server")
+        place = PostedPlace(board, rank, "worker" if rank < order.workers else "server")
         try:
             tell(home, rank, life(order, home, board, place))
         except BaseException as error:
             report = failure(error, place)
-            crew.fails(report["error"], lambda: tell(home, rank, report))
+            together.fails(report["error"], lambda: tell(home, rank, report))
 
-    sys.exit(0 if crew.run(one) else 1)
+    sys.exit(0 if together.run(one) else 1)
 
 
-def begin(folder: str) -> tuple[dict[str, Any], Path, StatusBoard]:
-    """Be a process of the job described in `folder`/job.json: its order, its folder and its board."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to answer
-    os.dup2(2, 1)  # what a strategy prints must not get into the agent's JSON
+def begin(folder: str) -> tuple[JobOrder, Path, StatusBoard]:
+    """Make this process one of the job in `folder`; return its order, its folder and its board."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent answers Ctrl-C
+    os.dup2(2, 1)  # output of a strategy must not get into the agent's JSON
     home = Path(folder)
     die_with_the_agent(home)
-    order = json.loads((home / "job.json").read_text())
-    return order, home, StatusBoard(home / "board", order["processes"] + order["servers"])
+    order = JobOrder.read(home)
+    return order, home, StatusBoard(home / "board", order.ranks)
 
 
 def tell(home: Path, rank: int, report: dict[str, Any]) -> None:
-    """Leave `report` where the agent finds it, whole; a later one takes its place."""
+    """Write the report for the agent, atomically. It replaces an earlier report of this rank."""
     part = home / f"report-{rank}.part"
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with contextlib.suppress(FileNotFoundError):  # the agent has given up this job, and nobody is left to be told
+    with contextlib.suppress(FileNotFoundError):  # the agent has ended the job and removed the folder
         part.write_text(json.dumps({**report, "at": time.monotonic(), "peak_memory_bytes": peak}))
         part.rename(home / f"report-{rank}.json")
 
 
 def failure(error: BaseException, place: Place) -> dict[str, Any]:
-    """The report of a rank that ends with `error`, raised at `place`."""
+    """Return the report of a rank that ends with `error`, raised at `place`."""
     if isinstance(error, RunError):
         return {"error": error.record(), "traceback": None}
     lines = str(error).strip().splitlines() or [""]
@@ -79,7 +79,10 @@ def failure(error: BaseException, place: Place) -> dict[str, Any]:
 
 
 def overdue(home: Path, place: Place) -> Callable[[DeadlineExceeded], NoReturn]:
-    """What ends this rank, once it has said why, when a call of an engine has lasted too long."""
+    """Return a function that reports an error of this rank and ends the process.
+
+    For a call of an engine that has lasted too long: nothing else can interrupt it.
+    """
 
     def end(error: DeadlineExceeded) -> NoReturn:
         tell(home, place.rank, failure(error, place))
@@ -89,7 +92,7 @@ def overdue(home: Path, place: Place) -> Callable[[DeadlineExceeded], NoReturn]:
 
 
 def die_with_the_agent(home: Path) -> None:
-    """Leave nothing behind if the agent is killed: its lock comes free, this rank tidies up and ends."""
+    """Start a thread that ends this process when the agent is killed, and removes the agent's folder first."""
 
     def wait() -> None:
         with open(home.parent / LOCK) as lock, contextlib.suppress(OSError):
@@ -102,9 +105,9 @@ def die_with_the_agent(home: Path) -> None:
 
 @contextlib.contextmanager
 def writing(place: Place) -> Iterator[None]:
-    """A full disk, say, is no mistake of the code."""
+    """Turn an OSError into a RunError that says why results cannot be written, such as a full disk."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or "only a part of them fits"  # NumPy's own words, without a number, name no cause
+        reason = error.strerror or "only a part of them fits"  # NumPy's OSError has no number and names no cause
         raise RunError(f"results cannot be written: {reason}", **place.fields()) from None

@@ -1,7 +1,7 @@
-"""The ranks of one process: a worker in the main thread, the servers placed with it in threads of their own.
+"""Run the ranks of one process: a worker in the main thread, the servers placed with it in threads of their own.
 
-They end as one. The first to fail says why; the others learn it from the board that they share, end by themselves
-within a moment, and say nothing: they went down with it.
+They end as one. The first rank to fail reports its error. The others learn of it from the board object that they share,
+end by themselves within a moment, and report nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from common.errors import DeadlineExceeded, PeerFailed
 from common.runtime.status_board import StatusBoard
 
-# Seconds in which the deadlines pass of ranks that wait for each other: the last of them is to blame.
+# Seconds within which the deadlines pass of ranks that wait for each other; the last rank of such a chain is to blame.
 PATIENCE = 0.5
-LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends, whatever they do
+LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends
 
 
 class ColocatedRanks:
-    """The lives of `ranks`, all of one process; `board` is theirs in common."""
+    """The ranks of this process, which share `board`."""
 
     def __init__(self, board: StatusBoard, ranks: Sequence[int]) -> None:
         self.board, self.ranks = board, ranks
@@ -29,9 +29,9 @@ class ColocatedRanks:
         self._ended: list[int] = []
 
     def run(self, live: Callable[[int], None]) -> bool:
-        """Call `live(rank)` for each, the first in this thread; returns whether all of them ended well. Blocks.
+        """Call `live(rank)` for each rank, the first in this thread; return whether all ended well. Blocks.
 
-        `live` must not raise; it says how it ended by `fails`.
+        `live` must not raise; it tells a failure by calling `fails`.
         """
         others = [
             threading.Thread(target=self._live, args=(live, rank), name=f"rank-{rank}", daemon=True)
@@ -41,7 +41,7 @@ class ColocatedRanks:
             thread.start()
         self._live(live, self.ranks[0])
         for thread in others:
-            thread.join()  # what it waits for has deadlines, and after a failure the process ends anyway
+            thread.join()  # every call in it has a deadline, and after a failure the process ends anyway
         return not self._failed and len(self._ended) == len(self.ranks)
 
     def _live(self, live: Callable[[int], None], rank: int) -> None:
@@ -49,10 +49,11 @@ class ColocatedRanks:
         self._ended.append(rank)
 
     def fails(self, record: dict[str, Any], tell: Callable[[], None]) -> None:
-        """One of the ranks has failed, as `record` of its error says; `tell` lets the agent know.
+        """Handle the failure of a rank with this error record; `tell` reports it to the agent.
 
-        Only then the others hear of it: they must not end the process before it is told. Who fails because it heard
-        of another says nothing. Where one has waited in vain, the others may have too, and first get to say for whom.
+        The other ranks learn of it only after `tell`, since they may end the process. A rank that fails because of
+        another rank of this process reports nothing. After a wait in vain the others get PATIENCE seconds first, to
+        report for whom they wait.
         """
         if len(self.ranks) == 1:
             tell()
@@ -75,7 +76,7 @@ class ColocatedRanks:
 
 
 def _later(seconds: float, act: Callable[[], None]) -> None:
-    """Do it at once, or in `seconds`, if this process lives so long."""
+    """Call `act` now if `seconds` is 0, else in a timer."""
     if not seconds:
         act()
         return

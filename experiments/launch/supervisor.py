@@ -1,4 +1,4 @@
-"""The agent's eyes: what it does about ranks that end, until none is left."""
+"""Watch the processes of a job until none is left, and act when one of them fails."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from multiprocessing import connection
 from operator import methodcaller
 from typing import Any
 
-from common.errors import RunError
+from common.errors import PeerFailed, RunError
 from common.runtime.status_board import Status
-from experiments.launch.failure import RunningJob, as_seen_by_others, first_error
+from experiments.launch.failure import RunningJob, first_error
 from experiments.launch.inheritance import signals_deferred
 from experiments.launch.processes import RankProcess
 from experiments.launch.rank_threads import PATIENCE
+from experiments.schema.documents import Death
 
-TICK = 0.1  # seconds between two looks at the ranks
-FAREWELL = 10.0  # seconds that ranks get to end after the last of them has reported
-GRACE = 2.0  # seconds that ranks get to end by themselves once the job is over
+TICK = 0.1  # seconds between two looks at the processes
+FAREWELL = 10.0  # seconds that processes get to end after the last rank has reported
+GRACE = 2.0  # seconds that processes get to end by themselves once the job has failed
 
 Show = Callable[[Sequence[Status], float], None]  # the workers' status, and the seconds so far
 
@@ -32,72 +33,78 @@ class JobOutcome:
     error: RunError | None = None
     traceback: str | None = None
     seconds: float = 0.0
-    deaths: Sequence[dict[str, Any]] = ()  # of workers that the job went on without: rank, step, stage, cause
+    deaths: Sequence[Death] = ()
 
 
 class Supervisor:
-    """Of a job with `workers` worker ranks. `tend` lets it go on without workers that have died, where it can; `revive`
-    starts ranks again that have failed, where it can, and says whether it did.
+    """Watches a job with `workers` worker ranks.
+
+    `survive` lets the job go on without workers that have died, where it can. `revive` starts failed ranks again, where
+    it can, and returns whether it did.
     """
 
     def __init__(
-        self, running: RunningJob, workers: int, tend: Callable[[], None], revive: Callable[[Sequence[int]], bool]
+        self, job: RunningJob, workers: int, survive: Callable[[], None], revive: Callable[[Sequence[int]], bool]
     ) -> None:
-        self._running, self._workers, self._tend, self._revive = running, workers, tend, revive
+        self._job, self._workers, self._survive, self._revive = job, workers, survive, revive
         self._error: RunError | None = None
         self._traceback: str | None = None
-        self._noticed = self._give_up = inf  # when a failure was seen first; when who is still there is ended
+        self._noticed = inf  # when a failure was seen first
+        self._give_up = inf  # when the remaining processes are killed
 
     def until_ended(self, show: Show) -> JobOutcome:
-        """Blocks until every process has ended, of itself or not; `show` is called several times a second."""
-        running = self._running
-        while alive := [process for process in running.processes if process.exitcode is None]:
+        """Return when every process has ended, by itself or not. Blocks; calls `show` several times a second."""
+        job = self._job
+        while alive := [process for process in job.processes if process.exitcode is None]:
             connection.wait([process.sentinel for process in alive], TICK)
-            self._look()
-            self._dismiss()
+            self._look_for_failures()
+            self._look_for_the_end()
             if time.monotonic() > self._give_up:
-                end_all(running.processes)
-            left = [rank for rank in range(self._workers) if rank not in running.departed]
-            show([running.board.read(rank) for rank in left], time.monotonic() - running.began)
+                end_all(job.processes)
+            left = [rank for rank in range(self._workers) if rank not in job.departed]
+            show([job.board.read(rank) for rank in left], time.monotonic() - job.began)
         if self._error is None:
-            self._tend()
-            if failed := running.failed():
-                self._error, self._traceback = first_error(running, failed, self._workers)
-        reports = [running.report(rank) for rank in range(len(running.ranks))]
-        return JobOutcome(reports, self._error, self._traceback, time.monotonic() - running.began, running.deaths)
+            self._survive()
+            if failed := job.failed():
+                self._error, self._traceback = first_error(job, failed, self._workers)
+        reports = [job.report(rank) for rank in range(len(job.ranks))]
+        return JobOutcome(reports, self._error, self._traceback, time.monotonic() - job.began, job.deaths)
 
-    def _look(self) -> None:
-        """Do something about ranks that have failed: if nothing helps, the job is over, once it is sure why."""
+    def _look_for_failures(self) -> None:
+        """End the job if ranks have failed, nothing helps, and it is certain which rank is to blame."""
         if self._error is not None:
             return
-        running = self._running
-        self._tend()
-        if not (failed := running.failed()) or self._revive(failed):
+        job = self._job
+        self._survive()
+        if not (failed := job.failed()) or self._revive(failed):
             return
         self._noticed = min(self._noticed, time.monotonic())
-        if running.certain(failed) or time.monotonic() > self._noticed + PATIENCE:
-            self._error, self._traceback = first_error(running, failed, self._workers)
-            running.board.abort(as_seen_by_others(self._error))
+        if job.certain(failed) or time.monotonic() > self._noticed + PATIENCE:
+            error, self._traceback = first_error(job, failed, self._workers)
+            self._error = error
+            job.board.abort(
+                PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
+            )
             self._give_up = time.monotonic() + GRACE
 
-    def _dismiss(self) -> None:
-        """When all have reported, nobody is needed any more."""
-        if self._give_up == inf and self._running.all_reported():
-            if self._running.stay:
-                self._running.board.dismiss()
+    def _look_for_the_end(self) -> None:
+        """Dismiss the ranks when all of them have reported."""
+        if self._give_up == inf and self._job.all_reported():
+            if self._job.stay:
+                self._job.board.dismiss()
             self._give_up = time.monotonic() + FAREWELL
 
 
-def end_all(ranks: Sequence[RankProcess]) -> None:
-    """End every rank that is still there: ask, then kill. Returns within about a second."""
+def end_all(processes: Sequence[RankProcess]) -> None:
+    """Ask every process that is left to end, then kill it. Blocks for about a second."""
     with signals_deferred():
         for act in (methodcaller("terminate"), methodcaller("kill")):
-            left = [rank for rank in ranks if rank.exitcode is None]
-            for rank in left:
-                act(rank)
+            left = [process for process in processes if process.exitcode is None]
+            for process in left:
+                act(process)
             end = time.monotonic() + 0.5
             while left and time.monotonic() < end:
-                connection.wait([rank.sentinel for rank in left], 0.05)
-                left = [rank for rank in left if rank.exitcode is None]
-        for rank in ranks:
-            rank.join(1.0)
+                connection.wait([process.sentinel for process in left], 0.05)
+                left = [process for process in left if process.exitcode is None]
+        for process in processes:
+            process.join(1.0)

@@ -12,6 +12,7 @@ from common.runtime.placement import ranks_in_process_of
 from common.runtime.status_board import PostedPlace, StatusBoard
 from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
+from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_process import LINGER, live
 from experiments.prediction.probes import CalibrationSpec, primitives
 
@@ -21,15 +22,15 @@ def main(folder: str, rank: int) -> None:
     live(folder, rank, _measure)
 
 
-def _measure(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
-    spec = CalibrationSpec.from_dict(order["job"])
+def _measure(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
+    spec = CalibrationSpec.from_dict(order.job)
     torch.set_num_threads(spec.threads)
 
     def watch() -> None:
         if (culprit := board.culprit()) is not None:
             raise culprit
 
-    more: dict[str, Any] = {"job": order["id"], "deadline": spec.deadline, "interface": spec.interface}
+    more: dict[str, Any] = {"job": order.id, "deadline": spec.deadline, "interface": spec.interface}
     more["crew"] = ranks_in_process_of(place.rank, spec.workers, spec.servers, spec.placement)
     endpoint = MeteredEndpoint(connect(spec.transport, place, spec.workers + spec.servers, home, watch=watch, **more))
     linger = 0.0

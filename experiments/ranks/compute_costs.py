@@ -1,9 +1,9 @@
-"""What computing costs in virtual time: measured once, before the job, or what the user says.
+"""What computing costs in virtual time: measured once before the job, or given by the user.
 
-Measured: a worker's stages, as the medians over a few steps of one worker with the core to itself, by the loop that
-all workers run; adding up, by the byte; a server's update, by the size of what it updates. So the figures of a job
-stay what they are from its first step to its last, however crowded the machine is. Where `--train-seconds` says how
-long stage `train` lasts, nothing else that is computed takes any time: then the same seed gives the same seconds.
+Measured are the stages of a worker, as medians over a few steps of one worker that has the core to itself; adding up,
+per byte; and a server's update, by the size of what it updates. The costs stay the same from the first step of a job to
+its last, however busy the machine is. If the user gives `--train-seconds`, stage `train` lasts so long and nothing else
+that is computed takes time, so the same seed gives the same seconds.
 """
 
 from __future__ import annotations
@@ -30,48 +30,48 @@ from common.simulate import simulate
 from common.strategy import Traits
 from common.types import Rows, Vector
 
-STEPS, WARMUP = 25, 5  # steps that are measured, and those among them that do not count
-TIMES = 5  # that anything else is measured
-ROWS = 256  # of a table, to measure the update of a few
+STEPS, WARMUP = 25, 5  # steps that are measured, and how many of them do not count
+TIMES = 5  # how often anything else is measured
+ROWS = 256  # rows of a table, to measure the update of one
 
 
 @dataclass
 class Costs:
-    """Seconds. `stages` are those of a worker in one step, `reduce` is for adding up one byte."""
+    """Seconds. `stages` are those of a worker in one step; `reduce` is for adding up one byte."""
 
     stages: Mapping[str, float]
     reduce: float = 0.0
     measured: bool = False
-    _updates: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)
-    _rows: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)
+    _updates: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)  # by parameters
+    _rows: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)  # by columns
 
     def record(self) -> dict[str, Any]:
-        """As it stands in the summary."""
+        """Return the costs as the summary has them."""
         return {**self.stages, "reduce_per_byte": self.reduce, "measured": self.measured}
 
     def update(self, spec: OptimizerSpec, size: int) -> float:
-        """Of a server's update of `size` parameters."""
+        """Return the seconds of a server's update of `size` parameters. Measures it the first time."""
         if not self.measured:
             return 0.0
         if (spec, size) not in self._updates:
-            params, grad = np.zeros(size, np.float32), np.zeros(size, np.float32)
-            rule = FlatOptimizer(spec, params)
-            self._updates[spec, size] = _median(lambda: rule.step(grad))
+            grad = np.zeros(size, np.float32)
+            optimizer = FlatOptimizer(spec, np.zeros(size, np.float32))
+            self._updates[spec, size] = _median(lambda: optimizer.step(grad))
         return self._updates[spec, size]
 
     def row_update(self, spec: OptimizerSpec, width: int) -> float:
-        """Of a server's update of one row of a table of `width` columns, one of many."""
+        """Return the seconds of a server's update of one row of `width` columns. Measures it the first time."""
         if not self.measured:
             return 0.0
         if (spec, width) not in self._rows:
-            rule = FlatOptimizer(spec, np.zeros(4 * ROWS * width, np.float32))
+            optimizer = FlatOptimizer(spec, np.zeros(4 * ROWS * width, np.float32))
             rows = Rows(width, np.arange(ROWS) * 4, np.zeros((ROWS, width), np.float32))
-            self._rows[spec, width] = _median(lambda: rule.step_rows(rows)) / ROWS
+            self._rows[spec, width] = _median(lambda: optimizer.step_rows(rows)) / ROWS
         return self._rows[spec, width]
 
 
 def costs_of(job: Job, traits: Traits, dataset: Dataset) -> Costs:
-    """What the user says, or else what is measured here and now. Blocks; raises what a worker of the job raises."""
+    """Return what the user gave, or else what is measured now. Blocks; raises what a worker of the job raises."""
     stages = dict.fromkeys(STAGES, 0.0)
     if job.train_seconds:
         return Costs({**stages, "train": job.train_seconds})
@@ -83,7 +83,7 @@ def costs_of(job: Job, traits: Traits, dataset: Dataset) -> Costs:
 
 
 def _measured(job: Job, traits: Traits, dataset: Dataset) -> dict[str, float]:
-    """Medians over the steps of worker 0 alone: `Worker`, on a watch that shows real time."""
+    """Return medians over the steps of worker 0 alone, on a clock of real time."""
     strategy = Single() if engine_traits(traits).one_process else Noop()
     alone = replace(job, servers=0, steps=min(STEPS, job.steps), slow_worker="", jitter="")
     records: list[StepRecord] = []
@@ -108,10 +108,10 @@ def _median(act: Callable[[], object]) -> float:
 
 
 class CostlyClock(StageClock):
-    """A worker's watch in virtual time: leaving stage 3 or 6 takes what it costs, and what is inside of it.
+    """A worker's stage clock in virtual time: leaving stage 3 or 6 takes what it costs, with the stages inside it.
 
-    All at once, when the stage is over: other ranks may run only then, not in the middle of foreign code. Stage 4 is
-    the straggler's, who sleeps before it; stage 5 takes what it takes.
+    All of that time passes when the stage is over, since other ranks may run then, and must not run in the middle of
+    foreign code. In stage 4 a straggler sleeps; stage 5 takes the time that messages take.
     """
 
     def __init__(
@@ -119,12 +119,11 @@ class CostlyClock(StageClock):
         now: Callable[[], float],
         enter: Callable[[str], None],
         sleep: Callable[[float], None],
-        stages: Mapping[str, float],
+        costs: Mapping[str, float],
     ) -> None:
         super().__init__(now, enter)
-        self._sleep = sleep
+        self._sleep, self._costs = sleep, costs
         self._owed = {"load": ("partition", "preprocess", "load"), "update": ("update",)}
-        self._costs = stages
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,7 +144,7 @@ class CostlyClock(StageClock):
 
 
 class CostlyOptimizer(FlatOptimizer):
-    """A server's update rule in virtual time: an update takes what it costs."""
+    """A server's optimizer in virtual time: an update takes what it costs."""
 
     def __init__(self, spec: OptimizerSpec, params: Vector, sleep: Callable[[float], None], costs: Costs) -> None:
         super().__init__(spec, params)

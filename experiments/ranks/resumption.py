@@ -1,4 +1,4 @@
-"""Where a rank goes on in an incarnation of the job: from which step, with which state, and what counts of before."""
+"""Find where a rank goes on in an incarnation of its job: at which step, with which state, and what had been sent."""
 
 from __future__ import annotations
 
@@ -11,54 +11,61 @@ from common.records.recorder import EventLog, Recorder
 from common.runtime.checkpoint import Checkpoints
 from common.runtime.job import Job
 from experiments.launch.incarnation import CarriedState, Incarnation, Sent
+from experiments.launch.job_order import JobOrder
 
 NEVER = 1 << 62  # a step that no job has
 
 
 class Resumption:
-    """One rank's. `start` is its first step, `sent` what it has sent before that; a server has `checkpoints`, if the
-    job has any, which hold the state to go on from. RunError if there is none where one is needed.
+    """Where one rank goes on.
 
-    A worker that was late, with backups, has not come to the step that the servers go back to: it skips those between.
+    `start` is its first step, and `sent` what it had sent before that step. `checkpoints` belong to a server of a job
+    that has them, and hold the state to go on from. RunError if a needed checkpoint is missing.
+
+    With backup workers, a worker may be so late that it has not reached the step to which the servers go back. It
+    then goes on at its own step, and skips those between.
     """
 
     def __init__(
         self,
         job: Job,
-        order: Mapping[str, Any],
+        order: JobOrder,
         place: Place,
         incarnation: Incarnation,
-        past: CarriedState,
+        carried: CarriedState,
         notes: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """`notes` is what a checkpoint says of the rank besides its state: what it sent, the sizes of its files."""
+        """Load the state, if there is one. `notes` returns what a checkpoint says beside it: sent, sizes of files."""
         self.rewound_to = incarnation.step
         self._notes: Mapping[str, Any] = {}
-        late = place.role == "worker" and incarnation.step is not None and past.steps < incarnation.step
-        self.start = past.steps if incarnation.step is None or late else incarnation.step
-        self.sent = past.sent if incarnation.step is None or late else past.sent_by.get(incarnation.step, {})
+        late = place.role == "worker" and incarnation.step is not None and carried.steps < incarnation.step
+        if incarnation.step is None or late:
+            self.start, self.sent = carried.steps, carried.sent
+        else:
+            self.start, self.sent = incarnation.step, carried.sent_by.get(incarnation.step, {})
         self.checkpoints: Checkpoints | None = None
         if place.role == "server" and job.checkpoint_every:
-            folder = Path(order["results"]) / "checkpoints" / str(place.rank)
-            self.checkpoints = Checkpoints(folder, job.checkpoint_every, place, order["id"], notes)
+            folder = Path(order.results) / "checkpoints" / str(place.rank)
+            self.checkpoints = Checkpoints(folder, job.checkpoint_every, place, order.id, notes)
             if incarnation.number and incarnation.step is not None:
                 self.checkpoints.remove_after(incarnation.step)
             if incarnation.resumed:
-                self._load(self.checkpoints, incarnation, past)
+                self._load(self.checkpoints, incarnation, carried)
 
-    def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, past: CarriedState) -> None:
-        if incarnation.step is None and past.state is not None:
-            checkpoints.set_restored(past.state)
+    def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, carried: CarriedState) -> None:
+        if incarnation.step is None and carried.state is not None:
+            checkpoints.set_restored(carried.state)
             return
         found = checkpoints.load(incarnation.step)
         checkpoints.set_restored(found.arrays)
-        self.start = found.version
-        self._notes = found.notes
-        # What was sent before the first step belongs to no step.
-        self.sent = _by_rank(found.notes) if found.version else {}
+        self.start, self._notes = found.version, found.notes
+        self.sent = {}  # what was sent before the first step belongs to no step
+        if found.version:
+            for name in ("bytes_to", "messages_to"):  # JSON has made texts of the ranks
+                self.sent[name] = {int(rank): count for rank, count in found.notes[name].items()}
 
     def rewind(self, recorder: Recorder, events: EventLog) -> None:
-        """Remove what was recorded of steps that are done again or lost, and rows half written. Raises OSError."""
+        """Remove the records of steps that are done again or lost, and half-written lines. Raises OSError."""
         if self.rewound_to is None and self._notes:
             recorder.cut(self._notes["rows"])
             events.cut(self._notes["events"])
@@ -67,13 +74,8 @@ class Resumption:
         events.rewind(step)
 
 
-def _by_rank(notes: Mapping[str, Any]) -> Sent:
-    """As it was before it was JSON, whose keys are texts."""
-    return {name: {int(rank): count for rank, count in notes[name].items()} for name in ("bytes_to", "messages_to")}
-
-
 def added(before: Sent, here: Mapping[str, Mapping[int, int]]) -> Sent:
-    """The sums of both, by receiver."""
+    """Return the sums of both, by receiving rank."""
     sums = {}
     for name, counts in here.items():
         earlier = before.get(name, {})

@@ -1,4 +1,4 @@
-"""A server's stage 6, timed and recorded."""
+"""A server's stage 6, `update`, timed and recorded."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from common.types import Array, Rows, Vector
 
 
 class TimedUpdates:
-    """The updates of a server: `observe` gets a record for as many of them as it has optimizers.
+    """The updates of one server. `observe` gets one record for as many updates as there are optimizers.
 
-    With one optimizer a segment, that is a record a step where a step is one update of all, and a record for each
-    worker's push where every push is. A record's step is that of the gradient in its last update.
+    With one optimizer a segment, that is a record a step if a step is one update of everything, and a record a push if
+    each push is an update. The step of a record is that of the gradient in its last update.
     """
 
     def __init__(self, meter: MeteredEndpoint, clock: StageClock, observe: Callable[[StepRecord], None]) -> None:
         self._meter, self._clock, self._observe = meter, clock, observe
-        self._began = 0.0  # the record that is open
+        self._began = 0.0  # of the present record
         self._optimizers: list[FlatOptimizer] = []
         self.done = 0
 
     def expect(self, optimizer: FlatOptimizer) -> ServerOptimizer:
-        """One more optimizer takes part; the first step begins when the last of them is there."""
+        """Return `optimizer`, timed. The first step begins when the last optimizer has been added."""
         self._optimizers.append(optimizer)
         self._began = self._meter.now()
         return ServerOptimizer(optimizer, self)
 
     def held(self) -> dict[str, int]:
-        """What this server has of the model, in parameters, and what its update rule keeps beside them, in bytes."""
+        """Return how many parameters this server holds, and the bytes of its optimizers' state."""
         return {
-            "parameters": sum(each.size for each in self._optimizers),
-            "optimizer_state_bytes": sum(each.state_bytes for each in self._optimizers),
+            "parameters": sum(optimizer.size for optimizer in self._optimizers),
+            "optimizer_state_bytes": sum(optimizer.state_bytes for optimizer in self._optimizers),
         }
 
     def update(self, step: Callable[[], None]) -> None:
-        """Make one update, by `step`."""
+        """Make one update by calling `step`."""
         if not self.done:
             self._meter.reset()  # what was sent before the first update belongs to the set-up
         with self._clock("update"):

@@ -1,12 +1,11 @@
-"""A rank's part of a trace: what is put around its endpoint and its stage clock, and the file that comes of it."""
+"""Record a rank's part of a trace: its messages, its stages, and the file with both."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -18,49 +17,34 @@ from common.transport.wrappers.traced import TracedEndpoint
 from experiments.launch.rank_process import writing
 from experiments.trace.load import SUFFIX
 
-RECORDS = 1 << 17  # of messages that all ranks of a run keep together: some 50 MB of trace.json, which viewers can open
-LEAST = 1 << 10  # that a rank keeps in any case
-
-
-class Recording(Protocol):
-    """What a rank is recorded with, if it is. A context manager around its life: what there is, is written then."""
-
-    def endpoint(self, inner: Endpoint) -> Endpoint:
-        """What is to be used in place of `inner`."""
-
-    def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
-        """A stage clock of this kind, made with these arguments."""
-
-    def __enter__(self) -> Recording: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+RECORDS = 1 << 17  # messages that all ranks of a run keep together: about 50 MB of trace.json, which viewers can open
+LEAST = 1 << 10  # messages that each rank may keep in any case
 
 
 class Untraced:
-    """Nothing is recorded, and nothing is in between."""
+    """Records nothing. A context manager around the life of a rank."""
 
     def endpoint(self, inner: Endpoint) -> Endpoint:
+        """Return the endpoint to use in place of `inner`."""
         return inner
 
     def clock(self, kind: type[StageClock], *arguments: Any) -> StageClock:
+        """Return a stage clock of this kind, made with these arguments."""
         return kind(*arguments)
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> Untraced:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to write."""
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write nothing."""
 
 
-class TraceRecorder:
-    """Messages and stages in a buffer each: with overlap they come from two threads.
+class TraceRecorder(Untraced):
+    """Records messages and stages, each in a buffer of its own: with overlap they come from two threads.
 
-    `path` is the file; `ranks` share the room that there is; `clock` is `trace_buffer.this_clock` or VIRTUAL.
-    RunError where the file cannot be written, unless something else went wrong before.
+    Writes the file `path` when the context ends. `ranks` share the room for records. `clock` is the number of the
+    rank's clock (see common.records.trace_buffer). RunError if the file cannot be written, unless the context already
+    ends with an error.
     """
 
     def __init__(self, path: Path, place: Place, ranks: int, clock: int) -> None:
@@ -77,34 +61,22 @@ class TraceRecorder:
         return made
 
     def records(self) -> Records:
-        """What has been noted so far; the first record names the clock."""
+        """Return what was recorded so far. The first record names the clock."""
         return np.concatenate([clock_record(self._clock), self.stages.records(), self.messages.records()])
 
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            with writing(self.place):
-                self._write()
-        else:
-            with contextlib.suppress(OSError):
-                self._write()
-
-    def _write(self) -> None:
-        part = self.path.with_suffix(".part")
-        try:
-            with open(part, "wb") as file:
-                np.save(file, self.records(), allow_pickle=False)
-            part.rename(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with writing(self.place) if error is None else contextlib.suppress(OSError):
+            part = self.path.with_suffix(".part")
+            try:
+                with open(part, "wb") as file:
+                    np.save(file, self.records(), allow_pickle=False)
+                part.rename(self.path)
+            finally:
+                part.unlink(missing_ok=True)
 
 
 class TracedClock(StageClock):
-    """In front of a kind of stage clock: one that notes each stretch of a stage when it is over."""
+    """Notes each stretch of a stage when it is over. It goes before another kind of stage clock among the bases."""
 
     place: Place
     note: Callable[[Row], None]
@@ -119,5 +91,5 @@ class TracedClock(StageClock):
 
 
 def trace_file(results: Path, place: Place) -> Path:
-    """Where a rank's records are in the folder of its run."""
+    """Return the path of a rank's trace in the folder of its run."""
     return results / "ranks" / f"{place.rank}-{place.role}{SUFFIX}"

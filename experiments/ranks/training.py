@@ -1,17 +1,16 @@
-"""One rank of a training job: the process that the agent starts, or a thread of one."""
+"""One rank of a training job: a process that the agent starts, or a thread of it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # torch.optim imports it at first use: a second, which the fork server spends once for all ranks
+import torch._dynamo  # torch.optim imports it at first use, in a second; the fork server does so once for all ranks
 
 import common.data.digits
 import common.models.cnn
@@ -36,59 +35,59 @@ from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import POLL, CarriedState, Incarnation, live_through
+from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
 from experiments.ranks.recording import RankRecorder
-from experiments.ranks.server_optimizer import ServerOptimizer, TimedUpdates
-from experiments.ranks.trace_recorder import Recording, TraceRecorder, Untraced, trace_file
+from experiments.ranks.server_optimizer import TimedUpdates
+from experiments.ranks.trace_recorder import TraceRecorder, Untraced, trace_file
 
 
 def main(folder: str, rank: int) -> None:
-    """Be rank `rank` of the training job described in `folder`/job.json."""
+    """Be rank `rank` of the training job in `folder`."""
     live(folder, rank, _train)
 
 
-def _train(order: dict[str, Any], home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
-    job = Job.from_dict(order["job"])
-
+def _train(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
+    job = Job.from_dict(order.job)
     recording = recording_of(job, order, place, clock_id())
 
-    def one_life(incarnation: Incarnation, past: CarriedState) -> dict[str, Any]:
-        return Rank(job, order, home, board, place, incarnation, past, recording).run()
+    def one_life(incarnation: Incarnation, carried: CarriedState) -> dict[str, Any]:
+        return Rank(job, order, home, board, place, incarnation, carried, recording).run()
 
     with recording:
-        report: dict[str, Any] = live_through(home, order["id"], board, place, job.deadline, one_life)
+        report: dict[str, Any] = live_through(home, order.id, board, place, job.deadline, one_life)
     return report
 
 
-def recording_of(job: Job, order: Mapping[str, Any], place: Place, clock: int) -> Recording:
-    """What a rank is recorded with, which reads this `clock` (common.records.trace_buffer)."""
+def recording_of(job: Job, order: JobOrder, place: Place, clock: int) -> Untraced:
+    """Return what records the rank's trace; `clock` is the number of its clock (see common.records.trace_buffer)."""
     if not job.trace:
         return Untraced()
-    return TraceRecorder(trace_file(Path(order["results"]), place), place, order["processes"] + job.servers, clock)
+    return TraceRecorder(trace_file(Path(order.results), place), place, order.ranks, clock)
 
 
-class _News:
-    """What the board tells a rank that waits."""
+class _BoardWatch:
+    """What the status board tells a rank that waits."""
 
     def __init__(self, board: StatusBoard, incarnation: int) -> None:
         self._board, self._incarnation = board, incarnation
-        self._told: frozenset[int] = frozenset()  # of these departed workers
+        self._known: frozenset[int] = frozenset()  # departed workers that this rank knows of
 
     def watch(self) -> None:
-        """Raises PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
+        """Raise PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
         if (culprit := self._board.culprit()) is not None:
             raise culprit
         if (number := self._board.incarnation) != self._incarnation:
             raise Reincarnated(number)
 
     def departed(self) -> frozenset[int]:
-        """The departed workers, of whom this rank is told by that."""
-        self._told = self._board.departed()
-        return self._told
+        """Return the workers that have departed. This rank knows of them from now on."""
+        self._known = self._board.departed()
+        return self._known
 
     def departures(self) -> None:
-        """Raises Departed if a worker has departed since this rank was told."""
-        if self._board.departed() != self._told:
+        """Raise Departed if a worker has departed of which this rank does not know."""
+        if self._board.departed() != self._known:
             raise Departed
 
 
@@ -98,61 +97,59 @@ class Rank:
     def __init__(
         self,
         job: Job,
-        order: dict[str, Any],
+        order: JobOrder,
         home: Path,
         board: StatusBoard,
         place: PostedPlace,
         incarnation: Incarnation,
-        past: CarriedState,
-        recording: Recording,
+        carried: CarriedState,
+        recording: Untraced,
     ) -> None:
         torch.set_num_threads(job.threads)
         self.job, self.order, self.home, self.board, self.place = job, order, home, board, place
-        self.incarnation, self.past, self.recording = incarnation, past, recording
+        self.incarnation, self.carried, self.recording = incarnation, carried, recording
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         if isinstance(self.strategy, EngineStrategy):
-            ranks = order["processes"] + job.servers
-            self.strategy.host = EngineHost(home, ranks, place, job.deadline, overdue(home, place))
-        self.news = _News(board, incarnation.number)
+            self.strategy.host = EngineHost(home, order.ranks, place, job.deadline, overdue(home, place))
+        self.watch = _BoardWatch(board, incarnation.number)
         self.meter = MeteredEndpoint(recording.endpoint(self._endpoint()))
-        self.books = RankRecorder(job, order, board, self.meter, incarnation, past)
-        self.resumption = self.books.resumption
+        self.recorder = RankRecorder(job, order, board, self.meter, incarnation, carried)
+        self.resumption = self.recorder.resumption
         self.clock = self._clock()
-        self.updates = TimedUpdates(self.meter, self.clock, self.books.observe)
+        self.updates = TimedUpdates(self.meter, self.clock, self.recorder.step)
         self.ctx = self._context()
         self.ctx.skip_to(incarnation.step or 0)
 
     def _endpoint(self) -> Endpoint:
-        """Connected to all other ranks. Blocks; raises RunError."""
-        job, place = self.job, self.place
-        workers, servers = self.order["processes"], job.servers
+        """Return an endpoint connected to all other ranks. Blocks. Raises RunError."""
+        job, place, workers = self.job, self.place, self.order.workers
         endpoint = connect(
             job.transport,
             place,
-            workers + servers,
+            self.order.ranks,
             self.incarnation.home,
             job=self.incarnation.id,
             deadline=job.deadline,
             interface=job.interface,
-            hosts=ranks_by_host(workers, servers, job.hosts, job.placement),
-            crew=ranks_in_process_of(place.rank, workers, servers, job.placement),
-            watch=self.news.watch,
+            hosts=ranks_by_host(workers, job.servers, job.hosts, job.placement),
+            crew=ranks_in_process_of(place.rank, workers, job.servers, job.placement),
+            watch=self.watch.watch,
         )
         if job.on_worker_death == "continue" and place.role == "server":
-            endpoint.idle = self.news.departures
+            endpoint.idle = self.watch.departures
         return endpoint
 
     def _context(self) -> Context:
-        job, workers = self.job, self.order["processes"]
+        job, workers = self.job, self.order.workers
         hosts = ranks_by_host(workers, job.servers, job.hosts, job.placement)
         return Context(
             self.meter,
             workers=workers,
             servers=job.servers,
-            optimizer=self._server_optimizer,
+            optimizer=lambda params: self.updates.expect(self._optimizer(params)),
             hosts=[[rank for rank in host if rank < workers] for host in hosts],
-            record=self.books.note,
-            departed=self.news.departed if job.on_worker_death == "continue" else frozenset,
+            record=self.recorder.event,
+            departed=self.watch.departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if self.incarnation.resumed else None,
             overlaps=job.overlap == "on",
@@ -161,9 +158,6 @@ class Rank:
     def _clock(self) -> StageClock:
         return self.recording.clock(StageClock, self.meter.now, self.place.enter)
 
-    def _server_optimizer(self, params: Vector) -> ServerOptimizer:
-        return self.updates.expect(self._optimizer(params))
-
     def _optimizer(self, params: Vector) -> FlatOptimizer:
         return FlatOptimizer(self.job.optimizer, params)
 
@@ -171,40 +165,40 @@ class Rank:
         return Worker(self.job, self.ctx, self.strategy, self.clock, self.resumption.start)
 
     def run(self) -> dict[str, Any]:
-        """Live this rank's life and close its sockets, at once if it ends badly."""
+        """Do this rank's work and return its report. Then close its sockets; after an error at once."""
         linger = 0.0
         with contextlib.ExitStack() as undo:
-            undo.callback(self.books.close)
+            undo.callback(self.recorder.close)
             undo.callback(lambda: self.meter.close(linger=linger))
             try:
                 report = self._serve() if self.place.role == "server" else self._work()
-                if self.order["stay"]:
+                if self.order.stay:
                     report["incarnation"] = self.incarnation.number
                     self._await_dismissal(report)
             except Reincarnated:
-                books = self.books
-                self.past.leave(books.steps_done, books.totals, books.sent_so_far(), self.ctx.checkpoints)
+                recorder = self.recorder
+                self.carried.leave(recorder.steps_done, recorder.totals, recorder.sent_so_far(), self.ctx.checkpoints)
                 raise
             linger = LINGER
         return report
 
     def _await_dismissal(self, report: dict[str, Any]) -> None:
-        """Be there, all done, for as long as a server may still come back and need this rank to do it again.
+        """Report, then wait: a server that comes back may need this rank to repeat steps.
 
-        Ends with the job or with the agent, so it needs no deadline.
+        The wait ends with the job or with the agent, so it needs no deadline.
         """
         tell(self.home, self.place.rank, report)
         while not self.board.dismissed:
-            self.news.watch()
+            self.watch.watch()
             time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
         worker = self._worker()
-        trained = worker.run(self.books.observe, self.meter.reset)
+        trained = worker.run(self.recorder.step, self.meter.reset)
         if trained.test_accuracy is not None:
             self._save(trained.params)
         return {
-            **self.books.sent,
+            **self.recorder.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
             "data_sha256": worker.dataset.sha256(),
@@ -212,7 +206,7 @@ class Rank:
         }
 
     def _notes(self) -> dict[str, Any]:
-        """The strategy's own account of its choices. RunError if it is no JSON object."""
+        """Return the strategy's notes on its choices. RunError if they are no JSON object."""
         notes = self.strategy.notes()
         try:
             json.dumps(notes, allow_nan=False)
@@ -221,7 +215,7 @@ class Rank:
             raise RunError(f"notes() gave what is no JSON object: {notes!r}", **self.place.fields()) from None
 
     def _save(self, params: Vector) -> None:
-        results = Path(self.order["results"])
+        results = Path(self.order.results)
         part = results / "params.part"
         try:
             with writing(self.place), open(part, "wb") as file:
@@ -232,7 +226,7 @@ class Rank:
 
     def _serve(self) -> dict[str, Any]:
         serve(self.job, self.ctx, self.strategy)
-        sent = self.books.sent or self.books.sent_so_far()
-        if self.incarnation.resumed and not self.updates.done:  # no step was left to do
+        sent = self.recorder.sent or self.recorder.sent_so_far()
+        if self.incarnation.resumed and not self.updates.done:  # all steps had been done before
             sent = self.resumption.sent
         return {**sent, **self.updates.held()}

@@ -1,4 +1,4 @@
-"""A whole job in virtual time: one process, in which every rank is a greenlet that lives a rank's life."""
+"""A whole job in virtual time: one process, in which every rank is a greenlet."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
+from msgspec import structs
 
 from common.context import Context
 from common.data import load
@@ -18,7 +19,7 @@ from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker
 from common.place import Place
 from common.records.stage_clock import StageClock
-from common.records.trace_buffer import VIRTUAL_CLOCK as ONE_CLOCK
+from common.records.trace_buffer import VIRTUAL_CLOCK
 from common.runtime.job import Job
 from common.runtime.placement import ranks_by_host, ranks_by_process
 from common.runtime.status_board import PostedPlace, StatusBoard
@@ -31,32 +32,33 @@ from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import CarriedState, Incarnation
+from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_process import begin, failure, overdue, tell
 from experiments.ranks.compute_costs import CostlyClock, CostlyOptimizer, costs_of
 from experiments.ranks.training import Rank, recording_of
 
-LOOK = 0.5  # seconds between two looks whether something happens
+LOOK = 0.5  # seconds between two looks of the watchdog
 
 
 def main(folder: str, rank: int) -> None:
-    """Be all ranks of the training job described in `folder`/job.json; `rank` is the process's, 0."""
+    """Be all ranks of the training job in `folder`; `rank` is 0, the number of the process."""
     order, home, board = begin(folder)
     sys.exit(0 if VirtualJob(order, home, board).run() else 1)
 
 
 class VirtualJob:
-    """One job. The first rank to fail says why and ends it; the others have no say."""
+    """One job. The first rank to fail reports its error and ends the job; the others report nothing."""
 
-    def __init__(self, order: dict[str, Any], home: Path, board: StatusBoard) -> None:
-        self.order, self.home, self.board = {**order, "epoch": 0.0}, home, board
-        self.asked = Job.from_dict(order["job"])
+    def __init__(self, order: JobOrder, home: Path, board: StatusBoard) -> None:
+        self.order, self.home, self.board = structs.replace(order, epoch=0.0), home, board
+        self.asked = Job.from_dict(order.job)
         torch.set_num_threads(self.asked.threads)
         self.culprit: PeerFailed | None = None
         self._over = threading.Event()
 
     def run(self) -> bool:
-        """Live all lives; returns whether they ended well. Blocks."""
-        job, workers = self.asked, self.order["processes"]
+        """Run all ranks; return whether they ended well. Blocks."""
+        job, workers = self.asked, self.order.workers
         place = PostedPlace(self.board, 0, "worker")
         try:
             self.dataset = load(job.data)
@@ -64,12 +66,12 @@ class VirtualJob:
         except Exception as error:
             self._fails(error, place)
             return False
-        parts = job.workers // workers if self.costs.measured else 1  # of a step that one process does for several
-        self.job = replace(job, train_seconds=self.costs.stages["train"] / parts)  # who straggles sleeps so long
+        parts = job.workers // workers if self.costs.measured else 1  # workers whose step one process does
+        self.job = replace(job, train_seconds=self.costs.stages["train"] / parts)  # a straggler sleeps in stage 4
         try:
             simulate(
                 self._live,
-                workers + job.servers,
+                self.order.ranks,
                 servers=job.servers,
                 network=replace(parse_link(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
                 deadline=job.deadline,
@@ -84,7 +86,7 @@ class VirtualJob:
         return self.culprit is None
 
     def _machines(self, workers: int) -> list[list[int]]:
-        """The ranks of each: those of one process; with `--hosts`, of so many hosts."""
+        """Return the ranks of each machine: a host with `--hosts`, else a process."""
         job = self.job
         if job.hosts > 1:
             return ranks_by_host(workers, job.servers, job.hosts, job.placement)
@@ -101,32 +103,27 @@ class VirtualJob:
         except Exception as error:
             self._fails(error, ctx.place)
             raise
-        except (SystemExit, KeyboardInterrupt) as error:  # a rank's own: the process is all ranks
+        except (SystemExit, KeyboardInterrupt) as error:  # this process runs all ranks, so one must not end it
             self._fails(error, ctx.place)
             assert self.culprit is not None
             raise self.culprit from error
 
     def _fails(self, error: BaseException, place: Place) -> None:
-        """Say so, if this is the first to fail."""
+        """Report the error of the first rank to fail."""
         if self.culprit is None:
             report = failure(error, place)
             tell(self.home, report["error"]["rank"], report)
             known = {key: report["error"][key] for key in ("rank", "role", "stage", "step")}
             self.culprit = PeerFailed(report["error"]["cause"], **known)
 
-    def watch(self) -> None:
-        """PeerFailed if the job is over."""
-        if self.culprit is not None:
-            raise self.culprit
-
 
 class VirtualRank(Rank):
-    """One rank, on the network of its job, with what the job's ranks have in common."""
+    """One rank, on the network of its job."""
 
     def __init__(self, whole: VirtualJob, ctx: Context) -> None:
         self._whole, self._bare = whole, _bare(ctx)
         place = cast("PostedPlace", ctx.place)
-        recording = recording_of(whole.job, whole.order, place, ONE_CLOCK)
+        recording = recording_of(whole.job, whole.order, place, VIRTUAL_CLOCK)
         incarnation = Incarnation(0, whole.home, 0)
         super().__init__(whole.job, whole.order, whole.home, whole.board, place, incarnation, CarriedState(), recording)
 
@@ -140,7 +137,8 @@ class VirtualRank(Rank):
         return self.recording.clock(CostlyClock, self.meter.now, self._enter, self.meter.sleep, costs)
 
     def _enter(self, stage: str) -> None:
-        self._whole.watch()  # who waits for nobody would train to the end
+        if self._whole.culprit is not None:  # a rank that waits for no other would train to the end
+            raise self._whole.culprit
         self.place.enter(stage)
 
     def _optimizer(self, params: Vector) -> FlatOptimizer:
@@ -151,21 +149,21 @@ class VirtualRank(Rank):
 
 
 def _bare(ctx: Context) -> Endpoint:
-    """The endpoint below the meter: the rank has a meter of its own."""
+    """Return the endpoint below the context's meter, since the rank has a meter of its own."""
     return cast("MeteredEndpoint", ctx.endpoint).inner
 
 
 class Watchdog:
-    """Ends the process when one rank has computed for longer than the deadline, in real seconds: it is stuck.
+    """Ends the process when one rank has computed for longer than the deadline, in real seconds.
 
-    Then nobody else can run either, so nobody in virtual time would ever notice.
+    No other rank can run while one computes, so virtual time does not advance and no deadline in it passes.
     """
 
     def __init__(self, scheduler: Scheduler, home: Path, over: threading.Event) -> None:
         self._scheduler, self._home, self._over = scheduler, home, over
 
     def start(self) -> None:
-        """Look after it from now on, in a thread, until it is `over`."""
+        """Watch from now on, in a thread, until the event `over`."""
         threading.Thread(target=self._look, name="watchdog", daemon=True).start()
 
     def _look(self) -> None:
@@ -179,7 +177,7 @@ class Watchdog:
                 overdue(self._home, place)(DeadlineExceeded(cause, **place.fields()))
 
     def _running(self) -> Place:
-        """Of the rank whose greenlet runs now: the only one that is alive and not suspended anywhere."""
+        """Return the place of the rank whose greenlet runs now: the only one that is alive and not suspended."""
         fibers = [fiber for rank in self._scheduler.ranks for fiber in rank.fibers]
         running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
         return next(running, self._scheduler.ranks[0].place)

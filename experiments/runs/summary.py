@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from experiments.metrics.step_totals import StepTotals, add_up, last_steps
 from experiments.metrics.traffic import between, servers_detail
 from experiments.schema.documents import (
     ComputeCosts,
-    Death,
     ErrorRecord,
     PerRank,
     PerWorker,
@@ -57,9 +56,7 @@ ASKED = (  # of a job
 PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")  # of the traits
 
 
-def summary(
-    plan: Plan, folder: Path, ended: JobOutcome, status: Status, restarts: Sequence[Mapping[str, Any]]
-) -> Summary:
+def summary(plan: Plan, folder: Path, ended: JobOutcome, status: Status, restarts: Sequence[Restart]) -> Summary:
     """The whole summary; reads the step records in `folder`. `restarts` are those of servers."""
     job, traits = plan.job, plan.traits
     traffic = _traffic(plan, ended)
@@ -82,9 +79,9 @@ def summary(
         servers_detail=servers_detail(plan, ended.reports, traffic["bytes_sent"], traffic["bytes_received"]),
         peak_memory_bytes=_peak_memory(plan, ended),
         wall_seconds=ended.seconds,
-        deaths=msgspec.convert(ended.deaths, tuple[Death, ...]),
-        incarnations=1 + max((entry["incarnation"] for entry in restarts), default=0),
-        restarts=msgspec.convert(restarts, tuple[Restart, ...]),
+        deaths=tuple(ended.deaths),
+        incarnations=1 + max((restart.incarnation for restart in restarts), default=0),
+        restarts=tuple(restarts),
         error=_interrupted(status) if ended.error is None else msgspec.convert(ended.error.record(), ErrorRecord),
         results_dir=str(folder),
     )
@@ -141,7 +138,7 @@ def _costs(ended: JobOutcome) -> ComputeCosts | None:
 
 
 def _departed(ended: JobOutcome) -> set[int]:
-    return {entry["rank"] for entry in ended.deaths}
+    return {death.rank for death in ended.deaths}
 
 
 def warmup_steps(steps: int) -> int:
