@@ -8,7 +8,8 @@ from rich.console import Console
 from runs import PARAMETERS, SECONDS, fail, summary, write_run
 
 from experiments.comparison.equivalence import check_parameters
-from experiments.comparison.run_table import ceiling, markdown, runs_table
+from experiments.comparison.run_table import ceiling, runs_table
+from experiments.format.table import markdown_table, terminal_table
 from experiments.runs.describe import conditions
 from experiments.runs.find import load_run
 from experiments.runs.run import Run
@@ -23,15 +24,19 @@ def runs(tmp_path):
 
 def shown(runs, width):
     console = Console(file=io.StringIO(), width=width)
-    console.print(runs_table(runs, check_parameters(runs), width=width))
+    console.print(terminal_table(runs_table(runs, check_parameters(runs)), width))
     return console.file.getvalue().splitlines()
+
+
+def markdown(runs):
+    return markdown_table(runs_table(runs, check_parameters(runs)))
 
 
 def cells(runs):
     """The cells of the markdown table, by strategy and column."""
     header, _, *rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in markdown(runs, check_parameters(runs)).splitlines()
+        for line in markdown(runs).splitlines()
         if line.startswith("|")
     ]
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
@@ -60,8 +65,8 @@ def test_what_is_hidden_has_a_column_where_something_is(tmp_path):
     none, noop = (load_run(write_run(tmp_path, name)) for name in ("star", "noop"))
     found = cells([hiding, none, noop])
     assert (found["ring"]["sync hidden"], found["star"]["sync hidden"]) == ("60%", "0%")
-    assert "sync hidden: share" in markdown([hiding], check_parameters([hiding]))
-    assert "hidden" not in markdown([none, noop], check_parameters([none, noop]))
+    assert "sync hidden: share" in markdown([hiding])
+    assert "hidden" not in markdown([none, noop])
 
 
 def test_a_synchronisation_within_train_has_no_share_of_its_own(tmp_path):
@@ -69,8 +74,8 @@ def test_a_synchronisation_within_train_has_no_share_of_its_own(tmp_path):
     ddp, ring = load_run(write_run(tmp_path, "ddp", **within)), load_run(write_run(tmp_path, seconds={"hidden": 0.001}))
     found = cells([ddp, ring])
     assert (found["ddp"]["sync %"], found["ddp"]["sync hidden"], found["ring"]["sync %"]) == ("–", "–", "35")
-    assert "the synchronisation of ddp is within train" in markdown([ddp, ring], check_parameters([ddp, ring]))
-    assert "within train" not in markdown([ring], check_parameters([ring]))
+    assert "the synchronisation of ddp is within train" in markdown([ddp, ring])
+    assert "within train" not in markdown([ring])
 
 
 def test_below_80_columns_the_table_still_keeps_within_its_width(runs):
@@ -129,21 +134,21 @@ def test_a_failed_run_shows_dashes_and_its_error_below(tmp_path):
     assert cells(runs)["ring"]["samples /s"] == "–"
     assert cells(runs)["ring"]["same as single"] == "✗ failed"
     line = "ring failed: PeerFailed: worker rank 2, stage train, step 3: killed by signal 9"
-    assert line in markdown(runs, check_parameters(runs)).splitlines()
+    assert line in markdown(runs).splitlines()
     assert line in [text.strip() for text in shown(runs, 120)]
 
 
 def test_an_error_that_names_no_rank_is_one_line_too(tmp_path):
     error = {"type": "ConfigError", "rank": None, "role": None, "stage": None, "step": None, "cause": "no\n  good"}
     runs = [load_run(write_run(tmp_path, "ring", **fail(error)))]
-    assert "ring failed: ConfigError: no good" in markdown(runs, check_parameters(runs)).splitlines()
+    assert "ring failed: ConfigError: no good" in markdown(runs).splitlines()
 
 
 def test_the_reason_for_a_verdict_stands_below(tmp_path):
     runs = [load_run(write_run(tmp_path, name)) for name in ("single", "ring")]
     (runs[1].path / "params.npy").unlink()
     assert cells(runs)["ring"]["same as single"] == "– unknown"
-    assert "has no params.npy" in markdown(runs, check_parameters(runs))
+    assert "has no params.npy" in markdown(runs)
 
 
 def test_brackets_in_a_name_are_shown_and_not_taken_for_markup(tmp_path):
@@ -153,11 +158,11 @@ def test_brackets_in_a_name_are_shown_and_not_taken_for_markup(tmp_path):
 
 def test_a_bar_in_a_name_does_not_break_the_markdown_table(tmp_path):
     run = load_run(write_run(tmp_path, "a|b", name="a"))
-    assert "| a\\|b |" in markdown([run], check_parameters([run]))
+    assert "| a\\|b |" in markdown([run])
 
 
 def test_the_caption_gives_the_conditions_and_the_full_names_of_the_stages(runs):
-    text = markdown(runs, check_parameters(runs))
+    text = markdown(runs)
     assert conditions(runs) == f"4 workers, batch 128, mlp with {PARAMETERS:,} parameters on digits, transport ipc"
     assert conditions(runs) in text
     assert "preprocess, partition, load, train, synchronize, update" in text
@@ -173,11 +178,11 @@ def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, ru
     details = details_of([1000, 1000, 1000, 1200])
     beside = {"placement": "colocated", "servers": 4, "bytes_sent": sent, "servers_detail": details}
     run = load_run(write_run(tmp_path, "ps-bsp", steps=20, name="beside", **beside))
-    text = markdown([run], check_parameters([run]))
+    text = markdown([run])
     assert "A colocated server shares its worker's link: 160 B a step leave the busiest process." in text
     assert "4 workers with 4 servers in their processes" in conditions([run])
     assert "4 workers, some with 4 servers in their processes" in conditions([*runs, run])
-    assert "shares its worker's link" not in markdown(runs, check_parameters(runs))
+    assert "shares its worker's link" not in markdown(runs)
 
 
 @pytest.mark.parametrize("role", ["per_worker", "per_server", "within"])
@@ -188,18 +193,18 @@ def test_nor_is_it_guessed_where_a_rank_did_not_live_to_tell(tmp_path, role):
     beside = {"placement": "colocated", "servers": 4, "bytes_sent": known, "servers_detail": details}
     run = load_run(write_run(tmp_path, "ps-bsp", **(fail() | beside)))
     assert run.leaving_per_step() == []
-    assert "shares its worker's link" not in markdown([run], check_parameters([run]))
+    assert "shares its worker's link" not in markdown([run])
 
 
 def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs):
-    assert "stale" not in markdown(runs, check_parameters(runs))
+    assert "stale" not in markdown(runs)
     late = {"staleness_histogram": {"0": 3, "3": 1}, "staleness_max": 3, "pushes": {"applied": 4, "dropped": 0}}
     none = {"staleness_histogram": {"0": 3}, "staleness_max": 0, "pushes": {"applied": 3, "dropped": 1}}
     more = [load_run(write_run(tmp_path, "ps-ssp", **late)), load_run(write_run(tmp_path, "ps-backup", **none))]
     table = cells([*runs, *more])
     assert [table[name]["stale mean–max"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0.75–3", "0", "–"]
     assert [table[name]["too late %"] for name in ("ps-ssp(3)", "ps-backup", "ring")] == ["0", "25", "–"]
-    assert "share of the gradients pushed that were dropped" in markdown(more, check_parameters(more))
+    assert "share of the gradients pushed that were dropped" in markdown(more)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +219,7 @@ def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs
 )
 def test_a_run_alone_is_the_same_as_nobody_and_that_is_not_said(tmp_path, strategy, fields, told):
     run = load_run(write_run(tmp_path, strategy, **fields))
-    text = markdown([run], check_parameters([run]))
+    text = markdown([run])
     assert ("same as" in text) == told
     assert ("no synchronous run to compare with" in text) == (told and run.status == "ok")
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from rich.console import Group
-from rich.text import Text
+from rich.table import Table as RichTable
 
-from experiments.format.table import DASH, Column, terminal_table
+from experiments.format.table import Column, Table, terminal_table
 from experiments.format.units import human_bytes, human_seconds, size_name
 from experiments.schema.documents import Bench, BenchRow
 
 
-def bench_tables(bench: Bench, width: int) -> Iterator[Group]:
+def bench_tables(bench: Bench, width: int) -> Iterator[RichTable]:
     """Yield a titled table for each size, in terminals of `width` columns."""
     columns = _columns(bench.baseline)
     for nbytes, group in groupby(sorted(bench.rows, key=lambda row: (row.bytes, row.seconds_median)), _bytes):
         rows = list(group)
-        title = Text(f"{size_name(nbytes)}, {rows[0].workers} workers", style="bold")
-        yield Group(title, terminal_table(columns, rows, width=width, spare=("wire",), dim=lambda row: False))
+        yield terminal_table(Table(columns, rows, title=f"{size_name(nbytes)}, {rows[0].workers} workers"), width)
 
 
 def _bytes(row: BenchRow) -> int:
@@ -30,16 +28,14 @@ def _columns(baseline: str) -> list[Column[BenchRow]]:
     return [
         Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
         Column("transport", lambda row: row.transport, words=True),
-        Column("time", lambda row: human_seconds(row.seconds_median)),
-        Column(
-            "95 % interval", lambda row: " … ".join(map(human_seconds, row.seconds_ci95)) if row.seconds_ci95 else DASH
-        ),
-        Column("algbw\nGB/s", lambda row: f"{row.algbw_GBps:.3g}"),
+        Column("time", lambda row: row.seconds_median, human_seconds),
+        Column("95 % interval", lambda row: row.seconds_ci95, lambda ends: " … ".join(map(human_seconds, ends))),
+        Column("algbw\nGB/s", lambda row: row.algbw_GBps, "{:.3g}".format),
         Column("busbw\nGB/s", _bandwidth),
-        Column("wire", lambda row: DASH if row.wire_bytes is None else human_bytes(row.wire_bytes)),
-        Column("of limit", lambda row: DASH if row.limit_fraction is None else _share(row.limit_fraction)),
-        Column(f"{baseline} /\nthis", lambda row: DASH if row.ratio is None else f"{row.ratio:.2f}"),
-        Column("wrong", lambda row: DASH if row.wrong is None else f"✗ {row.wrong}" if row.wrong else "0"),
+        Column("wire", lambda row: row.wire_bytes, human_bytes, spare=1),
+        Column("of limit", lambda row: row.limit_fraction, _share),
+        Column(f"{baseline} /\nthis", lambda row: row.ratio, "{:.2f}".format),
+        Column("wrong", lambda row: row.wrong, lambda wrong: f"✗ {wrong}" if wrong else "0"),
     ]
 
 
@@ -47,11 +43,11 @@ def _share(fraction: float) -> str:
     return f"{fraction:.0%}" if fraction >= 0.0995 else f"{fraction:.1%}"
 
 
-def _bandwidth(row: BenchRow) -> str:
+def _bandwidth(row: BenchRow) -> str | None:
     if row.busbw_GBps is not None:
         return f"{row.busbw_GBps:.3g}"
     if row.server_ingress_GBps is None:
-        return DASH
+        return None
     return f"in {row.server_ingress_GBps:.3g}, out {row.server_egress_GBps:.3g}"
 
 

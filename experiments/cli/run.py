@@ -59,10 +59,11 @@ def run(options: Options) -> int:
 def _show(done: Run) -> None:
     from experiments.comparison.equivalence import check_parameters
     from experiments.comparison.run_table import runs_table
+    from experiments.format.table import terminal_table
     from experiments.runs.describe import limits_line
 
     shown = console()
-    shown.print(runs_table([done], check_parameters([done]), width=shown.width))
+    shown.print(terminal_table(runs_table([done], check_parameters([done])), shown.width))
     shown.print(f"\nlimits: {limits_line(done.summary, done.env)}")
 
 

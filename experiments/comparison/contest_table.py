@@ -5,45 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.table import Table
-
 from experiments.comparison.model import Contest, Entry
 from experiments.comparison.predictions import residual
 from experiments.comparison.run_table import check_cell
-from experiments.format.table import DASH, Column, markdown_table, terminal_table
+from experiments.format.table import DASH, Column, Table
 from experiments.format.units import human_count
 from experiments.format.words import plural
 from experiments.metrics.intervals import Interval
 from experiments.runs.describe import conditions
 
-_SPARE = ("/ single", "n", "check", "/s per worker", "95 % interval", "of ceiling")  # first to go
-
 
 @dataclass(frozen=True)
 class _Row:
-    """An entry, and what of its contest it is seen beside."""
+    """An entry, and what its row says besides it."""
 
     entry: Entry
     contest: Contest
-    predicted: float | None
+    predicted: float | None  # samples/s
 
 
-def contest_table(contest: Contest, predicted: Mapping[str, float], *, width: int = 120) -> Table:
-    """One row an entry; `predicted` is in samples/s, by label."""
-    columns = _columns(contest, predicted)
-    check = columns[-1].name if columns[-1].words else ""
-    return terminal_table(
-        columns,
-        _rows(contest, predicted),
-        width=width,
-        spare=[check if name == "check" else name for name in _SPARE],
-        dim=lambda row: row.entry.refused is not None,
-    )
-
-
-def contest_markdown(contest: Contest, predicted: Mapping[str, float]) -> str:
-    """The same table as GitHub markdown, with every column; ends with a newline."""
-    return markdown_table(_columns(contest, predicted), _rows(contest, predicted))
+def contest_table(contest: Contest, predicted: Mapping[str, float]) -> Table[_Row]:
+    """Return a table with one row an entry; `predicted` is in samples/s, by label."""
+    rows = [_Row(entry, contest, predicted.get(entry.label)) for entry in contest.ranked]
+    return Table(_columns(contest, predicted), rows, kind=lambda row: "refused" if row.entry.refused else "")
 
 
 def title(contest: Contest) -> str:
@@ -68,80 +52,65 @@ def legend(contests: Sequence[Contest]) -> str:
     return "; ".join(words)
 
 
-def _rows(contest: Contest, predicted: Mapping[str, float]) -> list[_Row]:
-    return [_Row(entry, contest, predicted.get(entry.label)) for entry in contest.ranked]
-
-
 def _repeated(contest: Contest) -> bool:
     return any(len(entry.rates) > 1 for entry in contest.entries)
 
 
 def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_Row]]:
-    base, single = contest.reference, contest.strategy("single")
+    base, single, repeated = contest.reference, contest.strategy("single"), _repeated(contest)
     found = [
         Column[_Row]("strategy", lambda row: row.entry.label, words=True),
-        Column[_Row]("n", lambda row: str(len(row.entry.rates))),
-        Column[_Row]("samples\n/s", lambda row: _count(row.entry.rate.middle)),
+        Column("n", lambda row: len(row.entry.rates), spare=5),
+        Column("samples\n/s", lambda row: row.entry.rate.middle or None, human_count),
     ]
-    if _repeated(contest):
-        found.append(Column("95 %\ninterval", lambda row: _span(row.entry.rate, _count)))
+    if repeated:
+        found.append(Column("95 %\ninterval", lambda row: row.entry.rate, _count_span, spare=2))
     if base is not None and len(contest.entries) > 1:
-        found.append(Column(f"/ {base.label}"[:14], _ratio))
-        if _repeated(contest):
-            found.append(Column("interval\nof ratio", _ratio_interval))
-    if _repeated(contest) or any(entry.refused or entry.exact for entry in contest.entries):
+        found.append(Column(f"/ {base.label}"[:14], lambda row: row.entry.ratio, lambda ratio: f"{ratio.middle:.2f}×"))
+        if repeated:
+            found.append(Column("interval\nof ratio", lambda row: row.entry.ratio, _ratio_span))
+    if repeated or any(entry.refused or entry.exact for entry in contest.entries):
         found.append(Column("verdict", _verdict))
     if contest.strategy("noop"):
-        found.append(Column("of\nceiling", lambda row: _maybe(row.entry.share, lambda share: f"{share:.0%}")))
+        found.append(Column("of\nceiling", lambda row: row.entry.share, lambda share: f"{share:.0%}", spare=1))
     if single and single.rates and base is not single:
-        found.append(Column("/\nsingle", _over_single))
+        found.append(Column("/\nsingle", _over_single, lambda ratio: f"{ratio:.2f}×", spare=6))
     found += [
-        Column("/s per\nworker", lambda row: _maybe(row.entry.per_worker, _count)),
-        Column("/s per\nprocess", lambda row: _maybe(row.entry.per_process, _count)),
+        Column("/s per\nworker", lambda row: row.entry.per_worker or None, human_count, spare=3),
+        Column("/s per\nprocess", lambda row: row.entry.per_process or None, human_count),
     ]
     if predicted:
-        found.append(Column("pre-\ndicted", lambda row: _maybe(row.predicted, _count)))
-        found.append(Column("resid-\nual", lambda row: _maybe(residual(row.entry, row.predicted), _signed)))
+        found.append(Column("pre-\ndicted", lambda row: row.predicted, human_count))
+        found.append(Column("resid-\nual", lambda row: residual(row.entry, row.predicted), lambda part: f"{part:+.0%}"))
     if len(contest.entries) > 1 or not contest.entries[0].check.needs_others:
         judge = next((entry.label for entry in contest.entries if entry.check.kind == "reference"), "single")
-        found.append(Column(f"same as\n{judge}", lambda row: check_cell(row.entry.run, row.entry.check), words=True))
+        same = f"same as\n{judge}"
+        found.append(Column(same, lambda row: check_cell(row.entry.run, row.entry.check), words=True, spare=4))
     return found
 
 
-def _maybe(value: float | None, show: Callable[[float], str]) -> str:
-    return DASH if value is None else show(value)
+def _count_span(interval: Interval) -> str:
+    return _span(interval, human_count)
 
 
-def _count(value: float) -> str:
-    return human_count(value) if value else DASH
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.0%}"
+def _ratio_span(interval: Interval) -> str:
+    return _span(interval, "{:.2f}".format)
 
 
 def _span(interval: Interval, show: Callable[[float], str]) -> str:
     return f"{show(interval.low)}–{show(interval.high)}" if interval.low < interval.high else DASH
 
 
-def _ratio(row: _Row) -> str:
-    return f"{row.entry.ratio.middle:.2f}×" if row.entry.ratio else DASH
-
-
-def _ratio_interval(row: _Row) -> str:
-    return _span(row.entry.ratio, lambda ratio: f"{ratio:.2f}") if row.entry.ratio else DASH
-
-
-def _verdict(row: _Row) -> str:
+def _verdict(row: _Row) -> str | None:
     if row.entry.refused:
         return "✗ not comparable"
     if row.entry.label == row.contest.baseline:
         return "baseline"
-    return "ceiling" if row.entry.strategy == "noop" else row.entry.finding or DASH
+    return "ceiling" if row.entry.strategy == "noop" else row.entry.finding
 
 
-def _over_single(row: _Row) -> str:
+def _over_single(row: _Row) -> float | None:
     single = row.contest.strategy("single")
     if single is None or row.entry.refused or not row.entry.rates:
-        return DASH
-    return f"{row.entry.rate.middle / single.rate.middle:.2f}×"
+        return None
+    return row.entry.rate.middle / single.rate.middle

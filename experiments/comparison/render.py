@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from experiments.comparison.contest_table import contest_markdown, contest_table, legend, title
+from experiments.comparison.contest_table import contest_table, legend, title
 from experiments.comparison.equivalence import ParameterCheck
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import Predictions, unpredicted
-from experiments.comparison.run_table import error_line, markdown, runs_table
+from experiments.comparison.run_table import runs_table
 from experiments.comparison.wording import setting_words, verdict_sentence
-from experiments.runs.describe import limits_line
+from experiments.format.table import markdown_table, terminal_table
+from experiments.runs.describe import error_line, limits_line
 from experiments.runs.run import Run
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ def print_comparison(comparison: Comparison, predicted: Predictions, console: Co
     console.print(f"{verdict_sentence(comparison)}\n")
     for place, contest in enumerate(comparison.contests):
         console.print(_heading(comparison, contest), style="bold" if comparison.axes else "")
-        console.print(contest_table(contest, _of(predicted, place), width=console.width))
+        console.print(terminal_table(contest_table(contest, _of(predicted, place)), console.width))
         console.print()
     if len(comparison.contests) == 1:
-        console.print(runs_table(*_middle_runs(comparison.contests[0]), width=console.width))
+        console.print(terminal_table(runs_table(*_middle_runs(comparison.contests[0])), console.width))
         console.print()
     for line in remarks(comparison, predicted):
         console.print(line)
@@ -37,9 +38,9 @@ def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
     """The same as GitHub markdown; ends with a newline."""
     parts = [f"**{verdict_sentence(comparison)}**"]
     for place, contest in enumerate(comparison.contests):
-        parts += [_heading(comparison, contest), contest_markdown(contest, _of(predicted, place)).rstrip()]
+        parts += [_heading(comparison, contest), markdown_table(contest_table(contest, _of(predicted, place))).rstrip()]
     if len(comparison.contests) == 1:
-        parts.append(markdown(*_middle_runs(comparison.contests[0])).rstrip())
+        parts.append(markdown_table(runs_table(*_middle_runs(comparison.contests[0]))).rstrip())
     if lines := remarks(comparison, predicted):
         parts.append("\n".join(f"- {line}" for line in lines))
     return "\n\n".join([*parts, f"Limits: {limits(comparison)}"]) + "\n"

@@ -1,64 +1,136 @@
-"""Tables from columns: for terminals, where the least important go first, and as markdown, with all of them."""
+"""One model of a table, and its renderers for terminals, markdown, HTML and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Generic, TypeVar
 
 from rich import box
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 Row = TypeVar("Row")
 DASH = "–"
-_COLOURS = {"✓": "green", "✗": "red"}
+_MARKS = {"✓": "green", "✗": "red"}  # colour of a cell, by its first letter
+_STYLES = {"refused": "dim", "failed": "dim", "best": "bold"}  # of a row in a terminal, by its kind
+
+
+def _nothing(row: Any) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """What a column shows of a row."""
+    """What a column shows of a row: `show(value(row))`, or a dash if the value is None.
+
+    A narrow terminal leaves out columns with a `spare` above 0, the highest first.
+    """
 
     header: str  # of at most two lines
-    cell: Callable[[Row], str]  # never empty
-    words: bool = False  # set left, and broken where it must be
+    value: Callable[[Row], Any]
+    show: Callable[[Any], str] = str
+    words: bool = False  # aligned left, and broken into lines if it must be
+    spare: int = 0
 
     @property
     def name(self) -> str:
+        """The header in one line."""
         return self.header.replace("\n", " ")
 
+    def cell(self, row: Row) -> str:
+        """Return the text of this column for the row."""
+        value = self.value(row)
+        return DASH if value is None else self.show(value)
 
-def terminal_table(
-    columns: Sequence[Column[Row]],
-    rows: Sequence[Row],
-    *,
-    width: int,
-    spare: Sequence[str],
-    dim: Callable[[Row], bool],
-    caption: str = "",
-) -> Table:
-    """One line a row; columns in `spare`, the first of them first, are left out until it fits into `width`."""
-    kept = list(columns)
-    for name in spare:
-        if sum(_wide(column, rows) + 1 for column in kept) - 1 <= width:
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """Columns and rows. `kind` is a word on what a row is, for its style; `remark` a sentence below it, in HTML."""
+
+    columns: Sequence[Column[Row]]
+    rows: Sequence[Row]
+    title: str = ""
+    caption: str = ""  # below the table
+    kind: Callable[[Row], str] = field(default=_nothing)
+    remark: Callable[[Row], str] = field(default=_nothing)
+
+
+def filled(columns: Iterable[Column[Row]], rows: Sequence[Row]) -> list[Column[Row]]:
+    """Return the columns that show more than dashes."""
+    return [column for column in columns if any(column.cell(row) != DASH for row in rows)]
+
+
+def terminal_table(table: Table[Row], width: int | None = None) -> RichTable:
+    """Return the table for a terminal of `width` columns; None: all columns, whatever the width."""
+    columns = list(table.columns)
+    for spare in sorted((column for column in columns if column.spare), key=lambda column: -column.spare):
+        if width is None or sum(_width(column, table.rows) + 1 for column in columns) - 1 <= width:
             break
-        kept = [column for column in kept if column.name != name]
-    shown = Text(caption) if caption else None
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, caption=shown, caption_justify="left")
-    for column in kept:
-        table.add_column(Text(column.header), justify="left" if column.words else "right", no_wrap=not column.words)
-    for row in rows:
-        cells = [Text(cell, style=_COLOURS.get(cell[0], "")) for cell in (column.cell(row) for column in kept)]
-        table.add_row(*cells, style="dim" if dim(row) else "")
-    return table
+        columns.remove(spare)
+    shown = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+        title=Text(table.title, style="bold") if table.title else None,
+        title_justify="left",
+        caption=Text(table.caption) if table.caption else None,
+        caption_justify="left",
+    )
+    for column in columns:
+        shown.add_column(Text(column.header), justify="left" if column.words else "right", no_wrap=not column.words)
+    for row in table.rows:
+        cells = [column.cell(row) for column in columns]
+        style = _STYLES.get(table.kind(row), "")
+        shown.add_row(*(Text(cell, style=_MARKS.get(cell[:1], "")) for cell in cells), style=style)
+    return shown
 
 
-def _wide(column: Column[Row], rows: Sequence[Row]) -> int:
+def _width(column: Column[Row], rows: Sequence[Row]) -> int:
     return max(map(len, [*column.header.split("\n"), *map(column.cell, rows)]))
 
 
-def markdown_table(columns: Sequence[Column[Row]], rows: Collection[Row]) -> str:
-    """The same as GitHub markdown; ends with a newline."""
-    lines = [[column.name for column in columns], [":--" if column.words else "--:" for column in columns]]
-    lines += [[column.cell(row).replace("|", "\\|") for column in columns] for row in rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def markdown_table(table: Table[Row]) -> str:
+    """Return the columns and rows as GitHub markdown, and a paragraph for each line of the caption.
+
+    Ends with a newline.
+    """
+    lines = [[column.name for column in table.columns], [":--" if column.words else "--:" for column in table.columns]]
+    lines += [[column.cell(row).replace("|", "\\|") for column in table.columns] for row in table.rows]
+    paragraphs = [f"\n{line}\n" for line in table.caption.splitlines()]
+    return "".join([*(f"| {' | '.join(line)} |\n" for line in lines), *paragraphs])
+
+
+def html_table(table: Table[Row]) -> str:
+    """Return a `<table>` with the title as its caption. The first column is the heading of each row.
+
+    A row has its kind as its class, and beside its heading unless it has a remark.
+    """
+    heads = "".join(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns)
+    body = "\n".join(_html_row(table, row) for row in table.rows)
+    caption = f"<caption>{escape(table.title)}</caption>\n" if table.title else ""
+    return f"<table>\n{caption}<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _html_row(table: Table[Row], row: Row) -> str:
+    kind, remark = escape(table.kind(row)), escape(table.remark(row))
+    head, *cells = (escape(column.cell(row)) for column in table.columns)
+    small = f" <small>{kind}</small>" if kind and not remark else ""
+    look = f' class="{kind}"' if kind else ""
+    line = f'<tr{look}><th scope="row">{head}{small}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    if remark:
+        line += f'\n<tr class="remark"><td colspan="{len(table.columns)}"><div>{remark}</div></td></tr>'
+    return line
+
+
+def csv_table(table: Table[Row]) -> str:
+    """Return a line of names and a line of values for each row; an unknown value is empty. Empty without rows."""
+    text = io.StringIO()
+    if table.rows:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([column.name for column in table.columns])
+        writer.writerows([column.value(row) for column in table.columns] for row in table.rows)
+    return text.getvalue()

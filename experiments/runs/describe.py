@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from common.errors import step_name
 from common.models import TABLES
 from common.pipeline.straggler import jitter
 from common.runtime.job import COLOCATED
@@ -14,7 +15,7 @@ from experiments.config.checks import on_off
 from experiments.config.training import PLAIN
 from experiments.format.words import listed, plural
 from experiments.runs.run import Run
-from experiments.schema.documents import Environment, Summary
+from experiments.schema.documents import Environment, ErrorRecord, Summary
 
 
 def conditions(runs: Sequence[Run]) -> str:
@@ -121,3 +122,12 @@ def sparse_line(summary: Summary, can: bool) -> str:
     if on_off(summary.strategy_options.get("sparse")) == "off":
         return "dense: the whole table was synchronised, as asked for"
     return f"dense: the whole table was synchronised, as rows alone need {PLAIN}"
+
+
+def error_line(error: ErrorRecord) -> str:
+    """Return the error of a summary in one line: its type, where it happened, and its cause."""
+    place = [f"{error.role} rank {error.rank}"] if error.role else []
+    place += [f"stage {error.stage}"] if error.stage else []
+    place += [step_name(error.step)] if error.step is not None else []
+    place += [f"bucket {error.bucket}"] if error.bucket else []
+    return ": ".join(part for part in (error.type, ", ".join(place), " ".join(error.cause.split())) if part)

@@ -13,7 +13,7 @@ from experiments.trace.critical_path import critical_path
 from experiments.trace.timeline import Timeline
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
 SHOWN = 0.01  # least share of the steps' time that gets a line of its own
 STANDS_OUT = 1.5  # times an equal share
@@ -104,9 +104,9 @@ def missing_ranks(timeline: Timeline, summary: Summary) -> list[str]:
     return [name for name in names if name not in present]
 
 
-def attribution_table(found: Attribution, width: int) -> Table:
+def attribution_table(found: Attribution, width: int) -> RichTable:
     """Return the critical path as a table for terminals of `width` columns; small shares are one line, `others`."""
-    from experiments.format.table import DASH, Column, terminal_table
+    from experiments.format.table import DASH, Column, Table, terminal_table
 
     large = {key: seconds for key, seconds in found.charged.items() if found.share(seconds) >= SHOWN}
     rows = [
@@ -121,4 +121,4 @@ def attribution_table(found: Attribution, width: int) -> Table:
         Column("of the steps' time", lambda row: f"{found.share(row[2]):.0%}"),
         Column("waits itself", lambda row: row[3]),
     ]
-    return terminal_table(columns, rows, width=width, spare=(), dim=lambda row: False)
+    return terminal_table(Table(columns, rows), width)
