@@ -9,25 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Set
 
-from numpy.typing import DTypeLike
-
-from common.transport.base import Endpoint, Message, Queue, Task
+from common.transport.base import Endpoint, Message
 from common.transport.process_endpoint import ProcessEndpoint, any_of
 from common.transport.shm.endpoint import ShmEndpoint
 from common.transport.sockets.endpoint import ZmqEndpoint
+from common.transport.wrappers.forwarding import ForwardingEndpoint
 from common.types import Array
 
 
-class RoutedEndpoint(Endpoint):
-    """An endpoint that uses `near` for the ranks in `near_ranks` and `far` for all others.
+class RoutedEndpoint(ForwardingEndpoint):
+    """An endpoint that uses `near` for the ranks in `near_ranks` and `far` for all others. `near` also allocates.
 
     A loan to a far rank moves only inside calls of `far`. So `near` calls it whenever it waits.
     """
 
     def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, near_ranks: Set[int]) -> None:
-        super().__init__(near.place, near.deadline)
+        super().__init__(near)
         self.near, self.far, self.near_ranks = near, far, near_ranks
-        self.crew = near.crew
         self._far_first = False
         near.doorbell.other_work = far.pump_or_sleep
 
@@ -46,39 +44,36 @@ class RoutedEndpoint(Endpoint):
     def expose(self, to: int, array: Array) -> None:
         self._endpoint_for(to).expose(to, array)
 
-    def share(self, to: int, array: Array) -> None:
-        self.near.share(to, array)
-
     def settle(self) -> None:
         self.near.settle()
         self.far.settle()
 
-    def trim(self) -> None:
-        self.near.trim()
-
     def recv_into(self, from_: int, out: Array) -> None:
         self._endpoint_for(from_).recv_into(from_, out)
-
-    def recv_shared(self, from_: int, like: Array) -> Array:
-        return self.near.recv_shared(from_, like)
 
     def recv_add(self, from_: int, into: Array) -> None:
         self._endpoint_for(from_).recv_add(from_, into)
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
         senders = list(from_)
-        receive = self.near.recv_add_all if self._all_near(senders) else super().recv_add_all
-        receive(senders, into)
+        if self._all_near(senders):
+            self.near.recv_add_all(senders, into)
+        else:
+            Endpoint.recv_add_all(self, senders, into)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
         senders = list(from_)
-        receive = self.near.recv_sum if self._all_near(senders) else super().recv_sum
-        receive(senders, out)
+        if self._all_near(senders):
+            self.near.recv_sum(senders, out)
+        else:
+            Endpoint.recv_sum(self, senders, out)
 
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         senders = list(from_)
-        receive = self.near.recv_add_answer if self._all_near(senders) else super().recv_add_answer
-        receive(senders, into, finish)
+        if self._all_near(senders):
+            self.near.recv_add_answer(senders, into, finish)
+        else:
+            Endpoint.recv_add_answer(self, senders, into, finish)
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         near = tuple(rank for rank in from_ if rank in self.near_ranks)
@@ -99,12 +94,6 @@ class RoutedEndpoint(Endpoint):
             )
             self.near.check(end, any_of(from_), from_)
 
-    def spawn(self, fn: Callable[[], None]) -> Task:
-        return self.near.spawn(fn)
-
-    def queue(self) -> Queue:
-        return self.near.queue()
-
     def abandon(self) -> None:
         self.near.abandon()
         self.far.abandon()
@@ -112,6 +101,3 @@ class RoutedEndpoint(Endpoint):
     def close(self, *, linger: float = 0.0) -> None:
         self.far.close(linger=linger)  # first: a peer may need its last messages before it reads those of `near`
         self.near.close(linger=linger)
-
-    def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-        return self.near.alloc(shape, dtype)

@@ -14,9 +14,8 @@ from common.errors import ConfigError
 from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
-from common.transport.shm.arena import reason_against
+from common.transport.shm.arena import LendableMemory, memory_errors, reason_against
 from common.transport.shm.doorbell import ANY_EVENT, Doorbell
-from common.transport.shm.lendable_memory import LendableMemory, memory_errors
 from common.transport.shm.mailbox import Lane, Peer, Slot, mailbox
 from common.transport.shm.outbox import Outbox
 from common.types import Array

@@ -40,13 +40,10 @@ class Outbox:
     def copy(self, place: Place, code: int, data: Bytes) -> None:
         """Announce a copy of `data`, which is of the dtype `code`."""
         self._make_room()
-        if not data.size:
-            self._put(place, code, 0)
-            return
-        arena, offset = self._staging.put(data, self._seq, self.taken)
+        arena, offset = self._staging.put(data, self._seq, self.taken) if data.size else (None, 0)
         self._put(place, code, data.size, LENT, arena, offset)
 
-    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, kind: int = LENT) -> None:
+    def lend(self, place: Place, code: int, nbytes: int, arena: Arena, offset: int, kind: int) -> None:
         """Announce the `nbytes` that start at `offset` of `arena`."""
         self._make_room()
         self._put(place, code, nbytes, kind, arena, offset)
@@ -58,9 +55,7 @@ class Outbox:
         self._lane.put(self._seq, exposed._replace(kind=ANSWER))
         self._seq += 1
 
-    def _put(
-        self, place: Place, code: int, nbytes: int, kind: int = LENT, arena: Arena | None = None, offset: int = 0
-    ) -> None:
+    def _put(self, place: Place, code: int, nbytes: int, kind: int, arena: Arena | None, offset: int) -> None:
         fd, number = (arena.fd, arena.number) if arena else (0, 0)
         self._lane.put(self._seq, (code, place.bucket, place.step, nbytes, kind, fd, number, offset))
         self._seq += 1

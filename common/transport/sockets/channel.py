@@ -98,11 +98,8 @@ class IncomingChannel:
     def take_next(self, place: Place) -> Segment | None:
         """Take the next segment if it has been read ahead, else return None. ProtocolError if it was lost."""
         if self.unread_payload:
-            cause = (
-                f"{self.unread_payload} bytes of the last message from rank {self.sender} were never read; "
-                "no other can follow"
-            )
-            raise ProtocolError(cause, **place.fields())
+            rest = f"{self.unread_payload} bytes of the last message from rank {self.sender}"
+            raise ProtocolError(f"{rest} were never read; no other can follow", **place.fields())
         streamed, queued = self.from_stream, self.from_queue
         if streamed is not None and streamed.after == self.queued:
             self._check_seq(streamed.seq, self.streamed, place)

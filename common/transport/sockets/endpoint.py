@@ -70,7 +70,7 @@ class ZmqEndpoint(ProcessEndpoint):
         self._closed = False
         others = [rank for rank in range(ranks) if rank != place.rank]
         with contextlib.ExitStack() as undo:
-            with self._listen_errors():
+            try:
                 self._streams = StreamSet(self, address(place.rank, place.rank), others)
                 undo.callback(self._streams.close, 0.0)
                 self._context = zmq.Context()
@@ -79,18 +79,12 @@ class ZmqEndpoint(ProcessEndpoint):
                 self._incoming = {
                     peer: IncomingChannel(self._context, address(place.rank, peer), peer) for peer in others
                 }
+            except (OSError, zmq.ZMQError) as error:
+                raise RunError(f"cannot listen: {error.strerror or error}", **place.fields()) from None
             invitation = self._streams.invitation
             published = {peer: json.dumps((channel.address, invitation)) for peer, channel in self._incoming.items()}
             rendezvous.publish(published)
             undo.pop_all()
-
-    @contextlib.contextmanager
-    def _listen_errors(self) -> Iterator[None]:
-        """Turn the errors of an address that cannot be used into RunErrors."""
-        try:
-            yield
-        except (OSError, zmq.ZMQError) as error:
-            raise RunError(f"cannot listen: {error.strerror or error}", **self.place.fields()) from None
 
     # Sending.
 

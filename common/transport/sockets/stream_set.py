@@ -133,11 +133,8 @@ class StreamSet:
         """Close all streams; until `end` (monotonic), first send what is left."""
         while self.pump() and (left := end - time.monotonic()) > 0:
             self._wait((), min(left, WAIT_SLICE))
-        streams: list[OutgoingStream | IncomingStream] = [
-            *self._outgoing.values(),
-            *self._incoming.values(),
-            *self._ended.values(),
-        ]
-        for stream in streams:
-            stream.close()
+        for outgoing in self._outgoing.values():
+            outgoing.close()
+        for incoming in (*self._incoming.values(), *self._ended.values()):
+            incoming.close()
         self._listener.close()

@@ -114,11 +114,9 @@ class Scheduler:
             self._set_timer(fiber)
             return
         self.now = when
-        self.throw(fiber, self._deadline_error(rank, fiber.waits_for))
-
-    def _deadline_error(self, rank: RankState, peers: tuple[int, ...]) -> DeadlineExceeded:
-        names = " or ".join(f"rank {peer}" for peer in peers)
-        return DeadlineExceeded(f"waited {self.deadline:g} s for {names}", peers=peers, **rank.place.fields())
+        names = " or ".join(f"rank {peer}" for peer in fiber.waits_for)
+        cause = f"waited {self.deadline:g} s for {names}"
+        self.throw(fiber, DeadlineExceeded(cause, peers=fiber.waits_for, **rank.place.fields()))
 
     def _set_timer(self, fiber: Fiber) -> None:
         fiber.has_timer = True
