@@ -36,7 +36,7 @@ MOMENTUM, ADAM = OptimizerSpec("sgd", lr=0.1, momentum=0.9), OptimizerSpec("adam
 
 @dataclass
 class Result:
-    """What a job left: what each worker has at the end, and its records."""
+    """The results of a job: those of each worker, and its records."""
 
     trained: list[TrainingResult]
     records: list[list[StepRecord]]

@@ -1,4 +1,4 @@
-"""What is verified is verified: every right strategy passes, and every planted mistake is counted."""
+"""Every correct strategy passes the verification, and every planted mistake is counted."""
 
 from functools import partial
 
@@ -101,11 +101,11 @@ def test_an_all_reduce_that_is_right_has_no_wrong_element(make, workers, size):
 
 @pytest.mark.parametrize("make", [Star, Ring, Tree])
 @pytest.mark.parametrize("size", [1, PERIOD, BLOCK + 17])
-def test_nor_have_the_parameters_that_its_workers_update(make, size):
+def test_parameters_that_workers_update_have_no_wrong_element(make, size):
     assert wrong(make, 3, size=size, kind=AllReduceAndUpdate) == 0
 
 
-def test_a_gradient_that_is_not_the_mean_is_seen_in_them():
+def test_updated_parameters_show_a_gradient_that_is_not_the_mean():
     assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceExchange) == 0
     assert wrong(ForgetsToDivide, size=SIZE, kind=AllReduceAndUpdate) == 2 * 3 * SIZE
 

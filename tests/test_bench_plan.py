@@ -1,4 +1,4 @@
-"""What a benchmark is asked for becomes contestants and a schedule; mistakes are refused in one line."""
+"""The options of a benchmark become contestants and a schedule; mistakes are refused in one line."""
 
 import json
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_sizes_are_bytes_ascending_each_once(text, expected):
         ("2GiB", "more than the largest, 1 GiB"),
     ],
 )
-def test_what_is_no_size_is_refused(text, complaint):
+def test_an_invalid_size_is_refused(text, complaint):
     with pytest.raises(ConfigError, match=complaint):
         parse_sizes(text)
 
@@ -143,7 +143,7 @@ def test_each_strategy_is_made_once_to_see_whether_it_can_be_benched(monkeypatch
         ({"baseline": "gloo"}, "--baseline gloo is not among the strategies: ring, ps-bsp"),
     ],
 )
-def test_what_cannot_be_benched_is_refused(changes, complaint):
+def test_options_that_cannot_be_benched_are_refused(changes, complaint):
     with pytest.raises(ConfigError, match=complaint):
         plan_bench(BenchOptions(**{"strategies": "ring,ps-bsp", "sizes": "4KiB", **changes}))
 

@@ -1,4 +1,4 @@
-"""A rank of a benchmark: whose memory is whose, what it measures of a link, and that it closes everything."""
+"""A rank of a benchmark owns its memory, measures links, and closes everything."""
 
 import os
 from types import SimpleNamespace
@@ -68,7 +68,7 @@ def rank_on(endpoint, contestants=(), workers=1, servers=0):
     return rank
 
 
-def test_what_a_strategy_allocates_is_its_own_for_good(made, monkeypatch):
+def test_memory_that_a_strategy_allocates_is_never_reused(made, monkeypatch):
     monkeypatch.setattr(bench_rank, "VERIFIED", 0)
     monkeypatch.setattr(Alone, "settle", lambda self: None)
     contestants = [Contestant(name, "ipc", "ipc", False) for name in ("one", "two")]

@@ -24,7 +24,7 @@ def rows():
     return make_rows(plan, benches.blocks(plan), benches.LIMITS)
 
 
-def test_there_is_a_row_for_each_contestant_at_each_size(rows):
+def test_each_contestant_has_a_row_at_each_size(rows):
     assert [(row.strategy, row.bytes) for row in rows] == [
         ("ring", 4000),
         ("ps-bsp", 4000),
@@ -62,7 +62,7 @@ def test_a_parameter_server_has_ingress_and_egress_instead(rows):
     assert server.wire_bytes == 2 * 4 * 4000
 
 
-def test_what_stays_within_a_process_crosses_no_wire():
+def test_bytes_within_a_process_are_not_counted():
     """Four workers, and 2 servers in the processes of the first two: half of the vector each, from and to 4 workers."""
     plan = dataclasses.replace(benches.plan(), placement="colocated")
     ring, server, *_ = make_rows(plan, benches.blocks(plan), benches.LIMITS)
@@ -126,7 +126,7 @@ def test_the_last_word_of_a_strategy_on_its_choices_stands_under_the_tables():
     assert notes(document)[0].startswith("limits measured")
 
 
-def test_what_was_not_finished_by_every_rank_is_no_sample():
+def test_a_block_that_some_rank_did_not_finish_is_no_sample():
     plan = benches.plan(sizes=(4000,), repeats=2)
     blocks = benches.blocks(plan)
     last = max(blocks[3])  # the second repeat of the parameter server

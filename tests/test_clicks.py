@@ -43,7 +43,7 @@ def test_popular_ids_do_not_lie_beside_each_other():
     assert popular.min() < 500 <= popular.max()
 
 
-def test_it_is_the_same_every_time_whatever_the_random_state():
+def test_clicks_are_the_same_for_every_random_state():
     first = load(SMALL)
     np.random.seed(99)
     torch.manual_seed(99)
@@ -52,7 +52,7 @@ def test_it_is_the_same_every_time_whatever_the_random_state():
         assert torch.equal(getattr(again, name), getattr(first, name))
 
 
-def test_it_is_made_piece_by_piece_and_no_piece_is_like_another(monkeypatch):
+def test_clicks_are_generated_in_pieces_that_differ(monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 64)
     x = load(SMALL).train_x.numpy()
     pieces = {x[start : start + 64].tobytes() for start in range(0, 1984, 64)}
@@ -86,7 +86,7 @@ def test_parameters_are_read_from_the_name_and_written_back(text, chosen):
 
 
 @pytest.mark.parametrize("junk", ["clicks:rows=", "clicks:,", "clicks:=3", "clicks;rows=3", "Clicks"])
-def test_what_cannot_be_read_is_refused_in_one_line(junk):
+def test_invalid_parameters_are_refused_in_one_line(junk):
     with pytest.raises(ConfigError) as refused:
         describe(junk)
     assert "\n" not in str(refused.value)

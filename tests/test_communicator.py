@@ -112,7 +112,7 @@ def test_a_worker_that_fails_ends_its_communicator_in_the_middle_of_a_call(trans
     assert on(transport, program, 2, deadline=1000.0)[0] == []
 
 
-def test_so_it_does_in_virtual_time():
+def test_a_worker_that_fails_ends_its_communicator_in_virtual_time():
     def program(ctx):
         if ctx.rank:
             return ctx.sleep(50.0)

@@ -1,4 +1,4 @@
-"""The critical path names who was waited for, in traces where that is known."""
+"""The critical path names the rank that was waited for, in traces where the rank is known."""
 
 import pytest
 import virtual_jobs
@@ -28,7 +28,7 @@ def charged(path):
     return {key: pytest.approx(seconds) for key, seconds in path.charged.items() if seconds > 1e-12}
 
 
-def test_who_is_alone_is_on_the_path_with_its_stages():
+def test_the_path_of_a_single_rank_is_its_stages():
     path = path_of(Hand(0).stage("load", 0, 1).stage("train", 1, 4).stage("update", 4.5, 5))
     assert charged(path) == {(0, "load"): 1, (0, "train"): 3, (0, "between stages"): 0.5, (0, "update"): 0.5}
     assert (path.seconds, path.steps, path.waited) == (5, 1, [0])
@@ -151,7 +151,7 @@ def test_a_call_that_a_full_buffer_has_cut_in_two_is_left_out():
     assert charged(critical_path(found)) == {(0, "train"): 7}
 
 
-def test_where_an_engine_moves_the_bytes_itself_the_note_says_so():
+def test_a_note_says_that_an_engine_moves_the_bytes_itself():
     hands = [Hand(rank).stage("train", 0, 1 + rank) for rank in range(2)]
     found = attribute(timeline([hand.trace for hand in hands]), summary(own_transport="gloo"))
     assert found.sentence().endswith("gloo moves the bytes itself, so the trace has stages only")

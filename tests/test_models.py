@@ -86,7 +86,7 @@ def test_a_model_of_texts_gives_one_logit_for_each_class_at_each_position():
     assert module_named("transformer")(inputs("transformer")).shape == (5, CLASSES, POSITIONS)
 
 
-def test_what_the_transformer_says_at_a_position_depends_on_no_later_one():
+def test_the_logits_of_a_position_depend_on_no_later_position():
     model, text = module_named("transformer"), inputs("transformer")
     for position in range(POSITIONS):
         changed = text.clone()
@@ -117,7 +117,7 @@ def test_a_model_has_nothing_that_a_strategy_would_not_synchronise(name):
 
 
 @every_model
-def test_what_becomes_of_a_sample_depends_on_no_other_in_the_batch(name):
+def test_the_logits_of_a_sample_depend_on_no_other_sample_of_the_batch(name):
     model, samples = module_named(name), inputs(name)
     assert torch.allclose(model(samples)[1:2], model(samples[1:2]), atol=1e-5)
 
@@ -163,7 +163,7 @@ def test_both_vectors_are_float32_and_the_gradient_begins_at_zero():
 
 
 @every_model
-def test_what_is_written_to_the_vector_is_what_the_model_computes_with(name):
+def test_the_model_computes_with_values_written_to_the_vector(name):
     model, other = flat(name, seed=0), flat(name, seed=1)
     assert not torch.equal(model.module(inputs(name)), other.module(inputs(name)))
     model.params[:] = other.params
@@ -171,7 +171,7 @@ def test_what_is_written_to_the_vector_is_what_the_model_computes_with(name):
 
 
 @every_model
-def test_what_is_written_to_the_model_is_in_the_vector(name):
+def test_values_written_to_the_model_are_in_the_vector(name):
     model = flat(name)
     with torch.no_grad():
         for number, tensor in enumerate(model.module.parameters()):

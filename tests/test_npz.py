@@ -56,13 +56,13 @@ def test_samples_become_bytes_or_float32_and_labels_int64(saved, given, kept):
     assert set(data.train_x.flatten().tolist()) == {0, 1}
 
 
-def test_what_describes_it_reads_the_header_alone(saved, monkeypatch):
+def test_a_description_reads_the_header_alone(saved, monkeypatch):
     name = saved(x=X.reshape(10, 1, 3, 1), y=Y)
     monkeypatch.setattr("common.data.npz.samples", None)
     assert describe(name).shape == (1, 3, 1)
 
 
-def test_it_is_the_same_data_wherever_it_lies_and_other_data_if_a_bit_differs(tmp_path):
+def test_the_hash_depends_on_the_data_and_not_on_the_path(tmp_path):
     hashes = []
     for number, (x, y) in enumerate([(X, Y), (X, Y), (X + 1, Y), (X, Y[::-1]), (X[:, :2], Y), (X.astype("u1"), Y)]):
         np.savez(tmp_path / f"{number}.npz", x=x, y=y)
@@ -119,7 +119,7 @@ def test_samples_that_are_not_finite_are_refused_before_anything_starts(saved, m
         load(saved(**arrays))
 
 
-def test_what_is_too_large_for_float32_is_not_finite_and_bytes_always_are(saved):
+def test_numbers_too_large_for_float32_are_not_finite_and_bytes_always_are(saved):
     large = X.astype("f8")
     large[0, 0] = 1e39
     with pytest.raises(ConfigError, match="x has numbers that are not finite as float32"):
@@ -139,7 +139,7 @@ def test_a_file_that_has_not_changed_is_looked_through_once(saved, monkeypatch):
     assert len(seen) == 2
 
 
-def test_what_is_pickled_is_never_read(tmp_path):
+def test_pickled_arrays_are_never_read(tmp_path):
     np.savez(tmp_path / "x.npz", x=X, y=np.array([{}] * 10, dtype=object))
     with pytest.raises(ConfigError, match="cannot be read"):
         describe(f"npz:{tmp_path}/x.npz")

@@ -33,7 +33,7 @@ def column(index, name, kind, target):
 
 
 def website(request):
-    """What openml.org answers about a data set of that name, of which there are two versions."""
+    """The answer of openml.org about a data set of that name with two versions."""
     columns = [column(number, name, "numeric", "false") for number, name in enumerate("ab")]
     columns.append(column(2, "class", "nominal", "true"))
     versions = [{"did": number, "name": "tiny", "version": number, "status": "active"} for number in (1, 2)]
@@ -116,7 +116,7 @@ def test_images_get_their_shape_and_classes_their_numbers(openml):
     assert not number
 
 
-def test_it_is_asked_for_once_and_without_pandas(openml):
+def test_a_data_set_is_downloaded_once_and_without_pandas(openml):
     openml.answer = bunch()
     describe("openml:mnist_784")
     openml.answer = URLError("gone")
@@ -156,7 +156,7 @@ def test_other_values_stay_flat_and_become_float32(openml):
         (bunch(target=RANDOM.random((50, 2))), "has no target that is one class a sample"),
     ],
 )
-def test_what_cannot_be_had_is_one_line_and_leaves_nothing(openml, answer, complaint):
+def test_a_failed_download_is_one_line_and_leaves_nothing(openml, answer, complaint):
     openml.answer = answer
     with pytest.raises(ConfigError) as refused:
         describe("openml:mnist_784")
@@ -167,7 +167,7 @@ def test_what_cannot_be_had_is_one_line_and_leaves_nothing(openml, answer, compl
 
 
 @pytest.mark.parametrize("name", ["", "a/../b", "two words"])
-def test_what_is_no_name_is_refused_before_anything_is_asked(openml, name):
+def test_an_invalid_name_is_refused_before_any_download(openml, name):
     with pytest.raises(ConfigError, match="give a name of openml"):
         describe(f"openml:{name}")
     assert openml.asked == []

@@ -73,7 +73,7 @@ def test_overlap_changes_no_bit(transport, strategy, servers, model):
     assert len(pieces_of(results[0][0][2], SMALL)) >= 3
 
 
-def test_what_was_hidden_is_part_of_train_and_off_hides_nothing():
+def test_hidden_seconds_are_part_of_train_and_off_hides_nothing():
     for overlap in ("on", "off"):
         for _, records, _ in trained("ipc", "ring", 0, overlap):
             assert all(0 <= each.hidden_seconds <= each.seconds["train"] for each in records)
@@ -133,7 +133,7 @@ def test_a_bucket_that_is_full_early_waits_for_those_before_it():
     assert given[0][1] == ["early"]  # so bucket 1, full already, was held back until `late` came
 
 
-def test_what_is_given_away_is_final():
+def test_a_bucket_that_is_given_away_is_final():
     model = FlatModel(mlp())
     pieces, copies = pieces_of(model), {}
     filler = BucketFiller(model, pieces, lambda index: copies.update({index: model.grad[pieces[index]].copy()}))
@@ -168,7 +168,7 @@ def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_g
     assert model.grad[:21].any()
 
 
-def test_they_are_synchronised_all_the_same():
+def test_parameters_without_a_part_in_backward_are_synchronised():
     class Notes(SyncStrategy):
         def synchronize(self, ctx, bucket):
             synchronised.append(bucket.index)
@@ -360,7 +360,7 @@ def test_a_thread_is_started_where_there_is_something_to_hide(traits, size, nbyt
     assert type(made) is kind
 
 
-def test_what_goes_wrong_in_train_is_an_error_of_train_whatever_was_given_away():
+def test_a_failure_in_train_is_reported_in_stage_train():
     ctx, model = alone(), FlatModel(mlp())
     overlapped = Overlapped(ctx, Server(), model, pieces_of(model))
 

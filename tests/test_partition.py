@@ -145,7 +145,7 @@ def test_a_batch_larger_than_a_part_is_refused_with_both_sizes():
 
 
 @given(jobs(), st.data())
-def test_whoever_starts_later_draws_the_same_from_there_on(job, data):
+def test_a_worker_that_starts_later_draws_the_same_batches_from_its_step_on(job, data):
     parts, batch, steps, seed = job
     start = data.draw(st.integers(0, steps))
     batches = Batches(parts, (0,), batch, steps, seed, start)
@@ -236,7 +236,7 @@ def test_the_proportions_of_the_data_are_what_dirichlet_draws_around():
         ("dirichlet:much", "give a number"),
     ],
 )
-def test_what_is_no_partition_is_refused_in_one_line(how, complaint):
+def test_an_unknown_partition_is_refused_in_one_line(how, complaint):
     with pytest.raises(ConfigError, match=complaint) as refused:
         partitioner(how)
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""trace.json: named, in order, paired, within time; and of a trace that was cut, only what is whole."""
+"""trace.json has names, order, paired messages and ascending times; of a cut trace it holds whole calls alone."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def test_stages_are_on_the_first_track_and_the_clock_follows_the_steps():
     assert TRACKS[0] == "train and other stages"
 
 
-def test_what_has_no_other_end_has_no_arrow():
+def test_a_message_without_its_other_end_has_no_arrow():
     events = trace_events(timeline([Hand(0).send(1, 0.0, 1.0).trace, Hand(1).receive(2, 0.0, 1.0).trace]))
     assert len(by(events, ph="X")) == 2
     assert by(events, ph="s") == by(events, ph="f") == []

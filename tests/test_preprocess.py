@@ -17,7 +17,7 @@ def test_the_statistics_are_two_numbers_over_all_samples_and_pixels():
     assert Normalise.fit(RAW) == Normalise(mean=4.0, std=pytest.approx((56 / 3) ** 0.5))
 
 
-def test_what_it_was_fitted_to_becomes_mean_0_and_deviation_1():
+def test_the_fitted_samples_become_mean_0_and_deviation_1():
     samples = torch.rand(100, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16
     normal = Normalise.fit(samples)(samples)
     assert normal.mean().item() == pytest.approx(0.0, abs=1e-5)
@@ -93,7 +93,7 @@ def test_transforms_are_in_the_order_asked_for_and_usual_if_not_asked_for(text, 
         ("normalise", "clicks", "clicks has ids"),
     ],
 )
-def test_what_cannot_be_done_to_the_data_is_one_line(text, data, complaint):
+def test_a_transform_that_does_not_fit_the_data_is_refused_in_one_line(text, data, complaint):
     with pytest.raises(ConfigError, match=complaint) as refused:
         transform_names.canonical_transforms(text, data, describe(data))
     assert "\n" not in str(refused.value)
@@ -112,7 +112,7 @@ RANDOM = "random-crop,flip"
 
 
 def trained(indices, epoch=0, text=RANDOM, seed=0):
-    """What becomes of these images in training."""
+    """These images as training sees them."""
     pipeline = fit(describe("digits"), IMAGES, text)
     return pipeline.train(seed, len(IMAGES))(IMAGES[indices], indices, epoch)
 
@@ -165,7 +165,7 @@ def test_zeros_are_padded_before_or_after_normalising_as_asked_for():
     assert torch.equal(after[crop != 0], before[crop != 0])
 
 
-def test_what_is_tested_is_never_changed_at_random():
+def test_test_samples_are_never_changed_at_random():
     assert torch.equal(fit(describe("digits"), IMAGES, RANDOM).test(IMAGES), IMAGES)
     assert torch.equal(
         fit(describe("digits"), IMAGES, RANDOM + ",normalise").test(IMAGES), Normalise.fit(IMAGES)(IMAGES)

@@ -1,4 +1,4 @@
-"""What is recorded is there, in whole lines, whatever happens next; and nothing else is touched."""
+"""Recorded rows are whole lines in the file at once, and no other file is touched."""
 
 import json
 import os

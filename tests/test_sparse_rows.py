@@ -43,7 +43,7 @@ def test_the_sum_is_that_of_a_dense_table_and_has_each_row_once_in_order(touched
 
 @pytest.mark.parametrize("width", [1, 2, 7, 64])
 @pytest.mark.parametrize("times", [2, 5, OFTEN, OFTEN + 1, 10 * OFTEN])
-def test_what_belongs_to_a_row_is_added_in_the_order_given(times, width):
+def test_the_values_of_a_row_are_added_in_the_order_given(times, width):
     """Numbers of many magnitudes, whose sum in another order mostly has other bits."""
     random = np.random.default_rng(times)
     values = (random.standard_normal((times, width)) * 10.0 ** random.integers(-4, 5, (times, 1))).astype(np.float32)

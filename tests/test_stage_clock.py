@@ -131,7 +131,7 @@ def test_after_an_error_that_was_answered_the_watch_goes_on(clock, time, entered
     assert entered[-1] == "train"
 
 
-def test_what_was_taken_is_not_given_again(clock, time):
+def test_taken_seconds_are_not_returned_again(clock, time):
     with clock("train"):
         time.pass_(2.0)
     first = clock.take()
@@ -143,7 +143,7 @@ def test_what_was_taken_is_not_given_again(clock, time):
 
 
 @pytest.mark.parametrize("stage", ["lunch", "setup", "finish", ""])
-def test_there_are_no_other_stages(clock, stage, entered):
+def test_an_unknown_stage_is_refused(clock, stage, entered):
     with pytest.raises(KeyError):
         clock(stage)
     assert entered == []

@@ -1,4 +1,4 @@
-"""Stragglers sleep in stage 4 as long as they were told to, whatever the strategy, in real and in virtual time."""
+"""Stragglers sleep in stage 4 as long as asked, with every strategy, in real and in virtual time."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ def test_stage_4_lasts_factor_times_the_floor_on_that_worker_alone(strategy, ove
         assert seconds == pytest.approx([4 * FLOOR if rank == 1 else FLOOR] * 3)
 
 
-def test_what_is_computed_does_not_change():
+def test_a_straggler_changes_no_result():
     assert np.array_equal(run(job("ring", steps=5)).params, run(job("ring", steps=5, slow_worker="2:3")).params)
 
 
@@ -124,7 +124,7 @@ def test_slow_workers_are_read_as_they_are_written():
 
 
 @pytest.mark.parametrize("text", ["3", "3:", ":4", "a:b", "3:0.5", "3:nan", "3:inf", "3:-1", "1:2,1:3", "1:2:3"])
-def test_what_is_no_slow_worker_is_refused(text):
+def test_an_invalid_slow_worker_is_refused(text):
     with pytest.raises(ValueError, match=r"RANK:FACTOR|1 or more|named twice"):
         slow_workers(text)
 
@@ -133,6 +133,6 @@ def test_what_is_no_slow_worker_is_refused(text):
     "text",
     ["0.1", "normal:1", "exponential", "exponential:", "exponential:-1", "exponential:1,2", "uniform:1", "uniform:2,1"],
 )
-def test_what_is_no_jitter_is_refused(text):
+def test_an_invalid_jitter_is_refused(text):
     with pytest.raises(ValueError, match=r"exponential:MEAN or uniform:LOW,HIGH|LOW is not above HIGH"):
         jitter(text)

@@ -36,7 +36,7 @@ def test_samples_lie_around_the_point_of_their_class_as_far_as_the_noise_says(no
     assert right > 0.97 if noise < 1 else right < 0.9
 
 
-def test_it_is_the_same_every_time_whatever_the_random_state():
+def test_samples_are_the_same_for_every_random_state():
     first = load("synthetic").sha256()
     np.random.seed(99)
     torch.manual_seed(99)

@@ -1,4 +1,4 @@
-"""A buffer keeps the latest, and says so when it has lost what came before."""
+"""A trace buffer keeps the latest records, and says so when it has lost earlier ones."""
 
 import numpy as np
 import pytest

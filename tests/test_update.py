@@ -28,14 +28,14 @@ def gradients(size):
 
 
 def plain_optimizer(spec, tensors):
-    """What a torch program would use."""
+    """The optimizer that a torch program would use."""
     if spec.name == "adam":
         return torch.optim.Adam(tensors, lr=spec.lr)
     return torch.optim.SGD(tensors, lr=spec.lr, momentum=spec.momentum)
 
 
 @every_spec
-def test_it_does_what_torch_does_to_the_model_without_flat_vectors(spec):
+def test_it_updates_as_torch_does_without_flat_vectors(spec):
     module = build("mlp", (1, 4, 4), 5, (8,), seed=0)
     plain, model = copy.deepcopy(module), FlatModel(module)
     reference, optimizer = plain_optimizer(spec, plain.parameters()), FlatOptimizer(spec, model.params)
@@ -155,7 +155,7 @@ def test_a_shard_without_parameters_can_be_updated(spec):
 
 
 @every_spec
-def test_what_is_written_to_the_parameters_between_steps_counts(spec):
+def test_parameters_written_between_steps_are_used(spec):
     params = np.ones(3, np.float32)
     optimizer = FlatOptimizer(spec, params)
     params[:] = 100.0

@@ -93,7 +93,7 @@ def test_without_synchronisation_the_replicas_drift_apart():
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize(("strategy", "servers"), [("ring", 0), ("tree", 0), ("ps-bsp", 2)])
-def test_it_does_not_depend_on_the_number_of_workers_being_three(strategy, servers, workers):
+def test_any_number_of_workers_trains_the_model_that_one_process_would(strategy, servers, workers):
     one, many = (
         run(job(name, workers=workers, servers=s, steps=10)) for name, s in (("single", 0), (strategy, servers))
     )
@@ -152,7 +152,7 @@ def test_one_worker_has_the_parameters_of_a_single_process(strategy, overlap):
 
 
 @pytest.mark.parametrize("overlap", ["on", "off"])
-def test_who_is_too_late_draws_its_samples_and_does_not_train_on_them(overlap):
+def test_a_worker_that_is_too_late_draws_its_samples_and_does_not_train_on_them(overlap):
     fast, _, slow = beside_a_slow_worker("ps-backup", overlap=overlap, bucket=4096).records
     assert [record.step for record in slow] == list(range(50))
     skipped = [record for record in slow if record.skipped]
@@ -225,7 +225,7 @@ def test_a_worker_is_ready_when_all_are_and_before_it_has_trained():
     assert sorted(seen) == [(rank, SETUP, 2.0) for rank in range(3)]
 
 
-def test_what_was_spent_before_the_first_step_belongs_to_no_step():
+def test_seconds_before_the_first_step_belong_to_no_step():
     def program(ctx):
         clock = StageClock(itertools.count().__next__)  # each look at it takes a second
         Worker(job("single", steps=3), ctx, Single(), clock).run(records.append)

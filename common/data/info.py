@@ -1,4 +1,4 @@
-"""What is known of a data set before anything starts, and data sets with parameters, `name:key=value,…`."""
+"""Descriptions of data sets, known before anything starts, and data sets with parameters, `name:key=value,…`."""
 
 from __future__ import annotations
 

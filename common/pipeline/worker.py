@@ -36,7 +36,7 @@ Observe = Callable[[StepRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a worker has at the end. `test_accuracy`, 0 … 1, is measured by the first living worker, else None."""
+    """The result of a worker. The first living worker measures `test_accuracy`, 0 … 1; it is None on the others."""
 
     params: Vector
     params_sha256: str

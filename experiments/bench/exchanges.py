@@ -1,4 +1,4 @@
-"""What a worker does with one contestant: set it up, give it known numbers, exchange, compare every element.
+"""A worker's part with one contestant: set it up, give it known numbers, exchange, compare every element.
 
 Every vector holds a sequence of integers that repeats after a prime number of elements. So a chunk or segment of any
 size that ends up in the wrong place is detected. float32 adds these integers exactly, in any order.

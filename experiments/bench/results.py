@@ -31,7 +31,7 @@ Blocks = Mapping[int, Mapping[int, BenchBlock]]  # by rank, then by place in the
 
 @dataclass(slots=True)
 class _Measurement:
-    """What the ranks measured of one contestant at one size."""
+    """The measurements of one contestant at one size."""
 
     wrong: int | None = None
     notes: str | None = None

@@ -1,7 +1,7 @@
-"""What this project's own speed is measured by, besides its exchanges (`syncbench bench`): `make bench`.
+"""Measurements of this project's own speed (`make bench`); `syncbench bench` measures its exchanges.
 
-recorder  its share of a training step
-virtual   real seconds for a ring of many ranks in virtual time
+recorder  seconds to write a row, against the mean step of a run
+virtual   real seconds of a ring of many ranks in virtual time
 start     seconds until --help, list and bad usage have answered
 """
 
@@ -23,7 +23,7 @@ from common.types import Array
 
 
 def recorder_share() -> None:
-    """Seconds of one row against the mean step of a run."""
+    """Print the seconds of one row, and the step of which they are 1 %."""
     from common.records.recorder import Recorder, StepRecord
     from common.records.stage_clock import STAGES
 
@@ -34,13 +34,13 @@ def recorder_share() -> None:
         began = time.perf_counter()
         for _ in range(10_000):
             recorder.write(record)
-        each = (time.perf_counter() - began) / 10_000
+        row_seconds = (time.perf_counter() - began) / 10_000
         recorder.close()
-    print(f"recorder: {1e6 * each:.1f} µs a row: 1 % of a step of {100e3 * each:.2f} ms")
+    print(f"recorder: {1e6 * row_seconds:.1f} µs a row: 1 % of a step of {100e3 * row_seconds:.2f} ms")
 
 
 def virtual_ring() -> None:
-    """Real seconds of a ring in virtual time."""
+    """Print the real seconds of a ring in virtual time."""
     from common.simulate import simulate
     from common.transport.virtual.network import Network
 
@@ -58,7 +58,7 @@ def _ring_row(x: Array, ctx: Context) -> None:
 
 
 def start_up() -> None:
-    """Median seconds of a command that only answers."""
+    """Print the median seconds of commands that only answer."""
     for words in (["--help"], ["list"], ["run", "--strategy", "rign"]):
         seconds = []
         for _ in range(5):
