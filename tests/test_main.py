@@ -250,4 +250,4 @@ def test_quick_answers_import_no_heavy_library(words, code):
     assert done.returncode == code
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "experiments" in loaded
-    assert loaded & {"torch", "sklearn", "scipy", "matplotlib", "zmq", "greenlet", "rich"} == set()
+    assert loaded & {"torch", "sklearn", "scipy", "pandas", "matplotlib", "zmq", "greenlet", "rich"} == set()

@@ -30,26 +30,9 @@ class Options(OutputOptions):
     """
 
     strategies: tuple[str, ...] = option(
-        (
-            "ring",
-            "tree",
-            "double-tree",
-            "ps-bsp",
-        ),
-        "names of `list`, with commas",
-        read=names,
+        names("ring,tree,double-tree,ps-bsp"), "names of `list`, with commas", read=names
     )
-    workers: tuple[int, ...] = option(
-        (
-            8,
-            64,
-            512,
-            1024,
-            4096,
-        ),
-        "numbers of workers, with commas",
-        read=counts,
-    )
+    workers: tuple[int, ...] = option(counts("8,64,512,1024,4096"), "numbers of workers, with commas", read=counts)
     servers: int = option(1, "servers of strategies that have servers", check=at_least(1))
     sizes: str = option("4KiB,64KiB,1MiB,4MiB,25MiB,100MiB", "sizes of the vector, with commas")
     calibration: str | None = option(None, "calibration file; null: the newest in --results")
