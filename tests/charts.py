@@ -4,9 +4,10 @@ import csv
 import dataclasses
 import re
 
+import pandas as pd
 from runs import write_run
 
-from experiments.charts import Material, draw
+from experiments.charts import ChartData, draw
 from experiments.comparison import Comparison, compare_runs
 from experiments.runs.find import load_run
 
@@ -60,14 +61,20 @@ class Seen:
 
     def __init__(self, name, runs, **more):
         comparison = runs if isinstance(runs, Comparison) else compare_runs(runs)
-        sheet = draw(name, Material(comparison, **more))
+        sheet = draw(name, ChartData(comparison, **more))
         artists = sheet.figure.findobj(lambda artist: hasattr(artist, "get_text"))
-        self.title, self.rows, self.note, self.figure = sheet.title, sheet.rows, sheet.note, sheet.figure
+        self.title, self.note, self.figure = sheet.title, sheet.note, sheet.figure
+        self.rows = [{key: known(value) for key, value in row.items()} for row in sheet.frame.to_dict("records")]
         self.texts = [" ".join(artist.get_text().split()) for artist in artists if artist.get_visible()]
         self.said = " ".join(self.texts)
 
     def rows_of(self, label):
         return [row for row in self.rows if row["label"] == label]
+
+
+def known(value):
+    """A value of a frame; None if it is missing."""
+    return value if isinstance(value, tuple | list) or pd.notna(value) else None
 
 
 def texts(svg):

@@ -13,7 +13,7 @@ import pytest
 from charts import Seen, grid, planted, refuse, said, table
 from runs import SECONDS, fail, worker_row, write_rows, write_run
 
-from experiments.charts import CHARTS, Absent, Material, Predictions, draw, image, plot_all, predictions
+from experiments.charts import CHARTS, Absent, ChartData, draw, image, plot_all
 from experiments.charts.style import STYLES, style
 from experiments.comparison import compare_runs
 from experiments.format.colours import STAGE_COLOURS
@@ -40,7 +40,7 @@ def pixels(png):
 def plotted(tmp_path_factory):
     """The charts of six runs."""
     where = tmp_path_factory.mktemp("charts")
-    return plot_all(compare_runs(planted(where)), where / "new" / "plots", NOTE)
+    return plot_all(ChartData(compare_runs(planted(where)), NOTE), where / "new" / "plots")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_every_chart_says_the_conditions_and_the_note_and_has_a_title(folder, ch
 @pytest.mark.parametrize("chart", OF_ONE)
 def test_the_file_of_numbers_holds_those_that_are_drawn(tmp_path, folder, chart):
     def cell(value):
-        return " ".join(map(repr, value)) if isinstance(value, tuple | list) else "" if value is None else str(value)
+        return " ".join(map(str, value)) if isinstance(value, tuple | list) else "" if value is None else str(value)
 
     rows = Seen(chart, planted(tmp_path)).rows
     assert table(folder / f"{chart}.csv") == [{key: cell(value) for key, value in row.items()} for row in rows]
@@ -93,7 +93,7 @@ def test_a_drawing_holds_no_pixels_and_everything_that_it_refers_to(folder, char
 
 
 def test_the_image_for_a_page_is_lower_by_the_words_that_the_page_says_itself(tmp_path):
-    sheet = draw("throughput", Material(compare_runs(planted(tmp_path)), NOTE))
+    sheet = draw("throughput", ChartData(compare_runs(planted(tmp_path)), NOTE))
     assert "4 workers, batch 128" in sheet.conditions
     (tmp_path / "image.png").write_bytes(image(sheet))
     width, height, values = pixels(tmp_path / "image.png")
@@ -119,7 +119,7 @@ def test_no_two_strategies_share_a_colour_or_a_marker_and_strangers_keep_their_l
 
 
 def test_the_same_runs_give_the_same_bytes(plotted, tmp_path):
-    again = plot_all(compare_runs(planted(tmp_path)), tmp_path / "plots", NOTE)
+    again = plot_all(ChartData(compare_runs(planted(tmp_path)), NOTE), tmp_path / "plots")
     for one, other in zip(plotted.pictures, again.pictures, strict=True):
         for file, same in zip(one.files, other.files, strict=True):
             assert file.read_bytes() == same.read_bytes(), file.name
@@ -144,14 +144,14 @@ def test_of_runs_without_records_only_what_the_summary_says_is_drawn(tmp_path):
     runs = planted(tmp_path, ("single", "ring"))
     for run in runs:
         shutil.rmtree(run.path / "ranks")
-    plotted = plot_all(compare_runs(runs), tmp_path / "plots")
+    plotted = plot_all(ChartData(compare_runs(runs)), tmp_path / "plots")
     assert [picture.name for picture in plotted.pictures] == ["throughput", "stages", "traffic", "traffic_between"]
     assert plotted.absent["loss_vs_samples"] == "no run recorded losses"
     assert plotted.absent["step_times"] == "no run recorded steps"
 
 
 def test_of_nothing_nothing_is_drawn_and_every_chart_says_why(tmp_path):
-    plotted = plot_all(compare_runs(planted(tmp_path, ("star",), **fail())), tmp_path / "plots")
+    plotted = plot_all(ChartData(compare_runs(planted(tmp_path, ("star",), **fail()))), tmp_path / "plots")
     assert plotted.pictures == []
     assert set(plotted.absent) == set(CHARTS)
     assert plotted.absent["throughput"] == "no run came to its end"
@@ -166,7 +166,7 @@ def test_what_is_not_comparable_is_grey_says_why_and_never_wins(tmp_path):
         assert "ring" not in seen.title, name
         assert seen.rows_of("ring")[0]["not_comparable"] == "trained on different samples than single"
         assert seen.rows_of("star")[0]["not_comparable"] is None
-        figure = draw(name, Material(refused)).figure
+        figure = draw(name, ChartData(refused)).figure
         filled = {str(part.get_facecolor()) for axes in figure.axes for part in axes.patches}
         assert str((0.0, 114 / 255, 178 / 255, 1.0)) not in filled, name  # ring's blue
 
@@ -219,7 +219,7 @@ def test_no_text_leaves_the_picture_however_long_the_labels(tmp_path, chart):
         for name in ("halving-doubling", "ring")
         for n, each in enumerate(options)
     ]
-    figure = draw(chart, Material(compare_runs(runs), "a note " * 50)).figure
+    figure = draw(chart, ChartData(compare_runs(runs), "a note " * 50)).figure
     inside = figure.bbox.padded(1)
     every = set(figure.findobj(lambda artist: hasattr(artist, "get_text")))
     for axes in figure.axes:  # ticks beyond the limits are not drawn
@@ -236,10 +236,6 @@ def test_no_text_leaves_the_picture_however_long_the_labels(tmp_path, chart):
 def _middle(text):
     box = text.get_window_extent()
     return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-
-
-def test_predictions_of_nothing_are_none():
-    assert predictions(compare_runs([]), {}) == Predictions()
 
 
 def test_reading_and_tables_do_not_import_matplotlib():

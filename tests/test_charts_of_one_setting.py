@@ -137,7 +137,7 @@ def test_who_never_reaches_the_loss_is_shown_so(tmp_path):
     assert "not reached: 0.81 after" in found.said
     assert found.title.endswith("; 1 of 2 never")
     rows = {row["label"]: row for row in found.rows}
-    assert (rows["star"]["seconds"], rows["star"]["repeats"]) == (None, ["never"])
+    assert (rows["star"]["seconds"], rows["star"]["repeats"]) == (None, ("never",))
     assert rows["ring"]["seconds"] > 0
 
 
@@ -173,7 +173,7 @@ def test_servers_are_told_from_workers_and_sent_from_received(runs):
 
 def test_of_many_workers_three_are_shown(tmp_path):
     sent = {"per_worker": [20 * 25 * 2**20 * (1 + rank) for rank in range(64)], "per_server": []}
-    found = Seen("traffic", planted(tmp_path, ("ring",), bytes_sent=sent, bytes_received=None))
+    found = Seen("traffic", planted(tmp_path, ("ring",), workers=64, bytes_sent=sent, bytes_received=None))
     assert [row["process"] for row in found.rows] == ["busiest of 64", "median of 64", "least busy of 64"]
     assert [row["received_bytes_per_step"] for row in found.rows] == [None, None, None]
     assert "MiB of payload in a step" in found.said
@@ -262,15 +262,15 @@ def test_a_yardstick_far_beyond_the_others_is_cut_and_says_so(tmp_path):
     )
     (axes,) = found.figure.axes
     assert axes.get_xlim()[1] < 2000.0
-    assert "5.00k: one process, which has nobody to wait for" in found.texts
-    assert "single's bar is cut: 5.00k." in found.note
+    assert "5.00k: one process, which waits for nobody" in found.texts
+    assert "The bar of single is cut: 5.00k." in found.note
     assert [row["samples_per_second"] for row in found.rows_of("single")] == [5000.0]
 
 
 def test_a_yardstick_among_the_others_is_whole(runs):
     found = Seen("throughput", runs)
     assert "cut" not in found.note
-    assert "nobody to wait for" not in found.said
+    assert "waits for nobody" not in found.said
 
 
 @pytest.mark.parametrize("chart", ["throughput", "time_to_loss"])

@@ -1,11 +1,13 @@
 """The charts of sweeps: along workers, servers and sizes, with ideal and prediction, and beside a straggler."""
 
+import math
+
 import pytest
 import runs
 from charts import Seen, grid, planted, refuse
-from runs import PARAMETERS, write_run
+from runs import BATCH, write_run
 
-from experiments.charts import Absent, Predictions, predictions
+from experiments.charts import Absent, ChartData
 from experiments.charts.straggler import has_straggler
 from experiments.comparison import compare_runs
 from experiments.runs.find import load_run
@@ -129,24 +131,22 @@ def test_many_ranks_are_shown_as_bands_in_a_small_drawing(tmp_path, monkeypatch)
 
 
 def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):
-    comparison = compare_runs(scaled(tmp_path))
-    told = predictions(comparison, {(place, "ring"): 7.0 for place in range(3)})
-    assert told.rates == {("ring", workers): 7.0 for workers in (1, 2, 4)}
-    found_runs = comparison
-    seen = Seen("scaling", found_runs, predictions=told)
-    rows = seen.rows
-    assert {row["predicted"] for row in rows if row["label"] == "ring"} == {7.0}
-    assert {row["predicted"] for row in rows if row["label"] != "ring"} == {None}
+    seen = Seen("scaling", scaled(tmp_path), predicted={(place, "ring"): 7.0 for place in range(3)})
+    assert {row["predicted"] for row in seen.rows if row["label"] == "ring"} == {7.0}
+    assert {row["predicted"] for row in seen.rows if row["label"] != "ring"} == {None}
     assert "Dashed: predicted." in seen.said
 
 
 def test_a_predicted_exchange_is_what_a_predicted_step_has_more_than_one_of_noop(tmp_path):
     comparison = compare_runs(planted(tmp_path, ("noop", "ring"), samples_per_second=1000.0, batch=100))
-    told = predictions(comparison, {(0, "ring"): 500.0})
-    assert told.seconds == pytest.approx({("ring", 4 * PARAMETERS): 100 / 500 - 100 / 1000})
-    assert predictions(comparison, {(0, "ring"): 2000.0}).seconds == {}  # faster than without any
-    alone = compare_runs(planted(tmp_path, ("ring",)))
-    assert predictions(alone, {(0, "ring"): 500.0}).seconds == {}
+
+    def exchange(comparison, rate):
+        entries = ChartData(comparison, predicted={(0, "ring"): rate}).entries.set_index("label")
+        return entries.loc["ring", "predicted_seconds"]
+
+    assert exchange(comparison, 500.0) == pytest.approx(100 / 500 - 100 / 1000)
+    assert math.isnan(exchange(comparison, 2000.0))  # faster than without any
+    assert math.isnan(exchange(compare_runs(planted(tmp_path, ("ring",))), 500.0))
 
 
 def test_what_is_not_comparable_is_no_winner_of_a_sweep_either(tmp_path):
@@ -179,17 +179,17 @@ def sized(folder, sizes=(1000, 100_000)):
 
 
 def test_synchronisation_against_the_size_of_the_model_in_seconds_and_in_bandwidth(tmp_path):
-    told = Predictions(seconds={("ring", 4000): 2e-5})
-    found_runs = compare_runs(sized(tmp_path))
-    seen = Seen("size_time", found_runs, predictions=told)
+    comparison = compare_runs(sized(tmp_path))
+    noop = comparison.contests[0].strategy("noop")
+    predicted = {(0, "ring"): BATCH / (BATCH / noop.rate.middle + 2e-5)}
+    seen = Seen("size_time", comparison, predicted=predicted)
     rows = {(row["label"], row["bytes"]): row for row in seen.rows}
     assert set(rows) == {(name, 4 * size) for name in ("ring", "ps-bsp") for size in (1000, 100_000)}
     assert rows["ring", 4000]["repeats_seconds"] == pytest.approx([1000e-8 + 1e-9, 1001e-8 + 1e-9])
-    assert rows["ring", 4000]["predicted_seconds"] == 2e-5
+    assert rows["ring", 4000]["predicted_seconds"] == pytest.approx(2e-5)
     assert rows["ps-bsp", 4000]["predicted_seconds"] is None
-    wide = {
-        (row["label"], row["bytes"]): row["value"] for row in Seen("size_bandwidth", found_runs, predictions=told).rows
-    }
+    bandwidth = Seen("size_bandwidth", comparison, predicted=predicted)
+    wide = {(row["label"], row["bytes"]): row["value"] for row in bandwidth.rows}
     assert wide["ring", 400_000] == pytest.approx(400_000 / (sum((100_000e-8, 100_001e-8)) / 2 + 1e-9) / 1e6)
     assert seen.title == "Shortest median with 3.9 KiB: ring in 10.0 µs; with 391 KiB: ring in 1.00 ms"
 

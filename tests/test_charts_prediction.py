@@ -6,7 +6,7 @@ from charts import table, texts
 from common.strategy import Link
 from experiments.charts.layout import blank
 from experiments.charts.predictions import _crossovers, plot_ahead, plot_beside
-from experiments.prediction.batch import Cell
+from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import constant
 from experiments.prediction.crossovers import FastestRange
 from experiments.prediction.residuals import Residual
@@ -28,7 +28,7 @@ def test_measured_and_predicted_are_beside_each_other(tmp_path):
 
 
 def test_where_the_fastest_changes_is_named(tmp_path):
-    cells = [Cell(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
+    cells = [PredictedExchange(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
     fastest_ranges = {4: [FastestRange("tree", 1024, 5000), FastestRange("ring", 5000, 1 << 20)]}
     files = plot_ahead(cells, fastest_ranges, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
     assert [file.name for file in files] == ["prediction.csv", "prediction.png", "prediction.svg"]

@@ -27,9 +27,12 @@ from experiments.runs.describe import times_line
         (fastest({"ring": 200.0}, 100.0), "No ranking: ring came out at 2.0× noop, which should be the ceiling"),
         (synchronisation({"ring": 0.2, "star": 0.7}), "Synchronisation takes 20% (ring) to 70% (star) of a step"),
         (synchronisation({"ring": 0.2, "star": 0.201}), "Synchronisation takes 20% of a step"),
-        (learning({"a": 0.1, "b": 0.101}), "From the same samples all synchronous strategies reach the same loss"),
-        (learning({"a": 0.1, "b": 0.2}), "From the same samples a reaches a loss of 0.1, b 0.2"),
-        (learning({"a": 0.1, "b": 0.2, "c": 0.1}), "From the same samples 2 of 3 reach a loss of 0.1, b 0.2"),
+        (
+            learning({"a": 0.1, "b": 0.101}, True),
+            "From the same samples all synchronous strategies reach the same loss",
+        ),
+        (learning({"a": 0.1, "b": 0.2}, True), "From the same samples a reaches a loss of 0.1, b 0.2"),
+        (learning({"a": 0.1, "b": 0.2, "c": 0.1}, True), "From the same samples 2 of 3 reach a loss of 0.1, b 0.2"),
         (learning_time(0.1, {"a": 2.0, "b": 1.0}), "b reaches a loss of 0.1 after 1 s, a after 2 s"),
         (learning_time(0.1, {"b": 1.0}, never=1), "b reaches a loss of 0.1 after 1 s; 1 of 2 never"),
         (learning_time(0.1, {}, never=2), "No strategy reached a loss of 0.1"),
@@ -64,7 +67,7 @@ def test_once_is_not_in_turns():
 def test_a_statement_about_nothing_claims_nothing():
     assert fastest({}, None) == "Throughput, without a strategy to compare"
     assert synchronisation({}) == "Where the time of a step goes"
-    assert learning({"single": 0.1}) == "Loss against samples seen"
+    assert learning({"single": 0.1}, True) == "Loss against samples seen"
     assert learning_time(0.1, {}) == "Loss against time"
     assert hubs({}).startswith("No hub")
 

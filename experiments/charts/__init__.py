@@ -1,7 +1,7 @@
-"""The charts of a comparison: each as PNG, as SVG and with the numbers behind it as CSV.
+"""The charts of a comparison: each as PNG, as SVG and with its numbers as CSV.
 
-matplotlib is imported by this package only. A chart is a function from what there is (`Material`) to a figure with its
-title, a sentence about these very numbers; it raises `Absent` where the runs have nothing for it.
+Only this package imports matplotlib. A chart is a function from `ChartData` to a `Sheet`: a figure, its title, which is
+a sentence about the numbers shown, and these numbers as a frame. It raises `Absent` if the runs have no data for it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from experiments.charts.data import Absent, ChartData
 from experiments.charts.export import Picture, Sheet, image, write
 from experiments.charts.loss import loss_vs_samples, loss_vs_seconds
-from experiments.charts.material import UNKNOWN, Absent, Material, Predictions
-from experiments.charts.predicted import predictions
 from experiments.charts.scaling import efficiency, scaling
 from experiments.charts.servers import servers
 from experiments.charts.stages import stages
@@ -28,9 +27,8 @@ from experiments.charts.throughput import throughput
 from experiments.charts.time_to_loss import time_to_loss
 from experiments.charts.traffic import traffic
 from experiments.charts.traffic_matrix import traffic_between
-from experiments.comparison import Comparison
 
-CHARTS: Mapping[str, Callable[[Material], Sheet]] = {
+CHARTS: Mapping[str, Callable[[ChartData], Sheet]] = {
     chart.__name__: chart
     for chart in (
         throughput,
@@ -60,33 +58,12 @@ class Plotted:
     absent: Mapping[str, str]
 
 
-def plot_comparison(
-    comparison: Comparison,
-    out: Path,
-    note: str = "",
-    predictions: Predictions = UNKNOWN,
-    loss: float | None = None,
-) -> list[Picture]:
-    """Write every chart that `comparison` has data for into `out`, and return them; see `plot_all`."""
-    return plot_all(comparison, out, note, predictions, loss).pictures
-
-
-def plot_all(
-    comparison: Comparison,
-    out: Path,
-    note: str = "",
-    predictions: Predictions = UNKNOWN,
-    loss: float | None = None,
-) -> Plotted:
-    """Write every chart that `comparison` has data for into `out`, which is made if need be.
-
-    `note` is a line at the foot of each, for example what limits these runs; `predictions` are drawn dashed; `loss` is
-    the one that time is measured to (by default one that most contenders reached). OSError if a file can't be written.
-    """
+def plot_all(data: ChartData, out: Path) -> Plotted:
+    """Write every chart that the runs have data for into `out`, which is made if need be. OSError."""
     out.mkdir(parents=True, exist_ok=True)
     pictures: list[Picture] = []
     absent: dict[str, str] = {}
-    for name, sheet in draw_all(Material(comparison, note, predictions, loss)):
+    for name, sheet in draw_all(data):
         if isinstance(sheet, Absent):
             absent[name] = str(sheet)
         else:
@@ -94,33 +71,19 @@ def plot_all(
     return Plotted(pictures, absent)
 
 
-def draw_all(material: Material) -> Iterator[tuple[str, Sheet | Absent]]:
-    """Yield the name of every chart and the chart, not written yet, or why there is nothing for it."""
+def draw_all(data: ChartData) -> Iterator[tuple[str, Sheet | Absent]]:
+    """Yield the name of every chart and the chart, not written yet, or why the runs have no data for it."""
     for name in CHARTS:
         try:
-            yield name, draw(name, material)
+            yield name, draw(name, data)
         except Absent as why:
             yield name, why
 
 
-def draw(name: str, material: Material) -> Sheet:
-    """One chart, not written yet. Absent, with the reason, if there is nothing for it."""
+def draw(name: str, data: ChartData) -> Sheet:
+    """Return one chart, not written yet. Absent, with the reason, if the runs have no data for it."""
     with mpl.rc_context(RC):
-        return CHARTS[name](material)
+        return CHARTS[name](data)
 
 
-__all__ = [
-    "CHARTS",
-    "Absent",
-    "Material",
-    "Picture",
-    "Plotted",
-    "Predictions",
-    "Sheet",
-    "draw",
-    "draw_all",
-    "image",
-    "plot_all",
-    "plot_comparison",
-    "predictions",
-]
+__all__ = ["CHARTS", "Absent", "ChartData", "Picture", "Plotted", "Sheet", "draw", "draw_all", "image", "plot_all"]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.charts.style import DPI, RC
-
-Rows = Sequence[Mapping[str, Any]]
 
 IMAGE_DPI = 160  # of an image in a page: 1,250 pixels wide
 
@@ -37,7 +34,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A chart before it is written: `rows` are the numbers that `figure` shows, all with the same keys.
+    """A chart before it is written: `frame` has the numbers that `figure` shows.
 
     `figure` has `title`, `conditions` and `note` as texts of its own.
     """
@@ -45,7 +42,7 @@ class Sheet:
     figure: Figure
     title: str
     conditions: str  # what was run
-    rows: Rows
+    frame: pd.DataFrame
     note: str = ""
 
 
@@ -53,7 +50,7 @@ def write(name: str, sheet: Sheet, out: Path) -> Picture:
     """Write `name`.png, .svg and .csv into `out`, which is there already. The same sheet gives the same bytes."""
     png, svg = draw_files(name, sheet.figure, sheet.title, out)
     table = out / f"{name}.csv"
-    write_csv(sheet.rows, table)
+    write_csv(sheet.frame, table)
     return Picture(name, sheet.title, png, svg, table, sheet.note)
 
 
@@ -80,13 +77,10 @@ def image(sheet: Sheet) -> bytes:
     return png.getvalue()
 
 
-def write_csv(rows: Rows, path: Path, columns: Iterable[str] | None = None) -> None:
-    """A line a row, with a heading; a list of numbers is written with spaces between them, None as nothing."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns or (rows[0] if rows else ())), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a line a row, with a heading. A cell of several numbers has spaces between; an unknown one is empty."""
+    frame.map(_cell).to_csv(path, index=False)
 
 
 def _cell(value: Any) -> Any:
-    return " ".join(map(repr, value)) if isinstance(value, tuple | list) else value
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -14,19 +14,27 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from experiments.charts.style import FAINT, INK, SIZE
+from experiments.format.units import human_seconds
 
 FOOT, FOOT_WIDTH = 8, 132  # points, and the letters of a line
 LINE = 0.036  # of the foot, as a share of the height
 HEADING, LEAST = 15.0, 11.5  # points
+ACROSS = 4  # panels in a row, at most
 
 End = tuple[float, float, str, str]  # x and y of the last point of a line, its name and colour
 
 
-def blank(wide: float = 1.0) -> Figure:
-    """A white slide, or one that is `wide` times as wide."""
-    figure = Figure(figsize=(wide * SIZE[0], SIZE[1]), facecolor="white")
+def blank(wide: float = 1.0, high: float = 1.0) -> Figure:
+    """A white slide, or one that is so many times as wide and as high."""
+    figure = Figure(figsize=(wide * SIZE[0], high * SIZE[1]), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def slide() -> tuple[Figure, Axes]:
+    """A white slide with one pair of axes."""
+    figure = blank()
+    return figure, figure.subplots()
 
 
 def frame(figure: Figure, title: str, below: str, footer: Sequence[tuple[str, str]]) -> None:
@@ -49,6 +57,9 @@ def frame(figure: Figure, title: str, below: str, footer: Sequence[tuple[str, st
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.012, bottom, 0.976, top - bottom)))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all formats show the same picture
+    for axes in figure.axes:  # the solver's last digits vary, and the ids in an SVG file depend on them
+        left, low, wide, high = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 6), round(low, 6), round(wide, 6), round(high, 6)), which="original")
 
 
 def _fit(text: Text, size: float) -> float:
@@ -77,8 +88,9 @@ def wrapped(label: str, width: int = 24) -> str:
     return "\n".join([*lines[:2], "…" + label[1 - width :]] if len(lines) > 3 else lines)
 
 
-def bands(axes: Axes, names: Sequence[str]) -> None:
-    """One horizontal band for each name, the first on top, with its name at the left."""
+def bands(axes: Axes, labels: Iterable[str]) -> None:
+    """One horizontal band for each label, the first on top, with the label at the left."""
+    names = list(labels)
     size = 10.5 if len(names) <= 10 else 8.5
     axes.set_yticks(range(len(names)), [wrapped(name) for name in names], color=INK, fontsize=size, linespacing=0.95)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -93,9 +105,25 @@ def beside(axes: Axes, x: float, y: float, text: str, colour: str = INK) -> None
     axes.annotate(text, (x, y), (6, 0), textcoords="offset points", **look)
 
 
+def dots(axes: Axes, values: Sequence[float], y: float) -> None:
+    """Several repeats, each a dot on their bar."""
+    if len(values) > 1:
+        axes.plot(values, [y] * len(values), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
+
+
 def thousands(value: float, _: float = 0.0) -> str:
     """A tick: `2k`, `1.5M`."""
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+
+
+def seconds_tick(value: float, _: float = 0.0) -> str:
+    """A tick: `10 ms`."""
+    return human_seconds(value).replace(".00 ", " ").replace(".0 ", " ")
+
+
+def plain_tick(value: float, _: float = 0.0) -> str:
+    """A tick: `0.1`, `25`."""
+    return f"{value:g}"
 
 
 def spread(wanted: Sequence[float], gap: float | Sequence[float], top: float = math.inf) -> list[float]:
@@ -149,9 +177,9 @@ def side_legend(axes: Axes, **more: Any) -> None:
     axes.legend(**look, **more)
 
 
-def panels(figure: Figure, count: int, across: int, **more: Any) -> list[Axes]:
-    """`count` pairs of axes in rows of `across` at most; what is left over in the last row stays empty."""
-    rows = -(-count // across)
+def panels(figure: Figure, count: int, **more: Any) -> list[Axes]:
+    """`count` pairs of axes in rows of `ACROSS` at most; the rest of the last row stays empty."""
+    rows = -(-count // ACROSS)
     grid = figure.subplots(rows, -(-count // rows), squeeze=False, **more)
     every = list(grid.flat)
     for axes in every[count:]:

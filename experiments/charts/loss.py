@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from experiments.charts.data import ChartData, by_label
 from experiments.charts.export import Sheet
-from experiments.charts.layout import blank, side_legend, thousands, wrapped
-from experiments.charts.loss_targets import goal_of, race, times_to
-from experiments.charts.material import Material, Series
-from experiments.charts.style import FAINT
+from experiments.charts.layout import plain_tick, side_legend, slide, thousands, wrapped
+from experiments.charts.loss_targets import race, target, times_to
+from experiments.charts.style import FAINT, look
 from experiments.charts.titles import learning
 from experiments.comparison import Entry
 from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, smooth
@@ -20,57 +22,59 @@ from experiments.runs.run import Run
 
 POINTS = 240  # of a line: more than a slide can show
 Curve = tuple[Floats, Floats]  # x and the smoothed loss
-Curves = list[tuple[int, Curve]]  # of the repeats that have one, by their number; that in the middle comes first
 
 
-def loss_vs_samples(material: Material) -> Sheet:
-    """The smoothed training loss of the repeat in the middle, over that of each repeat. Absent without losses."""
-    figure, axes, shown, missing = _draw(material, _by_samples)
+def loss_vs_samples(data: ChartData) -> Sheet:
+    """The smoothed training loss of the middle repeat, over that of each repeat. Absent without losses."""
+    figure, axes, shown, missing = _draw(data, "samples", _by_samples)
     axes.set_xlabel("samples seen by all workers together")
     axes.xaxis.set_major_formatter(thousands)
-    final = {s.label: float(s.data[0][1][1][-1]) for s in shown if s.contends}
-    synchronous = all(s.run.summary.consistency == "bsp" for s in shown if s.contends)
-    title = learning(final)
-    if not synchronous:
-        title = title.replace("all synchronous strategies", "all strategies")
-    rows = _rows(shown, "samples")
-    return material.sheet(
-        figure, title, shown, rows, missing=missing, notes=[*_notes(shown), *material.only(material.focus)]
-    )
+    compared = shown[shown["contends"]]
+    final = compared[compared["drawn"] == "bold"].drop_duplicates("label", keep="last")
+    title = learning(by_label(final, "loss"), synchronous=bool((compared["consistency"] == "bsp").all()))
+    columns = ("repeat", "drawn", "samples", "loss")
+    return data.sheet(figure, title, shown, columns, missing=missing, notes=_notes(shown))
 
 
-def loss_vs_seconds(material: Material) -> Sheet:
+def loss_vs_seconds(data: ChartData) -> Sheet:
     """The same against the clock: seconds since the end of the first step. Absent without losses."""
-    figure, axes, shown, missing = _draw(material, _by_seconds)
+    figure, axes, shown, missing = _draw(data, "seconds", _by_seconds)
     axes.set_xlabel("seconds since the end of the first step")
-    contenders = [s for s in shown if s.contends]
-    goal = material.loss if material.loss is not None else goal_of(s.entry for s in shown)
     title, notes = "Loss against time", _notes(shown)
+    contenders = [data.entry(place) for place in shown.index[shown["contends"]].unique()]
+    goal = target(data, contenders)
     if goal is not None and contenders:
         _mark(axes, goal)
-        title = race(goal, {s.label: times_to(s.entry, goal) for s in contenders})
+        title = race(goal, {entry.label: times_to(entry, goal) for entry in contenders})
         notes += ["Times in the title are medians of all."] if notes else []
-    rows = _rows(shown, "seconds")
-    return material.sheet(figure, title, shown, rows, missing=missing, notes=[*notes, *material.only(material.focus)])
+    columns = ("repeat", "drawn", "seconds", "loss")
+    return data.sheet(figure, title, shown, columns, missing=missing, notes=notes)
 
 
-def _draw(material: Material, read: Callable[[Run], Curve | None]) -> tuple[Any, Axes, list[Series], list[str]]:
-    shown, missing = material.read(material.focus.entries, lambda entry: _curves(entry, read), "losses")
-    figure = blank()
-    axes = figure.subplots()
-    for index, series in enumerate(shown):
-        _line(axes, series, index, len(shown))
-    _limits(axes, shown)
-    axes.set_ylabel("training loss, smoothed")
+def _draw(
+    data: ChartData, against: str, read: Callable[[Run], Curve | None]
+) -> tuple[Figure, Axes, pd.DataFrame, list[str]]:
+    shown, missing = data.read(data.focus, lambda entry: _points(entry, against, read), "losses")
+    figure, axes = slide()
+    lines = shown.groupby("label", sort=False)
+    for index, (_, line) in enumerate(lines):
+        _line(axes, line, against, index / len(lines))
+    loss_axis(axes, shown["loss"], steep=20)
+    axes.set_xlim(0, 1.1 * shown[against].max() or 1.0)
     side_legend(axes)
     return figure, axes, shown, missing
 
 
-def _curves(entry: Entry, read: Callable[[Run], Curve | None]) -> Curves | None:
-    order = [entry.run, *(run for run in entry.runs if run is not entry.run)]
-    numbers = {id(run): number for number, run in enumerate(entry.runs, 1)}
-    found = [(numbers[id(run)], _few(*curve)) for run in order if (curve := read(run)) is not None]
-    return found or None
+def _points(entry: Entry, against: str, read: Callable[[Run], Curve | None]) -> list[dict[str, Any]] | None:
+    """The points of each repeat with a curve; the middle repeat comes first and is drawn bold."""
+    order = sorted(enumerate(entry.runs, 1), key=lambda numbered: numbered[1] is not entry.run)
+    curves = [(number, curve) for number, run in order if (curve := read(run)) is not None]
+    points = [
+        {"repeat": number, "drawn": "faint" if place else "bold", against: x, "loss": loss}
+        for place, (number, curve) in enumerate(curves)
+        for x, loss in zip(*map(few, curve), strict=True)
+    ]
+    return points or None
 
 
 def _by_samples(run: Run) -> Curve | None:
@@ -79,7 +83,7 @@ def _by_samples(run: Run) -> Curve | None:
 
 
 def _by_seconds(run: Run) -> Curve | None:
-    """The mean of what workers have at a time, where they may be at different steps; else that of each step."""
+    """The mean over the workers at a time, if they may be at different steps then; else that of each step."""
     if run.summary.consistency not in ("bsp", "none"):
         return _finite(*loss_by_time(run))
     _, seconds, loss = loss_curve(run)
@@ -87,79 +91,63 @@ def _by_seconds(run: Run) -> Curve | None:
 
 
 def _finite(x: Floats, loss: Floats) -> Curve | None:
-    good = np.isfinite(x) & np.isfinite(loss)
-    return (x[good], loss[good]) if good.any() else None
+    finite = np.isfinite(x) & np.isfinite(loss)
+    return (x[finite], loss[finite]) if finite.any() else None
 
 
-def _few(x: Floats, loss: Floats) -> Curve:
-    """Of a long curve `POINTS` points, the first and the last among them: it is smooth already."""
-    at = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).round().astype(int))
-    return x[at], loss[at]
+def few(values: Floats) -> list[float]:
+    """Return `POINTS` values of a long curve, the first and the last among them: it is smooth already."""
+    at = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).round().astype(int))
+    found: list[float] = values[at].tolist()
+    return found
 
 
-def _line(axes: Axes, s: Series, index: int, count: int) -> None:
-    """Curves that coincide are the point of the comparison: the yardstick is a wide pale band below the others, and
-    markers lie on top and are staggered, so that each can be seen."""
-    (_, (x, y)), *others = s.data
-    for _, (x_other, y_other) in others:
-        axes.plot(x_other, y_other, color=s.colour, alpha=0.35, linewidth=0.8, zorder=1.8)
-    if s.entry.strategy == "single":
-        axes.plot(x, y, color=s.colour, label=wrapped(s.name), linewidth=8, alpha=0.2, zorder=1.5)
+def _line(axes: Axes, line: pd.DataFrame, against: str, offset: float) -> None:
+    """Draw the curves of one entry.
+
+    Curves that coincide are the point of the comparison. So the yardstick is a wide pale band below the others, and
+    markers lie on top, staggered by `offset`, a share of their distance.
+    """
+    first: Any = line.iloc[0]
+    own = look(first)
+    for _, other in line[line["drawn"] == "faint"].groupby("repeat"):
+        axes.plot(other[against], other["loss"], color=own.colour, alpha=0.35, linewidth=0.8, zorder=1.8)
+    bold = line[line["drawn"] == "bold"]
+    x, y = bold[against], bold["loss"]
+    if first.strategy == "single":
+        axes.plot(x, y, color=own.colour, label=wrapped(first["name"]), linewidth=8, alpha=0.2, zorder=1.5)
         return
     every = max(1, len(y) // 8)
-    marks: dict[str, Any] = {
-        "marker": s.marker,
-        "markevery": (index * every // count, every),
-        "ms": s.size,
-        "mec": "white",
-    }
-    alone = " (each on its own samples)" if s.entry.strategy == "noop" else ""
-    name = s.label + alone if alone else s.name
-    axes.plot(x, y, linestyle=s.dashes, color=s.colour, label=wrapped(name), zorder=2.5, **marks)
-    axes.plot(x, y, linestyle="", color=s.colour, zorder=3, **marks)  # over the lines of the others
+    marks: dict[str, Any] = {"marker": own.marker, "markevery": (int(offset * every), every), "ms": own.size}
+    name = f"{first.label} (each on its own samples)" if first.strategy == "noop" else first["name"]
+    axes.plot(x, y, linestyle=own.dashes, color=own.colour, label=wrapped(name), zorder=2.5, mec="white", **marks)
+    axes.plot(x, y, linestyle="", color=own.colour, zorder=3, mec="white", **marks)  # over the lines of the others
 
 
-def _limits(axes: Axes, shown: Sequence[Series]) -> None:
-    every = np.concatenate([y for s in shown for _, (_, y) in s.data])
-    low, high = float(every.min()), float(every.max())
-    if low > 0 and high > 20 * low:
+def loss_axis(axes: Axes, losses: pd.Series[float], steep: float) -> None:
+    """Scale the axis of losses: logarithmic if they fall by more than the factor `steep`."""
+    low, high = losses.min(), losses.max()
+    if low > 0 and high > steep * low:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.6, high * 1.3)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_major_formatter(plain_tick)
         axes.yaxis.set_minor_formatter(lambda *_: "")
     else:
         axes.set_ylim(min(0.0, low), 1.05 * high or 1.0)
-    axes.set_xlim(0, 1.1 * max(float(x[-1]) for s in shown for _, (x, _) in s.data) or 1.0)
+    axes.set_ylabel("training loss, smoothed")
 
 
 def _mark(axes: Axes, goal: float) -> None:
-    """A level line, if it is in the picture."""
+    """A level line, if it is in the picture; its number is where no curve gets to."""
     low, high = axes.get_ylim()
     if low <= goal <= high:
         axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        look: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT, "bbox": box}
-        axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), **look)  # where no curve gets to
+        style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT, "bbox": box}
+        axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), **style)
 
 
-def _notes(shown: Sequence[Series]) -> list[str]:
-    repeats = max(len(s.data) for s in shown)
+def _notes(shown: pd.DataFrame) -> list[str]:
+    repeats = shown.groupby("label")["repeat"].nunique().max()
     words = f"Strong lines are the repeats with the median throughput of {repeats}; pale ones are the others."
     return [words] if repeats > 1 else []
-
-
-def _rows(shown: Sequence[Series], against: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": s.label,
-            "strategy": s.entry.strategy,
-            "repeat": number,
-            "drawn": "bold" if place == 0 else "faint",
-            against: float(x),
-            "loss": float(y),
-            "not_comparable": s.entry.refused,
-        }
-        for s in shown
-        for place, (number, (xs, ys)) in enumerate(s.data)
-        for x, y in zip(xs, ys, strict=True)
-    ]

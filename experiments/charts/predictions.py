@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import NullFormatter
 
 from experiments.charts.export import draw_files, write_csv
-from experiments.charts.style import FAINT, INK, RC, style
-from experiments.format.units import human_bytes, human_seconds, size_name
+from experiments.charts.layout import blank, frame, seconds_tick
+from experiments.charts.lines import size_axes, thin_out
+from experiments.charts.style import FAINT, INK, RC, SIZE, style
+from experiments.format.units import human_bytes, size_name
 from experiments.format.words import plural
 from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import Figures
@@ -33,54 +34,51 @@ def plot_ahead(
     figures: Mapping[int, Figures],
     folder: Path,
 ) -> list[Path]:
-    """Write prediction.png, .svg and .csv into `folder`, made if need be; returns them.
+    """Write prediction.png, .svg and .csv into `folder`, made if need be; return them.
 
     Lines are formulas, markers the simulations, dotted lines the sizes at which the fastest changes.
     """
-    rows = [cell.to_dict() for cell in cells]
+    rows = pd.DataFrame([cell.to_dict() for cell in cells])
     with mpl.rc_context(RC):
         figure, panels = _panels(len(found))
-        for axes, workers in zip(panels, found, strict=False):
-            _ahead_panel(axes, [cell for cell in cells if cell.workers == workers], found[workers], figures[workers])
-        title = "Where the fastest exchange changes, by formula"
-        _title(
-            figure,
-            title,
-            "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers (beyond 5%)",
-        )
-        return _write(figure, rows, folder, "prediction")
+        for axes, workers in zip(panels, found, strict=True):
+            part = rows[rows["workers"] == workers]
+            _formulas(axes, part, figures[workers])
+            for name, line in part[part["virtual_seconds"] > 0].groupby("strategy", sort=False):
+                _markers(axes, str(name), line["bytes"], line["virtual_seconds"], mec="white", ms=8)
+            _crossovers(axes, found[workers], part["bytes"].max() / part["bytes"].min())
+            _finish(axes, part, plural(workers, "worker"))
+    below = "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers (beyond 5%)"
+    title = "Where the fastest exchange changes, by formula"
+    return _write(figure, panels, title, below, rows, folder / "prediction.csv")
 
 
-def _ahead_panel(
-    axes: Axes, cells: Sequence[PredictedExchange], fastest_ranges: Sequence[FastestRange], figures: Figures
-) -> None:
-    strategies = list(dict.fromkeys(cell.strategy for cell in cells))
-    servers = max(cell.servers for cell in cells) or 1
-    sizes = sorted({cell.nbytes for cell in cells})
-    span = [round(sizes[0] * (sizes[-1] / sizes[0]) ** (i / (POINTS - 1))) for i in range(POINTS)]
-    times = curves(strategies, cells[0].workers, servers, figures)
-    for name in strategies:
-        colour, marker = style(name)
-        if name in times:
-            axes.plot(span, [times[name](nbytes) for nbytes in span], "-", color=colour, label=name, zorder=3)
-        dots = [(cell.nbytes, cell.virtual) for cell in cells if cell.strategy == name and cell.virtual]
-        if dots:
-            label = None if name in times else name
-            axes.plot(*zip(*dots, strict=True), marker, color=colour, mec="white", ms=8, ls="", label=label, zorder=4)
-    _crossovers(axes, fastest_ranges, sizes[-1] / sizes[0])
-    _scale(axes, sizes, f"{plural(cells[0].workers, 'worker')}")
+def _formulas(axes: Axes, part: pd.DataFrame, figures: Figures) -> None:
+    low, high = part["bytes"].min(), part["bytes"].max()
+    span = [round(low * (high / low) ** (i / (POINTS - 1))) for i in range(POINTS)]
+    strategies, workers = part["strategy"].unique().tolist(), int(part["workers"].iloc[0])
+    for name, seconds in curves(strategies, workers, int(part["servers"].max()) or 1, figures).items():
+        axes.plot(span, [seconds(nbytes) for nbytes in span], "-", color=style(name)[0], label=name, zorder=3)
+
+
+def _markers(axes: Axes, name: str, sizes: pd.Series[Any], seconds: pd.Series[Any], **how: Any) -> None:
+    """Markers of a strategy, which is named in the legend once."""
+    colour, marker = style(name)
+    short = name.rpartition(":")[2]
+    label = None if short in axes.get_legend_handles_labels()[1] else short
+    axes.plot(sizes, seconds, marker, **{"color": colour, "ls": "", "label": label, "zorder": 4} | how)
 
 
 def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float) -> None:
-    """A dotted line where somebody takes over, and who; the names of two that are close stand at opposite ends."""
+    """A dotted line where another strategy becomes the fastest, with its name; close names stand at opposite ends."""
     high, before = False, 0.0
-    for reign in fastest_ranges[1:]:
-        high = not high and before > 0 and math.log(reign.low / before) < CLOSE * math.log(span)
-        before = reign.low
-        axes.axvline(reign.low, ls=":", color=FAINT, lw=1.2, zorder=1)
+    for fastest in fastest_ranges[1:]:
+        high = not high and before > 0 and math.log(fastest.low / before) < CLOSE * math.log(span)
+        before = fastest.low
+        axes.axvline(fastest.low, ls=":", color=FAINT, lw=1.2, zorder=1)
         axes.annotate(
-            f" {reign.strategy} from {human_bytes(reign.low)} ",
-            (reign.low, 0.98 if high else 0.02),
+            f" {fastest.strategy} from {human_bytes(fastest.low)} ",
+            (fastest.low, 0.98 if high else 0.02),
             xycoords=("data", "axes fraction"),
             rotation=90,
             fontsize=8.5,
@@ -90,62 +88,45 @@ def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float)
         )
 
 
-def plot_beside(rows: Sequence[Residual], title: str, folder: Path) -> list[Path]:
-    """Write residuals.png, .svg and .csv into `folder`, made if need be; returns them.
+def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list[Path]:
+    """Write residuals.png, .svg and .csv into `folder`, made if need be; return them.
 
     Dots are what was measured, lines the formula, hollow markers the simulation.
     """
-    keys = sorted({(row.transport, row.workers) for row in rows})
+    rows = pd.DataFrame([row.to_dict() for row in residuals])
+    parts: Any = list(rows.sort_values("bytes", kind="stable").groupby(["transport", "workers"]))
     with mpl.rc_context(RC):
-        figure, panels = _panels(len(keys))
-        for axes, key in zip(panels, keys, strict=False):
-            mine = [row for row in rows if (row.transport, row.workers) == key]
-            for name in dict.fromkeys(row.strategy for row in mine):
-                _beside_series(axes, sorted((row for row in mine if row.strategy == name), key=lambda row: row.nbytes))
-            _scale(axes, sorted({row.nbytes for row in mine}), f"{key[0]}, {plural(key[1], 'worker')}")
-        _title(figure, "Predicted and measured", f"{title}; dots: measured; lines: formula; hollow: virtual time")
-        return _write(figure, [row.to_dict() for row in rows], folder, "residuals")
+        figure, panels = _panels(len(parts))
+        for axes, ((transport, workers), part) in zip(panels, parts, strict=True):
+            for name, line in part.groupby("strategy", sort=False):
+                _beside(axes, str(name), line)
+            _finish(axes, part, f"{transport}, {plural(workers, 'worker')}")
+    below = f"{title}; dots: measured; lines: formula; hollow: virtual time"
+    return _write(figure, panels, "Predicted and measured", below, rows, folder / "residuals.csv")
 
 
-def _beside_series(axes: Axes, rows: Sequence[Residual]) -> None:
-    colour, marker = style(rows[0].strategy)
-    name = rows[0].strategy.rpartition(":")[2]
-    measured = [(row.nbytes, row.measured) for row in rows if row.measured > 0]
-    formula = [(row.nbytes, row.formula) for row in rows if row.formula]
-    virtual = [(row.nbytes, row.virtual) for row in rows if row.virtual]
-    if measured:
-        axes.plot(*zip(*measured, strict=True), marker, color=colour, mec=INK, ms=8, ls="", label=name, zorder=4)
-    if formula:
-        axes.plot(*zip(*formula, strict=True), "-", color=colour, zorder=3)
-    if virtual:
-        axes.plot(*zip(*virtual, strict=True), marker, color="none", mec=colour, ms=12, ls="", zorder=2)
+def _beside(axes: Axes, name: str, line: pd.DataFrame) -> None:
+    measured, formula = line[line["measured_seconds"] > 0], line[line["formula_seconds"] > 0]
+    virtual = line[line["virtual_seconds"] > 0]
+    _markers(axes, name, measured["bytes"], measured["measured_seconds"], mec=INK, ms=8)
+    axes.plot(formula["bytes"], formula["formula_seconds"], "-", color=style(name)[0], zorder=3)
+    hollow: dict[str, Any] = {"color": "none", "mec": style(name)[0], "ms": 12, "zorder": 2}
+    _markers(axes, name, virtual["bytes"], virtual["virtual_seconds"], **hollow)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = min(COLUMNS, count)
     lines = math.ceil(count / columns)
-    figure = Figure(figsize=(max(9.0, 5.4 * columns), 1.3 + 4.4 * lines), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(max(9.0, 5.4 * columns) / SIZE[0], (1.3 + 4.4 * lines) / SIZE[1])
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes in panels[count:]:
         axes.set_visible(False)
-    return figure, panels
+    return figure, panels[:count]
 
 
-def _title(figure: Figure, title: str, below: str) -> None:
-    height = figure.get_figheight()
-    figure.text(0.02, 1 - 0.3 / height, title, fontsize=16, fontweight="bold", color=INK, va="center")
-    figure.text(0.02, 1 - 0.62 / height, below, fontsize=10, color=FAINT, va="center")
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.8 / height), wspace=0.05))
-
-
-def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.set_xticks(list(sizes), [size_name(size) for size in sizes], fontsize=8, rotation=30)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda value, _: human_seconds(value).replace(".00 ", " ").replace(".0 ", " "))
+def _finish(axes: Axes, part: pd.DataFrame, title: str) -> None:
+    size_axes(axes, sorted(part["bytes"].unique().tolist()), size_name)
+    axes.yaxis.set_major_formatter(seconds_tick)
     axes.set_title(title, loc="left", fontsize=12, color=INK)
     axes.set_xlabel("bytes of the vector")
     axes.set_ylabel("time of one exchange")
@@ -153,8 +134,13 @@ def _scale(axes: Axes, sizes: Sequence[int], title: str) -> None:
         axes.legend(loc="best")
 
 
-def _write(figure: Figure, rows: Sequence[Mapping[str, object]], folder: Path, name: str) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    table = folder / f"{name}.csv"
+def _write(
+    figure: Figure, panels: Sequence[Axes], title: str, below: str, rows: pd.DataFrame, table: Path
+) -> list[Path]:
+    with mpl.rc_context(RC):
+        frame(figure, title, below, ())
+        for axes in panels:
+            thin_out(axes)
+    table.parent.mkdir(parents=True, exist_ok=True)
     write_csv(rows, table)
-    return [table, *draw_files(name, figure, name, folder)]
+    return [table, *draw_files(table.stem, figure, title, table.parent)]

@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
 from common.records.stage_clock import STAGES
+from experiments.charts.data import ChartData, by_label, records
 from experiments.charts.export import Sheet
-from experiments.charts.layout import bands, beside, blank
-from experiments.charts.material import Material, Series
+from experiments.charts.layout import bands, beside, dots, slide
 from experiments.charts.style import ALARM, INK
 from experiments.charts.titles import synchronisation
 from experiments.comparison import Entry
@@ -20,100 +21,81 @@ from experiments.format.colours import STAGE_COLOURS
 from experiments.format.units import human_ms
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 
-Times = dict[str, float]  # seconds of each stage in a step, and of what is "hidden" in train
+HIDDEN = "hidden_synchronize_seconds"
+COLUMNS = (*(f"{stage}_seconds" for stage in STAGES), HIDDEN, "step_seconds", "repeats_step_seconds")
 
 
-def stages(material: Material) -> Sheet:
-    """Bars, the shortest step first: the repeat in the middle stacked, the steps of all repeats as dots."""
-    contest = material.focus
-    shown, missing = material.read(contest.entries, _all_times, "stage times")
-    shown.sort(key=lambda s: _total(_times(s.run) or s.data[0]))
-    figure = blank()
-    axes = figure.subplots()
-    middles = [_times(s.run) or s.data[0] for s in shown]
-    _stack(axes, shown, middles)
-    _texts(axes, shown, middles)
-    bands(axes, [s.label if s.refused else s.name for s in shown])
-    axes.set_xlim(0, 1.42 * max(1e3 * _total(times) for s in shown for times in s.data))
+def stages(data: ChartData) -> Sheet:
+    """Bars, the shortest step first: the stages of the middle repeat, the steps of all repeats as dots.
+
+    Absent without stage times.
+    """
+    shown, missing = data.read(data.focus, _read, "stage times")
+    shown = shown.sort_values("step_seconds", kind="stable")
+    figure, axes = slide()
+    _stack(axes, shown)
+    for y, entry in enumerate(records(shown)):
+        _texts(axes, entry, y)
+    bands(axes, shown["short_name"])
+    axes.set_xlim(0, 1.42e3 * shown["repeats_step_seconds"].map(max).max())
     axes.set_xlabel("milliseconds per step: mean over steps and workers, without warm-up")
     _legend(axes)
-    told = {
-        s.label: times["synchronize"] / _total(times)
-        for s, times in zip(shown, middles, strict=True)
-        if s.contends and not s.run.within_train
-    }
-    repeats = max(len(s.data) for s in shown)
+    shares = shown.assign(share=shown["synchronize_seconds"] / shown["step_seconds"])
+    title = synchronisation(by_label(shares[shown["contends"] & ~shown["within_train"]], "share"))
+    repeats = shown["repeats_step_seconds"].map(len).max()
     notes = ["Bars add up the stages; ms/step in tables is batch ÷ (samples/s), so it has the time between them, too."]
-    if any(_beyond(s.run, times) for s, times in zip(shown, middles, strict=True)):
-        notes += ["It is less than the bar where fast workers do not wait for slow ones."]
+    notes += ["It is less than the bar where fast workers do not wait for slow ones."] * bool(shown["longer"].any())
     if repeats > 1:
-        notes += [
-            f"A bar is the repeat with the median throughput of {repeats}; a dot is the step time of each repeat."
-        ]
-    rows = _rows(shown, middles)
-    return material.sheet(
-        figure, synchronisation(told), shown, rows, missing=missing, notes=[*notes, *material.only(contest)]
-    )
+        notes += [f"A bar is the repeat with the median throughput of {repeats}; a dot is the step time of a repeat."]
+    return data.sheet(figure, title, shown, COLUMNS, missing=missing, notes=notes)
 
 
-def _times(run: Run) -> Times | None:
-    times = stage_seconds_per_step(run)
-    if not times or not math.fsum(times.values()):
+def _read(entry: Entry) -> list[dict[str, Any]] | None:
+    known = [times for run in entry.runs if (times := _seconds(run)) is not None]
+    if not known:
         return None
-    return {**times, "hidden": hidden_seconds_per_step(run)}
+    middle = _seconds(entry.run) or known[0]
+    return [{**middle, "repeats_step_seconds": tuple(times["step_seconds"] for times in known)}]
 
 
-def _all_times(entry: Entry) -> list[Times] | None:
-    return [times for run in entry.runs if (times := _times(run)) is not None] or None
+def _seconds(run: Run) -> dict[str, Any] | None:
+    """Seconds of the stages in a step of the run; of the hidden part of synchronisation, which is in train; the sum.
+
+    `longer`: the mean step of the workers is longer than the job takes for a batch.
+    """
+    times = stage_seconds_per_step(run)
+    if not times or not (total := math.fsum(times.values())):
+        return None
+    rate = run.summary.samples_per_second
+    return {
+        **{f"{stage}_seconds": seconds for stage, seconds in times.items()},
+        HIDDEN: hidden_seconds_per_step(run),
+        "step_seconds": total,
+        "longer": bool(rate) and total > 1.02 * run.summary.batch / (rate or 1.0),
+    }
 
 
-def _total(times: Times) -> float:
-    """Of a step: what is hidden is part of train."""
-    return math.fsum(times[stage] for stage in STAGES)
-
-
-def _beyond(run: Run, times: Times) -> bool:
-    """Whether the mean step over the workers is longer than what the job takes for a batch."""
-    rate, batch = run.summary.samples_per_second, run.summary.batch
-    return bool(rate and batch) and _total(times) > 1.02 * (batch or 0.0) / (rate or 1.0)
-
-
-def _stack(axes: Axes, shown: list[Series], middles: list[Times]) -> None:
+def _stack(axes: Axes, shown: pd.DataFrame) -> None:
     y, left = np.arange(len(shown)), np.zeros(len(shown))
     for stage in STAGES:
-        width = np.array([1e3 * times[stage] for times in middles])
+        width = 1e3 * shown[f"{stage}_seconds"].to_numpy(float)
         bars = axes.barh(y, width, 0.68, left, color=STAGE_COLOURS[stage], label=stage)
-        for bar, s in zip(bars, shown, strict=True):
-            bar.set_alpha(0.3 if s.refused else 1.0)
+        for bar, refused in zip(bars, shown["refused"], strict=True):
+            bar.set_alpha(0.3 if refused else 1.0)
         left += width
-        if stage == "train":
-            _hidden(axes, middles, left)
-    for at, s in zip(y, shown, strict=True):
-        if len(s.data) > 1:
-            ends = [1e3 * _total(times) for times in s.data]
-            axes.plot(ends, [at] * len(ends), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
+        if stage == "train" and shown[HIDDEN].any():
+            hidden = 1e3 * shown[HIDDEN].to_numpy(float)
+            look: dict[str, Any] = {"facecolor": "none", "edgecolor": STAGE_COLOURS["synchronize"], "hatch": "////"}
+            axes.barh(y, hidden, 0.68, left - hidden, label="synchronize, hidden", linewidth=0, **look)
 
 
-def _hidden(axes: Axes, middles: list[Times], ended: Any) -> None:
-    """Hatch the part of `train`, which has `ended` there (milliseconds), beside which synchronisation ran."""
-    hidden = np.array([1e3 * times["hidden"] for times in middles])
-    if hidden.any():
-        look: dict[str, Any] = {"facecolor": "none", "edgecolor": STAGE_COLOURS["synchronize"], "hatch": "////"}
-        axes.barh(range(len(middles)), hidden, 0.68, ended - hidden, label="synchronize, hidden", linewidth=0, **look)
-
-
-def _texts(axes: Axes, shown: list[Series], middles: list[Times]) -> None:
-    for y, (s, times) in enumerate(zip(shown, middles, strict=True)):
-        total = _total(times)
-        part = "synchronize in train" if s.run.within_train else f"{times['synchronize'] / total:.0%} synchronize"
-        end = 1e3 * max(total, *map(_total, s.data))
-        beside(
-            axes,
-            end,
-            y,
-            f"{human_ms(total)} ms, {'not comparable' if s.refused else part}",
-            ALARM if s.refused else INK,
-        )
+def _texts(axes: Axes, entry: Any, y: int) -> None:
+    ends = [1e3 * seconds for seconds in entry.repeats_step_seconds]
+    dots(axes, ends, y)
+    total = entry.step_seconds
+    share = "synchronize in train" if entry.within_train else f"{entry.synchronize_seconds / total:.0%} synchronize"
+    text = f"{human_ms(total)} ms, {'not comparable' if entry.refused else share}"
+    beside(axes, max(1e3 * total, *ends), y, text, ALARM if entry.refused else INK)
 
 
 def _legend(axes: Axes) -> None:
@@ -123,18 +105,3 @@ def _legend(axes: Axes) -> None:
     look: dict[str, Any] = {"ncols": 7, "columnspacing": 1.0, "handlelength": 1, "handletextpad": 0.5, "fontsize": 9}
     legend = axes.legend(loc="lower left", bbox_to_anchor=(0.012, 1), bbox_transform=at, **look)
     legend.set_in_layout(False)
-
-
-def _rows(shown: list[Series], middles: list[Times]) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": s.label,
-            "strategy": s.entry.strategy,
-            **{f"{stage}_seconds": times[stage] for stage in STAGES},
-            "hidden_synchronize_seconds": times["hidden"],
-            "step_seconds": _total(times),
-            "repeats_step_seconds": [_total(each) for each in s.data],
-            "not_comparable": s.entry.refused,
-        }
-        for s, times in zip(shown, middles, strict=True)
-    ]

@@ -1,27 +1,28 @@
 """How stale updates were: by how many steps their gradients were behind the newest push.
 
-Where all workers keep pace none is behind in steps, but updates of others come between all the same: those are counted
-then.
+Where all workers keep pace, no gradient is behind in steps, but updates of other workers come between all the same.
+Those are counted then.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.charts.data import Absent, ChartData, by_label, panelled
 from experiments.charts.export import Sheet
 from experiments.charts.layout import blank, panels, percent, wrapped
-from experiments.charts.material import Absent, Material, Series
-from experiments.charts.style import INK
+from experiments.charts.style import INK, look
 from experiments.charts.titles import stale
-from experiments.comparison import Contest, Entry
+from experiments.comparison import Entry
 
 BARS = 10  # in a histogram, at most
-PANELS, ACROSS = 8, 4
+COLUMNS = ("counted_in", "staleness_from", "staleness_to", "share_of_updates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,92 +30,89 @@ class Unit:
     """What staleness is counted in: its name, the histogram in the summary, the words of the axis."""
 
     name: str
-    key: str
+    histogram: str
     axis: str
 
-    def counts(self, entry: Entry) -> Counter[int] | None:
-        """Updates by staleness, of all repeats."""
+    def counts(self, entry: Entry) -> Counter[int]:
+        """Return the updates by staleness, of all repeats; empty without a history of pushes."""
         counts: Counter[int] = Counter()
         for run in entry.runs:
-            counts.update(getattr(run.summary, self.key) or {})
-        return counts if counts.total() else None
-
-    def stale(self, contest: Contest) -> bool:
-        """Whether any entry has a stale update."""
-        return any(max(self.counts(entry) or [0]) for entry in contest.entries)
+            counts.update(getattr(run.summary, self.histogram) or {})
+        return counts
 
 
 STEPS = Unit("step", "staleness_histogram", "steps behind the newest push")
 UPDATES = Unit("update", "staleness_updates_histogram", "updates since its worker's last answer")
 
 
-def staleness(material: Material) -> Sheet:
+def staleness(data: ChartData) -> Sheet:
     """A panel for each entry with stale updates. Absent if none has any, or no run has a history of pushes."""
-    unit, contest = _unit(material)
-    every, _ = material.read(contest.entries, unit.counts, "pushes")
-    most = {s.label: max(s.data) for s in every}
-    never = [s.label for s in every if not most[s.label]]
-    stale_ones = [s for s in every if most[s.label]]
-    shown = stale_ones[:PANELS]
+    unit, contest = _unit(data)
+    every, _ = data.read(contest, lambda entry: _bars(unit, entry), "pushes")
+    fresh = every.loc[every["most"] == 0, "label"].unique()
+    parts, notes = panelled(every[every["most"] > 0])
+    shown = pd.concat(parts)
     figure = blank()
-    many = panels(figure, len(shown), ACROSS, sharey=True)
-    bars = [_histogram(axes, s, unit) for axes, s in zip(many, shown, strict=True)]
-    percent(many[0].yaxis, 1.12 * max(share for its in bars for _, _, share in its))
+    many = panels(figure, len(parts), sharey=True)
+    for axes, part in zip(many, parts, strict=True):
+        _histogram(axes, part, unit)
+    percent(many[0].yaxis, 1.12 * shown["share_of_updates"].max())
     many[0].set_ylabel("share of updates")
-    repeats = max(len(s.entry.runs) for s in shown)
-    notes = [f"Updates of {repeats} repeats."] if repeats > 1 else []
-    notes += [f"None was behind, in {unit.name}s: {', '.join(never)}."] if len(stale_ones) < len(every) else []
-    notes += [f"No room for {', '.join(s.label for s in stale_ones[PANELS:])}."] if len(stale_ones) > PANELS else []
+    repeats = max(len(data.entry(place).runs) for place in shown.index)
+    notes += [f"Updates of {repeats} repeats."] if repeats > 1 else []
+    notes += [f"None was behind, in {unit.name}s: {', '.join(fresh)}."] if len(fresh) else []
     notes += ["Counted in updates: in steps, every gradient was of the newest."] if unit is UPDATES else []
-    title = stale({s.label: most[s.label] for s in shown}, unit.name)
-    return material.sheet(figure, title, shown, _rows(shown, bars, unit), notes=[*notes, *material.only(contest)])
+    title = stale(by_label(shown, "most"), unit.name)
+    return data.sheet(figure, title, shown, COLUMNS, notes=notes)
 
 
-def _unit(material: Material) -> tuple[Unit, Contest]:
-    """Steps where any update is stale in those, else updates; and the contest to draw."""
+def _unit(data: ChartData) -> tuple[Unit, pd.DataFrame]:
+    """Steps if any update is stale in steps, else updates; and the contest to draw."""
+
+    def most(unit: Unit, places: Iterable[Hashable]) -> int:
+        return max(step for place in places for step in [-1, *unit.counts(data.entry(place))])
+
     for unit in (STEPS, UPDATES):
-        try:
-            return unit, material.largest(unit.stale)
-        except Absent:
-            continue
-    if any(STEPS.counts(entry) for contest in material.comparison.contests for entry in contest.entries):
+        if most(unit, data.entries.index) > 0:
+            return unit, data.largest(lambda rows, unit=unit: most(unit, rows.index) > 0)  # type: ignore[misc]
+    if most(STEPS, data.entries.index) == 0:
         raise Absent("every gradient was of the newest step")
     raise Absent("no run has a history of pushes: that is what asynchronous parameter servers leave")
 
 
-def _histogram(axes: Axes, s: Series, unit: Unit) -> list[tuple[int, int, float]]:
-    """Draw one and return its bars: (lowest, highest, share of the updates)."""
-    total, most = s.data.total(), max(s.data)
+def _bars(unit: Unit, entry: Entry) -> list[dict[str, Any]] | None:
+    """The bars of a histogram, each over one or several values of staleness."""
+    counts = unit.counts(entry)
+    if not (total := counts.total()):
+        return None
+    most = max(counts)
     wide = -(-(most + 1) // BARS)  # steps or updates that share a bar
-    bars = [
-        (low, min(low + wide - 1, most), sum(s.data.get(steps, 0) for steps in range(low, low + wide)) / total)
+    mean = sum(steps * count for steps, count in counts.items()) / total
+    return [
+        {
+            "counted_in": f"{unit.name}s",
+            "staleness_from": low,
+            "staleness_to": min(low + wide - 1, most),
+            "share_of_updates": sum(counts[steps] for steps in range(low, low + wide)) / total,
+            "most": most,
+            "mean": mean,
+        }
         for low in range(0, most + 1, wide)
     ]
-    axes.bar(range(len(bars)), [share for _, _, share in bars], 0.8, color=s.colour)
-    for x, (_, _, share) in enumerate(bars):
+
+
+def _histogram(axes: Axes, bars: pd.DataFrame, unit: Unit) -> None:
+    first: Any = bars.iloc[0]
+    axes.bar(range(len(bars)), bars["share_of_updates"], 0.8, color=look(first).colour)
+    for x, share in enumerate(bars["share_of_updates"]):
         words = f"{share:.0%}" if share >= 0.01 else "<1%" if share else ""
         axes.text(x, share, words, ha="center", va="bottom", fontsize=9 if len(bars) < 6 else 7, color=INK)
-    ranges = [str(low) if low == high else f"{low}–{high}" for low, high, _ in bars]
-    axes.set_xticks(range(len(bars)), ranges, fontsize=9.5 if wide == 1 else 7.5, rotation=0 if wide == 1 else 60)
+    ends = zip(bars["staleness_from"], bars["staleness_to"], strict=True)
+    ranges = [str(low) if low == high else f"{low}–{high}" for low, high in ends]
+    single = first.staleness_from == first.staleness_to
+    axes.set_xticks(range(len(bars)), ranges, fontsize=9.5 if single else 7.5, rotation=0 if single else 60)
     axes.set_xlim(-0.6, max(len(bars), 3) - 0.4)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel(unit.axis, fontsize=9, labelpad=1)
-    mean = sum(steps * count for steps, count in s.data.items()) / total
-    axes.set_title(f"{wrapped(s.name)}\nmean {mean:.2g}, at most {most}", fontsize=9.5, loc="left", color=INK)
-    return bars
-
-
-def _rows(shown: Sequence[Series], bars: Sequence[list[tuple[int, int, float]]], unit: Unit) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": s.label,
-            "strategy": s.entry.strategy,
-            "counted_in": f"{unit.name}s",
-            "staleness_from": low,
-            "staleness_to": high,
-            "share_of_updates": share,
-            "not_comparable": s.entry.refused,
-        }
-        for s, its in zip(shown, bars, strict=True)
-        for low, high, share in its
-    ]
+    title = f"{wrapped(first['name'])}\nmean {first['mean']:.2g}, at most {first.most}"
+    axes.set_title(title, fontsize=9.5, loc="left", color=INK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 Marker = Any  # of matplotlib: a letter, or (points, kind, degrees)
@@ -47,6 +48,33 @@ RC: Any = {
     "text.color": INK,
     "text.parse_math": False,  # names and notes are shown as they are
 } | dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), FAINT)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an entry looks in every chart: the colour and marker of its strategy; grey if it is not comparable."""
+
+    colour: str  # of bars and lines
+    ink: str  # of text
+    marker: Marker
+    size: float  # of the marker, in points
+    dashes: Any  # of lines: entries that share a colour differ
+    bar: dict[str, Any]  # hollow for the yardstick and the ceiling, which are not among those compared
+
+
+def look(row: Any) -> Look:
+    """Return the look of a row that has `strategy`, `refused` and `twin`."""
+    colour, marker = style(row.strategy)
+    own = REFUSED if row.refused else colour
+    face = "white" if row.strategy in ("single", "noop") and not row.refused else own
+    return Look(
+        colour=own,
+        ink=FAINT if row.refused else colour,
+        marker=marker,
+        size=size(marker),
+        dashes=":" if row.refused else DASHES[row.twin % len(DASHES)],
+        bar={"facecolor": face, "edgecolor": own, "linewidth": 1.4},
+    )
 
 
 def size(marker: Marker) -> float:

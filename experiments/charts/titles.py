@@ -1,7 +1,4 @@
-"""The titles of charts: one sentence each, from the numbers that the chart shows.
-
-A sentence claims no more than the numbers show.
-"""
+"""Titles of charts: sentences about the numbers shown, which claim no more than these show."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from statistics import median
 from experiments.format.units import human_bytes, human_count
 from experiments.format.words import listed, plural
 
-MANY_HUBS = 4  # figures, or labels of one, in a title at most
+MOST = 4  # figures, or labels of one figure, in a title
 
 
 def fastest(rates: Mapping[str, float], top: float | None) -> str:
-    """Which label has the most samples/s, against the ceiling `top` of that run and against the slowest.
+    """Name the label with the most samples/s, beside the ceiling `top` and the slowest label.
 
-    No ranking is claimed where the first is above what should be its ceiling, or the last within 5 % of the first.
+    The title claims no ranking if the first is above the ceiling, or the last within 5 % of the first.
     """
     if not rates:
         return "Throughput, without a strategy to compare"
@@ -32,7 +29,7 @@ def fastest(rates: Mapping[str, float], top: float | None) -> str:
 
 
 def synchronisation(shares: Mapping[str, float]) -> str:
-    """The range of the share of `synchronize` in a step, by label."""
+    """Give the range of the share of `synchronize` in a step, from the shares by label."""
     if not shares:
         return "Where the time of a step goes"
     low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
@@ -42,22 +39,23 @@ def synchronisation(shares: Mapping[str, float]) -> str:
     return f"Synchronisation takes {least} ({low}) to {most} ({high}) of a step"
 
 
-def learning(final: Mapping[str, float]) -> str:
-    """Whether the final losses, by label, agree, and which are lowest and highest."""
+def learning(final: Mapping[str, float], synchronous: bool) -> str:
+    """Say whether the final losses by label agree, and which are lowest and highest; `synchronous`: all are."""
     if len(final) < 2:
         return "Loss against samples seen"
     best, worst = min(final, key=final.__getitem__), max(final, key=final.__getitem__)
     alike = sum(loss <= 1.02 * final[best] for loss in final.values())
     if alike == len(final):
-        return "From the same samples all synchronous strategies reach the same loss"
+        return f"From the same samples all {'synchronous ' * synchronous}strategies reach the same loss"
     who = f"{best} reaches" if alike == 1 else f"{alike} of {len(final)} reach"
     return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
 
 
 def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, overlap: bool = False) -> str:
-    """Who reached the loss `goal` first and last; `reached` is in seconds, by label, and `never` counts the others.
+    """Name the labels that reached the loss `goal` first and last, from the seconds by label.
 
-    `overlap`: whether the repeats of the first overlap with those of another, so that no order is claimed.
+    `never` counts the labels that did not reach it. `overlap`: the repeats of the first overlap with those of another
+    label, so that the title claims no order.
     """
     missed = f"; {never} of {never + len(reached)} never" if never else ""
     if not reached:
@@ -70,7 +68,10 @@ def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, ove
 
 
 def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
-    """How many times the median of the others the busiest rank sends, and a few words on it. Bytes per step."""
+    """Return how many times the median of the others the busiest rank sends, and a few words on it.
+
+    `servers` and `workers` are the bytes that each sends in a step.
+    """
     every = sorted([*servers, *workers])
     *others, top = every
     usual = median(others or [top])
@@ -83,7 +84,7 @@ def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]
 
 
 def _busiest(every: Sequence[float], servers: int, workers: int) -> str:
-    """`2 workers: 37.6 KiB each, 2.0× the others`: how many are busiest, and what that is to the rest; fewest first."""
+    """`2 workers: 37.6 KiB each, 2.0× the others`, if so many `servers` and `workers` are the busiest."""
     count, top = servers + workers, every[-1]
     who = "process" if servers and workers else "server" if servers else "worker"
     name = who if count == 1 else f"{count} {who}{'es' if who == 'process' else 's'}"
@@ -96,7 +97,7 @@ def _busiest(every: Sequence[float], servers: int, workers: int) -> str:
 
 
 def hubs(ratios: Mapping[str, float]) -> str:
-    """Which labels have a hub, the busiest first, and which has none, from the ratios of `hub`."""
+    """Name the labels that have a hub, the busiest first, and one that has none, from the ratios of `hub`."""
     high = sorted((label for label in ratios if ratios[label] >= 1.5), key=lambda label: -ratios[label])
     if not high:
         return "No hub: every process sends about as much as the others"
@@ -104,22 +105,22 @@ def hubs(ratios: Mapping[str, float]) -> str:
     alike: dict[str, list[str]] = {}
     for label in high:
         alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
-    told = [
+    parts = [
         f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {_some(labels)}"
         for place, (times, labels) in enumerate(alike.items())
     ]
-    if len(told) > MANY_HUBS:
-        told = [*told[: MANY_HUBS - 1], "less in others"]
+    if len(parts) > MOST:
+        parts = [*parts[: MOST - 1], "less in others"]
     last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
-    return f"The busiest process sends {listed(told, last)}" + (f"; {even} has no hub" if even else "")
+    return f"The busiest process sends {listed(parts, last)}" + (f"; {even} has no hub" if even else "")
 
 
 def _some(labels: Sequence[str]) -> str:
-    return listed(labels) if len(labels) <= MANY_HUBS else f"{len(labels)} of them"
+    return listed(labels) if len(labels) <= MOST else f"{len(labels)} of them"
 
 
 def stale(most: Mapping[str, int], unit: str = "step") -> str:
-    """How stale updates became at most, by label, in steps or updates; one of them did."""
+    """Name the labels with the most and the least stale updates, in steps or updates; at least one update is stale."""
     high = max(most.values())
     worst, least = max(most, key=most.__getitem__), min(most, key=most.__getitem__)
     line = f"Gradients of {worst} were applied up to {plural(high, unit)} late"
@@ -127,13 +128,13 @@ def stale(most: Mapping[str, int], unit: str = "step") -> str:
 
 
 def straggler_cost(rates: Mapping[str, float], base: str) -> str:
-    """Who gets how much more done beside a straggler than `base`, which waits for it, in samples/s by label."""
+    """Compare samples/s by label beside a straggler with those of `base`, which waits for it."""
     ratios = {label: rate / rates[base] for label, rate in rates.items() if label != base}
     ahead = sorted((label for label, ratio in ratios.items() if ratio >= 1.05), key=lambda label: -ratios[label])
     level = [label for label, ratio in ratios.items() if ratio < 1.05]
     if not ahead:
         return f"Beside a straggler nothing beats {base}: {human_count(rates[base])} samples/s"
     first, *more = (f"{ratios[label]:.1f}×" for label in ahead)
-    told = [f"{ahead[0]} makes {first}", *(f"{label} {times}" for label, times in zip(ahead[1:], more, strict=True))]
-    line = f"{listed(told)} the samples/s of {base}"
+    parts = [f"{ahead[0]} makes {first}", *(f"{label} {times}" for label, times in zip(ahead[1:], more, strict=True))]
+    line = f"{listed(parts)} the samples/s of {base}"
     return line + (f"; {listed(level)} {'makes' if len(level) == 1 else 'make'} no more" if level else "")

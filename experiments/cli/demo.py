@@ -69,13 +69,13 @@ def _plan(options: Options, name: str) -> Plan:
 
 def _show(everything: Sequence[Run], cluster: Comparison, folder: Path, as_json: bool) -> int:
     """Show table, check, limits and plots, and what a cluster would say; return 3 if the runs cannot be compared."""
-    from experiments.charts import plot_comparison
+    from experiments.charts import ChartData, plot_all
     from experiments.comparison import compare_runs
     from experiments.comparison.export import document
     from experiments.comparison.render import limits, print_comparison
 
     comparison = compare_runs(everything)
-    plot_comparison(comparison, folder / "plots", limits(comparison))
+    plot_all(ChartData(comparison, limits(comparison)), folder / "plots")
     if as_json:
         more = {"limits": limits(comparison), "cluster": document(cluster, {})}
         dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison, {})})

@@ -37,17 +37,15 @@ def run(options: Options) -> int:
     first = Path(options.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
     out = writable_folder(options.out or home / "plots", "--out")
-    from experiments.charts import plot_all, predictions
-    from experiments.comparison.predictions import predictions as predicted_rates
-    from experiments.comparison.predictions import unreadable
+    from experiments.charts import ChartData, plot_all
+    from experiments.comparison.predictions import predictions, unreadable
     from experiments.comparison.render import limits
 
     for line in [*merged_sweeps(comparison), *unreadable(comparison)]:
         say(f"warning: {line}")
-    predicted = predictions(comparison, predicted_rates(comparison))
     goal = None if isinstance(options.loss, str) else options.loss
     try:
-        plotted = plot_all(comparison, out, limits(comparison), predicted, goal)
+        plotted = plot_all(ChartData(comparison, limits(comparison), predictions(comparison), goal), out)
     except OSError as error:
         raise unwritable(out, error, "--out") from None
     if options.json:

@@ -32,12 +32,12 @@ class Plates:
 
 def plates(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -> Plates:
     """Draw all charts of `comparison` that its runs have data for, with the `predicted` samples/s."""
-    from experiments.charts import Absent, Material, draw_all, image, predictions
+    from experiments.charts import Absent, ChartData, draw_all, image
 
     drawn: list[Plate] = []
     absent: list[str] = []
     try:
-        for name, sheet in draw_all(Material(comparison, predictions=predictions(comparison, predicted))):
+        for name, sheet in draw_all(ChartData(comparison, predicted=predicted)):
             if isinstance(sheet, Absent):
                 absent.append(f"{name.replace('_', ' ')} ({sheet})")
             else:
