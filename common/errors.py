@@ -1,9 +1,9 @@
 """Every error that this project raises.
 
-Two families: `ConfigError` is the user's mistake, found before anything starts (exit code 2); `RunError` and its
-children happen in a run (exit code 1) and always say which rank, in which role, stage and step, and why.
-Errors of zmq, torch and the operating system are translated into these once, at the edge.
-A mistake of the caller inside the code (a strided array, a rank out of range) is a `ValueError`.
+A `ConfigError` is the user's mistake, found before anything starts (exit code 2). A `RunError` happens in a run (exit
+code 1) and says in which rank, role, stage and step, and why. Errors of zmq, torch and the operating system are
+translated into these once, at the edge. A mistake of the calling code, such as a strided array or a rank outside the
+job, is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 SETUP = -1  # the "step" of everything before the first one
 FINISH = -2  # the "step" of everything after the last one
-_AS_NEAR = 0.05  # of difflib's ratio: names that differ by less are as good a guess
+_TIE = 0.05  # of difflib's ratio: names that differ by less are equally good guesses
 
 
 def step_name(step: int) -> str:
-    """`step 12`, `setup` or `finish`."""
+    """Return `step 12`, `setup` or `finish`."""
     return {SETUP: "setup", FINISH: "finish"}.get(step, f"step {step}")
 
 
@@ -27,18 +27,18 @@ class SyncbenchError(Exception):
 
 
 class ConfigError(SyncbenchError):
-    """What was asked for cannot be run; the message says what is wrong and what would be right."""
+    """An option that cannot be; the message says what is wrong and what would be right."""
 
 
 class CheckFailed(SyncbenchError):
-    """Runs that should have computed the same thing did not, or cannot be compared (exit code 3)."""
+    """Runs did not compute the same thing although they should, or they cannot be compared (exit code 3)."""
 
 
 class RunError(SyncbenchError):
-    """A rank failed while running.
+    """A rank failed in a run.
 
     `rank`, `role`, `stage`, `step`, `bucket` and `cause` say where and why. `step` counts from 0; SETUP and FINISH are
-    the steps before the first and after the last. A bucket is mentioned unless it is the first, or the only one.
+    the steps before the first and after the last. The message mentions the bucket unless it is bucket 0.
     """
 
     def __init__(self, cause: str, *, rank: int, role: str, stage: str, step: int, bucket: int = 0) -> None:
@@ -52,7 +52,7 @@ class RunError(SyncbenchError):
         super().__init__(f"{role} rank {rank}, stage {stage}, {where}: {cause}")
 
     def record(self) -> dict[str, Any]:
-        """The error as it is written to `summary.json`."""
+        """Return the error as `summary.json` has it."""
         return {
             "type": type(self).__name__,
             "rank": self.rank,
@@ -65,38 +65,40 @@ class RunError(SyncbenchError):
 
 
 class PeerFailed(RunError):
-    """A rank died or failed, the culprit, which the fields name. Only where a rank found out by itself that another is
-    gone, and nobody knows more, do they name the one that noticed, and the cause names the culprit."""
+    """Another rank died or failed.
+
+    The fields name that rank. If all that is known is that this rank lost its connection, the fields name this rank
+    and the cause names the other one.
+    """
 
 
 class Departed(Exception):
-    """Workers have died that the job can do without: no error, but news for a server that waits for messages."""
+    """Workers have died that the job can do without. Not an error: it interrupts a server that waits for messages."""
 
 
 class DeadlineExceeded(RunError):
-    """A blocking call took longer than allowed; the fields name the rank that waited, `peers` whom it waited for."""
+    """A blocking call took too long. The fields name the rank that waited, `peers` the ranks that it waited for."""
 
     def __init__(self, cause: str, *, peers: Iterable[int] = (), **place: Any) -> None:
         super().__init__(cause, **place)
         self.peers = tuple(peers)
 
     def record(self) -> dict[str, Any]:
-        """With the peers that it waited for."""
         return {**super().record(), "peers": list(self.peers)}
 
 
 class ProtocolError(RunError):
-    """A peer sent something else than what was expected; the cause prints both."""
+    """A peer sent something else than was expected; the cause prints both."""
 
 
 class Deadlock(RunError):
-    """Virtual time only: no rank can ever go on. The cause prints who waits for whom."""
+    """In virtual time: no rank can ever go on. The cause prints which rank waits for which."""
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """One phrase for an error line: the name nearest to `wrong`, or those as near as it, else all that are known."""
+    """Return a phrase for an error line: the name nearest to `wrong`, with ties, or else all known names."""
     names = sorted(known)
     near = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
     alike = {name: difflib.SequenceMatcher(None, name, wrong).ratio() for name in near}
-    near = [name for name in near if alike[name] > max(alike.values()) - _AS_NEAR]
+    near = [name for name in near if alike[name] > max(alike.values()) - _TIE]
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"

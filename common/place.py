@@ -1,4 +1,4 @@
-"""Where a rank is: rank, role, stage, step and bucket, for errors and message headers."""
+"""A place: rank, role, stage, step and bucket, for errors and message headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from common.errors import SETUP, step_name
 
 
 class Place:
-    """Where a rank is right now: what every error and every message is stamped with. Mutable, one per rank."""
+    """A rank's position in the job; every error and every message is stamped with it. Mutable, one per rank."""
 
     __slots__ = ("bucket", "rank", "role", "stage", "step")
 
@@ -22,11 +22,11 @@ class Place:
         self.bucket = bucket
 
     def enter(self, stage: str) -> None:
-        """Be in `stage` from now on."""
+        """Note that the rank is in `stage` from now on."""
         self.stage = stage
 
     def fields(self) -> dict[str, Any]:
-        """The keyword arguments of a `RunError` raised here."""
+        """Return the keyword arguments of a `RunError` that is raised here."""
         where = {"rank": self.rank, "role": self.role, "stage": self.stage, "step": self.step}
         return {**where, "bucket": self.bucket} if self.bucket else where
 

@@ -1,10 +1,10 @@
-"""The conformance suite: holds a strategy, yours too, to what its traits promise. Needs no test framework.
+"""The conformance suite: hold a strategy to what its traits promise. It needs no test framework.
 
     check_strategy(MyStrategy)                        # a class, or
     check_strategy(lambda: MyStrategy(staleness=3))   # any function that makes a fresh one
 
-Every rank is run in virtual time, in the worker's order of calls: `setup`, a barrier, for each step and bucket
-`synchronize`, then `finish`; server ranks run `serve`. A broken promise is an AssertionError of one line.
+Every rank runs in virtual time. A worker calls `setup`, a barrier, `synchronize` for each step and bucket, then
+`finish`; a server calls `serve`. A broken promise is an AssertionError of one line.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from common.context import Optimizer
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed
 from common.pipeline.engine import engine_traits
 from common.strategy import SyncStrategy, Traits
+from common.testing.relaxed import check_relaxed
 from common.testing.trial import GRAD, LINK, NETWORK, PARAMS, SGD, Trial, compare, first_params, rough_gradient
 from common.transport.virtual.network import Kill
 from common.types import Vector
@@ -37,12 +38,11 @@ def check_strategy(
     sizes: Sequence[int] | None = None,
     optimizer: Callable[[Vector], Optimizer] = SGD,
 ) -> int:
-    """Check every promise of a strategy, for each number of workers and servers; returns how many cases it passed.
+    """Check every promise of a strategy for each number of workers and servers; return how many cases it passed.
 
-    Raises AssertionError, one line that names the case and the promise.
-
-    `strategy` makes a fresh one: a class, or a function without arguments. `servers` is (0,), or (1, 2, 3) where the
-    traits need them; `sizes`, in elements, are the awkward ones: none, one, about as many as workers, a prime, 1000.
+    `strategy` makes a fresh strategy: a class, or a function without arguments. `servers` is (0,) by default, or
+    (1, 2, 3) if the traits need servers. `sizes`, in elements, are by default awkward ones: none, one, about as many
+    as workers, a prime, 1000. `optimizer` is stage 6. Raises AssertionError, one line with the case and the promise.
     """
     if not callable(strategy):
         raise TypeError("check_strategy needs a class or a function that makes strategies: each rank gets a fresh one")
@@ -50,16 +50,14 @@ def check_strategy(
     if traits.own_transport is not None:
         raise ValueError(f"{traits.own_transport} moves the bytes itself: nothing can be checked in virtual time")
     check_traits(traits)
-    from common.testing.relaxed import check_relaxed  # which is built upon this module
-
     passed = 0
-    for n in (1,) if traits.one_process else [each for each in workers if _runs_with(strategy, each)]:
+    for n in (1,) if traits.one_process else [count for count in workers if _runs_with(strategy, count)]:
         for s in servers if servers is not None else ((1, 2, 3) if traits.servers else (0,)):
-            some = sorted({0, 1, n - 1, n, n + 1, PRIME, LARGE}) if sizes is None else sizes
-            trial = Trial(strategy, n, s, size=max(some), optimizer=optimizer)
-            for each in (replace(trial, size=size, buckets=buckets) for size in some for buckets in BUCKETS):
-                check_results(each)
-                check_bytes(each)
+            chosen = sorted({0, 1, n - 1, n, n + 1, PRIME, LARGE}) if sizes is None else sizes
+            trial = Trial(strategy, n, s, size=max(chosen), optimizer=optimizer)
+            for case in (replace(trial, size=size, buckets=buckets) for size in chosen for buckets in BUCKETS):
+                check_results(case)
+                check_bytes(case)
             for buckets in BUCKETS:
                 check_same_bits(replace(trial, buckets=buckets))
             check_seconds(trial)
@@ -67,12 +65,11 @@ def check_strategy(
                 check_relaxed(replace(trial, buckets=max(BUCKETS), optimizer=SGD))
             for culprit in sorted({0, n - 1, n + s - 1}) if n + s > 1 else ():
                 check_death(replace(trial, steps=6, buckets=max(BUCKETS)), culprit)
-            passed += len(some) * len(BUCKETS)
+            passed += len(chosen) * len(BUCKETS)
     return passed
 
 
 def _runs_with(strategy: Callable[[], SyncStrategy], workers: int) -> bool:
-    """Whether it takes part with so many workers at all."""
     try:
         strategy().check(workers)
     except ConfigError:
@@ -81,7 +78,7 @@ def _runs_with(strategy: Callable[[], SyncStrategy], workers: int) -> bool:
 
 
 def check_traits(traits: Traits) -> None:
-    """The traits make sense by themselves."""
+    """Check that the traits make sense by themselves."""
     if not CONSISTENCY.fullmatch(traits.consistency):
         raise AssertionError(f"consistency {traits.consistency!r} is none of bsp, ssp(<s>), asp, backup(<b>), none")
     if traits.update == "server" and not traits.servers:
@@ -89,7 +86,7 @@ def check_traits(traits: Traits) -> None:
 
 
 def check_results(trial: Trial) -> None:
-    """`setup` equalises; a synchronous step leaves the mean gradient, and the parameters that it leads to."""
+    """Check that `setup` equalises, and that a synchronous step leaves the mean gradient and the right parameters."""
     traits, results = trial.make().traits, trial.run().results[: trial.workers]
     params = first_params(0, trial.size)
     if traits.consistency != "none":
@@ -109,9 +106,9 @@ def check_results(trial: Trial) -> None:
 
 
 def check_bytes(trial: Trial) -> None:
-    """Every rank, servers too, sends as many bytes a step as `bytes_sent` says."""
+    """Check that every rank, servers too, sends as many bytes a step as `bytes_sent` says."""
     promise, sizes = trial.make().bytes_sent, [high - low for low, high in pairwise(trial.edges)]
-    # The bytes of setup and finish, which are not part of the promise, are those of a run without steps.
+    # A run without steps sends the bytes of setup and finish, which are not part of the promise.
     longer, shorter = trial.run().meters, replace(trial, steps=0).run().meters
     for rank in range(trial.workers + trial.servers):
         promises = [promise(rank, trial.workers, trial.servers, size) for size in sizes]
@@ -124,11 +121,11 @@ def check_bytes(trial: Trial) -> None:
 
 
 def check_same_bits(trial: Trial) -> None:
-    """Same seed, same bits; if synchronous, whatever arrives first; if promised, on every replica."""
+    """Check for equal bits: in two equal runs; in any order of arrival if synchronous; on all replicas if promised."""
     traits = trial.make().traits
     jitter = replace(NETWORK, jitter=20 * NETWORK.latency)
     rough = [replace(trial, gradient=rough_gradient, network=replace(jitter, seed=seed)) for seed in (0, 0, 1, 2, 3)]
-    first, again, *others = [np.stack(each.run().results[: each.workers]).view(np.uint32) for each in rough]
+    first, again, *others = [np.stack(one.run().results[: one.workers]).view(np.uint32) for one in rough]
     if not np.array_equal(first, again):
         raise AssertionError(f"{trial}: two runs on the same network gave different bits")
     if traits.consistency == "bsp" and not all(np.array_equal(first, other) for other in others):
@@ -138,7 +135,7 @@ def check_same_bits(trial: Trial) -> None:
 
 
 def check_seconds(trial: Trial) -> None:
-    """The predicted seconds of a synchronous step are right to a factor of two."""
+    """Check that the predicted seconds of a synchronous step are right to a factor of two."""
     trial = replace(trial, size=LARGE * trial.workers * max(trial.servers, 1))
     predicted = trial.make().seconds(trial.workers, trial.servers, 4 * trial.size, LINK)
     if predicted is None or trial.make().traits.consistency != "bsp":
@@ -149,10 +146,10 @@ def check_seconds(trial: Trial) -> None:
 
 
 def check_death(trial: Trial, culprit: int) -> None:
-    """A rank that dies ends the survivors, with an error that names it; or they carry on, if that was promised."""
+    """Check that a death ends the survivors with an error that names the dead rank; or not at all, if promised."""
     traits, seconds = trial.make().traits, trial.run().seconds
     if traits.consistency == "none":
-        return  # without communication nobody can know
+        return  # without communication no rank can know
     may_continue = traits.on_worker_death == "continue" and culprit < trial.workers
     for moment in (0.0, 0.1, 0.5):  # as shares of the run; by the last one, setup is over
         errors = replace(trial, faults=(Kill(culprit, at=moment * seconds),)).run().errors

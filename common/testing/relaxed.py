@@ -1,7 +1,7 @@
-"""The conformance suite's part for servers that do not wait for everybody: ssp(s), asp, backup(b).
+"""The conformance suite for servers that do not wait for every worker: ssp(s), asp, backup(b).
 
-Which parameters a worker has after a step depends there on who came first. What does not: where all of them end, that
-every gradient counts once, and how far apart the workers may be.
+The parameters of a worker after a step depend on the order of arrival there. Three things do not: the final
+parameters, that every gradient counts once, and how many steps the workers may be apart.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from common.context import Context
 from common.testing.trial import NETWORK, PARAMS, SGD, Trial, compare, first_params, whole_gradient
 from common.types import Vector
 
-MORE = 3  # steps than the staleness that is allowed, so that it is reached
-QUICK, SLOW = 0.01, 0.05  # seconds of stage 4: of all workers but the last; of that one, times the steps of the trial
+MORE = 3  # steps beyond the allowed staleness, so that it is reached
+# Seconds of stage 4: of all workers but the last; of the last one, to be multiplied by the steps of the trial.
+QUICK, SLOW = 0.01, 0.05
 
 
 class Undamped(SGD):
-    """Stage 6 with one learning rate for all updates, so that it is known where they lead to."""
+    """Stage 6 with one learning rate for all updates, so that the final parameters are known."""
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update `params` in place."""
@@ -29,7 +30,7 @@ class Undamped(SGD):
 
 
 def check_relaxed(trial: Trial) -> None:
-    """Every check of this module, with plain SGD. AssertionError, one line."""
+    """Run every check of this module, with plain SGD. AssertionError, one line."""
     for seed in range(3):
         check_end(replace(trial, network=replace(NETWORK, jitter=20 * NETWORK.latency, seed=seed)))
     if trial.workers > 1:
@@ -39,12 +40,12 @@ def check_relaxed(trial: Trial) -> None:
 
 
 def check_end(trial: Trial) -> None:
-    """At the end all replicas are equal, and every gradient is in them once.
+    """Check that at the end all replicas are equal and contain every gradient once.
 
-    With backups it is not known whose: then all workers have the same gradient, and each step counts once.
+    With backups nobody knows which gradients count: there all workers have the same one, and each step counts once.
     """
     backups = trial.make().traits.consistency.startswith("backup")
-    gradient = _everybodys if backups else whole_gradient
+    gradient = _same_for_all if backups else whole_gradient
     train = _pace(trial.workers - 1, trial.steps, {})
     results = replace(trial, gradient=gradient, train=train, optimizer=Undamped).run().results[: trial.workers]
     steps, ranks = range(trial.steps), range(trial.workers)
@@ -57,12 +58,12 @@ def check_end(trial: Trial) -> None:
             raise AssertionError(f"{trial}: after finish workers 0 and {rank} hold different parameters")
 
 
-def _everybodys(rank: int, step: int, size: int) -> Vector:
+def _same_for_all(rank: int, step: int, size: int) -> Vector:
     return whole_gradient(0, step, size)
 
 
 def check_alone(trial: Trial) -> None:
-    """One worker has nobody to wait for, or to be late for: each of its steps is a plain one."""
+    """Check a single worker: each of its steps is a plain one, as there is no other to wait for."""
     (seen,) = trial.run().results[:1]
     params = first_params(0, trial.size)
     optimizer = SGD(params)
@@ -72,9 +73,9 @@ def check_alone(trial: Trial) -> None:
 
 
 def check_lead(trial: Trial) -> None:
-    """Beside a slow worker the others get as far ahead as was promised, and no further.
+    """Check that beside a slow worker the others get as far ahead as promised, and no further.
 
-    A lead is the step that a worker begins to compute less the steps that the slow one has pushed by then.
+    A lead is the step that a worker begins to compute minus the steps that the slow worker has pushed by then.
     """
     consistency = trial.make().traits.consistency
     bound = re.fullmatch(r"ssp\((\d+)\)", consistency)
@@ -84,7 +85,7 @@ def check_lead(trial: Trial) -> None:
     began: dict[tuple[int, int], float] = {}
     replace(trial, steps=steps, train=_pace(slow, steps, began)).run()
     pushed = [moment + SLOW * steps for (rank, _), moment in began.items() if rank == slow]
-    leads = [step - sum(each <= moment for each in pushed) for (rank, step), moment in began.items() if rank != slow]
+    leads = [step - sum(push <= moment for push in pushed) for (rank, step), moment in began.items() if rank != slow]
     if max(leads) != promised:
         raise AssertionError(f"{trial}: {consistency} lets a worker be {promised} steps ahead, it was {max(leads)}")
 

@@ -1,4 +1,4 @@
-"""One run of a strategy in virtual time: what the checks of the conformance suite look at."""
+"""A trial: one run of a strategy in virtual time, which the checks of the conformance suite look at."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ from common.transport.virtual.network import Fault, Network
 from common.types import Array, Rows, Vector
 
 LINK = Link(alpha=1e-3, beta=1e-8, gamma=1e-9)
-
-
 NETWORK = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta, reduce=LINK.gamma)
-
-
 GRAD, PARAMS = 0, 1
 
 
@@ -37,7 +33,7 @@ class SGD:
         self.params -= self.rate * damping * grad
 
     def state(self) -> dict[str, Array]:
-        """It has none."""
+        """Return nothing: plain SGD has no state."""
         return {}
 
     def restore(self, state: Mapping[str, Array]) -> None:
@@ -49,23 +45,23 @@ class SGD:
 
 
 def whole_gradient(rank: int, step: int, size: int) -> Vector:
-    """A gradient of small positive integers, shape (size,): float32 adds them up exactly, in any order."""
+    """Return a gradient of small positive integers, shape (size,): float32 adds them up exactly, in any order."""
     return ((np.arange(size) * (2 * rank + 3) + 7 * step + rank) % 61 + 1).astype(np.float32)
 
 
 def rough_gradient(rank: int, step: int, size: int) -> Vector:
-    """A random gradient, shape (size,): the bits of its sum depend on the order of the additions."""
+    """Return a random gradient, shape (size,): the bits of its sum depend on the order of the additions."""
     return np.random.default_rng((rank, step)).standard_normal(size, np.float32)
 
 
 def first_params(rank: int, size: int) -> Vector:
-    """The parameters that a worker starts with, shape (size,): different on each."""
+    """Return the parameters that a worker starts with, shape (size,): different on each worker."""
     return (np.arange(size) % 50 + 100 * (rank + 1)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a strategy, and everything that decides its outcome."""
+    """One run of a strategy, and everything that decides its outcome. `train` gives the seconds of stage 4 of a step."""
 
     make: Callable[[], SyncStrategy]
     workers: int
@@ -77,7 +73,7 @@ class Trial:
     steps: int = 3
     network: Network = NETWORK
     faults: tuple[Fault, ...] = ()
-    train: Callable[[Context, int], float] = lambda ctx, step: 0.0  # called as stage 4 of a step begins: its seconds
+    train: Callable[[Context, int], float] = lambda ctx, step: 0.0
 
     def __str__(self) -> str:
         counts = f"workers={self.workers} servers={self.servers} size={self.size} buckets={self.buckets}"
@@ -85,16 +81,16 @@ class Trial:
 
     @property
     def edges(self) -> list[int]:
-        """The boundaries of the buckets: of different sizes."""
+        """The boundaries of the buckets, which have different sizes."""
         return [self.size * i * i // self.buckets**2 for i in range(self.buckets + 1)]
 
     def cut(self, grad: Vector, params: Vector) -> list[Bucket]:
-        """The buckets of a step, views of gradient and parameters: the last part of them comes first."""
+        """Return the buckets of a step, views of gradient and parameters; the end of the vectors comes first."""
         pieces = [slice(low, high) for low, high in pairwise(self.edges)]
         return [Bucket(grad[piece], params[piece], index, piece.start) for index, piece in enumerate(reversed(pieces))]
 
     def run(self) -> Outcome:
-        """Run it; only with faults may ranks fail. A worker's result is what `work` returns, a server's is None."""
+        """Run the trial; ranks may fail only if it has faults. A worker's result is that of `work`, a server's None."""
         strategies = [self.make() for _ in range(self.workers + self.servers)]
 
         def program(ctx: Context) -> Array | None:
@@ -113,9 +109,9 @@ class Trial:
 
 
 def work(trial: Trial, ctx: Context, strategy: SyncStrategy) -> Array:
-    """The life of a worker: its gradient and parameters after `setup`, every step and `finish`: (steps + 2, 2, size).
+    """Live a worker's life; return its gradient and parameters after `setup`, each step and `finish`.
 
-    A step that it skips, as the others have left it behind, leaves both as they are.
+    The shape is (steps + 2, 2, size). A step that the worker skips, because it fell behind, leaves both unchanged.
     """
     grad, params = ctx.alloc(trial.size, np.float32), ctx.alloc(trial.size, np.float32)
     params[:] = first_params(ctx.rank, trial.size)
@@ -147,7 +143,7 @@ def work(trial: Trial, ctx: Context, strategy: SyncStrategy) -> Array:
 
 
 def compare(trial: Trial, what: str, got: Vector, want: Vector) -> None:
-    """Equal but for rounding: by n or by 1/n, a mean is a mean. One whole number too few is far outside of it."""
+    """AssertionError unless `got` and `want` are equal but for rounding, as of a division by n or a factor of 1/n."""
     wrong = np.flatnonzero(~np.isclose(got, want, rtol=1e-5, atol=1e-4))
     if wrong.size:
         i = wrong[0]
