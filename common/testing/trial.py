@@ -61,7 +61,7 @@ def first_params(rank: int, size: int) -> Vector:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a strategy, and everything that decides its outcome. `train` gives the seconds of stage 4 of a step."""
+    """One run of a strategy, and all that decides its outcome. `train` gives the seconds of stage 4 of a step."""
 
     make: Callable[[], SyncStrategy]
     workers: int
