@@ -61,7 +61,7 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
     found = [
         Column[_Row]("strategy", lambda row: row.entry.label, words=True),
         Column("n", lambda row: len(row.entry.rates), spare=5),
-        Column("samples\n/s", lambda row: row.entry.rate.middle or None, human_count),
+        Column("samples\n/s", _rate, human_count),
     ]
     if repeated:
         found.append(Column("95 %\ninterval", lambda row: row.entry.rate, _count_span, spare=2))
@@ -87,6 +87,10 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
         same = f"same as\n{judge}"
         found.append(Column(same, lambda row: check_cell(row.entry.run, row.entry.check), words=True, spare=4))
     return found
+
+
+def _rate(row: _Row) -> float | None:
+    return row.entry.rate.middle if row.entry.rates else None
 
 
 def _count_span(interval: Interval) -> str:
