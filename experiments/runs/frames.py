@@ -1,73 +1,72 @@
-"""Runs as tidy pandas frames: what every chart and table is made from, and what a user analyses.
+"""Runs as tidy pandas frames: the source of every chart, and what a user analyses.
 
 Nothing on the way to `--help` imports this module, because pandas takes half a second to load.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from msgspec import Struct, structs
 
-from common.records.stage_clock import STAGES
-from experiments.runs.columns import columns_of
 from experiments.runs.find import find_runs
-from experiments.runs.run import Run
+from experiments.runs.run import Role, Run
 from experiments.schema.documents import Environment, PerRank, Summary
-from experiments.schema.files import iter_lines, read_events, to_builtins
+from experiments.schema.files import iter_lines, read_events
 from experiments.schema.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow
 
-_EVENT_FILE = re.compile(r"(\d+)-server\.events\.jsonl")
-_ROLES = pd.CategoricalDtype(["worker", "server"])
-_OUTCOMES = pd.CategoricalDtype(["applied", "dropped", "duplicate"])
-_STEP = np.dtype(
-    [
-        ("step", np.int32),
-        ("began", np.float64),
-        ("ended", np.float64),
-        ("loss", np.float64),
-        ("skipped", np.bool_),
-        *((f"seconds.{stage}", np.float64) for stage in STAGES),
-        ("hidden_seconds", np.float64),
-    ]
-)
-_PUSH = np.dtype(
-    [
-        ("worker", np.int32),
-        ("step", np.int32),
-        ("at", np.float64),
-        ("applied", np.int32),
-        ("staleness", np.int32),
-        ("version", np.int64),
-        ("waited", np.float64),
-    ]
-)
-_RANK = {
-    "role": _ROLES,
-    "rank": "int32",
-    **dict.fromkeys(("bytes_sent", "messages_sent", "bytes_received", "peak_memory_bytes", "steps_skipped"), "Int64"),
-    "waited_seconds": "float64",
-    **dict.fromkeys(("parameters", "bytes", "optimizer_state_bytes", "bytes_within_process"), "Int64"),
-    **dict.fromkeys(("held_share", "load_share"), "float64"),
-}
-_MESSAGE = {"sender": "string", "receiver": "string", "sender_role": _ROLES, "receiver_role": _ROLES, "bytes": "int64"}
+_ROLES: tuple[Role, ...] = ("worker", "server")
+_COUNTS = ("bytes_sent", "messages_sent", "bytes_received", "peak_memory_bytes")  # one number a rank
+_ELSEWHERE = {*_COUNTS, "steps_skipped", "waited_seconds", "servers_detail", "bytes_between"}  # in `ranks`, `messages`
+_COUNTED = {"deaths", "restarts"}  # the column says how many
+_DTYPES = {int: ("int64", "Int64"), bool: ("bool", "boolean"), float: ("float64", "float64")}  # known, maybe unknown
+
+
+class RankTotals(Struct, frozen=True, kw_only=True):
+    """A row of `RunFrames.ranks`: a rank's totals over all steps."""
+
+    role: Role
+    rank: int
+    bytes_sent: int | None = None  # payload
+    bytes_received: int | None = None
+    messages_sent: int | None = None
+    peak_memory_bytes: int | None = None  # of the rank's process
+    steps_skipped: int | None = None  # a worker was too late for them
+    waited_seconds: float | None = None  # that servers held back a worker's answers, mean over the servers
+    parameters: int | None = None  # that a server holds
+    bytes: int | None = None  # of those parameters
+    optimizer_state_bytes: int | None = None
+    bytes_within_process: int | None = None  # of a server, to and from the worker in its process
+    held_share: float | None = None  # a server's `bytes` over the mean of all servers
+    load_share: float | None = None  # a server's bytes sent and received over the mean of all servers
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A row of `RunFrames.messages`. A rank is such as `3`; large jobs have groups of neighbours such as `0-15`."""
+
+    sender: str
+    receiver: str
+    sender_role: Role
+    receiver_role: Role
+    bytes: int  # payload
 
 
 @dataclass(frozen=True)
 class RunFrames:
     """The frames of some runs, each made when it is first asked for. ConfigError then if a file is damaged.
 
-    Columns have the names of `schema.py` and `records.py`; a dot joins the names of nested structures. The column
+    Columns have the names of the typed structures of a result; a dot joins the names of nested structures. The column
     `run`, a category, is in all frames: the name of the run's folder, or its path where two folders have one name.
-    What is unknown is NaN or NA. Do not change a frame in place: others read it too.
+    What is unknown is NaN or NA. Do not change a frame in place: other code reads it too.
     """
 
     of: tuple[Run, ...]
@@ -76,110 +75,72 @@ class RunFrames:
     def runs(self) -> pd.DataFrame:
         """One row a run: `run`, `path`, then the fields of `Summary`, then those of `Environment`.
 
-        stage_seconds.<stage>, optimizer.<field>, pushes.<outcome>, costs.<field>, error.<field>   nested fields
-        environment.<field>                     what env.json says
-        deaths, restarts                        how many
-        strategy_options, strategy_notes, hidden, automatic, params_sha256, error.peers, environment.versions   as JSON
-
-        Units are those of the schema: seconds, bytes, samples_per_second. What is one number a rank is in `ranks`,
-        `bytes_between` is in `messages`, and staleness histograms follow from `pushes`.
+        Nested fields are such as `stage_seconds.train` and `environment.cores`. The columns `deaths` and `restarts` say
+        how many. Lists and mappings are JSON, such as `strategy_options`. The frame `ranks` has what is one number a
+        rank, and `messages` has `bytes_between`.
         """
         paths = pd.Series([str(run.path) for run in self.of], dtype="string")
-        known = columns_of(Summary, [run.summary for run in self.of])
-        known |= columns_of(Environment, [run.env for run in self.of], "environment.")
-        return pd.DataFrame({"run": self._runs, "path": paths, **known})
+        summaries = _columns(Summary, [run.summary for run in self.of])
+        environments = _columns(Environment, [run.env for run in self.of], "environment.")
+        return pd.DataFrame({"run": self._names, "path": paths, **summaries, **environments})
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        """One row a (run, role, rank): its totals over all steps. Ranks of servers follow those of workers.
-
-        role              worker or server, a category
-        bytes_sent, bytes_received, messages_sent   payload
-        peak_memory_bytes of the rank's process
-        steps_skipped     a worker's steps that it was too late for
-        waited_seconds    that servers held back a worker's answers, mean over the servers
-        parameters, bytes, optimizer_state_bytes    what a server holds
-        bytes_within_process   of a server, to and from the worker in its process
-        held_share, load_share a server's `bytes`, and its bytes sent and received, over the mean of all servers
-        """
-        entries = [_rank_rows(run.summary) for run in self.of]
-        return self._of_rows(entries, _RANK)
+        """One row a (run, role, rank) as in `RankTotals`; ranks of servers follow those of workers."""
+        return self._frame(RankTotals, [(place, {}, _rank_totals(run.summary)) for place, run in enumerate(self.of)])
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a (run, role, rank, step): a step of a worker, or an update of a server.
+        """One row a (run, role, rank, step) as in `StepRow`: a step of a worker, or an update of a server.
 
-        role               worker or server, a category
-        began, ended       seconds since the start of the job
-        loss               of a worker; NaN if it is not finite or the step was skipped
-        skipped            the worker was too late for the step
-        seconds.<stage>    seconds in each of the six stages
-        hidden_seconds     seconds of synchronisation beside stage train, which contains them
+        The loss is NaN for servers, for skipped steps and where it is not finite.
         """
-        parts = []
-        for number, run in enumerate(self.of):
-            for rank, file in run.step_files("worker").items():
-                values = np.fromiter(_worker_steps(file), _STEP)
-                parts.append(self._part(number, values, role="worker", rank=rank))
-            for rank, file in run.step_files("server").items():
-                values = np.fromiter(_server_steps(file), _STEP)
-                parts.append(self._part(number, values, role="server", rank=rank))
-        empty = self._part(0, np.empty(0, _STEP), role="worker", rank=0)
-        return _joined(parts, empty, {"role": _ROLES, "rank": "int32"})
+        blocks = [
+            (place, {"role": role, "rank": rank}, list(_steps(file, role)))
+            for place, run in enumerate(self.of)
+            for role in _ROLES
+            for rank, file in run.rank_files(f"{role}.jsonl").items()
+        ]
+        frame = self._frame(StepRow, blocks, role=pd.CategoricalDtype(list(_ROLES)), rank="int64")
+        return frame.drop(columns=["worker", "samples"])
 
     @cached_property
     def pushes(self) -> pd.DataFrame:
-        """One row a push at a server. With several servers a worker's push is at each of them.
+        """One row a push at a server as in `PushEvent`; `waited` includes what later events add to it.
 
-        server, worker   ranks
-        step             in which the worker computed the gradient
-        at               seconds since the start of the job, when the server wrote the event
-        applied          the highest step that any worker had pushed by then
-        staleness        steps: `applied` - `step`
-        version          updates that the server had applied before this push
-        waited           seconds from the push to its answer; NaN where pushes wait unread in their queues (BSP)
-        outcome          applied, dropped (too late) or duplicate, a category
+        With several servers a worker's push is at each of them, and the column `server` is its rank.
         """
-        parts = []
-        for number, run in enumerate(self.of):
-            for file in sorted(run.path.glob("ranks/*-server.events.jsonl")):
-                if match := _EVENT_FILE.fullmatch(file.name):
-                    values, outcomes = _pushes_of(file)
-                    parts.append(self._part(number, values, server=int(match[1])).assign(outcome=outcomes))
-        empty = self._part(0, np.empty(0, _PUSH), server=0).assign(outcome=[])
-        return _joined(parts, empty, {"server": "int32", "outcome": _OUTCOMES})
+        blocks = [
+            (place, {"server": rank}, _pushes(file))
+            for place, run in enumerate(self.of)
+            for rank, file in run.rank_files("server.events.jsonl").items()
+        ]
+        return self._frame(PushEvent, blocks, server="int64")
 
     @cached_property
     def messages(self) -> pd.DataFrame:
-        """One row a (run, sender, receiver) between which anything was sent, in all steps together.
-
-        sender, receiver             a rank such as `3`; in large jobs a group of neighbours such as `0-15`
-        sender_role, receiver_role   worker or server, categories
-        bytes                        payload
-        """
-        return self._of_rows([list(_message_rows(run.summary)) for run in self.of], _MESSAGE)
+        """One row a (run, sender, receiver) as in `Message`, all steps together; pairs without traffic are left out."""
+        return self._frame(Message, [(place, {}, list(_messages(run.summary))) for place, run in enumerate(self.of)])
 
     @cached_property
-    def _runs(self) -> pd.Categorical[str]:
+    def _names(self) -> pd.Categorical[str]:
         names = [run.path.name for run in self.of]
         keys = [str(run.path) if names.count(run.path.name) > 1 else run.path.name for run in self.of]
         return pd.Categorical(keys, categories=keys)
 
-    def _of_rows(self, rows: list[list[dict[str, Any]]], dtypes: dict[str, Any]) -> pd.DataFrame:
-        """A frame of the rows of each run, with these columns after `run`."""
-        flat = [row for of_run in rows for row in of_run]
-        run = np.repeat(np.arange(len(rows)), [len(of_run) for of_run in rows])
-        columns = {name: pd.Series([row.get(name) for row in flat], dtype=dtype) for name, dtype in dtypes.items()}
-        return pd.DataFrame({"run": self._runs.take(run), **columns})
+    def _frame(
+        self, kind: type[Struct], blocks: Sequence[tuple[int, dict[str, Any], Sequence[Struct]]], **same: Any
+    ) -> pd.DataFrame:
+        """Return a frame of blocks of rows; a block has the place of its run, and what is the `same` in all its rows.
 
-    def _part(self, number: int, values: NDArray[Any], **same: str | int) -> pd.DataFrame:
-        """The frame of one file. The run with this `number`, and what is the `same` in every row, come first."""
-        frame = pd.DataFrame(values)
-        runs = pd.Categorical.from_codes(np.full(len(frame), number), dtype=self._runs.dtype)
-        frame.insert(0, "run", pd.Series(runs))
-        for place, (name, value) in enumerate(same.items(), 1):
-            frame.insert(place, name, value)
-        return frame
+        `same` has the dtypes of these columns, which stand before those of `kind`.
+        """
+        lengths = [len(rows) for _, _, rows in blocks]
+        run = self._names.take(np.repeat([place for place, _, _ in blocks], lengths).astype(int))
+        columns: dict[str, Any] = {"run": run}
+        for name, dtype in same.items():
+            columns[name] = pd.Series([values[name] for _, values, _ in blocks], dtype=dtype).repeat(lengths).array
+        return pd.DataFrame({**columns, **_columns(kind, [row for _, _, rows in blocks for row in rows])})
 
 
 def load_runs(paths: str | Path | Iterable[str | Path]) -> RunFrames:
@@ -188,80 +149,103 @@ def load_runs(paths: str | Path | Iterable[str | Path]) -> RunFrames:
     A folder of runs or of a sweep stands for its runs, and a pattern such as `results/*-ring-*` for those that it
     finds. ConfigError if a path is no run and holds none, or if a summary cannot be read.
     """
-    wanted = [paths] if isinstance(paths, str | Path) else list(paths)
-    return RunFrames(tuple(find_runs(wanted)))
+    return RunFrames(tuple(find_runs([paths] if isinstance(paths, str | Path) else paths)))
 
 
-def _joined(parts: list[pd.DataFrame], empty: pd.DataFrame, dtypes: dict[str, Any]) -> pd.DataFrame:
-    return pd.concat([part.astype(dtypes) for part in parts or [empty]], ignore_index=True)
+def _columns(
+    kind: type[Any], values: Sequence[Any], prefix: str = "", *, lacking: bool = False
+) -> dict[str, pd.Series[Any]]:
+    """Return a column for every field of the structure `kind`; each of the `values` is a row.
+
+    `lacking`: some values may be None, and their fields are unknown.
+    """
+    columns: dict[str, pd.Series[Any]] = {}
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is ClassVar or (kind is Summary and name in _ELSEWHERE):
+            continue
+        cells: list[Any] = [None if value is None else getattr(value, name) for value in values]
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        first, optional = next(each for each in kinds if each is not NoneType), lacking or NoneType in kinds
+        if isinstance(first, type) and (issubclass(first, Struct) or dataclasses.is_dataclass(first)):
+            columns |= _columns(first, cells, f"{prefix}{name}.", lacking=optional)
+            continue
+        dtype: Any = "string"
+        if name in _COUNTED:
+            cells, dtype = [len(cell) for cell in cells], "int64"
+        elif get_origin(first) is Literal:
+            dtype = pd.CategoricalDtype(list(get_args(first)))
+        elif first in _DTYPES:
+            dtype = _DTYPES[first][optional]
+        else:
+            cells = [cell if cell is None or isinstance(cell, str) else _json(cell) for cell in cells]
+        columns[prefix + name] = pd.Series(cells, dtype=dtype)
+    return columns
 
 
-def _worker_steps(file: Path) -> Iterator[tuple[Any, ...]]:
-    for row in iter_lines(file, StepRow):
-        loss = math.nan if row.loss is None else row.loss
-        yield row.step, row.began, row.ended, loss, row.skipped, *_stages(row), row.hidden_seconds
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
-def _server_steps(file: Path) -> Iterator[tuple[Any, ...]]:
+def _steps(file: Path, role: Role) -> Iterator[StepRow]:
+    if role == "worker":
+        yield from iter_lines(file, StepRow)
+        return
     for row in iter_lines(file, ServerStepRow):
-        yield row.step, row.began, row.ended, math.nan, False, *_stages(row), row.hidden_seconds
+        yield StepRow(
+            step=row.step,
+            loss=None,
+            began=row.began,
+            ended=row.ended,
+            seconds=row.seconds,
+            hidden_seconds=row.hidden_seconds,
+        )
 
 
-def _stages(row: StepRow | ServerStepRow) -> tuple[float, ...]:
-    """In the order of STAGES. Written out, because it is called for every step of long runs."""
-    spent = row.seconds
-    return spent.preprocess, spent.partition, spent.load, spent.train, spent.synchronize, spent.update
-
-
-def _pushes_of(file: Path) -> tuple[NDArray[Any], list[str]]:
-    """The pushes of one server, and their outcomes."""
-    rows: list[tuple[Any, ...]] = []
-    outcomes: list[str] = []
-    newest: dict[int, int] = {}  # by worker: the place of its newest push in `rows`
-    longer: dict[int, float] = {}  # by place: seconds that an answer took beyond those of the push's own event
+def _pushes(file: Path) -> list[PushEvent]:
+    """Return the pushes at one server. A later event may say that an answer took longer than its push says."""
+    pushes: list[PushEvent] = []
+    newest: dict[int, int] = {}  # by worker: the place of its newest push in `pushes`
     for event in read_events(file):
         if isinstance(event, PushEvent):
-            newest[event.worker] = len(rows)
-            at, waited = (math.nan if value is None else value for value in (event.at, event.waited))
-            rows.append((event.worker, event.step, at, event.applied, event.staleness, event.version, waited))
-            outcomes.append(event.outcome)
+            newest[event.worker] = len(pushes)
+            pushes.append(event)
         elif isinstance(event, AnsweredEvent) and (place := newest.get(event.worker)) is not None:
-            longer[place] = longer.get(place, 0.0) + event.waited
-    values = np.array(rows, _PUSH)
-    values["waited"][list(longer)] += list(longer.values())
-    return values, outcomes
+            push = pushes[place]
+            if push.waited is not None:
+                pushes[place] = structs.replace(push, waited=push.waited + event.waited)
+    return pushes
 
 
-def _rank_rows(summary: Summary) -> list[dict[str, Any]]:
-    counts = {
-        name: getattr(summary, name) or PerRank()
-        for name in ("bytes_sent", "messages_sent", "bytes_received", "peak_memory_bytes")
-    }
-    of_workers = {
+def _rank_totals(summary: Summary) -> list[RankTotals]:
+    counts = {name: getattr(summary, name) or PerRank() for name in _COUNTS}
+    of_workers: dict[str, Sequence[Any]] = {
         **{name: count.per_worker for name, count in counts.items()},
         "steps_skipped": summary.steps_skipped.per_worker,
         "waited_seconds": summary.waited_seconds or (),
     }
-    rows: list[dict[str, Any]] = []
-    for rank in range(summary.workers):
-        known = {name: values[rank] for name, values in of_workers.items() if rank < len(values)}
-        rows.append({"role": "worker", "rank": rank, **known})
-    for number in range(summary.servers):
-        detail = to_builtins(summary.servers_detail[number]) if number < len(summary.servers_detail) else {}
-        known = {name: count.per_server[number] for name, count in counts.items() if number < len(count.per_server)}
-        rows.append({**detail, "role": "server", "rank": detail.get("rank", summary.workers + number), **known})
-    return rows
+    of_servers: dict[str, Sequence[Any]] = {name: count.per_server for name, count in counts.items()}
+    for name in ("parameters", "bytes", "optimizer_state_bytes", "bytes_within_process", "held_share", "load_share"):
+        of_servers[name] = [getattr(detail, name) for detail in summary.servers_detail]
+    return [
+        *(RankTotals(role="worker", rank=rank, **_at(rank, of_workers)) for rank in range(summary.workers)),
+        *(
+            RankTotals(role="server", rank=summary.workers + number, **_at(number, of_servers))
+            for number in range(summary.servers)
+        ),
+    ]
 
 
-def _message_rows(summary: Summary) -> Iterator[dict[str, Any]]:
+def _at(place: int, values: dict[str, Sequence[Any]]) -> dict[str, Any]:
+    return {name: of_ranks[place] for name, of_ranks in values.items() if place < len(of_ranks)}
+
+
+def _messages(summary: Summary) -> Iterator[Message]:
     between = summary.bytes_between or {}
     last = max((int(name.rpartition("-")[2]) for name in between), default=-1)
-    first_server = last + 1 - summary.servers
-
-    def role(name: str) -> str:
-        return "server" if int(name.partition("-")[0]) >= first_server else "worker"
-
+    roles: dict[str, Role] = {
+        name: "server" if int(name.partition("-")[0]) > last - summary.servers else "worker" for name in between
+    }
     for sender, receivers in between.items():
         for receiver, count in receivers.items():
-            roles = {"sender_role": role(sender), "receiver_role": role(receiver)}
-            yield {"sender": sender, "receiver": receiver, **roles, "bytes": count}
+            sides = {"sender_role": roles[sender], "receiver_role": roles[receiver]}
+            yield Message(sender=sender, receiver=receiver, bytes=count, **sides)

@@ -32,12 +32,12 @@ class Run:
     @cached_property
     def worker_rows(self) -> dict[int, tuple[StepRow, ...]]:
         """The step records of each worker that left a file, by rank, in the order they were written."""
-        return {rank: read_lines(file, StepRow) for rank, file in self.step_files("worker").items()}
+        return {rank: read_lines(file, StepRow) for rank, file in self.rank_files("worker.jsonl").items()}
 
     @cached_property
     def server_rows(self) -> dict[int, tuple[ServerStepRow, ...]]:
         """The step records of each server that left a file, by rank, in the order they were written."""
-        return {rank: read_lines(file, ServerStepRow) for rank, file in self.step_files("server").items()}
+        return {rank: read_lines(file, ServerStepRow) for rank, file in self.rank_files("server.jsonl").items()}
 
     @cached_property
     def env(self) -> Environment:
@@ -59,10 +59,10 @@ class Run:
         """Whether its communication is part of `train`, so that nobody can tell how long it took."""
         return self.summary.synchronizes_in == "train"
 
-    def step_files(self, role: Role) -> dict[int, Path]:
-        """The files with the step records of this role, by rank."""
-        files = self.path.glob(f"ranks/*-{role}.jsonl")
-        return dict(sorted((int(rank), file) for file in files if (rank := file.name.partition("-")[0]).isdecimal()))
+    def rank_files(self, ending: str) -> dict[int, Path]:
+        """Return the files `ranks/<rank>-<ending>`, by rank."""
+        ranks = {file.name.removesuffix(f"-{ending}"): file for file in self.path.glob(f"ranks/*-{ending}")}
+        return dict(sorted((int(rank), file) for rank, file in ranks.items() if rank.isdecimal()))
 
     def sent_per_step(self, role: Role) -> list[float]:
         """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
