@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Table as RichTable
 
+from experiments.format.table import Column, Table, terminal_table
 from experiments.format.words import plural, turns
 from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import duration, whole
-from experiments.sweep.grid import Grid
+from experiments.sweep.grid import Cell, Grid
 from experiments.sweep.spec import CEILING, Sweep, text
 
 NEXT = ("compare", "plot", "report")
@@ -41,25 +43,27 @@ def remarks(sweep: Sweep, grid: Grid) -> list[str]:
     return lines
 
 
-def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, done: Container[tuple[str, int]] = ()) -> Table:
+def grid_table(
+    grid: Grid, seconds: Mapping[str, float], repeats: int, done: Container[tuple[str, int]] = ()
+) -> RichTable:
     """Return a table with a row for each cell: what tells it from the others, and an estimate of its seconds.
 
     If some runs are `done`, by (cell, repeat), the table has only cells with runs left, and how many are left.
     """
-    columns = _columns(grid)
     left = {cell.id: _left(cell.id, repeats, done) for cell in grid.cells}
     begun = any(count < repeats for count in left.values())
-    table = Table(title=None, header_style="bold")
-    for name in ("strategy", *columns, "one run", *(("runs left", "together") if begun else (f"all {repeats}",))):
-        table.add_column(name, justify="left" if name in ("strategy", *columns) else "right")
-    for cell in grid.cells:
-        chosen = {**cell.settings, **cell.options}
-        values = ["" if chosen.get(name) is None else str(text(chosen[name])) for name in columns]
-        one, count = seconds[cell.id], left[cell.id]
-        if count:
-            some = [f"{count} of {repeats}"] if begun else []
-            table.add_row(cell.strategy, *values, f"{one:.1f} s", *some, duration(one * count))
-    return table
+    columns: list[Column[Cell]] = [Column("strategy", lambda cell: cell.strategy, words=True)]
+    columns += [Column(name, partial(_chosen, name), words=True) for name in _columns(grid)]
+    columns += [Column("one run", lambda cell: f"{seconds[cell.id]:.1f} s")]
+    columns += [Column("runs left", lambda cell: f"{left[cell.id]} of {repeats}")] if begun else []
+    last = "together" if begun else f"all {repeats}"
+    columns += [Column(last, lambda cell: duration(seconds[cell.id] * left[cell.id]))]
+    return terminal_table(Table(columns, [cell for cell in grid.cells if left[cell.id]]))
+
+
+def _chosen(name: str, cell: Cell) -> Any:
+    """Return the value of a setting or an option in this cell; None if it has none."""
+    return text({**cell.settings, **cell.options}.get(name))
 
 
 def what_is_left(sweep: Sweep, grid: Grid, seconds: Mapping[str, float], done: Container[tuple[str, int]]) -> str:
