@@ -46,7 +46,7 @@ class ShmEndpoint(MailboxEndpoint):
         code, data = wire.dtype_code(array.dtype), as_bytes(array)
         outbox = self._outbox(to)
         outbox.copy(self.place, code, data)
-        outbox.peer.ring(arrival_from(self.place.rank))
+        outbox.doorbell.ring(arrival_from(self.place.rank))
 
     def lend(self, to: int, array: Array) -> None:
         self._lend(to, array, LENT)
@@ -69,7 +69,7 @@ class ShmEndpoint(MailboxEndpoint):
             if (arena := self._memory.arena_at(start)) is not None:
                 outbox = self._outbox(to)
                 outbox.lend(self.place, code, array.nbytes, arena, start - arena.start, kind)
-                outbox.peer.ring(arrival_from(self.place.rank))
+                outbox.doorbell.ring(arrival_from(self.place.rank))
                 return
         if kind == SHARED:
             raise ValueError("only memory of `alloc` can be shared")
@@ -151,7 +151,7 @@ class ShmEndpoint(MailboxEndpoint):
             self._mark_taken(sender)
             outbox = self._outbox(sender)
             outbox.answer(slot)
-            outbox.peer.ring(arrival_from(self.place.rank))
+            outbox.doorbell.ring(arrival_from(self.place.rank))
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         if not from_:
@@ -225,4 +225,4 @@ class ShmEndpoint(MailboxEndpoint):
         inbox, peer = self._inboxes[from_], self._peer(from_)  # the peer first: it may exit once `taken` is raised
         inbox.seq += 1
         inbox.lane.words[inbox.lane.taken] = inbox.seq
-        peer.ring(reading_by(self.place.rank))
+        peer.doorbell.ring(reading_by(self.place.rank))

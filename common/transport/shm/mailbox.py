@@ -105,7 +105,6 @@ class Peer:
             os.close(wake_write)
             raise
         self.doorbell = PeerDoorbell(self.mailbox, wake_write)
-        self.ring = self.doorbell.ring  # in the path of every message: one look-up less
         self.arenas: dict[int, Bytes] = {}
 
     def arena(self, fd: int, number: int) -> Bytes:

@@ -62,8 +62,9 @@ class MailboxEndpoint(ProcessEndpoint):
         self._closed = False
         others = [rank for rank in range(ranks) if rank != place.rank]
         with contextlib.ExitStack() as undo, memory_errors(place):
-            # A mapping keeps a file open for as long as anything refers to it, and an error refers to this object.
-            undo.callback(self.__dict__.clear)
+            # A mapping keeps a file open for as long as anything refers to it, and an error refers to this object. The
+            # lambda is needed: a mention of `__dict__` here would slow down every later access to an attribute.
+            undo.callback(lambda: self.__dict__.clear())  # noqa: PLW0108
             self._mailbox = mailbox(ranks)
             undo.callback(self._mailbox.close)
             self.doorbell = Doorbell(self._mailbox.memory)

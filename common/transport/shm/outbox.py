@@ -15,7 +15,7 @@ class Outbox:
     """The sender's end. `new_arena` allocates an arena of so many bytes and may raise."""
 
     def __init__(self, peer: Peer, sender: int, new_arena: Callable[[int], Arena]) -> None:
-        self.peer = peer
+        self.doorbell = peer.doorbell
         self._lane = Lane(peer.mailbox, sender)
         self._new_arena = new_arena
         self._staging = StagingRing(new_arena)
@@ -35,7 +35,7 @@ class Outbox:
     @property
     def unread(self) -> bool:
         """Whether the receiver is alive and has something left to read."""
-        return self.taken < self._seq and self.peer.doorbell.alive
+        return self.taken < self._seq and self.doorbell.alive
 
     def copy(self, place: Place, code: int, data: Bytes) -> None:
         """Announce a copy of `data`, which is of the dtype `code`."""
