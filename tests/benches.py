@@ -2,11 +2,10 @@
 
 from experiments.bench.plan import BenchPlan, Contestant, schedule
 from experiments.bench.results import make_rows, with_ratios
-from experiments.machine.bandwidth_limits import Limits
 from experiments.schema.documents import Bench, BenchLimits, Environment
 from experiments.schema.records import BenchBlock
 
-LIMITS = Limits(copy=10e9, stream=4e9, streams=2, cores=2)
+LIMITS = BenchLimits(copy_GBps_per_core=10.0, tcp_stream_GBps=4.0, tcp_streams=2, cores=2)
 RING, SERVER = Contestant("ring", "ipc", "ipc", False), Contestant("ps-bsp", "ipc", "ipc", True)
 ENGINE = Contestant("star", "ipc", "gloo", False)  # as if it were an engine
 LINK = {"alpha": 1e-4, "beta": 1e-9, "gamma": 1e-10}
@@ -59,6 +58,6 @@ def document(plan, *, wrong=()):
         status="ok",
         baseline=baseline,
         rows=tuple(with_ratios(make_rows(plan, blocks(plan, wrong=wrong), LIMITS), baseline)),
-        limits=BenchLimits(**LIMITS.record()),
+        limits=LIMITS,
         environment=Environment(cores=2, cpu="a processor"),
     )

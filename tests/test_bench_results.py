@@ -12,6 +12,7 @@ from common.strategy import Link
 from experiments.bench.plan import schedule
 from experiments.bench.results import make_rows, measured_links, read_blocks, with_ratios, wrong_results
 from experiments.bench.table import notes
+from experiments.machine.bandwidth_limits import least_seconds
 from experiments.schema.documents import BenchRow
 from experiments.schema.files import to_builtins
 from experiments.schema.records import BenchBlock
@@ -73,7 +74,7 @@ def test_bytes_within_a_process_are_not_counted():
 
 
 def test_the_share_of_the_limit_is_the_least_time_over_the_measured_one(rows):
-    least = benches.LIMITS.seconds("ipc", 4, 4000)
+    least = least_seconds(benches.LIMITS, "ipc", 4, 4000)
     assert all(row.limit_fraction == pytest.approx(least / row.seconds_median) for row in rows[:2])
 
 
@@ -97,7 +98,9 @@ def test_an_engine_has_neither_wire_bytes_nor_a_prediction_and_the_limit_of_its_
     plan = benches.plan((benches.RING, benches.ENGINE))
     engine = make_rows(plan, benches.blocks(plan), benches.LIMITS)[1]
     assert (engine.transport, engine.wire_bytes, engine.seconds_predicted) == ("gloo", None, None)
-    assert engine.limit_fraction == pytest.approx(benches.LIMITS.seconds("gloo", 4, 4000) / engine.seconds_median)
+    assert engine.limit_fraction == pytest.approx(
+        least_seconds(benches.LIMITS, "gloo", 4, 4000) / engine.seconds_median
+    )
 
 
 def test_one_repeat_has_no_interval():

@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from experiments.metrics.intervals import RESOLUTION, interval, median, median_interval, ratio_interval
+from experiments.metrics.intervals import RESOLUTION, interval, median_interval, ratio_interval
 
 
 def test_the_median_is_the_one_in_the_middle():
-    assert median([5.0, 1.0, 3.0]) == 3.0
-    assert median([1.0, 2.0]) == 1.5
+    assert median_interval([5.0, 1.0, 3.0]).middle == 3.0
+    assert median_interval([1.0, 2.0]).middle == 1.5
 
 
 def test_one_repeat_shows_no_spread():

@@ -9,20 +9,14 @@ from hypothesis import strategies as st
 
 from experiments.metrics.staleness import UpdateStaleness, read_pushes
 from experiments.schema.documents import PushCounts
+from experiments.schema.records import DepartedEvent, PushEvent, ResumedEvent
 from ps.consistency import ASP, SSP
 from ps.shard import Shard
 
 
 def push(worker, step, version, **more):
-    return {
-        "event": "push",
-        "worker": worker,
-        "step": step,
-        "version": version,
-        "waited": 0.0,
-        "outcome": "applied",
-        **more,
-    }
+    known = {"applied": step, "staleness": 0, "waited": 0.0, "outcome": "applied"}
+    return PushEvent(worker=worker, step=step, version=version, **(known | more))
 
 
 def taken(workers, consistency, *events):
@@ -47,12 +41,12 @@ def test_who_waits_gets_what_is_there_when_the_slowest_moves():
 
 
 def test_who_waits_for_one_that_leaves_gets_what_is_there_then():
-    events = [push(0, 0, 0), push(0, 1, 1, waited=0.5), push(2, 0, 2), {"event": "departed", "worker": 1}]
+    events = [push(0, 0, 0), push(0, 1, 1, waited=0.5), push(2, 0, 2), DepartedEvent(worker=1)]
     assert taken(3, "ssp(1)", *events, push(0, 2, 3)) == [0, 0, 2, 0]
 
 
 def test_after_a_server_has_come_back_all_have_what_it_had_saved():
-    events = [push(0, 0, 0), push(1, 0, 1), {"event": "resumed", "version": 1}, push(1, 0, 1), push(0, 1, 2)]
+    events = [push(0, 0, 0), push(1, 0, 1), ResumedEvent(version=1), push(1, 0, 1), push(0, 1, 2)]
     assert taken(2, "asp", *events) == [0, 1, 0, 1]
 
 
@@ -73,9 +67,8 @@ def test_it_is_what_a_server_itself_would_count(data, workers, bound):
         worker = data.draw(st.sampled_from(free))
         step = shard.clock[worker]
         pushed = shard.push(worker, step, np.empty(0, np.float32))
-        pushes.append((push(worker, step, pushed.version), pushed.version - has[worker]))
-        if worker not in pushed.answer:
-            pushes[-1][0]["waited"] = 0.5
+        waited = 0.0 if worker in pushed.answer else 0.5
+        pushes.append((push(worker, step, pushed.version, waited=waited), pushed.version - has[worker]))
         for each in pushed.answer:
             has[each] = shard.version
     assert taken(workers, one.name, *(event for event, _ in pushes)) == [behind for _, behind in pushes]
@@ -101,9 +94,9 @@ def test_histories_add_up_over_servers(tmp_path):
     second = [
         event(0, 0, staleness=2, waited=0.25),
         event(0, 1, outcome="duplicate"),
-        {"event": "finished", "worker": 0},
+        {"event": "finished", "worker": 0, "step": 2},
     ]
-    second.append({"event": "lost", "worker": 0, "pushes": 3})
+    second.append({"event": "lost", "worker": 0, "step": 0, "pushes": 3})
     files = [history(tmp_path, 2, *first), history(tmp_path, 3, *second), tmp_path / "4-server.events.jsonl"]
     pushes = read_pushes(files, 2, "ssp(3)")
     assert pushes.summary(2) == {
@@ -118,7 +111,7 @@ def test_histories_add_up_over_servers(tmp_path):
 
 
 def test_without_servers_nothing_is_known_of_pushes(tmp_path):
-    assert set(read_pushes([], 2, "asp").summary(2).values()) == {None}
+    assert read_pushes([], 2, "asp").summary(2) == {}
 
 
 def test_waits_that_no_server_saw_are_unknown(tmp_path):

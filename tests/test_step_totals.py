@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from runs import write_rows
 
 from experiments.metrics.staleness import read_pushes
 from experiments.metrics.step_totals import ThroughputWindow, add_up
+from experiments.schema.records import StepRow
 
 
 def row(step, began, ended, **more):
@@ -14,12 +16,17 @@ def row(step, began, ended, **more):
     return {"step": step, "began": began, "ended": ended, "loss": 1.0, "samples": ["ab"], "seconds": {}, **more}
 
 
+def record(step, began, ended, **more):
+    """The same, as it is read."""
+    return msgspec.convert(row(step, began, ended, **more), StepRow)
+
+
 def pace_of(*workers):
     """Of workers whose steps last so many seconds each: (seconds, steps)."""
     pace = ThroughputWindow(len(workers))
     for worker, (seconds, steps) in enumerate(workers):
         for step in range(steps):
-            pace.add(worker, row(step, step * seconds, (step + 1) * seconds))
+            pace.add(worker, record(step, step * seconds, (step + 1) * seconds))
     return pace
 
 
@@ -50,7 +57,7 @@ def test_without_a_moment_in_which_all_work_there_is_no_figure():
 def test_skipped_steps_and_dropped_pushes_do_not_count():
     pace = ThroughputWindow(1)
     for step in range(10):
-        pace.add(0, row(step, step, step + 1.0, skipped=step == 3), dropped={5: 1.0, 7: 0.5}.get(step, 0.0))
+        pace.add(0, record(step, step, step + 1.0, skipped=step == 3), dropped={5: 1.0, 7: 0.5}.get(step, 0.0))
     assert pace.steps_per_second(0) == pytest.approx((10 - 2.5) / 10)
     assert pace.steps_per_second(8) == pytest.approx(1.0)
 

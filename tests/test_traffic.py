@@ -7,7 +7,7 @@ from msgspec import structs
 from runs import summary
 
 from experiments.config import RunOptions, plan
-from experiments.metrics.traffic import MOST, between, groups, imbalance, servers_detail
+from experiments.metrics.traffic import MOST_GROUPS, between, groups, imbalance, servers_detail
 from experiments.schema.documents import PerRank, ServerDetail
 
 
@@ -97,12 +97,12 @@ def test_pairs_without_traffic_are_left_out():
 def test_groups_are_few_hold_every_rank_once_and_never_mix_roles(workers, servers):
     names = groups(workers, servers)
     assert len(names) == workers + servers
-    assert len(set(names)) <= MOST
+    assert len(set(names)) <= MOST_GROUPS
     assert set(names[:workers]).isdisjoint(names[workers:])
     for rank, name in enumerate(names):
         first, _, last = name.partition("-")
         assert int(first) <= rank <= int(last or first)
-    assert groups(MOST - 1, 1) == [str(rank) for rank in range(MOST)]
+    assert groups(MOST_GROUPS - 1, 1) == [str(rank) for rank in range(MOST_GROUPS)]
 
 
 def test_every_byte_is_in_it_however_many_ranks_there_are():

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from msgspec.structs import replace
 
@@ -20,9 +21,9 @@ from common.runtime.placement import ranks_in_process_of
 from common.strategy import Link
 from experiments.bench.plan import BenchPlan, Block, rank_file, schedule
 from experiments.config.strategies import create_call
-from experiments.machine.bandwidth_limits import Limits
-from experiments.metrics import intervals
-from experiments.schema.documents import BenchRow
+from experiments.machine.bandwidth_limits import least_seconds
+from experiments.metrics.intervals import interval
+from experiments.schema.documents import BenchLimits, BenchRow
 from experiments.schema.files import read_lines
 from experiments.schema.records import BenchBlock
 
@@ -56,7 +57,7 @@ def measured_links(plan: BenchPlan, blocks: Blocks) -> dict[str, Link]:
     return {name: Link(mine.alpha or 0.0, mine.beta or 0.0, mine.gamma or 0.0) for name, mine in found.items() if mine}
 
 
-def make_rows(plan: BenchPlan, blocks: Blocks, limits: Limits | None) -> list[BenchRow]:
+def make_rows(plan: BenchPlan, blocks: Blocks, limits: BenchLimits | None) -> list[BenchRow]:
     """Return a row for each contestant at each size of which all ranks have finished at least one timed block.
 
     `limits` None: the benchmark ended before they were measured.
@@ -97,12 +98,12 @@ def _left_process(plan: BenchPlan, rank: int, sent: Mapping[int, float]) -> dict
 
 
 def _row(
-    plan: BenchPlan, nbytes: int, index: int, found: _Measurement, limits: Limits | None, links: Mapping[str, Link]
+    plan: BenchPlan, nbytes: int, index: int, found: _Measurement, limits: BenchLimits | None, links: Mapping[str, Link]
 ) -> BenchRow:
     one, n = plan.contestants[index], plan.workers
-    seconds = intervals.median(found.samples)
+    seconds = median(found.samples)
     servers = plan.servers if one.servers else 0
-    least = limits.seconds(one.shown, n, nbytes) if limits and not plan.update else None
+    least = least_seconds(limits, one.shown, n, nbytes) if limits and not plan.update else None
     link = None if one.own or plan.update else links.get(one.transport)
     algbw = nbytes / seconds / 1e9
     into = [sum(to.get(server, 0.0) for to in found.sent.values()) for server in range(n, n + servers)]
@@ -116,7 +117,7 @@ def _row(
         bytes=nbytes,
         update=plan.update or one.servers,
         seconds_median=seconds,
-        seconds_ci95=intervals.interval(found.samples),
+        seconds_ci95=interval(found.samples),
         algbw_GBps=algbw,
         busbw_GBps=None if one.servers or plan.update else algbw * 2 * (n - 1) / n,
         server_ingress_GBps=max(into) / seconds / 1e9 if into else None,

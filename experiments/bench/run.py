@@ -16,7 +16,7 @@ from experiments.bench.results import make_rows, measured_links, read_blocks, wi
 from experiments.launch.agent import Agent
 from experiments.launch.inheritance import signals_deferred
 from experiments.launch.supervisor import JobOutcome
-from experiments.machine.bandwidth_limits import Limits, measure
+from experiments.machine.bandwidth_limits import measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
 from experiments.runs.files import new_folder, unwritable
@@ -86,7 +86,7 @@ def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, sho
     return bench
 
 
-def measured_limits() -> Limits:
+def measured_limits() -> BenchLimits:
     """Measure this machine's limits. ConfigError if its loopback does not work."""
     try:
         return measure()
@@ -98,7 +98,7 @@ def _document(
     options: BenchOptions,
     plan: BenchPlan,
     folder: Path,
-    limits: Limits | None,
+    limits: BenchLimits | None,
     ending: Ending,
     env: Environment,
     error: RunError | None,
@@ -110,7 +110,7 @@ def _document(
         status=ending,
         baseline=baseline,
         rows=tuple(with_ratios(make_rows(plan, blocks, limits), baseline)),
-        limits=msgspec.convert(limits.record(), BenchLimits) if limits else None,
+        limits=limits,
         links=measured_links(plan, blocks),
         environment=env,
         error=msgspec.convert(error.record(), ErrorRecord) if error else None,

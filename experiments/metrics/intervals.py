@@ -1,95 +1,86 @@
-"""Medians, and how sure they are (Hoefler & Belli, SC'15: medians and intervals over repeats, not over steps)."""
+"""Confidence intervals of medians and of their ratios.
+
+Samples are repeats of a run, not its steps (Hoefler & Belli, "Scientific benchmarking of parallel computing systems",
+SC'15).
+"""
 
 from __future__ import annotations
 
 import importlib
-import statistics
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from statistics import median
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 0  # the same samples give the same interval
-# On top of what repeats show: what is part of neither program, such as where memory happens to lie, changes speed by
-# this much between equal ones, and stays the same over repeats made in a row (Mytkowicz et al., "Producing wrong data
+# Added to what repeats show. Two equal programs differ in speed by this much for reasons that lie in neither, such as
+# where memory happens to be, and that stay the same over repeats in a row (Mytkowicz et al., "Producing wrong data
 # without doing anything obviously wrong!", ASPLOS 2009).
 RESOLUTION = 0.02
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A median with its 95 % interval; `low` = `middle` = `high` where there is one sample, which shows no spread."""
+    """A median with its 95 % interval. One sample shows no spread: then `low` = `middle` = `high`."""
 
     low: float
     middle: float
     high: float
 
 
-def median(samples: Sequence[float]) -> float:
-    """The median of at least one sample."""
-    return statistics.median(samples)
-
-
 def interval(samples: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % bootstrap interval of the median (percentile method). None for one sample, which shows no spread.
+    """Return the 95 % bootstrap interval of the median (percentile method); None for one sample.
 
-    Percentiles and not BCa: the median of a handful of samples takes few values, and BCa's correction is undefined
-    when the jackknife finds no skew.
+    Not BCa: the median of a few samples takes few values, and BCa is undefined if the jackknife finds no skew.
     """
-    if len(samples) < 2:
-        return None
-    import numpy as np
-
-    return _percentiles((np.asarray(samples),), np.median)
+    return _bootstrap((samples,), np.median) if len(samples) > 1 else None
 
 
 def median_interval(samples: Sequence[float]) -> Interval:
-    """The median of at least one positive sample, with an interval that is honest for few of them.
+    """Return the median of positive samples with an interval that is honest for few of them.
 
-    See `ratio_interval`: the hull of the bootstrap's interval and of Student's t on the logarithms.
+    It is the hull of the bootstrap's interval and of Student's t on the logarithms; see `ratio_interval`.
     """
     middle = median(samples)
-    found = interval(samples)
-    if found is None:
+    if len(samples) < 2:
         return Interval(middle, middle, middle)
-    import numpy as np
+    from scipy import stats
 
-    logs = np.log(np.asarray(samples))
-    low, high = _student(float(logs.mean()), float(logs.var(ddof=1)) / len(logs), len(logs) - 1)
-    return Interval(min(found[0], low), middle, max(found[1], high))
+    low, high = _bootstrap((samples,), np.median)
+    least, most = _student(stats.ttest_1samp, np.log(samples), 0.0)
+    return Interval(min(low, least), middle, max(high, most))
 
 
 def ratio_interval(samples: Sequence[float], base: Sequence[float]) -> Interval:
-    """The median of `samples` over that of `base`, both positive, with its interval; no width if one has one sample.
+    """Return the median of `samples` over that of `base`, all positive, with its interval.
 
-    The hull of two intervals, since with three to five repeats the percentile bootstrap alone is too narrow
-    (Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69(4), 2015): it cannot
-    leave the range of the samples, and three of one kind all lie above three others of that kind one time in twenty,
-    or all below. The second interval is Welch's t of the logarithms, which knows how little a few samples say of their
-    spread. Then RESOLUTION is added on both sides.
+    The interval has no width if either has one sample. Else it is the hull of two intervals, widened by RESOLUTION on
+    both sides. With three to five repeats the percentile bootstrap alone is too narrow (Hesterberg, "What teachers
+    should know about the bootstrap", The American Statistician 69(4), 2015): it cannot leave the range of the samples,
+    and in one of ten cases three samples all lie above, or all below, three others of the same kind. The second is
+    Welch's t on the logarithms, which allows for how little a few samples say of their spread.
     """
     middle = median(samples) / median(base)
     if min(len(samples), len(base)) < 2:
         return Interval(middle, middle, middle)
-    import numpy as np
+    from scipy import stats
 
-    first, second = np.asarray(samples), np.asarray(base)
-    low, high = _percentiles((first, second), lambda a, b, axis: np.median(a, axis=axis) / np.median(b, axis=axis))
-    least, most = _welch(np.log(first), np.log(second))
+    low, high = _bootstrap((samples, base), lambda a, b, axis: np.median(a, axis=axis) / np.median(b, axis=axis))
+    least, most = _student(stats.ttest_ind, np.log(samples), np.log(base), equal_var=False)
     return Interval(min(low, least) * (1 - RESOLUTION), middle, max(high, most) * (1 + RESOLUTION))
 
 
 def load() -> None:
-    """Import what intervals are made with: a second of computing, which is better spent before something goes wrong."""
+    """Import scipy.stats, which takes a second: better spent before a benchmark than during it."""
     importlib.import_module("scipy.stats")
 
 
-def _percentiles(samples: tuple[NDArray[np.float64], ...], statistic: Any) -> tuple[float, float]:
+def _bootstrap(samples: tuple[Sequence[float], ...], statistic: Any) -> tuple[float, float]:
     from scipy import stats
 
     found = stats.bootstrap(
@@ -104,20 +95,10 @@ def _percentiles(samples: tuple[NDArray[np.float64], ...], statistic: Any) -> tu
     return float(found.low), float(found.high)
 
 
-def _welch(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
-    """The interval of exp(mean a − mean b); of no width where neither varies."""
-    first, second = float(a.var(ddof=1)) / len(a), float(b.var(ddof=1)) / len(b)
-    total = first + second
-    freedom = total**2 / (first**2 / (len(a) - 1) + second**2 / (len(b) - 1)) if total else 1.0
-    return _student(float(a.mean() - b.mean()), total, freedom)
-
-
-def _student(mean: float, variance: float, freedom: float) -> tuple[float, float]:
-    """The interval of exp(mean), from the variance of that mean."""
-    import numpy as np
-    from scipy import stats
-
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * variance**0.5
-    # Two samples that are far apart say next to nothing; the figure must still be one.
-    low, high = np.exp(np.clip([mean - half, mean + half], -300, 300))
+def _student(test: Any, *samples: Any, **options: Any) -> tuple[float, float]:
+    """Return the interval that a t-test of logarithms gives, as factors. It has no width if the samples are equal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal samples have no variance to divide by
+        found = test(*samples, **options).confidence_interval(LEVEL)
+    low, high = np.exp(np.clip(found, -300, 300))  # two samples far apart say little; the figure stays finite
     return float(low), float(high)

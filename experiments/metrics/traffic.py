@@ -1,4 +1,7 @@
-"""What each server holds and moves, and whether one of them has much more than the others."""
+"""Traffic between ranks, and what each server holds and moves.
+
+A summary must stay small however many ranks a job has.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from common.types import FLOAT_BYTES
 from experiments.config import Plan
 from experiments.schema.documents import PerRank, ServerDetail, Summary
 
-FAIR = 1.2  # times the mean: above this, the largest server is what the others wait for
+MOST_GROUPS = 32  # ranks, or groups of ranks, between which traffic is told
+FAIR = 1.2  # times the mean; the other servers wait for a server with more
+Between = dict[str, dict[str, int]]
+Reports = Sequence[Mapping[str, Any] | None]
 
 
-def servers_detail(
-    plan: Plan, reports: Sequence[Mapping[str, Any] | None], sent: PerRank, received: PerRank
-) -> tuple[ServerDetail, ...]:
-    """What each server holds, sends and receives, and its shares of both; None where it did not live to report."""
+def servers_detail(plan: Plan, reports: Reports, sent: PerRank, received: PerRank) -> tuple[ServerDetail, ...]:
+    """Return what each server holds, sends and receives, and its shares; None where it did not live to report."""
     entries = [_held(plan, plan.processes + server, reports) for server in range(plan.job.servers)]
     held = _shares([entry["bytes"] for entry in entries])
     moved = list(zip(sent.per_server, received.per_server, strict=True))
@@ -28,35 +32,28 @@ def servers_detail(
     )
 
 
-def _held(plan: Plan, rank: int, reports: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    said = (reports[rank] if rank < len(reports) else None) or {}
-    parameters = said.get("parameters")
-    crew = [
-        other
-        for other in ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
-        if other != rank
-    ]
+def _held(plan: Plan, rank: int, reports: Reports) -> dict[str, Any]:
+    by_rank = {number: report or {} for number, report in enumerate(reports)}
+    report = by_rank.get(rank, {})
+    parameters = report.get("parameters")
+    together = ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
+    others = [other for other in together if other != rank]
+    within = None
+    if all("bytes_to" in by_rank.get(other, {}) for other in together):
+        pairs = [(rank, other) for other in others] + [(other, rank) for other in others]
+        within = sum(int(by_rank[sender]["bytes_to"].get(str(to), 0)) for sender, to in pairs)
     return {
         "rank": rank,
-        "process_of": crew[0] if crew else rank,
+        "process_of": others[0] if others else rank,
         "parameters": parameters,
         "bytes": None if parameters is None else FLOAT_BYTES * parameters,
-        "optimizer_state_bytes": said.get("optimizer_state_bytes"),
-        "bytes_within_process": _within(rank, crew, reports),
+        "optimizer_state_bytes": report.get("optimizer_state_bytes"),
+        "bytes_within_process": within,
     }
 
 
-def _within(rank: int, crew: Sequence[int], reports: Sequence[Mapping[str, Any] | None]) -> int | None:
-    """Payload bytes between `rank` and the others of its process, both ways."""
-    said = {each: (reports[each] if each < len(reports) else None) or {} for each in (rank, *crew)}
-    if any("bytes_to" not in report for report in said.values()):
-        return None
-    pairs = [(rank, other) for other in crew] + [(other, rank) for other in crew]
-    return sum(int(said[sender]["bytes_to"].get(str(to), 0)) for sender, to in pairs)
-
-
 def _shares(values: Sequence[float | None]) -> list[float | None]:
-    """Each value over the mean of all; None for all where one is not known, or all are zero."""
+    """Return each value over the mean of all. None for all if one value is not known, or all are zero."""
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not any(known):
         return [None] * len(values)
@@ -64,8 +61,10 @@ def _shares(values: Sequence[float | None]) -> list[float | None]:
 
 
 def imbalance(summary: Summary) -> str | None:
-    """One line if the largest server exceeds the mean by more than 20 %: in what it holds or, failing that, in what it
-    sends and receives. None if none does, or nothing is known."""
+    """Return one line if a server has more than 20 % above the mean; None if none has, or nothing is known.
+
+    It compares what servers hold and, if that is balanced, what they send and receive.
+    """
     servers = summary.servers_detail
     if (top := _top({server: server.held_share for server in servers})) is not None:
         of_all = (top.bytes or 0) / sum(server.bytes or 0 for server in servers)
@@ -80,22 +79,16 @@ def imbalance(summary: Summary) -> str | None:
 
 
 def _top(shares: Mapping[ServerDetail, float | None]) -> ServerDetail | None:
-    """The server with the largest share, if that is more than fair."""
+    """Return the server with the largest share, if that is more than fair."""
     known = {server: share for server, share in shares.items() if share is not None and share > FAIR}
     return max(known, key=known.__getitem__, default=None)
 
 
-MOST = 32  # ranks, or groups of them
-
-
-Between = dict[str, dict[str, int]]
-
-
 def between(bytes_to: Mapping[int, Mapping[str, int]], workers: int) -> Between:
-    """Payload bytes by sender and receiver; pairs without any are left out.
+    """Return payload bytes by sender and receiver, without pairs that exchanged none.
 
-    `bytes_to` has what each rank sent, by receiver; ranks from `workers` on are servers. With more than `MOST` ranks,
-    neighbours are put together, workers with workers and servers with servers: a name is `0-15` then and not `0`.
+    `bytes_to` has what each rank sent, by receiver. Ranks from `workers` on are servers. With more than MOST_GROUPS
+    ranks, neighbours of the same role are one group, named `0-15`; else each name is a rank, such as `0`.
     """
     names = groups(workers, len(bytes_to) - workers)
     found: Between = {name: {} for name in names}
@@ -108,13 +101,13 @@ def between(bytes_to: Mapping[int, Mapping[str, int]], workers: int) -> Between:
 
 
 def groups(workers: int, servers: int) -> list[str]:
-    """The name of the group of each rank: of as few ranks as make at most `MOST` groups."""
-    each = 1
-    while -(-workers // each) + -(-servers // each) > MOST:
-        each += 1
+    """Return the name of the group of each rank. Groups are as small as MOST_GROUPS of them allow."""
+    size = 1
+    while -(-workers // size) + -(-servers // size) > MOST_GROUPS:
+        size += 1
     names = []
     for first, end in ((0, workers), (workers, workers + servers)):
-        for low in range(first, end, each):
-            high = min(low + each, end) - 1
+        for low in range(first, end, size):
+            high = min(low + size, end) - 1
             names += [f"{low}-{high}" if high > low else f"{low}"] * (high - low + 1)
     return names
