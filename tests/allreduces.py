@@ -1,4 +1,4 @@
-"""The all-reduce algorithms under test, and what it takes to run them in virtual time."""
+"""The all-reduce algorithms under test, and helpers that run them in virtual time."""
 
 import math
 
@@ -52,7 +52,7 @@ def floor_log2(n):
 
 
 def stay(n):
-    """The largest power of two up to n: how many ranks are not folded."""
+    """Return the largest power of two up to n: how many ranks are not folded."""
     return 2 ** floor_log2(n)
 
 
@@ -62,7 +62,7 @@ def network(link, **more):
 
 
 def all_reduce(algorithm, xs, net=None):
-    """The outcome of all-reducing row r of `xs` at rank r; the results are what each rank then holds."""
+    """All-reduce row r of `xs` at rank r; return the outcome, whose results are the ranks' vectors."""
 
     def program(ctx):
         x = xs[ctx.rank].copy()
@@ -82,10 +82,10 @@ def jobs(draw):
 
 
 def messages(meter):
-    """How many messages a rank sent."""
+    """Return how many messages a rank sent."""
     return sum(meter.messages_to.values())
 
 
 def hops(n):
-    """How often x is passed on, on its longest way down a binomial tree: ⌈log₂n⌉ if n is a power of two."""
+    """Return the number of links of the longest path down a binomial tree: ⌈log₂n⌉ if n is a power of two."""
     return max(rank.bit_count() for rank in range(n))

@@ -36,7 +36,7 @@ MOMENTUM, ADAM = OptimizerSpec("sgd", lr=0.1, momentum=0.9), OptimizerSpec("adam
 
 @dataclass
 class Result:
-    """The results of a job: those of each worker, and its records."""
+    """The results of a job, of each worker, and their records."""
 
     trained: list[TrainingResult]
     records: list[list[StepRecord]]

@@ -1,4 +1,4 @@
-"""Strategies with a bug planted in each, next to right ones to plant them in: for the conformance suite to find."""
+"""Strategies with a planted bug each, for the conformance suite to find, and the right ones that they derive from."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from common.strategy import SyncStrategy, Traits
 
 
 class PlantedSum(AllReduce):
-    """A right all-reduce, for bugs to be planted in: sum at worker 0, then broadcast. Promises no bytes, no time."""
+    """A right all-reduce to plant bugs in: sum at worker 0, then broadcast. It promises no bytes and no seconds."""
 
     def collect(self, ctx, x):
         """Sum at worker 0, in rank order."""
@@ -184,7 +184,7 @@ class LosesOneStep(PlantedSum):
 
 
 class AveragesParameters(PlantedSum):
-    """Stage 6 comes before stage 5: every worker steps by itself, then they meet in the middle."""
+    """Stage 6 comes before stage 5: every worker updates by itself, then they average their parameters."""
 
     traits = Traits(exchanges="parameters")
 
@@ -200,7 +200,7 @@ class AveragesNothing(AveragesParameters):
 
 
 class ListensToItsNeighbour(PlantedSum):
-    """Asynchronous, and not stopped by a death: takes what the left neighbour has sent, if it is still there."""
+    """Asynchronous, and not stopped by a death: takes the gradient of the left neighbour if that is alive."""
 
     traits = Traits(consistency="asp", replicas_equal=False, on_worker_death="continue")
 
@@ -255,7 +255,7 @@ class TinyServer(SyncStrategy):
             self.answer(ctx, bucket.params)
 
     def mean(self, ctx, total):
-        """The mean gradient, from the sum of all."""
+        """Return the mean gradient, from the sum of all."""
         return total / np.float32(len(ctx.workers))
 
     def answer(self, ctx, params):

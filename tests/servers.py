@@ -1,4 +1,4 @@
-"""Parameter servers in virtual time: workers that do as they should and such that do not."""
+"""Parameter servers in virtual time, with workers that make mistakes and workers that do not."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ every_one = pytest.mark.parametrize("strategy", EVERY)
 
 
 def serve(ctx, strategy, size, pieces=None):
-    """The life of a server of `size` parameters, in one bucket or in several."""
+    """Live the life of a server of `size` parameters, in one bucket or in several."""
     grad, params = np.zeros(size, np.float32), np.zeros(size, np.float32)
     strategy.serve(ctx, params, make_buckets(grad, params, pieces or [slice(0, size)]))
 
@@ -59,7 +59,7 @@ def two_buckets(ctx, strategy, *, order=(0, 1), steps=3):
 
 
 def relaxed(make, *lives, servers=1, size=8, deadline=60.0, pieces=None):
-    """Worker r lives lives[r](ctx, strategy, params) after a proper setup; returns the outcome and server events."""
+    """Let worker r run lives[r](ctx, strategy, params) after setup; return the outcome and the servers' events."""
     events = []
 
     def program(ctx):
@@ -79,7 +79,7 @@ def relaxed(make, *lives, servers=1, size=8, deadline=60.0, pieces=None):
 
 
 def paced(seconds, *, steps=4):
-    """A worker whose stage 4 takes so many seconds; it returns the steps that it trained, and what it ends with."""
+    """Return a worker whose stage 4 takes so many seconds; its result: the steps that it trained, its parameters."""
 
     def life(ctx, strategy, params):
         trained = []

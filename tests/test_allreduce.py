@@ -215,7 +215,7 @@ def test_synchronize_leaves_the_mean_and_does_not_touch_the_parameters(algorithm
 
 @every_algorithm
 @every_n
-def test_setup_gives_everyone_the_parameters_of_worker_0(algorithm, n):
+def test_setup_gives_every_worker_the_parameters_of_worker_0(algorithm, n):
     def program(ctx):
         params = np.arange(5, dtype=np.float32) + ctx.rank
         algorithm().setup(ctx, params)
@@ -231,7 +231,7 @@ def test_all_reduce_promises_synchronous_equal_replicas_and_updates_at_the_worke
     assert not traits.servers
 
 
-def test_only_the_yardstick_is_one_process():
+def test_only_single_is_one_process():
     assert Single.traits.one_process
     assert not any(engine_traits(each.traits).one_process for each in [*ALGORITHMS, Noop])
 

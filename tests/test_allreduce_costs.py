@@ -49,7 +49,7 @@ def test_every_rank_sends_the_bytes_that_it_promised(algorithm, job, dtype):
 
 
 def bytes_sent(algorithm, n, size):
-    """What each rank promises to send of `size` float32."""
+    """Return the bytes that each rank promises to send for `size` float32."""
     return [algorithm().bytes_sent(rank, n, 0, size) for rank in range(n)]
 
 
@@ -59,7 +59,7 @@ def test_in_a_star_the_centre_sends_to_all_and_the_others_once(n):
 
 
 @every_n
-def test_in_a_ring_everyone_sends_the_least_possible(n):
+def test_every_worker_of_a_ring_sends_the_least_possible(n):
     assert bytes_sent(Ring, n, 60 * n) == [2 * (n - 1) * 240] * n
 
 
@@ -70,14 +70,14 @@ def test_as_few_bytes_as_a_ring_are_possible_in_fewer_steps(algorithm, n):
 
 
 @every_n
-def test_in_a_direct_exchange_everyone_sends_the_least_possible(n):
+def test_every_worker_of_a_direct_exchange_sends_the_least_possible(n):
     assert bytes_sent(Direct, n, 60 * n) == [2 * (n - 1) * 240] * n
     meters = all_reduce(Direct, np.zeros((n, 60))).meters
     assert [meter.messages_to for meter in meters] == [dict.fromkeys(set(range(n)) - {rank}, 2) for rank in range(n)]
 
 
 @every_n
-def test_folding_costs_the_folded_and_those_who_stand_for_them_one_vector_each(n):
+def test_folding_costs_one_vector_at_each_folded_worker_and_its_stand_in(n):
     p = stay(n)
     extra = [(rank + p < n) * 240 for rank in range(p)]
     assert bytes_sent(RecursiveDoubling, n, 60) == [floor_log2(p) * 240 + more for more in extra] + [240] * (n - p)
@@ -85,14 +85,14 @@ def test_folding_costs_the_folded_and_those_who_stand_for_them_one_vector_each(n
 
 
 @every_n
-def test_in_a_double_tree_nobody_sends_more_than_twice_the_vector(n):
+def test_no_worker_of_a_double_tree_sends_more_than_twice_the_vector(n):
     sent = bytes_sent(DoubleTree, n, 60)
     assert max(sent) <= 2 * 240
     assert sum(sent) == 2 * (n - 1) * 240  # every link of both trees, up and down, half of it
 
 
 @every_n
-def test_between_hosts_only_leaders_speak(n):
+def test_only_leaders_send_between_hosts(n):
     meters = all_reduce(TwoToAHost, np.zeros((n, 60))).meters
     leaders = range(0, n, 2)
     for rank, meter in enumerate(meters):
@@ -114,7 +114,7 @@ def test_in_a_tree_the_root_sends_in_every_round_and_a_leaf_once(n):
 
 
 @every_n
-def test_in_a_ring_everyone_sends_2_n_minus_1_messages(n):
+def test_every_worker_of_a_ring_sends_2_n_minus_1_messages(n):
     meters = all_reduce(Ring, np.zeros((n, 60))).meters
     assert [messages(meter) for meter in meters] == [2 * (n - 1)] * n
     assert all(set(meter.messages_to) <= {(rank + 1) % n} for rank, meter in enumerate(meters))
@@ -124,7 +124,7 @@ def test_in_a_ring_everyone_sends_2_n_minus_1_messages(n):
 
 
 def measured(algorithm, n, size, link=LINK):
-    """Seconds of one all-reduce of `size` float32 on the virtual network."""
+    """Return the seconds of one all-reduce of `size` float32 on the virtual network."""
     return all_reduce(algorithm, np.zeros((n, size), np.float32), network(link)).seconds
 
 
@@ -145,12 +145,12 @@ TEXTBOOK[Hierarchical] = TEXTBOOK[Star]  # on one host
 
 
 def folding(n, M, a, b, g):
-    """There and back for the ranks that are too many."""
+    """The seconds of folding: to the stand-in and back."""
     return 2 * (a + M * b) + M * g if n > stay(n) else 0.0
 
 
 def pipelined(n, k, M, a, b, g):
-    """Two trees of k chunks each: of the last chunk, and of those that fill the pipeline."""
+    """The seconds of two trees of k chunks each: of the last chunk, and of the chunks that fill the pipeline."""
     return 2 * floor_log2(n) * a + (floor_log2(n) + k - 1) / k * min(2, n - 1) / 2 * M * (2 * b + g)
 
 
@@ -160,21 +160,21 @@ def pipelined(n, k, M, a, b, g):
     nbytes=st.integers(0, 10**9),
     link=st.builds(Link, *[st.floats(0, 1e-3)] * 3),
 )
-def test_the_prediction_is_the_textbooks(algorithm, n, nbytes, link):
+def test_the_prediction_is_the_formula_of_the_textbook(algorithm, n, nbytes, link):
     expected = TEXTBOOK[algorithm](n, nbytes, link.alpha, link.beta, link.gamma)
     assert algorithm().seconds(n, 0, nbytes, link) == pytest.approx(expected)
 
 
 @every_n
 @pytest.mark.parametrize("share", [0, 1, 1000])
-def test_a_ring_takes_exactly_what_is_predicted(n, share):
+def test_a_ring_takes_exactly_the_predicted_time(n, share):
     assert measured(Ring, n, n * share) == pytest.approx(Ring().seconds(n, 0, 4 * n * share, LINK))
 
 
 @pytest.mark.parametrize("algorithm", [Star, Tree, Direct, Hierarchical, TwoToAHost])
 @every_n
 @pytest.mark.parametrize("size", [0, 1, 97, 4096])
-def test_where_some_wait_less_it_takes_at_most_what_is_predicted(algorithm, n, size):
+def test_algorithms_with_idle_links_take_at_most_the_predicted_time(algorithm, n, size):
     size *= math.lcm(n, math.ceil(n / 2))  # equal chunks
     assert measured(algorithm, n, size) <= algorithm().seconds(n, 0, 4 * size, LINK) * (1 + 1e-12)
 
@@ -189,14 +189,14 @@ def test_a_direct_exchange_adds_a_chunk_while_the_next_one_comes(n):
 @pytest.mark.parametrize("algorithm", FOLDING)
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
 @pytest.mark.parametrize("share", [0, 1, 1000])
-def test_a_power_of_two_takes_exactly_what_is_predicted(algorithm, n, share):
+def test_a_power_of_two_takes_exactly_the_predicted_time(algorithm, n, share):
     assert measured(algorithm, n, n * share) == pytest.approx(algorithm().seconds(n, 0, 4 * n * share, LINK))
 
 
 @pytest.mark.parametrize("algorithm", FOLDING)
 @pytest.mark.parametrize("n", [3, 5, 6, 7, 9])
 @pytest.mark.parametrize("size", [0, 1, 97, 4099])
-def test_folding_takes_what_is_predicted_give_or_take_a_vector_on_its_way(algorithm, n, size):
+def test_folding_takes_the_predicted_time_within_one_vector(algorithm, n, size):
     nbytes = 4 * size
     early = LINK.alpha + nbytes * LINK.beta + nbytes * LINK.gamma
     assert measured(algorithm, n, size) == pytest.approx(algorithm().seconds(n, 0, nbytes, LINK), abs=early)
@@ -204,14 +204,14 @@ def test_folding_takes_what_is_predicted_give_or_take_a_vector_on_its_way(algori
 
 @pytest.mark.parametrize("n", [3, 4, 7, 8, 9, 16, 33])
 @pytest.mark.parametrize("chunks", [1, 4, 16, 64])
-def test_a_double_tree_takes_about_what_is_predicted(n, chunks):
+def test_a_double_tree_takes_about_the_predicted_time(n, chunks):
     link = Link(alpha=2.0**-14, beta=2.0**-20)  # less than a chunk takes
     took = all_reduce(lambda: DoubleTree(chunks), np.zeros((n, 16384), np.float32), network(link)).seconds
     assert 0.7 <= took / DoubleTree(chunks).seconds(n, 0, 65536, link) <= 1.1
 
 
 @pytest.mark.parametrize("algorithm", UNPIPELINED)
-def test_two_ranks_take_exactly_what_is_predicted(algorithm):
+def test_two_ranks_take_exactly_the_predicted_time(algorithm):
     assert measured(algorithm, 2, 1000) == pytest.approx(algorithm().seconds(2, 0, 4000, LINK))
 
 

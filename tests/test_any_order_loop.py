@@ -1,4 +1,4 @@
-"""The parameter server whose workers do not wait for everybody: who is late, who falls silent, who errs."""
+"""The server's loop for pushes in any order: late workers, silent workers, mistakes and deaths."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from common.transport.virtual.network import Kill
 from ps.strategy import PsAsync, PsBackup, PsSsp
 
 
-def test_who_is_late_skips_to_the_step_of_the_others_and_ends_with_the_same_parameters():
+def test_a_late_worker_skips_to_the_step_of_the_others_and_ends_with_the_same_parameters():
     outcome, events = relaxed(PsBackup, paced(1.0, steps=9), paced(1.0, steps=9), paced(20.0, steps=9))
     assert outcome.errors == {}
     (all_of_them, params), _, (trained, others) = outcome.results[:3]
@@ -59,14 +59,14 @@ def test_a_worker_that_falls_silent_is_named_at_the_deadline(strategy):
 
 
 @pytest.mark.parametrize("strategy", [PsAsync, PsBackup])
-def test_nor_do_the_others_work_to_their_end_without_it(strategy):
+def test_the_others_do_not_work_to_their_end_without_the_silent_worker(strategy):
     ends = [paced(1.0, steps=1000), paced(1.0, steps=1000), lambda ctx, strategy, params: ctx.sleep(5000.0)]
     outcome, _ = relaxed(strategy, *ends, deadline=40.0)
     assert outcome.errors[3].peers == (2,)
     assert outcome.errors[3].step < 60
 
 
-def test_under_ssp_nobody_waits_for_ever_for_a_worker_that_falls_silent():
+def test_under_ssp_no_worker_waits_for_ever_for_a_silent_one():
     outcome, _ = relaxed(PsSsp, paced(0.1, steps=9), lambda ctx, strategy, params: ctx.sleep(1000.0), deadline=40.0)
     assert isinstance(outcome.errors[0], DeadlineExceeded)  # its answer is held back, and the server waits as long
     assert outcome.errors[0].peers == (2,)
@@ -109,20 +109,20 @@ def test_when_a_rank_dies_all_others_end_with_its_name_and_none_hangs(strategy, 
         (PsBackup, sends_less, "worker 1 pushed 1 elements, this shard has 8"),
     ],
 )
-def test_without_lockstep_too_a_worker_that_errs_is_a_protocol_error(strategy, mistake, message):
+def test_a_mistake_of_a_worker_is_a_protocol_error(strategy, mistake, message):
     outcome, _ = relaxed(strategy, paced(1.0), lambda ctx, made, params: mistake(ctx, made), paced(1.0))
     assert isinstance(outcome.errors[3], ProtocolError)
     assert outcome.errors[3].cause == message
 
 
-def test_when_every_push_is_for_a_step_to_come_nobody_can_go_on():
+def test_pushes_for_future_steps_only_are_a_protocol_error():
     outcome, _ = relaxed(lambda: PsBackup(0), lambda ctx, made, params: skips_a_step(ctx, made))
     assert isinstance(outcome.errors[1], ProtocolError)
     assert outcome.errors[1].cause == "nobody can go on: worker 0 step 1 came before their step"
 
 
 @pytest.mark.parametrize("strategy", [PsAsync, PsSsp, PsBackup])
-def test_a_worker_that_mixes_up_its_buckets_is_told_without_lockstep_too(strategy):
+def test_a_worker_that_mixes_up_its_buckets_is_a_protocol_error(strategy):
     def mixed_up(ctx, made, params):
         return two_buckets(ctx, made, order=(1, 0))
 
@@ -131,7 +131,7 @@ def test_a_worker_that_mixes_up_its_buckets_is_told_without_lockstep_too(strateg
     assert outcome.errors[2].cause.endswith("sent bucket 1, its next is bucket 0")
 
 
-def test_a_worker_that_finishes_in_the_middle_of_a_step_is_told():
+def test_a_worker_that_finishes_in_the_middle_of_a_step_is_a_protocol_error():
     def unfinished(ctx, made, params):
         return two_buckets(ctx, made, order=(0,), steps=1)
 

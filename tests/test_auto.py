@@ -1,4 +1,4 @@
-"""`auto` measures what the network costs, and everyone picks what the formulas say."""
+"""`auto` measures the network, and every worker picks the algorithm that the formulas predict to be the fastest."""
 
 import json
 
@@ -49,13 +49,13 @@ def test_latency_bandwidth_and_the_cost_of_adding_are_found(link, n):
         assert found.gamma == pytest.approx(link.gamma, rel=0.02)
 
 
-def test_all_workers_go_by_the_same_figures_even_where_the_network_is_unsteady():
+def test_all_workers_use_the_same_figures_on_an_unsteady_network():
     unsteady = network(SLOW, jitter=10 * SLOW.alpha, seed=3)
     assert len(set(simulate(measure, 4, network=unsteady).results)) == 1
 
 
 @pytest.mark.parametrize("when", [0.0, 1.5 * SLOW.alpha], ids=["first", "second"])
-def test_one_late_message_does_not_count(when):
+def test_one_late_message_does_not_change_the_figures(when):
     late = Delay(0, 1, seconds=1.0, at=when, until=when + SLOW.alpha)
     outcome = simulate(measure, 2, network=network(SLOW), faults=[late])
     assert outcome.seconds > 1.0
@@ -77,9 +77,9 @@ def test_a_worker_alone_measures_nothing():
 @pytest.mark.parametrize("candidates", [tuple(FAMILY), ("ring", "tree"), ("star", "halving-doubling", "double-tree")])
 @pytest.mark.parametrize("link", [SLOW, FAST])
 @pytest.mark.parametrize("n", [2, 3, 4, 6])
-def test_everyone_picks_the_smallest_prediction_for_each_size(n, link, candidates):
+def test_every_worker_picks_the_smallest_prediction_for_each_size(n, link, candidates):
     def best(nbytes):
-        """The first of those that are equal but for rounding."""
+        """Return the first of the candidates that are equal but for rounding."""
         return min(candidates, key=lambda name: float(f"{FAMILY[name]().seconds(n, 0, nbytes, link):.4g}"))
 
     for strategy in run(n, link, candidates).results:
@@ -96,13 +96,13 @@ def test_everyone_picks_the_smallest_prediction_for_each_size(n, link, candidate
         (4, ("tree",), ["tree", "tree"]),
     ],
 )
-def test_small_vectors_go_by_latency_and_large_ones_by_bandwidth(n, candidates, expected):
+def test_latency_decides_for_small_vectors_and_bandwidth_for_large_ones(n, candidates, expected):
     costly_adding = Link(SLOW.alpha, SLOW.beta, gamma=1e-9)
     assert picks(run(n, costly_adding, candidates).results[0]) == expected
 
 
 @pytest.mark.parametrize(("size", "messages"), [(SMALL, {0: 1}), (LARGE, {0: 6})], ids=["star", "ring"])
-def test_what_is_picked_is_what_runs(size, messages):
+def test_the_picked_algorithm_is_the_one_that_runs(size, messages):
     assert run(4, SLOW, ("star", "ring"), sizes=[size]).meters[3].messages_to == messages
 
 
@@ -112,13 +112,13 @@ def test_hierarchical_is_judged_by_the_jobs_hosts():
     assert strategy.candidates["hierarchical"].hosts == tuple(hosts)
 
 
-def test_its_prediction_is_that_of_the_best_candidate():
+def test_the_prediction_of_auto_is_that_of_the_best_candidate():
     for nbytes in (64, 1 << 20):
         best = min(make().seconds(6, 0, nbytes, SLOW) for make in FAMILY.values())
         assert Auto().seconds(6, 0, nbytes, SLOW) == best
 
 
-def test_it_says_what_it_picked_and_why():
+def test_the_notes_of_auto_give_its_choices_and_figures():
     strategy = run(2, SLOW, ("ring",), sizes=[4810]).results[0]
     notes = strategy.notes()
     assert json.loads(json.dumps(notes)) == notes
@@ -129,7 +129,7 @@ def test_it_says_what_it_picked_and_why():
 
 
 @pytest.mark.parametrize("candidates", [[], "ring", ["ring", "rnig"], None, 3, [["ring"]]])
-def test_candidates_that_are_none_are_refused_with_the_names(candidates):
+def test_unknown_candidates_are_refused_with_the_known_names(candidates):
     with pytest.raises(ValueError, match=r"candidates is .*: give a list, like .*, of direct, recursive-doubling"):
         Auto(candidates)
 

@@ -1,4 +1,4 @@
-"""A broadcast reaches everyone, over a binomial tree."""
+"""A broadcast reaches every worker, over a binomial tree."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from common.transport.virtual.network import Network
 
 
 def run_broadcast(n, size, net):
-    """The outcome of a broadcast of 0, 1, 2, … from rank 0; the others begin with -1."""
+    """Return the outcome of a broadcast of 0, 1, 2, … from worker 0; the others begin with -1."""
 
     def program(ctx):
         x = np.arange(size) if ctx.rank == 0 else np.full(size, -1)
@@ -31,7 +31,7 @@ def run_broadcast(n, size, net):
 
 
 @given(jobs())
-def test_a_broadcast_gives_everyone_what_rank_0_has(job):
+def test_a_broadcast_gives_every_worker_the_vector_of_worker_0(job):
     n, size, _ = job
     outcome = run_broadcast(n, size, Network())
     assert outcome.results == [list(range(size))] * n

@@ -1,4 +1,4 @@
-"""A server's state comes back whole: shards, optimizers, and the steps at which it is saved."""
+"""A server's state is saved when due and restored completely: shards and optimizers."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ class Owner:
 
 
 @pytest.mark.parametrize("consistency", [BSP(), Backup(0)], ids=["bsp", "backup"])
-def test_who_is_restored_goes_on_bit_for_bit(tmp_path, consistency):
+def test_a_restored_server_continues_bit_for_bit(tmp_path, consistency):
     first = Owner(tmp_path, consistency)
     for step in range(4):
         first.step(step)
@@ -56,7 +56,7 @@ def test_who_is_restored_goes_on_bit_for_bit(tmp_path, consistency):
     assert versions(tmp_path) == [2, 4]
 
 
-def test_a_checkpoint_is_due_when_so_many_steps_are_done_and_not_twice(tmp_path, monkeypatch):
+def test_a_checkpoint_is_due_once_after_each_interval(tmp_path, monkeypatch):
     owner = Owner(tmp_path, BSP(), every=3)
     saved = []
     monkeypatch.setattr(owner.checkpoints, "save", lambda version, state: saved.append(version))
@@ -65,7 +65,7 @@ def test_a_checkpoint_is_due_when_so_many_steps_are_done_and_not_twice(tmp_path,
     assert saved == [0, 3, 7, 9]
 
 
-def test_a_state_to_go_on_from_is_given_once(tmp_path):
+def test_a_state_can_be_restored_once(tmp_path):
     owner = Owner(tmp_path, BSP())
     owner.checkpoints.set_restored(owner.saved.arrays())
     owner.saved.restore()
@@ -73,7 +73,7 @@ def test_a_state_to_go_on_from_is_given_once(tmp_path):
         owner.saved.restore()
 
 
-def test_pushes_that_a_worker_made_and_the_server_has_no_more_are_lost_and_counted():
+def test_pushes_that_the_restored_server_lacks_are_counted_as_lost():
     shard = Shard(np.zeros(1, np.float32), WORKERS, lambda *push: None, ASP())
     for step in range(3):
         shard.push(0, step, np.ones(1, np.float32))
@@ -85,14 +85,14 @@ def test_pushes_that_a_worker_made_and_the_server_has_no_more_are_lost_and_count
     assert shard.lost == 4
 
 
-def test_where_all_go_back_together_nothing_is_lost():
+def test_no_push_is_lost_if_all_ranks_go_back_together():
     shard = Shard(np.zeros(1, np.float32), WORKERS, lambda *push: None, BSP())
     assert shard.catch_up(0, 7) == 0
     assert shard.clock == {0: 0, 1: 0}
 
 
 @pytest.mark.parametrize("strategy", [PsBsp, PsAsync])
-def test_after_a_restart_all_have_the_servers_parameters_and_worker_0_seeds_nothing(tmp_path, strategy):
+def test_after_a_restart_all_workers_pull_the_servers_parameters(tmp_path, strategy):
     size = 7
 
     def program(ctx):
@@ -115,7 +115,7 @@ def test_after_a_restart_all_have_the_servers_parameters_and_worker_0_seeds_noth
         assert outcome.results[worker].tolist() == [40.0] * size
 
 
-def test_whoever_leaves_writes_what_it_had_not_written_yet():
+def test_closing_the_history_writes_the_unanswered_pushes():
     written = []
     history = PushHistory(written.append, lambda: 2.0)
     history.push(0, 3, Pushed("applied", 3, 0, 6, answer=()))

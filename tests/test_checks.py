@@ -1,4 +1,4 @@
-"""Our strategies keep their promises, and the conformance suite finds those that do not."""
+"""The built-in strategies keep their promises, and the conformance suite finds strategies that do not."""
 
 import numpy as np
 import planted
@@ -28,7 +28,7 @@ STRATEGIES = [*FAMILY, SparseAllGather, Noop, Single, PsBsp, PsSsp, PsAsync, PsB
 
 @pytest.fixture(autouse=True)
 def small_probes(monkeypatch):
-    """In virtual time there is no cache to get past: auto measures the same with fewer bytes, and far sooner."""
+    """Let auto measure with fewer bytes: in virtual time no cache matters, so the figures are the same."""
     monkeypatch.setattr("common.link_probe.LARGE", 1 << 18)
 
 
@@ -133,7 +133,7 @@ def test_setup_equalises_in_an_asynchronous_strategy_too():
         check_strategy(planted.ListensWithoutSetup)
 
 
-def test_servers_for_a_strategy_without_servers_are_refused_in_words():
+def test_servers_for_a_strategy_without_servers_are_an_error_in_words():
     with pytest.raises(AssertionError, match="Star has no servers"):
         check_strategy(Star, servers=(1,))
 

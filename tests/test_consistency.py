@@ -1,4 +1,4 @@
-"""When a worker may push and when it may go on: the four consistencies, over states of a shard."""
+"""The four consistencies, over the clocks of a shard: when a worker may push and when it may go on."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from ps.shard import Shard
 
 
 def shard(consistency, workers, clock=(), version=0, taken=()):
-    """A shard in this state."""
+    """Return a shard in this state."""
     made = Shard(np.zeros(1, np.float32), workers, lambda *update: None, consistency)
     made.clock.update(zip(workers, clock, strict=False))
     made.version, made.taken = version, list(taken)
@@ -46,7 +46,7 @@ def test_a_step_with_backups_closes_with_that_many_fewer(backups, closing):
     ]
 
 
-def test_without_backups_everybody_may_push_at_any_time():
+def test_workers_may_push_at_any_time_except_under_bsp():
     for consistency in (ASP(), SSP(2), Backup(1)):
         assert consistency.due(shard(consistency, (0, 1, 2), taken=(0,))) == (0, 1, 2)
 
@@ -67,18 +67,18 @@ def test_with_backups_a_push_that_is_in_the_sum_is_not_added_again():
 
 @pytest.mark.parametrize("one", [ASP(), SSP(2)])
 @pytest.mark.parametrize(("step", "decision"), [(3, "duplicate"), (4, "apply"), (5, "refuse")])
-def test_what_is_applied_as_it_comes_comes_in_order_and_once(one, step, decision):
+def test_pushes_that_are_applied_at_once_come_in_order_and_once(one, step, decision):
     assert one.decide(shard(one, (0, 1), clock=(4, 4)), 0, step) == decision
 
 
 @pytest.mark.parametrize("staleness", [1, 3])
-def test_under_ssp_nobody_goes_on_who_is_further_ahead_than_that(staleness):
+def test_under_ssp_a_worker_further_ahead_than_the_staleness_waits(staleness):
     one = SSP(staleness)
     for lead in range(6):
         assert one.may_go_on(shard(one, (0, 1, 2), clock=(2 + lead, 2, 4)), 0) == (lead <= staleness)
 
 
-def test_under_asp_everybody_may_always_go_on():
+def test_under_asp_every_worker_may_always_go_on():
     assert ASP().may_go_on(shard(ASP(), (0, 1), clock=(100, 0)), 0)
 
 
@@ -97,5 +97,5 @@ def test_an_answer_carries_the_step_it_answers_and_with_backups_the_one_to_go_on
     assert [each.stamp(shard(each, (0, 1), version=7), 4) for each in (BSP(), SSP(2), ASP(), Backup(1))] == [4, 4, 4, 7]
 
 
-def test_their_names_are_those_of_the_traits():
+def test_the_names_are_those_of_the_traits():
     assert [each.name for each in (BSP(), SSP(2), ASP(), Backup(1))] == ["bsp", "ssp(2)", "asp", "backup(1)"]

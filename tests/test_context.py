@@ -1,4 +1,4 @@
-"""A context says who a rank is, and its calls keep the transport's contract."""
+"""A context knows its rank's number and role, and its calls keep the transport's contract."""
 
 import time
 
@@ -76,7 +76,7 @@ def test_recv_any_takes_any_iterable_of_ranks():
 
 
 @pytest.mark.parametrize("n", range(1, 10))
-def test_nobody_leaves_a_barrier_before_the_last_has_come(n):
+def test_no_worker_leaves_a_barrier_before_the_last_has_come(n):
     def program(ctx):
         ctx.sleep(float(ctx.rank))
         came.append(ctx.rank)
@@ -112,7 +112,7 @@ def test_the_optimizer_is_made_over_the_given_parameters():
     assert made.params is params
 
 
-def test_a_context_without_an_optimizer_says_so():
+def test_asking_a_context_without_an_optimizer_for_one_is_an_error():
     with pytest.raises(ValueError, match="without an optimizer"):
         simulate(lambda ctx: ctx.optimizer(np.zeros(3, np.float32)), 1)
 

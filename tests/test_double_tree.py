@@ -35,7 +35,7 @@ def test_a_tree_is_binary_and_its_links_lead_from_every_rank_to_one_root(n):
 
 
 def links_to(root, rank, nodes):
-    """How many links it is up to the root; more than there are ranks is a loop."""
+    """Return the number of links up to the root; AssertionError for a loop."""
     for links in range(len(nodes)):
         if rank == root:
             return links
@@ -49,6 +49,6 @@ def test_the_trees_have_different_roots(n):
 
 
 @pytest.mark.parametrize("chunks", [0, -1, 2.5, "4", True])
-def test_chunks_that_are_no_number_of_chunks_are_refused(chunks):
+def test_an_impossible_number_of_chunks_is_refused(chunks):
     with pytest.raises(ConfigError, match=r"chunks is .*: give a whole number from 1"):
         DoubleTree(chunks)

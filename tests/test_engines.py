@@ -1,4 +1,4 @@
-"""Other people's all-reduce: refused where it cannot run, and its errors name who is to blame."""
+"""Other people's all-reduce is refused if it cannot run, and its errors name the rank that is to blame."""
 
 import importlib.util
 import stat
@@ -53,7 +53,7 @@ def test_an_engine_that_ran_out_of_time_waited_for_all_the_others(process, messa
     assert raised.value.peers == (0, 2)
 
 
-def test_a_broken_connection_is_the_fault_of_who_is_missing_at_the_barrier(process):
+def test_a_broken_connection_is_blamed_on_the_rank_that_is_missing_at_the_barrier(process):
     died = PeerFailed("killed", rank=2, role="worker", stage="train", step=7)
 
     def barrier():
@@ -64,7 +64,7 @@ def test_a_broken_connection_is_the_fault_of_who_is_missing_at_the_barrier(proce
     assert raised.value is died
 
 
-def test_an_engine_that_fails_while_all_are_there_failed_by_itself(process):
+def test_an_engine_that_fails_while_all_ranks_are_alive_failed_by_itself(process):
     with pytest.raises(RunError) as raised, translated(context(process), process.host, "gloo"):
         raise RuntimeError("no luck\nand more of it")
     assert str(raised.value) == "worker rank 1, stage synchronize, step 7: gloo: no luck"
@@ -99,7 +99,7 @@ def test_a_call_that_has_returned_is_never_overdue(process):
     assert process.overdue == []
 
 
-def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_leaves_nothing(tmp_path):
+def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_cleans_up(tmp_path):
     place = Place(0)
     ctx = SimpleNamespace(place=place, rank=0, workers=range(1), barrier=lambda: None, settle=lambda: None)
     x = np.arange(5, dtype=np.float32)
@@ -121,7 +121,7 @@ def test_two_engines_of_one_process_have_a_group_each_and_the_last_one_leaves_no
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_conformance_suite_refuses_what_it_cannot_see(name):
+def test_the_conformance_suite_refuses_engines(name):
     with pytest.raises(ValueError, match="moves the bytes itself: nothing can be checked in virtual time"):
         check_strategy(lambda: create(name, {}))
 
@@ -132,13 +132,13 @@ def test_an_engine_cannot_run_in_virtual_time_where_ranks_have_no_process():
 
 
 @pytest.mark.parametrize("given", [0, -1.5, "large", None, float("nan")])
-def test_a_bucket_size_that_is_none_is_refused(given):
+def test_an_impossible_bucket_size_is_refused(given):
     with pytest.raises(ValueError, match=r"bucket_cap_mb is .*: give a number above 0, in MiB"):
         Ddp(bucket_cap_mb=given)
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [(0, 1), (3, 4)])
-def test_nccl_wants_a_gpu_for_each_worker(monkeypatch, gpus, workers):
+def test_nccl_needs_a_gpu_for_each_worker(monkeypatch, gpus, workers):
     monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     with pytest.raises(ConfigError, match=f"torch sees {gpus}, for {workers} workers; on CPUs, use gloo"):
@@ -148,7 +148,7 @@ def test_nccl_wants_a_gpu_for_each_worker(monkeypatch, gpus, workers):
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """Say whether mpi4py is there, and what `mpirun --version` prints, if that is."""
+    """Return a function that sets whether mpi4py is installed, and what `mpirun --version` prints, if anything."""
 
     def install(*, mpi4py=True, version=None):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if mpi4py else None)
@@ -169,13 +169,13 @@ def installed(monkeypatch, tmp_path):
         ({"version": "HYDRA build details"}, "the mpirun here is not Open MPI's: apt-get install openmpi-bin"),
     ],
 )
-def test_mpi_says_what_is_missing_and_how_to_get_it(installed, what, complaint):
+def test_mpi_names_what_is_missing_and_how_to_install_it(installed, what, complaint):
     installed(**what)
     with pytest.raises(ConfigError) as refused:
         plan(RunOptions(strategy="mpi"))
     assert str(refused.value).endswith(complaint)
 
 
-def test_mpi_is_content_with_open_mpi(installed):
+def test_mpi_accepts_open_mpi(installed):
     installed(version="mpirun (Open MPI) 4.1.4")
     Mpi().check(4)

@@ -1,4 +1,4 @@
-"""Errors say where and why, and bad names come with near ones."""
+"""Errors say where and why, and a wrong name comes with the nearest known one."""
 
 import json
 
@@ -53,13 +53,13 @@ def test_the_record_of_an_error_is_json_with_all_its_fields(kind):
     assert json.loads(json.dumps(error.record())).items() >= expected.items()
 
 
-def test_a_missed_deadline_keeps_whom_it_waited_for():
+def test_a_missed_deadline_keeps_the_ranks_that_it_waited_for():
     error = DeadlineExceeded("waited", peers=[2, 3], rank=0, role="worker", stage="train", step=1)
     assert error.peers == (2, 3)
     assert error.record()["peers"] == [2, 3]
 
 
-def test_a_missed_deadline_need_not_know_whom_it_waited_for():
+def test_a_missed_deadline_may_not_know_the_ranks_that_it_waited_for():
     error = DeadlineExceeded("waited", rank=0, role="worker", stage="train", step=1)
     assert error.peers == ()
     assert error.record()["peers"] == []
@@ -78,11 +78,11 @@ def test_a_near_name_is_suggested():
     assert suggest("rnig", ["star", "ring", "tree"]) == "did you mean ring?"
 
 
-def test_the_best_guess_is_the_only_one():
+def test_only_the_best_guess_is_suggested():
     assert suggest("stratgies", ["strategies", "trace", "steps", "strategy"]) == "did you mean strategies?"
 
 
-def test_names_that_are_as_near_are_joined():
+def test_equally_near_names_are_joined():
     assert suggest("ps-sp", ["ps-bsp", "ps-ssp", "ring"]) in (
         "did you mean ps-bsp or ps-ssp?",
         "did you mean ps-ssp or ps-bsp?",

@@ -1,4 +1,4 @@
-"""`hierarchical` knows the job's hosts or the option's groups, and sends between them as little as a ring of hosts."""
+"""`hierarchical` uses the job's hosts, or the option's groups, and sends between them as little as a ring of hosts."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ HOSTS = [((0, 1), (2, 3)), ((3, 0, 4), (1,), (5, 2)), ((0,), (1,), (2,)), ((2, 0
 
 
 def job(hosts, size, make=Hierarchical):
-    """The outcome of one step on these hosts: (strategy, mean gradient) of each rank; rank r's gradient is 10^r."""
+    """Return the outcome of one step: (strategy, mean gradient) of each rank, whose gradient was 10^rank."""
     n = sum(map(len, hosts))
 
     def program(ctx):
@@ -31,14 +31,14 @@ def job(hosts, size, make=Hierarchical):
 
 @pytest.mark.parametrize("hosts", HOSTS)
 @pytest.mark.parametrize("size", [0, 1, 60])
-def test_the_jobs_own_hosts_are_used_and_every_worker_counts_once(hosts, size):
+def test_the_hosts_of_the_job_are_used_and_every_worker_counts_once(hosts, size):
     outcome = job(hosts, size)
     n = len(outcome.results)
     for _, grad in outcome.results:
         np.testing.assert_allclose(grad, int("1" * n) / n, rtol=1e-6)
 
 
-def test_hosts_are_added_in_the_order_of_a_ring_and_their_workers_in_theirs():
+def test_hosts_are_added_in_the_order_of_a_ring_and_workers_in_the_order_of_their_host():
     x = np.random.default_rng(1).standard_normal((6, 300), np.float32)
     hosts = ((3, 0, 4), (1,), (5, 2))
 
@@ -55,7 +55,7 @@ def test_hosts_are_added_in_the_order_of_a_ring_and_their_workers_in_theirs():
 
 
 @pytest.mark.parametrize("hosts", HOSTS)
-def test_only_the_first_worker_of_each_host_speaks_to_other_hosts(hosts):
+def test_only_the_first_worker_of_each_host_sends_to_other_hosts(hosts):
     home = {rank: host for host in hosts for rank in host}
     setup = simulate(lambda ctx: Hierarchical().setup(ctx, np.zeros(60, np.float32)), len(home), hosts=hosts)
     for rank, meter in enumerate(job(hosts, 60).meters):
@@ -68,7 +68,7 @@ def test_only_the_first_worker_of_each_host_speaks_to_other_hosts(hosts):
 
 
 @pytest.mark.parametrize("hosts", HOSTS)
-def test_after_setup_bytes_and_seconds_are_those_of_the_jobs_hosts(hosts):
+def test_after_setup_bytes_and_seconds_follow_the_hosts_of_the_job(hosts):
     size, n = 60, sum(map(len, hosts))
     setup = simulate(lambda ctx: Hierarchical().setup(ctx, np.zeros(size, np.float32)), n, network=NETWORK, hosts=hosts)
     outcome = job(hosts, size)
@@ -80,7 +80,7 @@ def test_after_setup_bytes_and_seconds_are_those_of_the_jobs_hosts(hosts):
     assert outcome.results[0][0].seconds(n, 0, 4000, LINK) == pytest.approx(inside + alone)
 
 
-def test_the_option_goes_before_the_jobs_hosts():
+def test_the_option_overrides_the_hosts_of_the_job():
     def leaders_link(outcome):
         return 2 in outcome.meters[0].messages_to and 3 not in outcome.meters[0].messages_to
 
@@ -90,6 +90,6 @@ def test_the_option_goes_before_the_jobs_hosts():
 
 
 @pytest.mark.parametrize("group", [0, -1, 2.5, "two", True])
-def test_a_group_that_is_no_number_of_workers_is_refused(group):
+def test_an_impossible_group_size_is_refused(group):
     with pytest.raises(ConfigError, match=r"group is .*: give a whole number from 1"):
         Hierarchical(group)

@@ -1,4 +1,4 @@
-"""Where the tensors live changes who sends what, and no bit of the result."""
+"""The sharding changes which server sends what, and no bit of the result."""
 
 import numpy as np
 import pytest
@@ -20,11 +20,11 @@ def outcome(name, **more):
 
 @whole
 @pytest.mark.parametrize("bucket", [1 << 40, 2000])
-def test_whole_tensors_on_a_server_give_the_bits_of_even_parts(name, bucket):
+def test_sharding_by_whole_tensors_gives_the_bits_of_even_parts(name, bucket):
     assert outcome(name, bucket=bucket).params.tobytes() == outcome("even").params.tobytes()
 
 
-def test_a_server_has_the_tensors_that_greedy_balance_gives_it():
+def test_a_server_owns_the_tensors_that_greedy_balance_assigns():
     steps = 5
     sent = [meter.bytes_sent for meter in outcome("by-tensor").outcome.meters[2:]]
     first = 4 * 2 * (steps + 1)  # bytes of an element that goes to two workers in every step, and before the first
@@ -48,7 +48,7 @@ def test_a_model_of_unknown_tensors_is_one(name):
 
 @whole
 @pytest.mark.parametrize("make", [PsBsp, PsSsp, PsAsync, PsBackup])
-def test_every_consistency_has_it_and_promises_only_what_it_knows(make, name):
+def test_every_consistency_has_the_option_and_promises_only_known_bytes(make, name):
     strategy = make(sharding=name)
     assert strategy.sharding == name
     assert strategy.bytes_sent(2, 2, 3, PARAMETERS) is None

@@ -1,4 +1,4 @@
-"""The parameter server as a strategy: what it computes, its options, and what it costs."""
+"""The parameter server as a strategy: its results, its options, its bytes and seconds."""
 
 from functools import partial
 from itertools import accumulate
@@ -20,7 +20,7 @@ from ps.strategy import PsAsync, PsBackup, PsBsp, PsSsp
 
 
 def run(workers, servers, size, *, make=PsBsp, steps=3, gradient=whole_gradient, **more):
-    """Each worker's parameters after setup, every step and finish, float32 of shape (workers, steps + 2, size)."""
+    """Return each worker's parameters after setup, every step and finish: (workers, steps + 2, size) float32."""
     trial = Trial(make, workers, servers, size, SGD, gradient, steps=steps, **more)
     return np.stack(trial.run().results[:workers])[:, :, 1]
 
@@ -30,17 +30,17 @@ def run(workers, servers, size, *, make=PsBsp, steps=3, gradient=whole_gradient,
 
 @pytest.mark.parametrize("workers", range(1, 6))
 @pytest.mark.parametrize("servers", [1, 2, 5])
-def test_it_keeps_its_promises(workers, servers):
+def test_the_parameter_server_keeps_its_promises(workers, servers):
     check_strategy(PsBsp, workers=(workers,), servers=(servers,))
 
 
 @every_one
-def test_it_keeps_them_with_many_segments(strategy):
+def test_the_promises_hold_with_many_segments(strategy):
     check_strategy(partial(strategy, segment=4 * 7), workers=(3,), servers=(1, 2), sizes=(50,))
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_it_keeps_them_with_more_servers_than_parameters(size):
+def test_the_promises_hold_with_more_servers_than_parameters(size):
     check_strategy(PsBsp, workers=(1, 3), servers=(7,), sizes=(size,))
 
 
@@ -91,12 +91,12 @@ def test_a_staleness_of_zero_is_bulk_synchronous_bit_for_bit(workers, servers, s
 
 
 @pytest.mark.parametrize("strategy", [PsSsp, PsAsync, lambda: PsAsync("inverse"), lambda: PsBackup(0)])
-def test_one_worker_alone_has_the_same_bits_under_all_of_them(strategy):
+def test_one_worker_alone_has_the_same_bits_under_every_consistency(strategy):
     alone = run(1, 2, 30, gradient=rough_gradient, make=strategy)
     assert alone.tobytes() == run(1, 2, 30, gradient=rough_gradient).tobytes()
 
 
-def test_of_a_thousand_orders_of_arrival_there_is_one_result():
+def test_a_thousand_orders_of_arrival_give_one_result():
     results = set()
     for seed in range(1000):
         network = Network(latency=1e-3, jitter=0.02, seed=seed)
@@ -106,7 +106,7 @@ def test_of_a_thousand_orders_of_arrival_there_is_one_result():
 
 @pytest.mark.parametrize(("servers", "most"), [(1, 15), (2, 25)])
 def test_a_worker_is_never_far_ahead_of_the_answers(servers, most, monkeypatch):
-    """By one segment of 5 more than 10 elements a server."""
+    """At most 10 elements a server and one segment of 5 more are under way."""
     monkeypatch.setattr(segments, "AHEAD", 4 * 10)
 
     def program(ctx):
@@ -130,7 +130,7 @@ def test_a_worker_is_never_far_ahead_of_the_answers(servers, most, monkeypatch):
 
 @every_one
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
-def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers, servers, seed):
+def test_workers_never_wait_in_a_circle_however_few_elements_are_sent_ahead(strategy, workers, servers, seed):
     if strategy is PsBackup and workers == 1:
         return
     network = Network(latency=1e-3, jitter=0.02, seed=seed)
@@ -169,7 +169,7 @@ def test_however_short_the_way_ahead_nobody_waits_in_a_circle(strategy, workers,
         (lambda: PsBackup(3).check(3), "--strategy.backups is 3 of 3 workers: give fewer than workers"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_in_one_line(make, complaint):
+def test_an_impossible_option_is_refused_in_one_line(make, complaint):
     with pytest.raises(ConfigError) as refused:
         make()
     assert str(refused.value) == complaint

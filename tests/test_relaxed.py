@@ -1,4 +1,4 @@
-"""The conformance suite finds servers that lose, double or misjudge pushes, or let workers too far ahead, or not."""
+"""The conformance suite finds servers that lose or double pushes, or let workers too far ahead, or not far enough."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from ps.strategy import ParameterServer, PsAsync, PsBackup, PsSsp
 
 
 def planted(consistency, promised):
-    """A parameter server that does one thing and promises another."""
+    """Return a parameter server with another consistency than it promises."""
 
     class Planted(ParameterServer):
         traits = Traits(update="server", servers=True, consistency=promised, replicas_equal=False)
@@ -42,7 +42,7 @@ class Twice(PsAsync):
 
 
 class Patient(Backup):
-    """Waits for everybody, so nobody is ever late."""
+    """Waits for all workers, so none is ever late."""
 
     def closes(self, clocks):
         return len(clocks.taken) == clocks.n
@@ -55,7 +55,7 @@ class OnTime(PsBackup):
 
 
 class EndsAlone(PsAsync):
-    """Goes home with what it pulled last."""
+    """Ends with parameters that differ a little from worker to worker."""
 
     def setup(self, ctx, params):
         super().setup(ctx, params)
@@ -85,7 +85,7 @@ def test_a_planted_bug_is_found_and_named(strategy, message):
 
 
 @pytest.mark.parametrize("strategy", [PsSsp, lambda: PsSsp(1), PsAsync, PsBackup, lambda: PsAsync("inverse")])
-def test_without_one_they_pass(strategy):
+def test_servers_without_a_planted_bug_pass(strategy):
     check_strategy(strategy, workers=(1, 3), servers=(2,), sizes=(10,))
 
 

@@ -1,4 +1,4 @@
-"""A part of a table at the server: the same updates as dense, and every worker is told exactly what has changed."""
+"""A server's part of a table: it is updated like a dense shard, and each worker gets exactly the changed rows."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def table():
 
 
 def gradient(touched, seed=0):
-    """Small integers, which float32 adds up exactly."""
+    """Return rows of small integers, which float32 adds up exactly."""
     index = np.array(sorted(touched), np.int64)
     values = np.random.default_rng(seed).integers(1, 50, (index.size, WIDTH)).astype(np.float32)
     return Rows(WIDTH, index, values)
@@ -34,7 +34,7 @@ def dense(rows):
 
 
 def shards(consistency, workers=3):
-    """The same part by rows and dense."""
+    """Return the same part of a table as a row shard and as a dense shard."""
     by_rows, whole = table(), table()
     return (
         RowShard(by_rows, WIDTH, range(workers), SGD(by_rows, 0.125).step_rows, consistency),
@@ -48,7 +48,7 @@ def apply(replica, rows):
 
 @pytest.mark.parametrize("make", [BSP, lambda: Backup(1), ASP, lambda: ASP("inverse"), lambda: SSP(2)])
 @given(rounds=ROUNDS, order=st.permutations(range(3)))
-def test_it_updates_and_answers_as_a_dense_shard_and_tells_each_worker_all_that_has_changed(make, rounds, order):
+def test_a_row_shard_updates_like_a_dense_one_and_sends_each_worker_all_changed_rows(make, rounds, order):
     by_rows, whole = shards(make())
     replicas = [table() for _ in range(3)]
     if isinstance(by_rows.consistency, BSP):
@@ -78,7 +78,7 @@ def test_under_bsp_an_answer_is_the_union_of_the_rows_of_the_step(rounds):
 
 
 @given(ROUNDS)
-def test_all_pushes_at_once_give_the_bits_of_one_after_the_other(rounds):
+def test_push_all_gives_the_bits_of_single_pushes(rounds):
     once, turns = shards(BSP())[0], shards(BSP())[0]
     for step, touched in enumerate(rounds):
         random = np.random.default_rng(step)
@@ -91,7 +91,7 @@ def test_all_pushes_at_once_give_the_bits_of_one_after_the_other(rounds):
         assert once.params.tobytes() == turns.params.tobytes()
 
 
-def test_what_nobody_has_changed_is_not_sent_again():
+def test_unchanged_rows_are_not_sent_again():
     shard, _ = shards(ASP())
     for step in range(2):
         shard.push(0, step, gradient({1, 5}))
@@ -123,7 +123,7 @@ def test_an_answer_stays_as_it_is_when_the_table_changes():
         (Rows(WIDTH, np.array([1]), np.ones((2, WIDTH), np.float32)), r"values of shape \(2, 3\) for 1 rows of 3"),
     ],
 )
-def test_rows_that_cannot_be_are_refused_and_change_nothing(rows, complaint):
+def test_impossible_rows_are_refused_and_change_nothing(rows, complaint):
     shard, _ = shards(BSP())
     with pytest.raises(Refused, match=complaint):
         shard.push(0, 0, rows)
@@ -132,7 +132,7 @@ def test_rows_that_cannot_be_are_refused_and_change_nothing(rows, complaint):
 
 
 @pytest.mark.parametrize("steps", [0, 2])
-def test_after_a_restart_everybody_gets_the_whole_table_and_the_open_step_is_kept(steps):
+def test_after_a_restart_every_worker_gets_the_whole_table_and_the_open_step_is_kept(steps):
     shard, again = (shards(Backup(1))[0] for _ in range(2))
     for step in range(steps):
         for worker in (0, 1):
@@ -147,7 +147,7 @@ def test_after_a_restart_everybody_gets_the_whole_table_and_the_open_step_is_kep
     assert again.pull(2).index.tolist() == [2, 3, 4]
 
 
-def test_a_shard_that_has_gone_back_does_not_answer_with_what_it_has_forgotten():
+def test_a_restored_shard_does_not_answer_with_rows_of_lost_updates():
     shard, _ = shards(ASP())
     shard.push(0, 0, gradient({1}))
     shard.pull(0)

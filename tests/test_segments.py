@@ -1,4 +1,4 @@
-"""Segments: every element of a bucket once, in parts of equal size; workers and servers agree on their order."""
+"""Segments cover every element of a bucket once, in equal parts; workers and servers agree on their order."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ MOST = 40  # bytes: 10 elements
 
 
 class Scattered:
-    """Every server owns each so-many-th element: as many pieces as there are elements."""
+    """A sharding in which the servers take turns element by element: as many pieces as elements."""
 
     def __init__(self, servers):
         self.servers = servers
@@ -40,7 +40,7 @@ def test_a_piece_is_cut_into_parts_of_equal_size(pieces, sizes):
 
 
 @given(st.integers(0, 100), st.integers(1, 7), st.sampled_from([Even, Scattered]))
-def test_what_workers_push_is_what_servers_own_in_the_same_order(size, servers, sharding):
+def test_workers_push_the_segments_that_servers_own_in_the_same_order(size, servers, sharding):
     params = np.arange(2 * size, dtype=np.float32)
     buckets = [Bucket(params[size:], params[size:], 0, size), Bucket(params[:size], params[:size], 1, 0)]
     way = [(server, bucket, part) for bucket in buckets for server, part in route(bucket, sharding(servers), MOST)]
@@ -68,7 +68,7 @@ def test_every_worker_begins_with_another_server():
     assert ways == [[0, 1, 2] * 2, [1, 2, 0] * 2, [2, 0, 1] * 2, [0, 1, 2] * 2]
 
 
-def test_a_server_that_owns_nothing_of_a_bucket_hears_of_it_all_the_same():
+def test_a_server_that_owns_nothing_of_a_bucket_still_gets_a_message():
     bucket = Bucket(np.zeros(1, np.float32), np.zeros(1, np.float32))
     assert [(server, part.stop - part.start) for server, part in route(bucket, Even(3), MOST)] == [
         (0, 0),

@@ -1,4 +1,4 @@
-"""A server's shard: what a push changes, what is refused and changes nothing, and what survives a restart."""
+"""A server's shard: the effect of pushes, refusals that change nothing, checkpoints."""
 
 import itertools
 
@@ -16,7 +16,7 @@ every_consistency = pytest.mark.parametrize("consistency", EVERY, ids=["bsp", "s
 
 
 def rough(worker, step):
-    """A gradient whose sum with others has other bits in another order."""
+    """Return a gradient; the bits of a sum of several depend on the order of the additions."""
     return np.random.default_rng((worker, step)).standard_normal(SIZE, np.float32)
 
 
@@ -41,7 +41,7 @@ def make(workers, consistency=BSP):
 
 
 def known(shard, updates):
-    """All that a refused event could have changed."""
+    """Return everything that a refused event could have changed."""
     state = {name: array.tolist() for name, array in shard.state().items()}
     return state, list(shard.waiting), set(shard.may_jump), len(updates.means), updates.params.tolist()
 
@@ -49,7 +49,7 @@ def known(shard, updates):
 # --- steps that are summed up ---
 
 
-def test_a_step_closes_with_the_last_push_and_everybody_may_go_on():
+def test_a_step_closes_with_the_last_push_and_releases_all_workers():
     shard, updates = make(range(3))
     assert shard.push(0, 0, rough(0, 0)).answer == ()
     assert shard.push(1, 0, rough(1, 0)).answer == ()
@@ -68,7 +68,7 @@ def test_a_sum_of_all_workers_is_the_same_as_their_pushes_in_rank_order():
     assert known(one, updates) == known(other, others)
 
 
-def test_of_a_thousand_orders_of_arrival_there_is_one_result():
+def test_a_thousand_orders_of_arrival_give_one_result():
     order, results = np.random.default_rng(0), set()
     for _ in range(1000):
         shard, _ = make(range(4))
@@ -137,7 +137,7 @@ def test_staleness_is_how_far_a_push_is_behind_the_highest_step_pushed_so_far():
     ]
 
 
-def test_a_stale_update_is_damped_where_that_was_asked_for():
+def test_a_stale_update_is_damped_if_the_option_says_so():
     shard, updates = make(range(2), lambda: ASP("inverse"))
     for worker, step in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]:
         shard.push(worker, step, rough(worker, step))
@@ -146,14 +146,14 @@ def test_a_stale_update_is_damped_where_that_was_asked_for():
 
 
 @pytest.mark.parametrize("staleness", [1, 2, 5])
-def test_the_fastest_is_answered_while_it_is_at_most_so_many_steps_ahead(staleness):
+def test_the_fastest_worker_is_answered_while_it_is_within_the_staleness(staleness):
     shard, _ = make(range(2), lambda: SSP(staleness))
     answers = [shard.push(0, step, rough(0, step)).answer for step in range(staleness + 1)]
     assert answers == [(0,)] * staleness + [()]
     assert shard.push(1, 0, rough(1, 0)).answer == (0, 1)
 
 
-def test_who_pushes_on_without_an_answer_is_refused():
+def test_a_second_push_before_the_answer_to_the_first_is_refused():
     shard, _ = make(range(2), lambda: SSP(1))
     shard.push(0, 0, rough(0, 0))
     shard.push(0, 1, rough(0, 1))
@@ -161,7 +161,7 @@ def test_who_pushes_on_without_an_answer_is_refused():
         shard.push(0, 2, rough(0, 2))
 
 
-def test_the_clock_of_a_worker_that_has_left_holds_nobody_back():
+def test_the_clock_of_a_worker_that_has_left_holds_no_other_back():
     shard, _ = make(range(3), lambda: SSP(1))
     for step in range(2):
         shard.push(0, step, rough(0, step))
@@ -207,7 +207,7 @@ def test_a_shard_without_parameters_counts_steps_too(consistency):
         (BSP, lambda shard: shard.restore({"params": rough(0, 0)[:1]}), "a checkpoint .* this shard has 3"),
     ],
 )
-def test_a_refusal_says_what_came_and_what_was_due_and_changes_nothing(consistency, event, message):
+def test_a_refusal_names_the_event_and_what_was_due_and_changes_nothing(consistency, event, message):
     shard, updates = make(range(3), consistency)
     before = known(shard, updates)
     with pytest.raises(Refused, match=message):
@@ -222,7 +222,7 @@ def test_a_sum_does_not_mix_with_single_pushes():
         shard.push_all(0, rough(0, 0))
 
 
-def test_who_leaves_while_others_wait_for_its_push_is_refused_with_their_names():
+def test_leaving_is_refused_while_others_wait_for_the_push_and_names_them():
     shard, _ = make(range(3))
     shard.push(0, 0, rough(0, 0))
     with pytest.raises(Refused, match="worker 1 left in step 0, which worker 0 has pushed"):
@@ -230,7 +230,7 @@ def test_who_leaves_while_others_wait_for_its_push_is_refused_with_their_names()
 
 
 @every_consistency
-def test_when_all_have_left_nobody_is_due(consistency):
+def test_no_worker_is_due_when_all_have_left(consistency):
     shard, _ = make(range(2), consistency)
     shard.leave(0)
     shard.leave(1)
@@ -244,7 +244,7 @@ def test_when_all_have_left_nobody_is_due(consistency):
 
 @every_consistency
 @given(steps=st.integers(0, 3), more=st.integers(0, 3))
-def test_a_restored_shard_goes_on_as_the_one_that_was_saved(consistency, steps, more):
+def test_a_restored_shard_continues_like_the_saved_one(consistency, steps, more):
     def rounds(shard, first, count):
         for step in range(first, first + count):
             for worker in range(3):
@@ -284,7 +284,7 @@ def test_the_open_sum_of_a_step_is_saved_too():
     assert updates.means[0].tobytes() == ((rough(2, 0) + rough(0, 0)) / np.float32(2)).tobytes()
 
 
-def test_after_a_restart_a_worker_may_jump_once_and_what_is_between_is_counted_as_lost():
+def test_after_a_restart_a_clock_may_jump_once_and_the_steps_between_are_counted_as_lost():
     shard, updates = make(range(2), ASP)
     saved = shard.state()
     shard.restore(saved)
@@ -298,7 +298,7 @@ def test_after_a_restart_a_worker_may_jump_once_and_what_is_between_is_counted_a
 
 
 @pytest.mark.parametrize("consistency", [lambda: SSP(2), ASP])
-def test_what_was_applied_before_is_answered_and_not_applied_again(consistency):
+def test_a_push_that_was_applied_before_is_answered_and_not_applied_again(consistency):
     shard, updates = make(range(2), consistency)
     shard.push(0, 0, rough(0, 0))
     shard.restore(shard.state())
@@ -307,7 +307,7 @@ def test_what_was_applied_before_is_answered_and_not_applied_again(consistency):
     assert len(updates.means) == 1
 
 
-def test_in_a_new_incarnation_nobody_waits_for_an_answer_to_what_was_sent_before():
+def test_after_a_restart_no_worker_waits_for_an_answer_to_an_earlier_push():
     shard, _ = make(range(2), lambda: SSP(1))
     for step in range(2):
         shard.push(0, step, rough(0, step))

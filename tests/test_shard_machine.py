@@ -1,6 +1,6 @@
-"""A server's shard among workers and a network that reorders, doubles and loses, and through crashes of the server.
+"""A server's shard among workers, with a network that reorders, doubles and loses messages, and with crashes.
 
-Every push has an element of its own in the parameters, so that these say which pushes were applied, and how often.
+Every push has an element of its own in the parameters, so the parameters tell how often each push was applied.
 """
 
 import copy
@@ -18,7 +18,7 @@ MOST = 4  # workers
 
 
 def element(worker, step):
-    """Where the gradient of this push is 1, and all others are 0."""
+    """Return the element in which the gradient of this push is 1; all others are 0."""
     return worker * STEPS + step
 
 
@@ -29,10 +29,10 @@ def gradient(worker, step):
 
 
 class World(RuleBasedStateMachine):
-    """Workers that compute, push and wait; a way from each to the server, in order; and a server with a shard."""
+    """Workers that compute, push and wait; an ordered channel from each to the server; a server with a shard."""
 
     least = 1  # workers
-    rolls_back = False  # whether the workers go back to the checkpoint with the server, or it catches up with them
+    rolls_back = False  # True: the workers go back to the checkpoint with the server. False: it catches up with them
     in_steps = False  # whether checkpoints are made between steps only
 
     def consistency(self):
@@ -42,7 +42,7 @@ class World(RuleBasedStateMachine):
     def start(self, data):
         self.n = data.draw(st.integers(self.least, MOST))
         self.workers = range(self.n)
-        self.step = dict.fromkeys(self.workers, 0)  # that each computes, or has pushed and waits for the answer to
+        self.step = dict.fromkeys(self.workers, 0)  # that each worker computes, or whose answer it waits for
         self.waits = dict.fromkeys(self.workers, False)
         self.way = {worker: [] for worker in self.workers}  # (step, incarnation), on the way to the server
         self.left = set()
@@ -59,7 +59,7 @@ class World(RuleBasedStateMachine):
 
         return Shard(self.params, self.workers, update, self.consistency())
 
-    # What can happen.
+    # Events.
 
     @rule(worker=st.integers(0, MOST - 1))
     def compute_and_push(self, worker):
@@ -70,13 +70,13 @@ class World(RuleBasedStateMachine):
 
     @rule(worker=st.integers(0, MOST - 1))
     def deliver(self, worker):
-        """Which worker comes first is hypothesis' choice: that is the reordering."""
+        """Hypothesis chooses the worker that comes first: this is the reordering."""
         if self.deliverable(worker):
             self.take(worker, *self.way[worker].pop(0))
 
     @rule(worker=st.integers(0, MOST - 1), back=st.integers(1, STEPS))
     def deliver_twice(self, worker, back):
-        """What the server has seen already comes once more."""
+        """The server gets an old push once more."""
         step = self.shard.clock.get(worker, 0) - back
         if worker in self.shard.due() and step >= 0:
             before = self.snapshot()
@@ -91,7 +91,7 @@ class World(RuleBasedStateMachine):
 
     @rule(worker=st.integers(0, MOST - 1))
     def lose(self, worker):
-        """A push never arrives: its worker waits for ever."""
+        """A push never arrives, so its worker waits for ever."""
         if self.way.get(worker):
             self.way[worker].pop(0)
             self.lossy = True
@@ -126,7 +126,7 @@ class World(RuleBasedStateMachine):
             elif self.waits[worker]:
                 self.way[worker].append((self.step[worker], self.incarnation))
 
-    # What comes of it.
+    # Their effects.
 
     def deliverable(self, worker):
         if not self.way.get(worker):
@@ -138,7 +138,7 @@ class World(RuleBasedStateMachine):
 
     def take(self, worker, step, incarnation):
         if incarnation != self.incarnation:
-            return  # it was for the server that crashed: every incarnation of a job has connections of its own
+            return  # it was sent to the crashed server: each incarnation of a job has connections of its own
         pushed = self.shard.push(worker, step, gradient(worker, step))
         assert pushed.staleness == pushed.highest - step >= 0
         if pushed.outcome == "applied":
@@ -162,9 +162,9 @@ class World(RuleBasedStateMachine):
         return kept, self.params.tolist()
 
     def check_lead(self, worker):
-        """What a consistency promises when a worker begins to compute."""
+        """Assert the consistency's promise when a worker begins to compute."""
 
-    # What always holds.
+    # Invariants.
 
     @invariant()
     def each_push_is_applied_exactly_once(self):
@@ -184,7 +184,7 @@ class World(RuleBasedStateMachine):
 
 
 class Whole(World):
-    """Where gradients are added up until a step closes. The workers roll back to the checkpoint with the server."""
+    """Gradients are added up until a step closes. The workers roll back to the checkpoint with the server."""
 
     rolls_back = True
 
@@ -225,7 +225,7 @@ class WithBackup(Whole):
         return self.n - 1
 
     def next_step(self, worker):
-        return self.shard.version  # whoever was late goes on where the others are
+        return self.shard.version  # a late worker continues where the others are
 
     @invariant()
     def who_computes_is_not_ahead(self):
@@ -234,7 +234,7 @@ class WithBackup(Whole):
 
 
 class Applied(World):
-    """Where every push is applied as it comes. The workers stay where they are when the server comes back."""
+    """Every push is applied as it comes. The workers keep their step when the server comes back."""
 
     @invariant()
     def every_clock_is_what_was_applied_and_what_was_lost(self):

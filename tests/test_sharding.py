@@ -1,4 +1,4 @@
-"""Shards cover every parameter once, in order; evenly, or in whole tensors."""
+"""Shardings cover every parameter once, in order: evenly, or in whole tensors."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ whole = pytest.mark.parametrize("kind", [by_tensor, hashed])
 
 
 def owners(shards, start, size):
-    """The server of each element of a bucket; fails if an element has none, or two."""
+    """Return the server of each element of a bucket; fail if an element has none, or two."""
     found = np.full(size, -1)
     for server, pieces in enumerate(shards.pieces(start, size)):
         for piece in pieces:
@@ -28,7 +28,7 @@ def owners(shards, start, size):
 
 
 def loads(shards, size, servers):
-    """Elements a server."""
+    """Return the number of elements of each server."""
     return np.bincount(owners(shards, 0, size), minlength=servers)
 
 
@@ -63,7 +63,7 @@ def test_one_server_has_everything():
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
-def test_with_more_servers_than_parameters_some_have_none(size):
+def test_some_servers_own_nothing_if_they_outnumber_the_parameters(size):
     sizes = [piece.stop - piece.start for piece in even(size, 5)]
     assert sorted(sizes) == [0] * (5 - size) + [1] * size
     assert sorted(map(len, Even(5).pieces(0, size))) == [0] * (5 - size) + [1] * size
@@ -106,7 +106,7 @@ def test_a_model_without_parameters_has_no_pieces(name):
     assert sharding(name, [0, 0], 3).pieces(0, 0) == [[], [], []]
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_known():
+def test_an_unknown_name_is_refused_with_the_known_names():
     with pytest.raises(ValueError, match=r"unknown sharding 'by-tensors': did you mean by-tensor\?"):
         sharding("by-tensors", [1], 1)
 
@@ -116,7 +116,7 @@ def test_an_unknown_name_is_refused_with_those_that_are_known():
 
 @whole
 @given(TENSORS, SERVERS, st.integers(4, 2000))
-def test_tensors_stay_whole_and_where_they_are_whatever_the_buckets(kind, tensors, servers, nbytes):
+def test_tensors_stay_whole_on_the_same_server_whatever_the_buckets(kind, tensors, servers, nbytes):
     shards = kind(tensors, servers)
     found = owners(shards, 0, sum(tensors))
     for edge, size in zip(np.cumsum([0, *tensors]), tensors, strict=False):
@@ -154,6 +154,6 @@ def test_a_hash_spreads_many_tensors_over_all_servers():
 
 
 @whole
-def test_a_bucket_that_reaches_out_of_the_model_is_a_mistake(kind):
+def test_a_bucket_outside_the_model_is_an_error(kind):
     with pytest.raises(ValueError, match=r"a bucket at \[8, 12\) of a model of 10 parameters"):
         kind([5, 5], 2).pieces(8, 4)

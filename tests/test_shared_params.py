@@ -1,4 +1,4 @@
-"""One copy of what two ranks of a process work on: memory that they share, and parameters that a server keeps there."""
+"""Ranks of one process share memory, and a colocated server shares the parameters of its worker."""
 
 import threading
 
@@ -21,7 +21,7 @@ BIG = 1 << 18  # elements: beyond what a transport sends in one piece
 
 
 def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
-    """What `program(ctx)` returns on each rank, each a thread; a crew's take each other for a process."""
+    """Return the results of `program(ctx)`, a thread for each rank; `crews` are the ranks of each pretended process."""
     ranks = sum(map(len, crews))
 
     def life(folder, rank):
@@ -37,12 +37,12 @@ def as_crews(transport, program, crews, servers=0, deadline=10.0, **more):
 
 
 @every_transport
-def test_a_crew_is_those_of_the_same_process_and_nobody_elses(transport):
+def test_colocated_ranks_are_those_of_the_same_process(transport):
     assert as_crews(transport, lambda ctx: ctx.fast.colocated, [[0, 2, 3], [1]]) == [{2, 3}, set(), {0, 3}, {0, 2}]
 
 
 @every_transport
-def test_what_is_shared_is_the_same_memory_of_the_shape_asked_for(transport):
+def test_shared_memory_is_the_same_memory_in_the_wanted_shape(transport):
     def program(ctx):
         if ctx.rank == 0:
             mine = ctx.alloc(12, np.float32)
@@ -60,8 +60,8 @@ def test_what_is_shared_is_the_same_memory_of_the_shape_asked_for(transport):
 
 
 @every_transport
-def test_who_was_let_have_it_lends_it_to_others_in_place(transport):
-    """The owner gets it too: there is nothing to copy then, so what it writes meanwhile stays."""
+def test_shared_memory_is_lent_to_others_in_place(transport):
+    """If the owner receives it, nothing is copied: its own later writes stay."""
     lent = threading.Event()
 
     def program(ctx):
@@ -88,7 +88,7 @@ def test_who_was_let_have_it_lends_it_to_others_in_place(transport):
 
 
 @every_transport
-def test_it_lives_on_when_the_one_who_was_let_have_it_is_gone(transport):
+def test_shared_memory_outlives_the_rank_that_received_it(transport):
     def program(ctx):
         like = np.zeros(BIG, np.float32)
         if ctx.rank == 0:
@@ -112,7 +112,7 @@ def test_it_lives_on_when_the_one_who_was_let_have_it_is_gone(transport):
     assert as_crews(transport, program, [[0, 1], [2]])[2] == 4
 
 
-def test_what_is_shared_again_and_again_takes_no_more_files():
+def test_sharing_the_same_memory_again_takes_no_more_files():
     def program(ctx):
         mine = ctx.alloc(12, np.float32)
         for _ in range(3):
@@ -147,7 +147,7 @@ def test_only_memory_of_alloc_is_shared_and_only_inside_a_process(transport):
     as_crews(transport, program, [[0, 1], [2]])
 
 
-def test_who_has_shared_and_is_gone_is_named():
+def test_a_rank_that_shared_memory_and_is_gone_is_named():
     def program(ctx):
         if ctx.rank == 0:
             mine = ctx.alloc(3, np.float32)
@@ -167,7 +167,7 @@ def test_who_has_shared_and_is_gone_is_named():
 
 
 @every_transport
-def test_what_either_lends_of_it_is_there_when_the_owner_is_gone(transport):
+def test_lent_parts_of_shared_memory_outlive_its_owner(transport):
     def program(ctx):
         like = np.zeros(BIG, np.float32)
         if ctx.rank == 0:
@@ -190,7 +190,7 @@ def test_what_either_lends_of_it_is_there_when_the_owner_is_gone(transport):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-def test_sockets_alone_share_nothing(transport):
+def test_sockets_alone_share_no_memory(transport):
     def program(ctx):
         with pytest.raises(ValueError, match=f"rank {1 - ctx.rank} does not share memory"):
             ctx.fast.recv_shared(1 - ctx.rank, np.zeros(3, np.float32))
@@ -202,7 +202,7 @@ def test_sockets_alone_share_nothing(transport):
 
 
 def train(make, transport, crews, servers, size=1000, steps=3, **more):
-    """Parameters of each worker at the end; and by server, in which workers' its own lie."""
+    """Return each worker's final parameters, and by server the workers in whose parameters its own lie."""
     workers = sum(map(len, crews)) - servers
     params = dict.fromkeys(range(workers))
     beside = {}
@@ -240,7 +240,7 @@ def train(make, transport, crews, servers, size=1000, steps=3, **more):
     [[[0, 2], [1, 3]], [[0, 2, 4], [1, 3]], [[0, 2], [1]]],
     ids=["one each", "three servers", "one server"],
 )
-def test_a_colocated_server_keeps_its_parameters_in_its_workers_and_the_bits_are_the_same(transport, crews):
+def test_a_colocated_server_shares_its_workers_parameters_and_the_bits_are_the_same(transport, crews):
     servers = sum(map(len, crews)) - 2
     apart, outside = train(PsBsp, transport, [[rank] for rank in range(2 + servers)], servers)
     together, inside = train(PsBsp, transport, crews, servers)
@@ -251,16 +251,16 @@ def test_a_colocated_server_keeps_its_parameters_in_its_workers_and_the_bits_are
 
 
 @pytest.mark.parametrize("make", [PsSsp, PsAsync, PsBackup])
-def test_not_where_workers_read_them_while_others_push(make):
+def test_parameters_are_not_shared_if_workers_read_them_while_others_push(make):
     _, inside = train(make, "shm", [[0, 2], [1, 3]], 2)
     assert inside == {2: [], 3: []}
 
 
-def test_nor_where_backward_reads_them_meanwhile():
+def test_parameters_are_not_shared_if_backward_may_read_them():
     _, inside = train(PsBsp, "shm", [[0, 2], [1, 3]], 2, overlaps=True)
     assert inside == {2: [], 3: []}
 
 
-def test_with_no_staleness_it_is_bulk_synchronous_and_does():
+def test_parameters_are_shared_with_a_staleness_of_zero():
     _, inside = train(lambda: PsSsp(0), "shm", [[0, 2], [1, 3]], 2)
     assert inside == {2: [0], 3: [1]}

@@ -43,7 +43,7 @@ every_sparse = pytest.mark.parametrize(("strategy", "servers"), SPARSE)
 
 @functools.cache
 def trained(strategy, servers=0, sparse=False, network=None, **more):
-    """A job with an embedding table that was run, once for all tests that only look at it."""
+    """A finished job with an embedding table, run once for all tests that only read it."""
     this = job(
         strategy,
         servers=servers,
@@ -84,7 +84,7 @@ def test_overlap_changes_no_bit(strategy, servers, bucket):
 
 @every_sparse
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_it_does_not_depend_on_the_number_of_workers_being_three(strategy, servers, workers):
+def test_rows_and_dense_gradients_agree_for_other_numbers_of_workers(strategy, servers, workers):
     rows, one = trained(strategy, servers, sparse=True, workers=workers), trained("single", workers=workers)
     np.testing.assert_allclose(rows.losses, one.losses, rtol=1e-5)
     assert rows.ledger == one.ledger
@@ -92,7 +92,7 @@ def test_it_does_not_depend_on_the_number_of_workers_being_three(strategy, serve
 
 @every_sparse
 def test_a_larger_table_costs_no_more_bytes(strategy, servers):
-    """So few samples that the table hardly matters: 48 samples of 8 ids a step touch the same rows of any table."""
+    """48 samples of 8 ids a step touch as many rows of a large table as of a small one."""
 
     def sent(rows):
         more = {"data": f"clicks:rows={rows},samples=100,skew=0", "model": "embedding", "hidden": (WIDTH,)}
@@ -155,7 +155,7 @@ def test_on_real_transports_all_workers_end_alike_and_synchronous_ones_with_the_
 
 @pytest.mark.parametrize("strategy", ["ps-ssp", "ps-async", "ps-backup"])
 @pytest.mark.parametrize("servers", [1, 2])
-def test_whatever_the_consistency_all_workers_end_with_the_servers_table_and_have_learned(strategy, servers):
+def test_under_every_consistency_all_workers_end_with_the_servers_table_and_a_lower_loss(strategy, servers):
     network = Network(latency=1e-3, jitter=0.02, seed=3)
     result = trained(strategy, servers, sparse=True, network=network)
     assert len({each.params_sha256 for each in result.trained}) == 1
@@ -192,7 +192,7 @@ def test_the_number_of_servers_changes_no_bit():
         (np.arange(TABLE + 1), f"at most {TABLE} × float32"),
     ],
 )
-def test_a_worker_that_pushes_rows_that_there_are_not_is_a_protocol_error_at_the_server(strategy, index, complaint):
+def test_pushing_rows_outside_the_table_is_a_protocol_error_at_the_server(strategy, index, complaint):
     class Wrong(MAKE[strategy]):
         def synchronize(self, ctx, bucket):
             if bucket.rows is not None and ctx.rank == 1:
@@ -248,7 +248,7 @@ def test_the_mean_of_rows_is_that_of_dense_tables(touched, width):
         (np.array([-1]), "a row that a table of 10 does not have"),
     ],
 )
-def test_rows_that_there_are_not_are_a_protocol_error(index, complaint):
+def test_rows_outside_the_table_are_a_protocol_error(index, complaint):
     def program(ctx):
         mine = index if ctx.rank == 1 else np.array([2])
         mean_rows(ctx, Rows(2, mine.astype(np.int64), np.ones((mine.size, 2), np.float32)), 10)
@@ -262,7 +262,7 @@ def test_rows_that_there_are_not_are_a_protocol_error(index, complaint):
 
 
 class ByRows(SyncStrategy):
-    """A strategy that can do both, as parameter servers can."""
+    """A strategy for rows and for dense gradients, like the parameter servers."""
 
     traits = Traits(sparse=True)
 
@@ -285,7 +285,7 @@ class ByRows(SyncStrategy):
         (False, "embedding", 0.0, False),
     ],
 )
-def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momentum, expected):
+def test_auto_goes_by_rows_if_model_and_optimizer_allow_it(sparse, model, momentum, expected):
     assert by_rows("ps", ByRows(sparse), model, OptimizerSpec(momentum=momentum)) is expected
 
 
@@ -299,7 +299,7 @@ def test_auto_is_by_rows_where_model_and_optimizer_allow_it(sparse, model, momen
         ("maybe", "mlp", PLAIN, "--strategy.sparse is 'maybe': give auto, on or off"),
     ],
 )
-def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complaint):
+def test_sparse_is_refused_if_it_cannot_be(sparse, model, optimizer, complaint):
     with pytest.raises(ConfigError, match=complaint):
         by_rows("ps", ByRows(sparse), model, optimizer)
 
@@ -318,13 +318,13 @@ def test_what_cannot_be_had_by_rows_is_refused(sparse, model, optimizer, complai
         ),
     ],
 )
-def test_a_run_says_how_it_was_and_why(fields, can, words):
+def test_a_run_says_whether_it_went_by_rows_and_why(fields, can, words):
     import re
 
     assert re.match(words or "$", sparse_line(summary(**fields), can))
 
 
-def test_a_configuration_file_repeats_it():
+def test_a_configuration_file_repeats_a_sparse_run():
     from experiments.runs.execute import _config
 
     options = RunOptions(strategy="sparse-all-gather", data="clicks", model="embedding", momentum=0.0)

@@ -1,25 +1,25 @@
-"""Ranks of one machine: they share its link, and nothing between them costs anything."""
+"""Ranks of one machine share its link, and messages between them cost nothing."""
 
 import numpy as np
 import pytest
 from programs import LATENCY, NETWORK, WIRE, ZEROS, idle, recv, run, send
 
 
-def test_what_stays_inside_a_machine_takes_no_time():
+def test_messages_inside_a_machine_take_no_time():
     assert run(send(1, times=3), recv(0, 0, 0), network=NETWORK, machines=[[0, 1]]).results[1] == [0.0] * 3
 
 
-def test_ranks_of_a_machine_share_its_way_out():
+def test_ranks_of_a_machine_share_its_outgoing_link():
     outcome = run(send(2), send(3), recv(0), recv(1), network=NETWORK, machines=[[0, 1]])
     assert outcome.results[2:] == [[LATENCY + WIRE], [LATENCY + 2 * WIRE]]
 
 
-def test_ranks_of_a_machine_share_its_way_in():
+def test_ranks_of_a_machine_share_its_incoming_link():
     outcome = run(send(2), send(3), recv(0), recv(1), network=NETWORK, machines=[[2, 3]])
     assert outcome.results[2:] == [[LATENCY + WIRE], [LATENCY + 2 * WIRE]]
 
 
-def test_what_stays_inside_does_not_use_the_link():
+def test_messages_inside_a_machine_do_not_use_the_link():
     def both(ctx):
         ctx.send(1, ZEROS)
         ctx.send(2, ZEROS)
@@ -39,7 +39,7 @@ def test_messages_inside_a_machine_keep_their_order_with_those_before():
     assert run(program, program, network=NETWORK, machines=[[0, 1]]).results[1] == [0, 1, 2, 3]
 
 
-def test_recv_any_takes_what_came_from_inside_first():
+def test_recv_any_takes_a_message_from_inside_the_machine_first():
     def listen(ctx):
         ctx.sleep(1.0)
         return [ctx.recv_any([0, 2], np.zeros(64, np.uint8)).sender for _ in range(2)]
@@ -49,5 +49,5 @@ def test_recv_any_takes_what_came_from_inside_first():
 
 
 @pytest.mark.parametrize("machines", [(), [[0]], [[1], [0]]])
-def test_who_has_a_machine_of_its_own_pays(machines):
+def test_messages_between_machines_take_time(machines):
     assert run(send(1), recv(0), idle, network=NETWORK, machines=machines).results[1] == [LATENCY + WIRE]

@@ -1,4 +1,4 @@
-"""The parameter server in lockstep when somebody errs: who is told, and what."""
+"""The parameter server in lockstep, when a rank makes a mistake or dies: the errors of all ranks."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def job(*misbehave, servers=1, size=8, pieces=None):
 
 
 def good(ctx, strategy, *, steps=3, size=8):
-    """A worker that does as it should."""
+    """A worker without a mistake."""
     for ctx.place.step in range(steps):
         strategy.synchronize(ctx, Bucket(np.ones(size, np.float32), np.zeros(size, np.float32)))
     ctx.place.step = FINISH
@@ -51,7 +51,7 @@ def leaves_early(ctx, strategy):
         (leaves_early, "expected step 0, bucket 0, 8 × float32 from rank 1, got finish, bucket 0, 0 × float32"),
     ],
 )
-def test_a_worker_that_errs_is_a_protocol_error_at_the_server_which_all_others_hear(mistake, message):
+def test_a_mistake_of_a_worker_is_a_protocol_error_at_the_server_and_ends_all_others(mistake, message):
     outcome = job(good, mistake, good)
     error = outcome.errors[3]
     assert isinstance(error, ProtocolError)
@@ -69,7 +69,7 @@ def test_each_bucket_has_a_state_of_its_own(servers):
     assert [params.tolist() for params in outcome.results[:2]] == [[-3 * 0.125] * 8] * 2
 
 
-def test_workers_at_different_buckets_wait_for_each_other_and_for_nobody_else():
+def test_workers_at_different_buckets_wait_only_for_each_other():
     def slow(ctx, strategy):
         ctx.sleep(20.0)
         return two_buckets(ctx, strategy)
@@ -92,7 +92,7 @@ def test_workers_at_different_buckets_wait_for_each_other_and_for_nobody_else():
     ],
     ids=["another order", "leaves in the middle"],
 )
-def test_a_worker_that_mixes_up_its_buckets_is_told(mistake, message):
+def test_a_worker_that_mixes_up_its_buckets_is_a_protocol_error(mistake, message):
     error = job(mistake, mistake, pieces=HALVES).errors[2]
     assert isinstance(error, ProtocolError)
     assert error.cause == message
@@ -113,7 +113,7 @@ def test_when_a_server_dies_every_worker_and_server_ends_with_its_name(servers):
                 assert error.rank == culprit
 
 
-def test_a_server_whose_workers_never_come_gives_up_at_the_deadline_and_names_who_is_missing():
+def test_a_server_without_workers_gives_up_at_the_deadline_and_names_them():
     def program(ctx):
         if ctx.rank in ctx.servers:
             return serve(ctx, PsBsp(), 4)
