@@ -1,7 +1,4 @@
-"""What the numbers say, in one line each, for tables and for the titles of charts.
-
-A sentence names numbers that were measured and claims no more than they show.
-"""
+"""Describe runs in one line each: their conditions, their limits, their errors."""
 
 from __future__ import annotations
 
@@ -19,46 +16,49 @@ from experiments.schema.documents import Environment, ErrorRecord, Summary
 
 
 def conditions(runs: Sequence[Run]) -> str:
-    """One line on what was run: workers, batch, model, parameters, data, transport, and what made workers slow."""
+    """Return one line on workers, batch, model, parameters, data, transport, and what made workers slow."""
 
-    def each(key: str) -> str:
+    def values_of(key: str) -> str:
         values = dict.fromkeys(value for run in runs if (value := getattr(run.summary, key)) is not None)
-        told = [f"{value:,}" if isinstance(value, int) else str(value) for value in values] or ["?"]
-        return " / ".join(told) if len(told) <= 3 else f"{told[0]} … {told[-1]}"
+        words = [f"{value:,}" if isinstance(value, int) else str(value) for value in values] or ["?"]
+        return " / ".join(words) if len(words) <= 3 else f"{words[0]} … {words[-1]}"
 
-    workers = "1 worker" if each("workers") == "1" else f"{each('workers')} workers"
-    model = f"{each('model')} with {each('parameters')} parameters on {each('data')}"
-    link = f" on a link of {each('link')}" if each("link") != "?" else ""
-    real = f", tcp between {each('hosts')} hosts that are all this machine"
-    hosts = "" if each("hosts") in ("1", "?") else f", {each('hosts')} hosts" if link else real
+    workers, hosts, link = values_of("workers"), values_of("hosts"), values_of("link")
+    workers += " worker" if workers == "1" else " workers"
     colocated = dict.fromkeys(run.summary.servers for run in runs if run.summary.placement == COLOCATED)
     if colocated:
         some = "" if all(run.summary.placement == COLOCATED for run in runs) else ", some"
         workers += f"{some} with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
+    model = f"{values_of('model')} with {values_of('parameters')} parameters on {values_of('data')}"
+    network = f"transport {values_of('transport')}"
+    if link != "?":
+        network += f" on a link of {link}" + (f", {hosts} hosts" if hosts not in ("1", "?") else "")
+    elif hosts not in ("1", "?"):
+        network += f", tcp between {hosts} hosts that are all this machine"
     slow = f"; {words}" if (words := slowness(runs)) else ""
-    return f"{workers}, batch {each('batch')}, {model}, transport {each('transport')}{link}{hosts}{slow}"
+    return f"{workers}, batch {values_of('batch')}, {model}, {network}{slow}"
 
 
 def slowness(runs: Sequence[Run]) -> str:
-    """What made workers slow, in words: `training takes 20 ms, on worker 3 4× as long`. Empty if nothing did."""
+    """Return what made workers slow: `training takes 20 ms, on worker 3 4× as long`. Empty if nothing did."""
     floors = dict.fromkeys(run.summary.train_seconds for run in runs)
-    told = [f"training takes {1e3 * floor:g} ms" for floor in floors if floor]
+    causes = [f"training takes {1e3 * floor:g} ms" for floor in floors if floor]
     for text in dict.fromkeys(run.summary.slow_worker for run in runs):
         for part in filter(None, text.split(",")):
             rank, _, factor = part.strip().partition(":")
-            told.append(f"on worker {rank} {float(factor):g}× as long")
+            causes.append(f"on worker {rank} {float(factor):g}× as long")
     for text in dict.fromkeys(run.summary.jitter for run in runs):
         if drawn := jitter(text):
             longer = " to ".join(f"{1e3 * value:g}" for value in drawn.values)
-            told.append(f"each step {longer} ms longer{' on average' if len(drawn.values) == 1 else ''} ({drawn.name})")
-    return ", ".join(told)
+            average = " on average" if len(drawn.values) == 1 else ""
+            causes.append(f"each step {longer} ms longer{average} ({drawn.name})")
+    return ", ".join(causes)
 
 
 def limits_line(summary: Summary, env: Environment, beside: Sequence[Summary] = ()) -> str:
-    """One line on what limits a run, or a comparison of runs like this one.
+    """Return one line on what limits a run, or a comparison of runs.
 
-    `summary` is that of the run with the most ranks, and `beside` those of the others; of `env`, `cores`, `hosts` and
-    `link` are used where they are.
+    `summary` and `env` are those of the run with the most ranks; `beside` are the summaries of the other runs.
     """
     transport, link, hosts = summary.transport, env.link, env.hosts or 1
     ranks, count = _ranks(summary)
@@ -83,7 +83,7 @@ def limits_line(summary: Summary, env: Environment, beside: Sequence[Summary] = 
 
 
 def _ranks(summary: Summary) -> tuple[str, int]:
-    """The ranks of a run in words, and how many; `single` is one process, whatever it stands for."""
+    """Return the ranks of a run in words, and their number. `single` is one process that stands for all workers."""
     workers, servers = summary.workers, summary.servers
     if not servers and summary.processes == 1:
         return "1 process", 1
@@ -93,25 +93,25 @@ def _ranks(summary: Summary) -> tuple[str, int]:
 
 
 def _unseen(summaries: Sequence[Summary]) -> str:
-    """What those who were run would show on a network, and do not show here."""
-    talking = [one for one in summaries if one.strategy != "noop" and _ranks(one)[1] > 1]
-    told = ["a parameter server's incast does not show"] if any(one.servers for one in talking) else []
-    if not all(one.servers for one in talking):
-        told.append("an all-reduce pays for its scheduling hops")
-    return f", so {listed(told)}" if told else ""
+    """Return the effects of a network that these runs do not show."""
+    sending = [summary for summary in summaries if summary.strategy != "noop" and _ranks(summary)[1] > 1]
+    effects = ["a parameter server's incast does not show"] if any(each.servers for each in sending) else []
+    if not all(each.servers for each in sending):
+        effects.append("an all-reduce pays for its scheduling hops")
+    return f", so {listed(effects)}" if effects else ""
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:
-    """`seconds to a loss of 0.12: ring 26.1, ps-async 12.7, noop never`, the first to get there first."""
-    order = sorted(times, key=lambda label: (times[label] is None, times[label]))
-    each = (f"{label} {'never' if (took := times[label]) is None else f'{took:.3g}'}" for label in order)
-    return f"seconds to a loss of {goal:.3g}: {', '.join(each)}"
+    """Return `seconds to a loss of 0.12: ps-async 12.7, ring 26.1, noop never`, the fastest first."""
+    order = sorted(times.items(), key=lambda item: (item[1] is None, item[1]))
+    words = (f"{label} {'never' if seconds is None else f'{seconds:.3g}'}" for label, seconds in order)
+    return f"seconds to a loss of {goal:.3g}: {', '.join(words)}"
 
 
 def sparse_line(summary: Summary, can: bool) -> str:
-    """A line for people on how the table's gradient was synchronised; empty for a model without one.
+    """Return a line on how the gradient of the embedding table was synchronised; empty for a model without one.
 
-    `can`: whether the strategy can do it by rows.
+    `can`: whether the strategy can synchronise rows alone.
     """
     if summary.model not in TABLES:
         return ""

@@ -1,4 +1,4 @@
-"""One run, from plan to result folder."""
+"""Execute one run, from its plan to its result folder."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from experiments.schema.documents import Status as RunStatus
 from experiments.schema.files import write_document
 from experiments.trace.export import write_trace
 
-VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` is all ranks of a job
+VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` runs all ranks of a job
 Show = Callable[[Status], None]
 
 
 class RunFailed(SyncbenchError):
-    """A run ended with an error; its folder says the same. `traceback` is that of a rank that raised, if one did."""
+    """A run ended with an error, which its summary has too. `traceback` is that of a rank, if a rank raised."""
 
     def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:
         super().__init__(str(error))
@@ -45,7 +45,7 @@ class RunFailed(SyncbenchError):
 def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     """Run `plan` in a new folder under `parent`; blocks. Raises RunFailed, KeyboardInterrupt, ConfigError.
 
-    Whatever happens, the folder's summary.json is written last and says how it ended.
+    In every case `summary.json` is written last and says how the run ended.
     """
     try:
         return _execute(plan, agent, parent, show)
@@ -76,7 +76,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
         )
         status = "ok" if ended.error is None else "failed"
         if job.trace:
-            with nullcontext() if ended.error is None else suppress(ConfigError):  # ranks that were killed left no part
+            with nullcontext() if ended.error is None else suppress(ConfigError):  # a killed rank leaves no trace
                 write_trace(folder)
         if status == "ok":
             shutil.rmtree(restarts.checkpoints, ignore_errors=True)
@@ -93,7 +93,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 
 
 def _config(job: Job) -> str:
-    """The job in the words of the command line, so that `run --config` repeats it."""
+    """Return the job as a configuration file, so that `run --config` repeats it."""
     values = json.loads(json.dumps(job.to_dict()))
     del values["sparse"]  # follows from the strategy, the model and the optimizer
     spec = values.pop("optimizer")
@@ -106,7 +106,7 @@ def _slug(name: str) -> str:
 
 
 def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float, restarts: int) -> Status:
-    """What the board says, for the display: the slowest worker's steps, means over the workers."""
+    """Return the status of the job: the steps of the slowest worker, means over the workers."""
     steps = min(rank.steps_done for rank in ranks)
     seconds = {stage: sum(rank.stage_seconds[stage] for rank in ranks) / len(ranks) for stage in STAGES}
     busy = sum(seconds.values())

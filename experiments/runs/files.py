@@ -1,4 +1,4 @@
-"""Result folders, and the JSON in them: written whole or not at all, read or refused in one line."""
+"""Make the folders that results are written to."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 
 from common.errors import ConfigError
 
+_ADVICE = "; give another "
+
 
 def new_folder(parent: Path, name: str) -> Path:
-    """A folder `<UTC time>-<name>-<short id>` that was not there before."""
+    """Make and return a new folder `<UTC time>-<name>-<short id>`."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
     folder.mkdir(parents=True)
     return folder
 
 
-_ADVICE = "; give another "
-
-
 def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
-    """The folder that `option` names, made if it is not there. ConfigError if nothing can be written into it."""
+    """Return the folder that `option` names; make it if it is missing. ConfigError if nothing can be written into it."""
     if not path:
         raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
@@ -38,11 +37,11 @@ def writable_folder(path: str | os.PathLike[str] | None, option: str = "--result
 
 
 def unwritable(folder: Path, error: OSError, option: str = "--results") -> ConfigError:
-    """The error that says why results cannot be written to `folder`, which `option` names, in one line."""
+    """Return the error that says why results cannot be written to `folder`, which `option` names."""
     reason = (error.strerror or str(error)).lower()
     return ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder")
 
 
 def without_advice(error: Exception) -> str:
-    """What `error` says, without the advice of `unwritable`: for whoever is bound to the folder that there is."""
+    """Return the words of an error without the advice of `unwritable`, for a user who cannot give another folder."""
     return str(error).partition(_ADVICE)[0]

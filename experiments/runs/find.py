@@ -13,7 +13,7 @@ from experiments.schema.files import read_document
 
 
 def load_run(path: str | Path) -> Run:
-    """The run in this folder; raises ConfigError if there is none, or one that cannot be read."""
+    """Return the run in this folder. ConfigError if the folder has no run, or one that cannot be read."""
     path = Path(path)
     if not path.is_dir():
         raise ConfigError(f"no such run folder: {path}")
@@ -27,11 +27,11 @@ def load_run(path: str | Path) -> Run:
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
-    """The runs in these folders, in order; a folder of runs, or a sweep's, stands for its runs, oldest first.
+    """Return the runs in these folders, in order. A folder of runs or of a sweep stands for its runs, oldest first.
 
-    A path with `*`, `?` or `[` that names nothing itself is a pattern. Half-written runs inside a folder of runs, or
-    found by a pattern, are passed over (`half_written` lists them). Raises ConfigError if a path is neither a run nor a
-    folder with at least one complete run, or if a run cannot be read.
+    A path with `*`, `?` or `[` is a pattern unless a file or folder has this name. Half-written runs in a folder of
+    runs, or found by a pattern, are passed over; `half_written` lists them. ConfigError if a path is neither a run nor
+    a folder with a complete run, or if a run cannot be read.
     """
     found: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
     for path in paths:
@@ -49,7 +49,7 @@ def _matches(pattern: str | Path) -> list[Path]:
 
 
 def _matching(pattern: str | Path) -> list[Path]:
-    """The complete runs that a pattern finds, or that are in the folders of runs that it finds."""
+    """Return the complete runs that a pattern finds, or that are in the folders that it finds."""
     every = _matches(pattern)
     if not every:
         raise ConfigError(f"no file or folder matches {pattern}")
@@ -62,7 +62,7 @@ def _matching(pattern: str | Path) -> list[Path]:
 
 
 def half_written(paths: Iterable[str | Path]) -> list[Path]:
-    """The folders in these folders of runs, or found by a pattern, where a run started and never wrote its summary."""
+    """Return the folders of runs that never wrote their summary, in these folders of runs or found by a pattern."""
     inside: list[Path] = []
     for path in paths:
         folders = [Path(path)]
@@ -80,7 +80,7 @@ def _is_bench(path: Path) -> bool:
 
 def _run_folders(path: Path) -> list[Path]:
     if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir() or _is_bench(path):
-        return [path]  # a run folder, or what load_run explains best
+        return [path]  # a run folder, or something that load_run refuses with the best explanation
     if not (folders := _complete_in(path)):
         raise ConfigError(f"no complete run in {path}{_what_else(path)}")
     return folders
@@ -91,7 +91,7 @@ def _complete_in(folder: Path) -> list[Path]:
 
 
 def _what_else(folder: Path) -> str:
-    """What is in a folder without a complete run, where that helps."""
+    """Return a hint on the content of a folder without a complete run; empty if there is none to give."""
     if half := len(half_written([folder])):
         return f" ({half} half-written)"
     if within := [child for child in sorted(folder.iterdir()) if child.is_dir() and _complete_in(child)]:

@@ -1,4 +1,4 @@
-"""Live progress of one run: a bar and where the time goes on a terminal, now and then a plain line elsewhere."""
+"""Live progress of one run: bars on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -19,6 +19,7 @@ from rich.text import Text
 from common.records.stage_clock import STAGES
 from experiments.format.colours import STAGE_COLOURS
 from experiments.format.units import human_count
+from experiments.format.words import plural
 
 LINE_EVERY = 2.0  # seconds between two plain lines
 _VISIBLE = 0.005  # a share below this would read 0 %
@@ -37,16 +38,11 @@ class Status:
     doing: str = ""  # what a benchmark measures now
 
 
-class _Display(Protocol):
-    def show(self, status: Status) -> None: ...
-    def close(self) -> None: ...
-
-
 class Progress:
-    """Context manager that shows a run's progress on `stream` (standard error by default) and nowhere else.
+    """Context manager that shows the progress of a run on `stream` (standard error by default) and nowhere else.
 
-    On a terminal a picture that is drawn over itself; elsewhere a line every two seconds at most, the first after two,
-    and one for the last status: a short run has one line. `clock` returns seconds.
+    A terminal shows a picture that is drawn in place. Other streams get a line every two seconds at most, and one for
+    the last status. `clock` returns seconds.
     """
 
     def __init__(
@@ -58,57 +54,49 @@ class Progress:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._title, self._steps, self._workers = title, steps, workers
+        self._title, self._steps, self._workers, self._clock = title, steps, workers, clock
         self._stream = sys.stderr if stream is None else stream
-        self._clock = clock
-        self._display: _Display | None = None
+        self._live: Live | None = None  # the picture
+        self._next_line: float | None = None  # when the next line may be printed; None outside the context
+        self._unprinted: Status | None = None
+        self._printed = ""
 
     def __enter__(self) -> Self:
         console = Console(file=self._stream, highlight=False)
         if self._stream.isatty() and not console.is_dumb_terminal:
-            self._display = _Picture(console, self._title, self._steps, self._workers)
-        else:
-            self._display = _Lines(self._stream, self._title, self._steps, self._clock)
+            # Standard output is not redirected, because it may carry a JSON document.
+            on_stderr = self._stream is sys.stderr
+            self._live = Live(console=console, refresh_per_second=8, redirect_stdout=False, redirect_stderr=on_stderr)
+            self._live.start()
+        self._next_line = self._clock() + LINE_EVERY
         return self
 
     def update(self, status: Status) -> None:
-        """Show this status; cheap, to be called as often as one likes inside the context."""
-        if self._display is None:
+        """Show this status. It is cheap, so call it as often as you like inside the context."""
+        if self._next_line is None:
             raise ValueError("Progress.update outside its context")
-        self._display.show(status)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        display, self._display = self._display, None
-        if display is not None:
-            display.close()
-
-
-class _Lines:
-    """Plain lines, for logs and pipes."""
-
-    def __init__(self, stream: TextIO, title: str, steps: int, clock: Callable[[], float]) -> None:
-        self._stream, self._title, self._steps, self._clock = stream, title, steps, clock
-        self._next = clock() + LINE_EVERY
-        self._waiting: Status | None = None
-        self._said = ""
-
-    def show(self, status: Status) -> None:
-        self._waiting = status
+        if self._live is not None:
+            self._live.update(picture(self._title, self._steps, self._workers, status))
+            return
+        self._unprinted = status
         now = self._clock()
-        if now >= self._next:
-            self._next = now + LINE_EVERY
+        if now >= self._next_line:
+            self._next_line = now + LINE_EVERY
             self._print()
 
-    def close(self) -> None:
-        self._print()
-
     def _print(self) -> None:
-        if self._waiting is None:
+        if self._unprinted is None:
             return
-        line = plain_line(self._title, self._steps, self._waiting)
-        if line != self._said:  # a run that is done is seen several times before it has ended
+        line = plain_line(self._title, self._steps, self._unprinted)
+        if line != self._printed:  # a finished run reports its last status several times before it ends
             print(line, file=self._stream, flush=True)
-        self._said, self._waiting = line, None
+        self._printed, self._unprinted = line, None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._print()
+        self._next_line = None
 
 
 def plain_line(title: str, steps: int, status: Status) -> str:
@@ -120,34 +108,10 @@ def plain_line(title: str, steps: int, status: Status) -> str:
     return "  ".join(part for part in parts if part)
 
 
-class _Picture:
-    """A progress bar, the figures and a stacked bar of the stages, drawn in place."""
-
-    def __init__(self, console: Console, title: str, steps: int, workers: int) -> None:
-        self._title, self._steps, self._workers = title, steps, workers
-        # Standard output is left alone: it may carry a JSON document. What goes to the stream shown on is kept clear
-        # of the picture.
-        self._live = Live(
-            console=console,
-            refresh_per_second=8,
-            redirect_stdout=False,
-            redirect_stderr=console.file is sys.stderr,
-        )
-        self._live.start()
-
-    def show(self, status: Status) -> None:
-        self._live.update(picture(self._title, self._steps, self._workers, status))
-
-    def close(self) -> None:
-        self._live.stop()
-
-
 def picture(title: str, steps: int, workers: int, status: Status) -> RenderableType:
-    """What a terminal shows for this status: a line of figures, two bars as wide as it is, and a legend."""
+    """Return what a terminal shows: a line of figures, two bars as wide as the terminal, and a legend."""
     shares = _shares(status)
-    head = Text(
-        f"{title}, {workers} worker{'' if workers == 1 else 's'}", style="bold", no_wrap=True, overflow="ellipsis"
-    )
+    head = Text(f"{title}, {plural(workers, 'worker')}", style="bold", no_wrap=True, overflow="ellipsis")
     for figure in (f"step {status.step}/{steps}", *_figures(status), f"{status.elapsed:.1f} s"):
         head.append(f"  {figure}", style="not bold")
     legend = Text("time: ", style="dim")
@@ -169,9 +133,9 @@ class _Stacked:
         bar, done, filled = Text(), 0.0, 0
         for stage, share in self.shares.items():
             done += share
-            upto = round(done * options.max_width)  # ends are rounded, not lengths: the bar is always full
-            bar.append("█" * (upto - filled), style=STAGE_COLOURS[stage])
-            filled = upto
+            end = round(done * options.max_width)  # ends are rounded, not lengths, so that the bar is always full
+            bar.append("█" * (end - filled), style=STAGE_COLOURS[stage])
+            filled = end
         yield bar
 
 
@@ -182,11 +146,11 @@ def _figures(status: Status) -> list[str]:
     if math.isfinite(status.loss):
         figures.append(f"loss {status.loss:.3g}")
     if status.restarts:
-        figures.append("1 restart" if status.restarts == 1 else f"{status.restarts} restarts")
+        figures.append(plural(status.restarts, "restart"))
     return figures
 
 
 def _shares(status: Status) -> dict[str, float]:
-    """The share of each stage in the time so far, in the stages' order; empty before any time was spent."""
+    """Return the share of each stage in the time so far; empty before any time was spent."""
     total = math.fsum(status.stage_seconds.get(stage, 0.0) for stage in STAGES)
     return {stage: status.stage_seconds.get(stage, 0.0) / total for stage in STAGES} if total > 0 else {}

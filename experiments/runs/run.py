@@ -1,7 +1,7 @@
-"""The read side of a result folder, and the colours of the stages.
+"""A run as it is read from its folder.
 
-A run folder holds `summary.json` (written last: without it the run never ended), `params.npy` (flat float32
-parameters of worker 0) and `ranks/<rank>-<role>.jsonl`, one line a step.
+The folder holds `summary.json`, `env.json`, `params.npy` (the flat float32 parameters of worker 0) and
+`ranks/<rank>-<role>.jsonl`, one line a step. The summary is written last: a folder without it is half-written.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ Role = Literal["worker", "server"]
 
 @dataclass(frozen=True)
 class Run:
-    """One result folder. Rows and `env` are read on first use, and raise ConfigError if their files are damaged."""
+    """One result folder. Rows and `env` are read on first use; ConfigError if their files are damaged."""
 
     path: Path
     summary: Summary
 
     @cached_property
     def worker_rows(self) -> dict[int, tuple[StepRow, ...]]:
-        """The step records of each worker that left a file, by rank, in the order they were written."""
+        """The steps of each worker that left a file, by rank."""
         return {rank: read_lines(file, StepRow) for rank, file in self.rank_files("worker.jsonl").items()}
 
     @cached_property
     def server_rows(self) -> dict[int, tuple[ServerStepRow, ...]]:
-        """The step records of each server that left a file, by rank, in the order they were written."""
+        """The updates of each server that left a file, by rank."""
         return {rank: read_lines(file, ServerStepRow) for rank, file in self.rank_files("server.jsonl").items()}
 
     @cached_property
     def env(self) -> Environment:
-        """The environment that the run was made in; all of it None if it is not recorded."""
+        """The environment of the run; all of it None without a file."""
         file = self.path / "env.json"
         return read_document(file, Environment) if file.is_file() else Environment()
 
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def within_train(self) -> bool:
-        """Whether its communication is part of `train`, so that nobody can tell how long it took."""
+        """Whether synchronisation is part of stage train, so that its time is unknown."""
         return self.summary.synchronizes_in == "train"
 
     def rank_files(self, ending: str) -> dict[int, Path]:
@@ -65,17 +65,16 @@ class Run:
         return dict(sorted((int(rank), file) for rank, file in ranks.items() if rank.isdecimal()))
 
     def sent_per_step(self, role: Role) -> list[float]:
-        """Payload bytes that each rank of this role sent in a step, on average; empty where unknown."""
+        """Return the payload bytes that each rank of this role sent in a step, on average; empty if unknown."""
         sent, steps = self.summary.bytes_sent, self.summary.steps_done
         if sent is None or not steps:
             return []
-        counts = sent.per_worker if role == "worker" else sent.per_server
-        return [count / steps for count in counts if count is not None]
+        return [count / steps for count in sent.of(role) if count is not None]
 
     def leaving_per_step(self) -> list[float]:
-        """Payload bytes that leave each process in a step, on average, where a worker has servers in it.
+        """Return the payload bytes that leave each process in a step, on average, of a run with colocated servers.
 
-        What they send each other is left out. Empty where servers are not colocated, or not every rank told its bytes.
+        Bytes between a worker and a server of its process are left out. Empty if a rank did not report its bytes.
         """
         sent, steps = self.summary.bytes_sent, self.summary.steps_done
         if self.summary.placement != COLOCATED or sent is None or not steps:
@@ -88,17 +87,14 @@ class Run:
         ]
         if len(workers) < len(sent.per_worker) or len(servers) < len(sent.per_server):
             return []
-        beyond = [*workers, *servers]
-        return [
-            sum(beyond[rank] for rank in crew) / steps
-            for crew in ranks_by_process(len(workers), len(servers), COLOCATED)
-        ]
+        leaving, processes = [*workers, *servers], ranks_by_process(len(workers), len(servers), COLOCATED)
+        return [sum(leaving[rank] for rank in ranks) / steps for ranks in processes]
 
 
 def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
-    """Seconds of each stage in one step, mean over steps and workers, without warm-up; None where unknown.
+    """Return the seconds of each stage in one step, mean over steps and workers; None if unknown.
 
-    From the step records; where those are missing, from the summary, whose totals include warm-up.
+    They come from the step records, without warm-up. Without records they come from the summary, with warm-up.
     """
     if workers := _after_warmup(run):
         means = [
@@ -113,7 +109,7 @@ def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
 
 
 def hidden_seconds_per_step(run: Run) -> float:
-    """Seconds of synchronisation in one step that ran beside `train`; means and source as for the stages."""
+    """Return the seconds of synchronisation in one step that ran beside stage train; means and source as above."""
     if workers := _after_warmup(run):
         means = [math.fsum(row.hidden_seconds for row in rows) / len(rows) for rows in workers]
         return math.fsum(means) / len(means)
@@ -122,6 +118,5 @@ def hidden_seconds_per_step(run: Run) -> float:
 
 
 def _after_warmup(run: Run) -> list[tuple[StepRow, ...]]:
-    """The rows of each worker that did steps after its warm-up, without those of the warm-up."""
-    skip = run.summary.warmup_steps
-    return [rows[skip:] for rows in run.worker_rows.values() if len(rows) > skip]
+    warmup = run.summary.warmup_steps
+    return [rows[warmup:] for rows in run.worker_rows.values() if len(rows) > warmup]

@@ -1,7 +1,8 @@
-"""The summary of a run: what was asked for, what came of it, and how it ended."""
+"""Make the summary of a run: what was asked for, what came of it, and how it ended."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from common.runtime.job import Job
 from common.runtime.placement import ranks_by_process
 from experiments.config import Plan
 from experiments.launch.supervisor import JobOutcome
@@ -27,37 +29,13 @@ from experiments.schema.documents import (
 from experiments.schema.records import StageSeconds
 
 SOON_READ = 50 << 20  # bytes of step records that are read in about a second
-ASKED = (  # of a job
-    "strategy",
-    "strategy_options",
-    "workers",
-    "servers",
-    "steps",
-    "batch",
-    "seed",
-    "data",
-    "model",
-    "hidden",
-    "partition",
-    "preprocess",
-    "optimizer",
-    "sparse",
-    "transport",
-    "link",
-    "hosts",
-    "bucket",
-    "overlap",
-    "slow_worker",
-    "jitter",
-    "train_seconds",
-    "checkpoint_every",
-    "trace",
-)
+_IN_SUMMARY = frozenset(Summary.__struct_fields__) - {"placement", "restarts"}  # restarts: those that happened
+ASKED = tuple(field.name for field in dataclasses.fields(Job) if field.name in _IN_SUMMARY)  # what the user asked for
 PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")  # of the traits
 
 
 def summary(plan: Plan, folder: Path, ended: JobOutcome, status: Status, restarts: Sequence[Restart]) -> Summary:
-    """The whole summary; reads the step records in `folder`. `restarts` are those of servers."""
+    """Return the summary of the run in `folder`, whose step records are read. `restarts` are those of servers."""
     job, traits = plan.job, plan.traits
     traffic = _traffic(plan, ended)
     return Summary(
@@ -88,7 +66,7 @@ def summary(plan: Plan, folder: Path, ended: JobOutcome, status: Status, restart
 
 
 def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> dict[str, Any]:
-    """What the records of workers and the histories of servers add up to."""
+    """Return the fields that follow from the step records of workers and the histories of servers."""
     job = plan.job
     warmup = warmup_steps(job.steps)
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
@@ -109,7 +87,7 @@ def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> di
 
 
 def _reported(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
-    """What the workers said of the result, if all did that were not to be missed."""
+    """Return the fields that workers reported at their end; unknown unless all of them came to their end."""
     workers = _finished(plan, ended)
     judge = next((report for report in workers if report["test_accuracy"] is not None), {})
     return {
@@ -121,18 +99,18 @@ def _reported(plan: Plan, ended: JobOutcome) -> dict[str, Any]:
 
 
 def _finished(plan: Plan, ended: JobOutcome) -> list[dict[str, Any]]:
-    """The reports of the workers, but for departed ones; none unless all of them came to their end."""
-    good = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
-    return good if len(good) == plan.processes - len(_departed(ended)) else []
+    """Return the reports of the workers that did not depart; none unless all of them came to their end."""
+    finished = [report for report in ended.reports[: plan.processes] if report is not None and "error" not in report]
+    return finished if len(finished) == plan.processes - len(_departed(ended)) else []
 
 
 def _agreed(values: Sequence[str | None]) -> str | None:
-    """What all of them say; None if they do not say the same, or nothing."""
+    """Return the one value that all have; None if they differ."""
     return values[0] if len(set(values)) == 1 else None
 
 
 def _costs(ended: JobOutcome) -> ComputeCosts | None:
-    """In virtual time: the seconds that computing was made to take; None where they were what they were."""
+    """Return the seconds that computing takes in virtual time; None in real time."""
     told = (report["costs"] for report in ended.reports if report is not None and "costs" in report)
     return msgspec.convert(next(told, None), ComputeCosts | None)
 
@@ -142,7 +120,7 @@ def _departed(ended: JobOutcome) -> set[int]:
 
 
 def warmup_steps(steps: int) -> int:
-    """Steps at the start that `samples_per_second` leaves out: first-use initialisation is no steady state."""
+    """Return the number of steps at the start that `samples_per_second` leaves out, because they initialise things."""
     return min(10, steps // 5)
 
 
@@ -153,7 +131,7 @@ def _interrupted(status: Status) -> ErrorRecord | None:
 
 
 def _parameters(folder: Path) -> int | None:
-    """How many parameters the model has, from the size of what it ended with."""
+    """Return the number of the model's parameters, from the file of the final ones; None without that file."""
     path = folder / "params.npy"
     return int(np.load(path, mmap_mode="r", allow_pickle=False).size) if path.exists() else None
 
@@ -161,7 +139,10 @@ def _parameters(folder: Path) -> int | None:
 def _totals(
     plan: Plan, files: Sequence[Path], histories: Sequence[Path], departed: set[int], *, whole: bool
 ) -> tuple[StepTotals, PushTotals]:
-    """What the rows add up to. A long run that was cut short is not read through: its user waits for the prompt."""
+    """Return what the records add up to.
+
+    Of a long run that was cut short only the last rows are read, because its user waits for the prompt.
+    """
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
         pushes = read_pushes(histories, plan.job.workers, plan.traits.consistency)
         return add_up(files, warmup_steps(plan.job.steps), pushes, departed), pushes
@@ -169,7 +150,7 @@ def _totals(
 
 
 def _each(values: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
-    """One entry a worker: where one process stands for all workers, its entry does too."""
+    """Return one entry a worker. The entry of a process that stands for all workers counts for all of them."""
     return tuple(values) * (plan.job.workers if plan.traits.one_process else 1)
 
 
@@ -178,39 +159,39 @@ def _per_rank(values: Sequence[int | None], plan: Plan) -> PerRank:
 
 
 def _peak_memory(plan: Plan, ended: JobOutcome) -> PerRank:
-    """The most memory that each rank had in use, bytes: its own, and what it has read in place of its peers'.
+    """Return the most bytes of memory that the process of each rank used, memory of its peers that it read included.
 
-    A rank's is that of its process: a colocated server's is its worker's too, the same bytes once more.
+    A colocated server and its worker are in one process, so both have the same bytes.
     """
     return _per_rank([None if report is None else report.get("peak_memory_bytes") for report in ended.reports], plan)
 
 
 def _traffic(plan: Plan, ended: JobOutcome) -> dict[str, PerRank]:
-    """Payload bytes and messages of all steps, per rank: sent, and received by whom they were sent to.
+    """Return the payload bytes and messages of all steps, per rank, as sent and as received.
 
-    None where a rank did not live to report it; what was received is known only if all of them did. None everywhere
-    for an engine with its own transport, whose bytes do not pass our meter.
+    None for a rank that did not live to report. Received bytes are known only if all ranks reported, because senders
+    report them. An engine with its own transport does not pass our meter, so all its figures are None.
     """
     ranks = range(plan.processes + plan.job.servers)
-    good = _metered(plan, ended)
-    sent = [sum(good[rank]["bytes_to"].values()) if rank in good else None for rank in ranks]
-    messages = [sum(good[rank]["messages_to"].values()) if rank in good else None for rank in ranks]
+    metered = _metered(plan, ended)
+    sent = [sum(metered[rank]["bytes_to"].values()) if rank in metered else None for rank in ranks]
+    messages = [sum(metered[rank]["messages_to"].values()) if rank in metered else None for rank in ranks]
     received: list[int | None] = [None] * len(ranks)
-    if len(good) == len(ranks):
-        received = [sum(report["bytes_to"].get(str(to), 0) for report in good.values()) for to in ranks]
+    if len(metered) == len(ranks):
+        received = [sum(report["bytes_to"].get(str(to), 0) for report in metered.values()) for to in ranks]
     figures = {"bytes_sent": sent, "messages_sent": messages, "bytes_received": received}
     return {name: _per_rank(values, plan) for name, values in figures.items()}
 
 
 def _bytes_between(plan: Plan, ended: JobOutcome) -> dict[str, dict[str, int]] | None:
-    """Payload bytes by sender and receiver; None unless all ranks reported them."""
-    good = _metered(plan, ended)
-    if len(good) < plan.processes + plan.job.servers:
+    """Return the payload bytes by sender and receiver; None unless all ranks reported."""
+    metered = _metered(plan, ended)
+    if len(metered) < plan.processes + plan.job.servers:
         return None
-    return between({rank: report["bytes_to"] for rank, report in good.items()}, plan.processes)
+    return between({rank: report["bytes_to"] for rank, report in metered.items()}, plan.processes)
 
 
 def _metered(plan: Plan, ended: JobOutcome) -> dict[int, dict[str, Any]]:
-    """The reports by rank that say what was sent: none of an engine with its own transport."""
+    """Return the reports that say what was sent, by rank; none of an engine with its own transport."""
     reports = ended.reports if plan.traits.own_transport is None else []
     return {rank: report for rank, report in enumerate(reports) if report is not None and "error" not in report}

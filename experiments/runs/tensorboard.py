@@ -1,4 +1,4 @@
-"""A run's step records as TensorBoard events, in `tensorboard/` of its folder; written when the run has ended."""
+"""Write the step records of a run as TensorBoard events, in `tensorboard/` of its folder, when the run has ended."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ INSTALL = "pip install 'syncbench[tensorboard]'"
 
 
 def check() -> None:
-    """ConfigError where TensorBoard is not installed, or not so that it can be used."""
+    """Raise ConfigError if TensorBoard is not installed, or does not work."""
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(f"--tensorboard needs a package that is not here: {INSTALL}")
-    try:  # what torch takes of it, which wants the right protobuf: known now, not when the run is over
+    try:  # the parts that torch uses, which need the right protobuf: found out now, not after the run
         importlib.import_module("tensorboard.compat.proto.event_pb2")
         importlib.import_module("tensorboard.summary.writer.event_file_writer")
     except Exception as error:
@@ -29,10 +29,10 @@ def check() -> None:
 
 
 def write(run: Run) -> Path:
-    """Loss, samples/s and the seconds of each stage, step by step, means over the workers; returns the folder.
+    """Write loss, samples/s and the seconds of each stage for each step, means over the workers; return the folder.
 
-    Times are those of the step records, seconds since the job began, so that "relative" is the job's own time.
-    Raises OSError if the folder cannot be written, ConfigError if the records cannot be read.
+    Times are seconds since the start of the job. OSError if the folder cannot be written, ConfigError if the records
+    cannot be read.
     """
     from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -45,17 +45,17 @@ def write(run: Run) -> Path:
 
 
 def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
-    """(step, seconds since the job began, values by tag) of every step, from the rows of the workers that did it."""
+    """Yield (step, seconds since the start of the job, values by tag) for every step, means over its workers."""
     by_step: dict[int, list[StepRow]] = {}
     for rows in run.worker_rows.values():
         for row in rows:
             by_step.setdefault(row.step, []).append(row)
     batch = run.summary.batch
-    before = min((row.began for those in by_step.values() for row in those), default=0.0)
-    for step, those in sorted(by_step.items()):
-        ended = max(row.ended for row in those)
+    before = min((row.began for rows in by_step.values() for row in rows), default=0.0)
+    for step, rows in sorted(by_step.items()):
+        ended = max(row.ended for row in rows)
         took, before = ended - before, ended
-        values = {f"seconds/{stage}": _mean([row.seconds.of(stage) for row in those]) for stage in STAGES}
+        values = {f"seconds/{stage}": _mean([row.seconds.of(stage) for row in rows]) for stage in STAGES}
         losses = [row.loss for row in those if row.loss is not None and not row.skipped]
         if losses:
             values["loss"] = _mean(losses)

@@ -47,6 +47,10 @@ class PerRank(Struct, frozen=True, kw_only=True):
     per_worker: tuple[Count | None, ...] = ()
     per_server: tuple[Count | None, ...] = ()
 
+    def of(self, role: Literal["worker", "server"]) -> tuple[int | None, ...]:
+        """Return the counts of the ranks with this role."""
+        return self.per_worker if role == "worker" else self.per_server
+
 
 class PerWorker(Struct, frozen=True, kw_only=True):
     """One count a worker, in order of rank."""
