@@ -22,7 +22,7 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
-    """Return the folder that `option` names; make it if it is missing. ConfigError if nothing can be written into it."""
+    """Return the folder that `option` names, made if missing. ConfigError if nothing can be written into it."""
     if not path:
         raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)

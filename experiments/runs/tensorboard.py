@@ -47,8 +47,8 @@ def write(run: Run) -> Path:
 def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
     """Yield (step, seconds since the start of the job, values by tag) for every step, means over its workers."""
     by_step: dict[int, list[StepRow]] = {}
-    for rows in run.worker_rows.values():
-        for row in rows:
+    for worker_rows in run.worker_rows.values():
+        for row in worker_rows:
             by_step.setdefault(row.step, []).append(row)
     batch = run.summary.batch
     before = min((row.began for rows in by_step.values() for row in rows), default=0.0)
@@ -56,7 +56,7 @@ def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
         ended = max(row.ended for row in rows)
         took, before = ended - before, ended
         values = {f"seconds/{stage}": _mean([row.seconds.of(stage) for row in rows]) for stage in STAGES}
-        losses = [row.loss for row in those if row.loss is not None and not row.skipped]
+        losses = [row.loss for row in rows if row.loss is not None and not row.skipped]
         if losses:
             values["loss"] = _mean(losses)
         if took > 0:
