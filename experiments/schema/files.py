@@ -1,4 +1,4 @@
-"""Read and write the typed files of `schema.py` and `records.py`.
+"""Read and write the typed files of `documents.py` and `records.py`.
 
 Every failure to read is a ConfigError of one line. It names the file, the line where the file has lines, the key as
 `$.path`, and what is wrong with it.
@@ -18,13 +18,13 @@ import msgspec
 from msgspec import DecodeError, Struct, ValidationError
 
 from common.errors import ConfigError
+from common.records.recorder import whole_lines
 from experiments.schema.documents import Document
 from experiments.schema.records import ServerEvent
 
 T = TypeVar("T", bound=Struct)
 D = TypeVar("D", bound=Document)
 
-CHUNK = 1 << 20  # bytes that are decoded at once
 LONGEST = 200  # characters of an explanation
 _DAMAGE = (DecodeError, UnicodeDecodeError, RecursionError)
 _MISSING = re.compile(r"Object missing required field `(.+?)`(?: - at `(.*)`)?")
@@ -47,7 +47,7 @@ def read_document(path: Path, kind: type[D]) -> D:
         raise _unreadable(path, error) from None
     try:
         version = _decode(data, _Version).schema
-        # A file without any version is judged by `kind`, which may have a default.
+        # The default of `kind` holds for a file without a version.
         if version not in (None, kind.VERSION):
             raise ConfigError(f"{path} has schema {version}; this version reads schema {kind.VERSION}")
         document: D = _decode(data, kind)
@@ -62,11 +62,10 @@ def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 
 def iter_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Yield the records of a file of lines, in order, with little memory however long the file is.
+    """Yield the records of a file of lines, in order, one at a time.
 
     A last line without its newline was cut short, because its writer was killed, and is left out. Blank lines are
-    passed over. ConfigError if the file is missing, or if any other line is damaged; it is raised at the latest when
-    the record of that line is asked for.
+    passed over. ConfigError if the file is missing, and when the iteration reaches any other damaged line.
     """
     yield from _records(path, kind, lambda line: False)
 
@@ -98,7 +97,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _decode(data: bytes, kind: Any) -> Any:
-    """Decode one JSON value. NaN and infinity, which json.dump writes and JSON does not have, are read as null."""
+    """Decode one JSON value. NaN and infinity, which `json.dump` writes although JSON has none, are read as null."""
     try:
         return _decoder(kind).decode(data)
     except ValidationError:
@@ -113,47 +112,25 @@ def _decode(data: bytes, kind: Any) -> Any:
     return msgspec.convert(plain, kind, str_keys=True)
 
 
-def _records(path: Path, kind: Any, foreign: Callable[[bytes], bool]) -> Iterator[Any]:
-    """Yield the records of a file. A line that is no `kind` is passed over if it is `foreign`."""
-    before = 0  # lines before the chunk
-    for chunk in _whole_lines(path):
-        try:
-            records = _decoder(kind).decode_lines(chunk)
-        except _DAMAGE:  # which does not say which line: read them one by one
-            yield from _one_by_one(path, chunk, before, kind, foreign)
-        else:
-            yield from records
-        before += chunk.count(b"\n")
-
-
-def _one_by_one(path: Path, chunk: bytes, before: int, kind: Any, foreign: Callable[[bytes], bool]) -> Iterator[Any]:
-    for number, line in enumerate(chunk.split(b"\n"), before + 1):
-        if not line.strip():
-            continue
-        try:
-            record = _decode(line, kind)
-        except _DAMAGE as error:
-            if foreign(line):
-                continue
-            raise ConfigError(f"{path}, line {number} {_explain(error, kind, line)}") from None
-        yield record
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the file in chunks of whole lines, without a last line that has no newline."""
+def _records(path: Path, kind: Any, passed_over: Callable[[bytes], bool]) -> Iterator[Any]:
+    """Yield the records of a file. A line that is no `kind` is passed over if `passed_over` says so."""
     try:
-        with open(path, "rb") as file:
-            rest = b""
-            while block := file.read(CHUNK):
-                lines, newline, rest = (rest + block).rpartition(b"\n")
-                if newline:
-                    yield lines + newline
+        for number, line in enumerate(map(bytes.rstrip, whole_lines(path)), 1):
+            if not line:
+                continue
+            try:
+                record = _decode(line, kind)
+            except _DAMAGE as error:
+                if passed_over(line):
+                    continue
+                raise ConfigError(f"{path}, line {number} {_explain(error, kind, line)}") from None
+            yield record
     except OSError as error:
         raise _unreadable(path, error) from None
 
 
 def _is_foreign(line: bytes) -> bool:
-    """Whether a line is an event of a kind that our servers do not write."""
+    """Whether a line is an event that our servers do not write."""
     try:
         return _decode(line, _Named).event not in _EVENTS
     except _DAMAGE:
@@ -165,7 +142,7 @@ def _unreadable(path: Path, error: OSError) -> ConfigError:
 
 
 def _explain(error: Exception, kind: Any, data: bytes) -> str:
-    """Return what is wrong, as the end of a sentence that begins with the place."""
+    """Return the error in words, as the end of a sentence that begins with the place."""
     words = " ".join(str(error).split())
     if not data.strip():
         return "is empty; a JSON object is expected"
@@ -183,7 +160,7 @@ def _explain(error: Exception, kind: Any, data: bytes) -> str:
 
 
 def _short(words: str) -> str:
-    """Return the words of msgspec as they are to follow a colon."""
+    """Return the words of msgspec in a form that follows a colon."""
     words = words.replace("`", "").removeprefix("JSON is malformed: ")
     words = words[:1].lower() + words[1:]
     return words if len(words) <= LONGEST else words[:LONGEST] + "…"
@@ -211,9 +188,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in this file, NaN read as null. ConfigError, one line, if it holds something else; OSError."""
+    """Return the JSON object in this file; NaN is read as None. ConfigError if it holds something else; OSError."""
     try:
-        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no figure, and no JSON either
+        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)
     except ValueError as error:  # of JSON or of UTF-8
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(found, dict):
