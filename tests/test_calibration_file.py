@@ -6,12 +6,9 @@ import math
 import pytest
 
 from common.errors import ConfigError
-from experiments.prediction.calibration_file import newest_calibration, read_calibration, write_calibration
-from experiments.prediction.cost_model import (
-    Calibration,
-    Curve,
-    Figures,
-)
+from experiments.prediction.calibration_file import document, newest_calibration, read_calibration, write_calibration
+from experiments.prediction.cost_model import Calibration, Curve, Figures
+from experiments.schema.documents import Environment
 
 MIB = 1 << 20
 
@@ -26,10 +23,10 @@ def figures(transport="shm", workers=4, **more):
 
 def test_a_calibration_comes_back_as_it_was_written(tmp_path):
     path = tmp_path / "calibration.json"
-    write_calibration(path, Calibration((figures(), figures("tcp", 2)), {"cores": 2}))
+    write_calibration(path, Calibration((figures(), figures("tcp", 2)), Environment(cores=2)))
     found = read_calibration(path)
     assert found.figures == (figures(), figures("tcp", 2))
-    assert (found.environment, found.name) == ({"cores": 2}, str(path))
+    assert (found.environment, found.name) == (Environment(cores=2), str(path))
     assert read_calibration(tmp_path) == found  # the folder will do
     saved = json.loads(path.read_text())
     assert saved["schema"] == 1
@@ -43,10 +40,10 @@ def test_a_calibration_comes_back_as_it_was_written(tmp_path):
         ("{", "is not valid JSON"),
         ("[]", "does not hold a JSON object"),
         ('{"schema": 2}', "has schema 2; this version reads schema 1"),
-        ('{"schema": 1}', "is no calibration: lacks 'figures'"),
-        ('{"schema": 1, "figures": []}', "is no calibration: there are no figures"),
-        ('{"schema": 1, "figures": [{"transport": "shm", "workers": 2}]}', "is no calibration: lacks 'exchange'"),
-        ('{"schema": 1, "figures": [3]}', "is no calibration"),
+        ('{"schema": 1}', r"is damaged: \$\.figures is missing"),
+        ('{"schema": 1, "figures": []}', r"is damaged: \$\.figures: .*length >= 1"),
+        ('{"schema": 1, "figures": [{"transport": "shm", "workers": 2}]}', r"figures\[0\]\.exchange is missing"),
+        ('{"schema": 1, "figures": [3]}', r"is damaged: \$\.figures\[0\]"),
     ],
 )
 def test_what_is_no_calibration_is_refused_in_one_line(tmp_path, text, complaint):
@@ -60,11 +57,11 @@ def test_what_is_no_calibration_is_refused_in_one_line(tmp_path, text, complaint
 
 @pytest.mark.parametrize("change", [{"beta": [1.0]}, {"sizes": [2, 1]}, {"alpha": math.nan}, {"gamma": [-1.0, 0.0]}])
 def test_a_curve_that_cannot_be_is_refused(tmp_path, change):
-    values = figures().to_dict()
+    values = document(Calibration((figures(),)))["figures"][0]
     values["exchange"] |= change
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps({"schema": 1, "figures": [values]}))
-    with pytest.raises(ConfigError, match="is no calibration"):
+    with pytest.raises(ConfigError, match=r"is damaged: \$\.figures\[0\]\.exchange"):
         read_calibration(path)
 
 

@@ -13,6 +13,7 @@ from experiments.prediction.calibration_file import read_calibration, write_cali
 from experiments.prediction.cost_model import Calibration, Curve, Figures
 from experiments.prediction.predict import predicted_exchange_seconds
 from experiments.prediction.residuals import median_error
+from experiments.schema.documents import Environment
 from experiments.schema.files import to_builtins
 
 FLAT = Curve(1e-4, (4096,), (1e-9,), (1e-10,))
@@ -199,7 +200,10 @@ def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_
             "predict --calibration c.json --against nowhere.json",
             "--against nowhere.json: there is no such file or folder",
         ),
-        ("predict --calibration c.json --against c.json", "c.json is no benchmark"),
+        (
+            "predict --calibration c.json --against c.json",
+            "; a benchmark is bench.json, or what bench --json prints",
+        ),
         ("predict --calibration c.json --against .", "no complete run in ."),
         ("predict --calibration c.json --against broken.json", "broken.json is not valid JSON"),
         ("calibrate --transport udp", "--transport is 'udp': give auto, shm, ipc or tcp"),
@@ -223,7 +227,7 @@ def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
     def planted(specs, show):
         for each in specs:
             show(each)
-        return Calibration(tuple(flat(each.transport, each.workers) for each in specs), {"cores": 2})
+        return Calibration(tuple(flat(each.transport, each.workers) for each in specs), Environment(cores=2))
 
     monkeypatch.setattr(measuring, "calibrate_all", planted)
     code, out, err = answer("calibrate", "--transport", "ipc,tcp", "--workers", "4,2")

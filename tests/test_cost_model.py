@@ -8,7 +8,7 @@ from experiments.prediction.cost_model import (
     Curve,
     Figures,
     among_neighbours,
-    parse_link,
+    link_terms,
     through_a_hub,
 )
 
@@ -70,11 +70,11 @@ def test_another_transport_than_was_measured_is_refused():
     [("1gbit,50us", 50e-6, 8e-9), ("25mbit,0.5ms", 5e-4, 3.2e-7), ("1gbit,50us,5us", 55e-6, 8e-9)],
 )
 def test_a_link_in_words_becomes_the_terms_of_the_formulas(text, alpha, beta):
-    link = parse_link(text)
+    link = link_terms(text)
     assert (link.alpha, link.beta, link.gamma) == pytest.approx((alpha, beta, 0.0))
 
 
 @pytest.mark.parametrize("text", ["", "fast", "50us", "0gbit,50us", "1gbit,50"])
 def test_what_is_no_link_is_refused(text):
     with pytest.raises(ConfigError, match=r"--link: .*"):
-        parse_link(text)
+        link_terms(text)

@@ -9,7 +9,7 @@ from common.simulate import simulate
 from common.strategy import Bucket, Link
 from common.transport.virtual.network import Network
 from experiments.config.strategies import create
-from experiments.prediction.simulation import Free
+from experiments.prediction.simulation import FreeOptimizer
 from experiments.prediction.step_cost import added_to_a_step, lockstep_seconds
 from ps.strategy import PsBsp
 
@@ -41,7 +41,9 @@ def added(workers, servers, nbytes, train, segment=MIB):
         return ends
 
     network = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta)
-    found = simulate(program, workers + servers, servers=servers, network=network, optimizer=lambda params: Free())
+    found = simulate(
+        program, workers + servers, servers=servers, network=network, optimizer=lambda params: FreeOptimizer()
+    )
     ends = np.array([each for each in found.results if each is not None])
     return float(np.diff(ends, axis=1).mean()) - train
 

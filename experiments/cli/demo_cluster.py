@@ -44,13 +44,13 @@ def cluster_lines(comparison: Comparison) -> list[str]:
 
 
 def _load(entry: Entry) -> str:
-    from experiments.prediction.cost_model import parse_link
+    from experiments.prediction.cost_model import link_terms
     from experiments.report.bottlenecks import busiest
 
     who, sent, _ = busiest(entry.run)
     step = entry.run.summary.batch / entry.rate.middle
     by = "every worker sends" if who == "all alike" else f"{who} sends"
-    on_link = human_seconds((sent or 0) * parse_link(LINK).beta)
+    on_link = human_seconds((sent or 0) * link_terms(LINK).beta)
     return (
         f"{entry.label}: {by} {human_bytes(round(sent or 0))} a step, {on_link} on its link, of {human_seconds(step)}"
     )

@@ -54,10 +54,10 @@ def run(options: Options) -> int:
 def _calibration(options: Options) -> Calibration:
     """Return the calibration that was asked for, else that kept with the results, else the newest. ConfigError."""
     from experiments.prediction.calibration_file import calibration_beside, newest_calibration, read_calibration
-    from experiments.prediction.cost_model import Calibration, constant, parse_link
+    from experiments.prediction.cost_model import Calibration, constant, link_terms
 
     if options.link is not None:
-        return Calibration((constant(parse_link(options.link), words=options.link),), name=options.link)
+        return Calibration((constant(link_terms(options.link), words=options.link),), name=options.link)
     kept = (file for path in options.against or [] if (file := calibration_beside(Path(path))))
     return read_calibration(options.calibration or next(kept, None) or newest_calibration(options.results))
 

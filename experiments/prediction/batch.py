@@ -1,19 +1,23 @@
-"""Predictions for many strategies, numbers of workers and sizes: formulas at once, simulations within a budget."""
+"""Predict exchanges of many strategies, numbers of workers and sizes; simulate them within a budget of time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct, structs, to_builtins
 
 from experiments.config.strategies import create
 from experiments.prediction.cost_model import Figures
-from experiments.prediction.predict import in_lockstep, predicted_exchange_seconds, simulation_cost
+from experiments.prediction.predict import in_lockstep, predicted_exchange_seconds
+from experiments.prediction.simulation import simulation_cost
 
 
-@dataclass(frozen=True, slots=True)
-class PredictedExchange:
-    """One exchange: who, how many, how much; and its predicted seconds, None where there are none."""
+class PredictedExchange(
+    Struct, frozen=True, rename={"nbytes": "bytes", "formula": "formula_seconds", "virtual": "virtual_seconds"}
+):
+    """One exchange and its predicted seconds; None where there is no formula, or no simulation."""
 
     strategy: str
     workers: int
@@ -23,24 +27,18 @@ class PredictedExchange:
     virtual: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "strategy": self.strategy,
-            "workers": self.workers,
-            "servers": self.servers,
-            "bytes": self.nbytes,
-            "formula_seconds": self.formula,
-            "virtual_seconds": self.virtual,
-        }
+        """Return the exchange as JSON values."""
+        values: dict[str, Any] = to_builtins(self)
+        return values
 
 
 def servers_of(strategy: str, servers: int) -> int:
-    """`servers`, for a strategy that has any. ConfigError for one that there is not."""
+    """Return `servers` for a strategy that has servers, else 0. ConfigError for an unknown strategy."""
     return servers if create(strategy, {}).traits.servers else 0
 
 
 def relaxed(strategies: Sequence[str]) -> list[str]:
-    """Those with servers that do not make every worker wait for all others. ConfigError for one that there is not."""
+    """Return the strategies with servers whose workers do not all wait for each other in each step. ConfigError."""
     traits = {name: create(name, {}).traits for name in strategies}
     return [name for name, its in traits.items() if its.servers and not in_lockstep(its.consistency)]
 
@@ -48,26 +46,26 @@ def relaxed(strategies: Sequence[str]) -> list[str]:
 def by_formulas(
     strategies: Sequence[str], workers: Sequence[int], servers: int, sizes: Sequence[int], figures: dict[int, Figures]
 ) -> list[PredictedExchange]:
-    """A cell for each combination; `figures` by the number of workers. Raises ConfigError."""
+    """Return the prediction of each combination by formula; `figures` by the number of workers. ConfigError."""
+    has = {name: servers_of(name, servers) for name in strategies}
     return [
         PredictedExchange(
             name,
             count,
-            own,
+            has[name],
             nbytes,
-            predicted_exchange_seconds(name, {}, count, own, nbytes, figures[count]).formula,
+            predicted_exchange_seconds(name, {}, count, has[name], nbytes, figures[count]).formula,
         )
         for count in workers
         for nbytes in sizes
         for name in strategies
-        for own in (servers_of(name, servers),)
     ]
 
 
 def simulated(
     cells: Sequence[PredictedExchange], figures: dict[int, Figures], budget: float
 ) -> tuple[list[PredictedExchange], int]:
-    """The cells, the cheapest of them simulated, for about `budget` seconds together; and how many were not. Blocks."""
+    """Simulate the cheapest exchanges for about `budget` seconds; return all, and how many were not. Blocks."""
     costs = [simulation_cost(cell.strategy, {}, cell.workers, cell.servers, cell.nbytes) for cell in cells]
     done, left = list(cells), budget
     for index in sorted(range(len(cells)), key=costs.__getitem__):
@@ -76,7 +74,7 @@ def simulated(
             break
         left -= costs[index]
         found = predicted_exchange_seconds(
-            cell.strategy, {}, cell.workers, cell.servers, cell.nbytes, figures[cell.workers], budget=float("inf")
+            cell.strategy, {}, cell.workers, cell.servers, cell.nbytes, figures[cell.workers], budget=math.inf
         )
-        done[index] = replace(cell, virtual=found.virtual)
+        done[index] = structs.replace(cell, virtual=found.virtual)
     return done, sum(cell.virtual is None for cell in done)

@@ -1,60 +1,59 @@
-"""calibration.json: {"schema": 1, "figures": [...], "environment": {...}}, and where to look for one."""
+"""calibration.json: read and write it, and find one."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from common.errors import ConfigError
-from experiments.prediction.cost_model import Calibration, Figures
-from experiments.schema.files import read_json, write_json
+from experiments.prediction.cost_model import LARGE, Calibration, Figures
+from experiments.schema.documents import Document, Environment
+from experiments.schema.files import read_document, to_builtins, write_json
 
-SCHEMA = 1
 NAME = "calibration.json"
 
 
+class CalibrationDocument(Document, frozen=True, kw_only=True):
+    """The file: figures, and the environment in which they were measured."""
+
+    figures: Annotated[tuple[Figures, ...], Meta(min_length=1)]
+    environment: Environment | None = None
+
+
 def document(calibration: Calibration) -> dict[str, Any]:
-    """As JSON values."""
-    return {
-        "schema": SCHEMA,
-        "figures": [each.to_dict() for each in calibration.figures],
-        "environment": calibration.environment,
-    }
+    """Return the calibration as JSON values. Each of its figures has α, β and γ of a large vector beside its curves."""
+    whole = CalibrationDocument(schema=1, figures=calibration.figures, environment=calibration.environment)
+    values = to_builtins(whole)
+    for figures, entry in zip(calibration.figures, values["figures"], strict=True):
+        link = figures.exchange.link(LARGE)
+        entry |= {"alpha": link.alpha, "beta": link.beta, "gamma": link.gamma}
+    return values
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write it atomically. OSError."""
+    """Write the file atomically. Raises OSError."""
     write_json(path, document(calibration))
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """The calibration in this file, or in this folder. ConfigError, one line, if there is none that can be read."""
+    """Return the calibration in this file, or in this folder. ConfigError, one line, if none can be read."""
     path = Path(path)
     file = path / NAME if path.is_dir() else path
-    try:
-        found = read_json(file)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"no calibration at {file}: {reason}; syncbench calibrate makes one") from None
-    if found.get("schema") != SCHEMA:
-        raise ConfigError(f"{file} has schema {found.get('schema')!r}; this version reads schema {SCHEMA}")
-    try:
-        figures = tuple(Figures.from_dict(each) for each in found["figures"])
-        if not figures:
-            raise ValueError("there are no figures")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        cause = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ConfigError(f"{file} is no calibration: {cause}") from None
-    return Calibration(figures, found.get("environment"), str(file))
+    if not file.exists():
+        raise ConfigError(f"no calibration at {file}: no such file; syncbench calibrate makes one")
+    found = read_document(file, CalibrationDocument)
+    return Calibration(found.figures, found.environment, str(file))
 
 
 def calibration_beside(path: Path) -> Path | None:
-    """The calibration that is kept in this folder of results, or in the one around it; None if none is."""
+    """Return the calibration in this folder of results, or in the folder around it; None if neither has one."""
     return next((file for folder in (path, path.parent) if (file := folder / NAME).is_file()), None)
 
 
 def newest_calibration(results: str | Path) -> Path:
-    """The newest calibration below this folder of results. ConfigError if there is none."""
+    """Return the newest calibration below this folder of results. ConfigError if it has none."""
     files = sorted(Path(results).glob(f"*-calibration-*/{NAME}"), key=lambda file: file.parent.name)
     if not files:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""α, β and γ as they were measured, or as a link is said to be: what predictions are made from.
+"""The cost model: α, β and γ, the terms of the strategies' formulas, as measured or as a link has them.
 
-Bytes that lie in a cache cost less than those that do not, so β and γ are curves over the size of the vector, between
-whose points they are interpolated, linear over the logarithm of the size; beyond its ends a curve is flat.
+Bytes that lie in a cache cost less than others. So β and γ are curves over the size of the vector. Between its points a
+curve is linear over the logarithm of the size; beyond its ends it is flat.
 """
 
 from __future__ import annotations
@@ -10,66 +10,49 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta, Struct
 
 from common.errors import ConfigError
 from common.link_probe import PIECE
 from common.strategy import Link
 from experiments.config.virtual import network
+from experiments.schema.documents import Environment
 
-LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where there is room for one figure only
+LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where a reader gets one figure only
+Cost = Annotated[float, Meta(ge=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One pattern of communication: seconds a message, and for vectors of these many bytes seconds a byte."""
+class Curve(Struct, frozen=True):
+    """One pattern of communication: seconds a message, and seconds a byte for vectors of these sizes in bytes.
 
-    alpha: float
-    sizes: tuple[int, ...]  # ascending
-    beta: tuple[float, ...]
-    gamma: tuple[float, ...]
+    ValueError unless the sizes ascend from 1 or more, with as many β and γ as sizes.
+    """
+
+    alpha: Cost
+    sizes: tuple[int, ...]
+    beta: tuple[Cost, ...]
+    gamma: tuple[Cost, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.sizes) == len(self.beta) == len(self.gamma) > 0:
+            raise ValueError("a curve needs as many β and γ as sizes")
+        if self.sizes[0] < 1 or any(low >= high for low, high in pairwise(self.sizes)):
+            raise ValueError("the sizes of a curve ascend, from 1")
 
     def link(self, nbytes: int) -> Link:
-        """What the formulas take for a vector of so many bytes."""
-        return Link(self.alpha, _at(nbytes, self.sizes, self.beta), _at(nbytes, self.sizes, self.gamma))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "alpha": self.alpha,
-            "sizes": list(self.sizes),
-            "beta": list(self.beta),
-            "gamma": list(self.gamma),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Curve:
-        """The inverse of `to_dict`; KeyError, TypeError or ValueError for what is none."""
-        sizes, beta, gamma = (tuple(values[name]) for name in ("sizes", "beta", "gamma"))
-        alpha = float(values["alpha"])
-        if not len(sizes) == len(beta) == len(gamma) > 0 or list(sizes) != sorted({int(size) for size in sizes}):
-            raise ValueError("a curve needs as many β and γ as sizes, which ascend")
-        numbers = [alpha, *map(float, (*beta, *gamma))]
-        if sizes[0] < 1 or not all(math.isfinite(number) and number >= 0 for number in numbers):
-            raise ValueError("a curve has finite figures from 0")
-        return cls(alpha, sizes, tuple(map(float, beta)), tuple(map(float, gamma)))
+        """Return the terms of the formulas for a vector of `nbytes` bytes."""
+        at, sizes = math.log(max(nbytes, 1)), np.log(self.sizes)
+        return Link(self.alpha, float(np.interp(at, sizes, self.beta)), float(np.interp(at, sizes, self.gamma)))
 
 
-def _at(nbytes: int, sizes: Sequence[int], values: Sequence[float]) -> float:
-    if nbytes <= sizes[0]:
-        return values[0]
-    for (low, first), (high, second) in pairwise(zip(sizes, values, strict=True)):
-        if nbytes <= high:
-            return first + (second - first) * math.log(nbytes / low) / math.log(high / low)
-    return values[-1]
+class Figures(Struct, frozen=True):
+    """The costs of one transport with one number of workers: among neighbours (`exchange`), and through a server.
 
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One transport with one number of workers. `exchange`: among neighbours; `hub`: through a server.
-
-    `link` is what the network was said to be, in words; None for a transport as it is. `scatter` is how far a typical
-    sample was from the median that stands for it, as a share of that, where that was worst; None where it is not known.
+    `link` is the network in words; None for a transport that was measured. `scatter` is how far a typical sample was
+    from the median that stands for it, as a share of it, in the worst case; None if that is not known.
     """
 
     transport: str
@@ -79,46 +62,9 @@ class Figures:
     link: str | None = None
     scatter: float | None = None
 
-    @property
-    def alpha(self) -> float:
-        """Seconds a message among neighbours."""
-        return self.exchange.alpha
-
-    @property
-    def beta(self) -> float:
-        """Seconds a byte of a large vector among neighbours."""
-        return self.exchange.link(LARGE).beta
-
-    @property
-    def gamma(self) -> float:
-        """Seconds to add up one byte of a large vector."""
-        return self.exchange.link(LARGE).gamma
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "transport": self.transport,
-            "workers": self.workers,
-            "link": self.link,
-            "scatter": self.scatter,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "gamma": self.gamma,
-            "exchange": self.exchange.to_dict(),
-            "hub": self.hub.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Figures:
-        """The inverse of `to_dict`; KeyError, TypeError or ValueError for what is none."""
-        exchange, hub = Curve.from_dict(values["exchange"]), Curve.from_dict(values["hub"])
-        link, scatter = values.get("link"), values.get("scatter")
-        spread = None if scatter is None else float(scatter)
-        return cls(str(values["transport"]), int(values["workers"]), exchange, hub, link, spread)
-
 
 def constant(link: Link, transport: str = "virtual", workers: int = 0, words: str | None = None) -> Figures:
-    """The figures of a network in which α, β and γ do not depend on anything."""
+    """Return the figures of a network whose α, β and γ are the same for all sizes and patterns."""
     curve = Curve(link.alpha, (LARGE,), (link.beta,), (link.gamma,))
     return Figures(transport, workers, curve, curve, words)
 
@@ -126,9 +72,9 @@ def constant(link: Link, transport: str = "virtual", workers: int = 0, words: st
 def among_neighbours(
     workers: int, sizes: Sequence[int], tiny: float, moved: Sequence[float], added: Sequence[float]
 ) -> Curve:
-    """The curve of `shift`: seconds of one step, whose messages are one of n + 1 pieces of the vector.
+    """Return the curve of the pattern `shift`, from seconds of one step, whose messages are 1/(n + 1) of the vector.
 
-    Where adding up costs no more than moving, as in memory that is read in place, γ is nothing, and β the mean of both:
+    If adding up costs no more than moving, as in memory that is read in place, γ is 0 and β is the mean of both, since
     an all-reduce adds up half of what it moves.
     """
     beta, gamma = [], []
@@ -143,9 +89,9 @@ def among_neighbours(
 def through_a_hub(
     workers: int, sizes: Sequence[int], tiny: float, moved: Sequence[float], added: Sequence[float]
 ) -> Curve:
-    """The curve of `relay`: seconds for all to push and to pull, in k segments, as in the formula of a server:
+    """Return the curve of the pattern `relay`, from seconds in which all workers push and pull.
 
-    2α + (1 + 1/k)·n·Mβ, and n·Mγ more where the hub adds up and applies.
+    In k segments that takes 2α + (1 + 1/k)·n·Mβ, as in the formula of a server, and n·Mγ more if the server adds up.
     """
     beta, gamma = [], []
     for nbytes, move, add in zip(sizes, moved, added, strict=True):
@@ -158,38 +104,38 @@ def through_a_hub(
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured on one machine; `environment` as `syncbench env` has it, `name` is where it was read from."""
+    """What was measured on one machine; `name` is the file that it was read from."""
 
     figures: tuple[Figures, ...]
-    environment: dict[str, Any] | None = None
+    environment: Environment | None = None
     name: str = ""
 
     def nearest(self, transport: str | None, workers: int) -> tuple[Figures, str | None]:
-        """The figures for so many workers over `transport`, or over the only one there is if that is None.
+        """Return the figures for `workers` workers, or for the nearest number with a note that says so.
 
-        Where it was another number, the nearest, and a word about it. ConfigError if the transport is missing.
+        `transport` None means the only one that there is. ConfigError if there are several, or if it was not measured.
         """
-        known = list(dict.fromkeys(each.transport for each in self.figures))
+        known = list(dict.fromkeys(figures.transport for figures in self.figures))
         if transport is None:
             if len(known) > 1:
                 raise ConfigError(f"{self.name} has {' and '.join(known)}: say which with --transport")
             (transport,) = known
-        here = [each for each in self.figures if each.transport == transport]
+        here = [figures for figures in self.figures if figures.transport == transport]
         if not here:
             raise ConfigError(
                 f"{self.name or 'the calibration'} has {', '.join(known)}, not {transport}: "
                 f"run syncbench calibrate --transport {transport} --workers {workers}"
             )
-        found = min(here, key=lambda each: (abs(math.log(max(each.workers, 1) / workers)), each.workers))
+        found = min(here, key=lambda one: (abs(math.log(max(one.workers, 1) / workers)), one.workers))
         if found.workers in (0, workers):
             return found, None
         return found, f"{workers} workers are predicted from figures measured with {found.workers} over {transport}"
 
 
-def parse_link(given: str) -> Link:
-    """`1gbit,50us` as α and β; adding costs nothing. ConfigError if it is none.
+def link_terms(given: str) -> Link:
+    """Return `1gbit,50us` as α and β, with γ = 0. ConfigError if it is no link.
 
-    An overhead a message is part of α: that several messages of one rank queue for it is not in the formulas.
+    An overhead a message is part of α. The formulas leave out that messages of one rank queue for it.
     """
     asked = network(given)
     return Link(asked.latency + asked.overhead, 1 / asked.bandwidth)

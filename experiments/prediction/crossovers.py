@@ -1,12 +1,14 @@
-"""Which strategy is the fastest, from which size on: where the formulas' curves cross."""
+"""Find the fastest strategy for each size: the sizes at which the curves of the formulas cross."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from msgspec import Struct, structs
 
 from experiments.format.units import human_bytes, human_seconds
 from experiments.format.words import listed
@@ -14,15 +16,15 @@ from experiments.prediction.batch import servers_of
 from experiments.prediction.cost_model import Figures
 from experiments.prediction.predict import predicted_exchange_seconds
 
-STEPS = 24  # sizes looked at in each factor of 16
+STEPS = 24  # sizes that are tried in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
-EQUAL = 1e-6  # predictions that differ by less are equal: the first one named wins
-LEVEL = 1.05  # times the fastest: up to there, who fastest_ranges goes on to; formulas are no better than that
+EQUAL = 1e-6  # predictions that differ by a smaller part are equal: the strategy that is named first wins
+LEVEL = 1.05  # times the fastest: up to there a strategy stays the fastest, since formulas are no better than that
+Curves = Mapping[str, Callable[[int], float]]  # seconds by bytes, for each strategy
 
 
-@dataclass(frozen=True, slots=True)
-class FastestRange:
-    """`strategy` is predicted to be the fastest of all from `low` to `high` bytes, or within 5 % of those `level`."""
+class FastestRange(Struct, frozen=True):
+    """`strategy` is predicted to be the fastest from `low` to `high` bytes, or within 5 % of the strategies `level`."""
 
     strategy: str
     low: float
@@ -30,7 +32,7 @@ class FastestRange:
     level: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return the range as JSON values."""
         span = {"from_bytes": round(self.low), "to_bytes": round(self.high)}
         return {"strategy": self.strategy, **span, "within_5_percent": list(self.level)}
 
@@ -38,9 +40,9 @@ class FastestRange:
 def fastest_ranges(
     strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures
 ) -> list[FastestRange]:
-    """Who is the fastest by formula at each size from `low` to `high` bytes, in order; empty if none has a formula.
+    """Return the fastest strategy by formula for each size from `low` to `high` bytes; empty if none has a formula.
 
-    Somebody who is the fastest for a while, but never by more than 5 % of who was it before, ends no reign.
+    A strategy stays the fastest while it is within 5 % of the fastest.
     """
     times = curves(strategies, workers, servers, figures)
     if not times:
@@ -51,31 +53,36 @@ def fastest_ranges(
         least = min(seconds.values()) * (1 + EQUAL)
         return next(name for name, value in seconds.items() if value <= least)
 
-    count = max(2, math.ceil(STEPS * math.log(high / low, 16)) + 1) if high > low else 1
-    grid = [low * (high / low) ** (i / max(1, count - 1)) for i in range(count)]
     found = [FastestRange(fastest(low), low, low)]
-    for left, right in pairwise(grid):
-        _between(fastest, left, right, found)
-    return _merged([*found[:-1], FastestRange(found[-1].strategy, found[-1].low, high)], times)
+    for left, right in pairwise(_sizes(low, high)):
+        _find_crossovers(fastest, left, right, found)
+    found[-1] = structs.replace(found[-1], high=high)
+    return _merged(found, times)
 
 
-def _merged(found: Sequence[FastestRange], times: Mapping[str, Callable[[int], float]]) -> list[FastestRange]:
-    """The same without those during which the one before stays within LEVEL of the fastest, where it is looked at."""
+def _sizes(low: float, high: float) -> list[float]:
+    """Return sizes from `low` to `high`, evenly spaced on a logarithmic axis."""
+    if high <= low:
+        return [low]
+    return [float(size) for size in np.geomspace(low, high, max(2, math.ceil(STEPS * math.log(high / low, 16)) + 1))]
+
+
+def _merged(found: Sequence[FastestRange], times: Curves) -> list[FastestRange]:
+    """Merge a range into the one before it if the strategy of that one stays within LEVEL of the fastest."""
     merged = [found[0]]
-    for reign in found[1:]:
+    for one in found[1:]:
         last = merged[-1]
-        count = max(2, math.ceil(STEPS * math.log(reign.high / reign.low, 16)) + 1)
-        sizes = [round(reign.low * (reign.high / reign.low) ** (i / (count - 1))) for i in range(count)]
-        if any(times[last.strategy](size) > LEVEL * times[reign.strategy](size) for size in sizes):
-            merged.append(reign)
+        sizes = [round(size) for size in _sizes(one.low, one.high)]
+        if any(times[last.strategy](size) > LEVEL * times[one.strategy](size) for size in sizes):
+            merged.append(one)
         else:
-            level = dict.fromkeys([*last.level, *([reign.strategy] if reign.strategy != last.strategy else [])])
-            merged[-1] = FastestRange(last.strategy, last.low, reign.high, tuple(level))
+            level = dict.fromkeys([*last.level, *([one.strategy] if one.strategy != last.strategy else [])])
+            merged[-1] = FastestRange(last.strategy, last.low, one.high, tuple(level))
     return merged
 
 
-def _between(fastest: Callable[[float], str], left: float, right: float, found: list[FastestRange]) -> None:
-    """Add to `found` those who take over between two sizes."""
+def _find_crossovers(fastest: Callable[[float], str], left: float, right: float, found: list[FastestRange]) -> None:
+    """Add to `found` the strategies that become the fastest between two sizes, by bisection."""
     while fastest(right) != found[-1].strategy:
         low, high = left, right
         while high > low * SHARP:
@@ -84,15 +91,13 @@ def _between(fastest: Callable[[float], str], left: float, right: float, found: 
                 low = middle
             else:
                 high = middle
-        last = found.pop()
-        found += [FastestRange(last.strategy, last.low, high), FastestRange(fastest(high), high, high)]
+        found[-1] = structs.replace(found[-1], high=high)
+        found.append(FastestRange(fastest(high), high, high))
         left = high
 
 
-def curves(
-    strategies: Sequence[str], workers: int, servers: int, figures: Figures
-) -> dict[str, Callable[[int], float]]:
-    """For each strategy that has a formula, seconds by bytes."""
+def curves(strategies: Sequence[str], workers: int, servers: int, figures: Figures) -> Curves:
+    """Return the predicted seconds by bytes, for each strategy that has a formula."""
 
     def curve(name: str) -> Callable[[int], float | None]:
         own = servers_of(name, servers)
@@ -105,13 +110,13 @@ def curves(
 def sentence(
     strategies: Sequence[str], workers: int, servers: int, found: Sequence[FastestRange], figures: Figures
 ) -> str:
-    """`64 workers: tree up to 182 KiB, then ring; …`, with how far the slowest is behind at the end."""
+    """Return `64 workers: tree up to 182 KiB, then ring; …`, and how far the second is behind at the largest size."""
     if workers == 1:
         return "1 worker: nothing is exchanged"
     if not found:
         return f"{workers} workers: none of these strategies has a formula"
     last, span = found[-1], f"{human_bytes(found[0].low)} to {human_bytes(found[-1].high)}"
-    parts = [f"{reign.strategy} up to {human_bytes(reign.high)}{_level(reign)}" for reign in found[:-1]]
+    parts = [f"{one.strategy} up to {human_bytes(one.high)}{_level(one)}" for one in found[:-1]]
     every = " at every size" if len(found) == 1 else ""
     text = ", then ".join([*parts, last.strategy]) + every + _level(last)
     nbytes = round(last.high)
@@ -126,5 +131,5 @@ def sentence(
     return f"{workers} workers, {span}: {text}"
 
 
-def _level(reign: FastestRange) -> str:
-    return f" ({listed(reign.level)} within 5 %)" if reign.level else ""
+def _level(one: FastestRange) -> str:
+    return f" ({listed(one.level)} within 5 %)" if one.level else ""

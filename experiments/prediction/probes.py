@@ -1,19 +1,19 @@
-"""What one rank of a calibration does: both patterns at every size; returns what it saw of them.
+"""What one rank of a calibration does: measure both patterns of communication at every size.
 
-A pattern is timed three ways: with messages of one element, and with a vector of each size, once moved and once added
-up as it comes. Worker 0 chooses the rounds of each, from a first look, so that a sample lasts long enough. All that is
-then visited several times in turns, so that a moment in which the machine is slow is not taken for one size's nature:
-means of each visit, as what an exchange waits for now and then is part of its time, and the median of the visits.
+A pattern is timed with messages of one element, and with vectors of each size, which are once moved and once added up
+as they come. Worker 0 decides from a first sample how many rounds each of these cells needs, so that a sample lasts
+long enough. Then all cells are visited several times in turns, so that a slow moment of the machine does not look like
+a property of one size. A visit gives a mean, since a wait now and then is part of an exchange; the visits give a
+median.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from common.context import Context
@@ -21,7 +21,7 @@ from common.link_probe import PIECE, relay, relay_server, shift
 from common.runtime.job import DEDICATED
 from common.types import FLOAT_BYTES, Array
 
-SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # of the vector, bytes: 64 KiB to 64 MiB
+SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # bytes of the vector: 64 KiB to 64 MiB
 SAMPLE_SECONDS = 0.02  # that a sample should last
 MOST_ROUNDS = 500
 VISITS, SAMPLES = 5, 3  # samples in each visit, after one to warm up
@@ -30,10 +30,27 @@ Timed = Callable[[int, str, int, int], list[float]]  # seconds of a round: bytes
 Raw = dict[str, Any]  # pattern: {"tiny": s, "moved": [s], "added": [s], "scatter": share}, one value a size
 
 
-def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
-    """Measure with all workers of `ctx` and its one server, the hub; seconds by this rank's clock. Blocks.
+class CalibrationSpec(msgspec.Struct, frozen=True):
+    """One calibration: `workers` and one server, a process each, over one transport; vectors of `sizes` bytes."""
 
-    `shift` has an entry for two workers or more, `relay` if there is a hub. None for the hub, which only serves.
+    transport: str
+    workers: int
+    servers: int = 1
+    sizes: tuple[int, ...] = SIZES
+    interface: str = "127.0.0.1"
+    deadline: float = 60.0
+    threads: int = 1
+    placement: str = DEDICATED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON values."""
+        return msgspec.structs.asdict(self)
+
+
+def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
+    """Measure with all workers of `ctx` and its server, if it has one; seconds by this rank's clock. Blocks.
+
+    The result has `shift` for two workers or more, and `relay` if there is a server. The server returns None.
     """
     workers = Context(ctx.endpoint, workers=len(ctx.workers))
     memory = [ctx.alloc(max(sizes) // FLOAT_BYTES, np.float32) for _ in range(2 if ctx.servers else 1)]
@@ -46,25 +63,25 @@ def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
 
 
 def _pattern(ctx: Context, timed: Timed, sizes: Sequence[int]) -> Raw:
-    """What there is to know of one pattern; the rounds of each cell are worker 0's, on all ranks."""
+    """Measure one pattern. All ranks make as many rounds of each cell as worker 0 decides."""
     cells = [
         ((ctx.size + 1) * FLOAT_BYTES, "moved"),
         *((nbytes, how) for nbytes in sizes for how in ("moved", "added")),
     ]
-    rounds = [_told(ctx, _rounds(timed(nbytes, how, 1, 1))) for nbytes, how in cells]
+    rounds = [_from_worker_0(ctx, _rounds(timed(nbytes, how, 1, 1))) for nbytes, how in cells]
     seen: list[list[float]] = [[] for _ in cells]
     for _ in range(VISITS):
         for number, (nbytes, how) in enumerate(cells):
-            _told(ctx, 0)  # all begin together, about
+            _from_worker_0(ctx, 0)  # makes all ranks begin at about the same time
             seen[number].append(fmean(timed(nbytes, how, rounds[number], SAMPLES)))
     tiny, *rest = map(median, seen)
     return {"tiny": tiny, "moved": rest[::2], "added": rest[1::2], "scatter": max(map(scatter, seen))}
 
 
 def scatter(visits: Sequence[float]) -> float:
-    """How far the middle one of the visits is from their median, as a share of that: half of them are further off."""
+    """Return the median distance of the visits from their median, as a share of that median."""
     middle = median(visits)
-    return median(abs(each - middle) for each in visits) / middle if middle else 0.0
+    return median(abs(seconds - middle) for seconds in visits) / middle if middle else 0.0
 
 
 def _rounds(first: Sequence[float]) -> int:
@@ -72,8 +89,8 @@ def _rounds(first: Sequence[float]) -> int:
     return max(1, min(MOST_ROUNDS, round(SAMPLE_SECONDS / seconds))) if seconds > 0 else 1
 
 
-def _told(ctx: Context, number: int) -> int:
-    """Worker 0's number, on every rank. Blocks."""
+def _from_worker_0(ctx: Context, number: int) -> int:
+    """Return worker 0's number on every rank. Blocks."""
     word = np.array([number], np.int64)
     if ctx.rank == 0:
         for rank in range(1, ctx.size):
@@ -84,7 +101,7 @@ def _told(ctx: Context, number: int) -> int:
 
 
 def _shift(ctx: Context, memory: Array, nbytes: int, how: str, rounds: int, samples: int) -> list[float]:
-    """A vector goes in pieces, one more than there are workers, each of which is passed on once it is here."""
+    """Pass a vector on in pieces, one more than there are workers, each as soon as it has arrived."""
     size = nbytes // FLOAT_BYTES // (ctx.size + 1)
     parts = [memory[i * size : (i + 1) * size] for i in range(ctx.size + 1)]
     receive = ctx.recv_into if how == "moved" else ctx.recv_add
@@ -92,8 +109,8 @@ def _shift(ctx: Context, memory: Array, nbytes: int, how: str, rounds: int, samp
 
 
 def _relay(ctx: Context, memory: Sequence[Array], nbytes: int, how: str, rounds: int, samples: int) -> list[float]:
-    """The hub moves what comes into its vector, or takes the mean off it, as a server does with plain SGD."""
-    x, into = (each[: nbytes // FLOAT_BYTES] for each in memory)
+    """Push to the server and pull. It stores what arrives, or subtracts the mean, as a server with plain SGD does."""
+    x, into = (array[: nbytes // FLOAT_BYTES] for array in memory)
     if ctx.rank in ctx.workers:
         return relay(ctx, x, into, rounds, samples)
     total = np.zeros(min(nbytes, PIECE) // FLOAT_BYTES, np.float32)
@@ -110,26 +127,3 @@ def _relay(ctx: Context, memory: Sequence[Array], nbytes: int, how: str, rounds:
 
     relay_server(ctx, x, move if how == "moved" else apply, rounds, samples)
     return [0.0]
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationSpec:
-    """`workers` and one hub, a process each, over one transport; vectors of `sizes` bytes."""
-
-    transport: str
-    workers: int
-    servers: int = 1
-    sizes: tuple[int, ...] = SIZES
-    interface: str = "127.0.0.1"
-    deadline: float = 60.0
-    threads: int = 1
-    placement: str = DEDICATED
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CalibrationSpec:
-        """The inverse of `to_dict`."""
-        return cls(**{**values, "sizes": tuple(values["sizes"])})

@@ -1,31 +1,30 @@
-"""Predictions beside what was measured: benchmarks, and runs."""
+"""Compare predictions with measured exchanges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from common.errors import ConfigError
 from common.runtime.job import DEDICATED
 from experiments.config.strategies import parse_call
 from experiments.prediction.cost_model import Calibration
-from experiments.prediction.predict import (
-    predicted_exchange_seconds,
-    simulation_cost,
-)
-from experiments.schema.files import read_json
+from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.prediction.simulation import simulation_cost
+from experiments.schema.documents import Bench
+from experiments.schema.files import read_document
 
 NOTHING = "1 worker without a server exchanges nothing: there is nothing to predict"
 UPDATED = "bench --with-update times more than an exchange: what is no server is left out"
-BENCH_KEYS = ("strategy", "transport", "workers", "servers", "bytes", "seconds_median")
+_KEYS = {"nbytes": "bytes", "formula": "formula_seconds", "virtual": "virtual_seconds"}
 
 
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """One exchange as it was predicted and as it was measured, seconds. None: not known."""
+class Residual(Struct, frozen=True, rename=_KEYS | {"measured": "measured_seconds", "source": "measured"}):
+    """One exchange as it was predicted and as it was measured, in seconds. None: not known."""
 
     strategy: str
     transport: str
@@ -35,83 +34,66 @@ class Residual:
     formula: float | None
     virtual: float | None
     measured: float
-    source: str  # what was measured: an exchange, or what it adds to a step
+    source: str  # what was measured: an exchange, or what exchanges add to a step
 
     @property
     def residual(self) -> float | None:
-        """Predicted by formula over measured, less 1: above 0 the prediction is too long."""
+        """The formula's seconds over the measured ones, less 1: above 0 the prediction is too long."""
         return None if self.formula is None or self.measured <= 0 else self.formula / self.measured - 1
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "strategy": self.strategy,
-            "transport": self.transport,
-            "workers": self.workers,
-            "servers": self.servers,
-            "bytes": self.nbytes,
-            "formula_seconds": self.formula,
-            "virtual_seconds": self.virtual,
-            "measured_seconds": self.measured,
-            "residual": self.residual,
-            "measured": self.source,
-        }
+        """Return the row as JSON values."""
+        values: dict[str, Any] = to_builtins(self)
+        return values | {"residual": self.residual, "measured": values.pop("measured")}
 
 
 def median_error(rows: Iterable[Residual]) -> float | None:
-    """The median of the residuals' sizes; None where nothing is predicted."""
+    """Return the median size of the residuals; None if nothing is predicted."""
     sizes = [abs(row.residual) for row in rows if row.residual is not None]
     return median(sizes) if sizes else None
 
 
-def read_bench(path: Path) -> dict[str, Any] | None:
-    """The benchmark at `path`; None if something else is there."""
+def read_bench(path: Path) -> Bench | None:
+    """Return the benchmark in this file or folder; None for a folder without one. ConfigError."""
     file = path / "bench.json" if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         return None
     try:
-        document = read_json(file)
-    except OSError as error:
-        raise ConfigError(f"no results at {file}: {(error.strerror or str(error)).lower()}") from None
-    rows = document.get("rows")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(BENCH_KEYS) <= row.keys() for row in rows):
-        raise ConfigError(f"{file} is no benchmark: bench.json, or what bench --json prints, is one")
-    return document
+        return read_document(file, Bench)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; a benchmark is bench.json, or what bench --json prints") from None
 
 
-def bench_residuals(
-    document: Mapping[str, Any], calibration: Calibration, budget: float
-) -> tuple[list[Residual], list[str], float]:
-    """Its rows, the fastest to simulate first served; what there is to note; the budget that is left."""
+def bench_residuals(bench: Bench, calibration: Calibration, budget: float) -> tuple[list[Residual], list[str], float]:
+    """Return a row for each result of the benchmark, notes, and the budget of seconds that simulations left over."""
     rows, notes = [], []
-    for row in sorted(document["rows"], key=lambda row: (row["bytes"], row["workers"])):
-        who: tuple[str, dict[str, Any], int, int, int]
-        who = *parse_call(row["strategy"]), row["workers"], row["servers"], row["bytes"]
-        placement = row.get("placement") or DEDICATED
-        if row.get("wire_bytes", 0) is None:  # an engine that sends past our transports
+    for row in sorted(bench.rows, key=lambda row: (row.bytes, row.workers)):
+        who = *parse_call(row.strategy), row.workers, row.servers, row.bytes
+        placement = row.placement or DEDICATED
+        if row.wire_bytes is None:  # an engine with its own transport
             continue
-        if row.get("update") and not row["servers"]:
+        if row.update and not row.servers:
             notes.append(UPDATED)
             continue
-        figures, word = calibration.nearest(row["transport"], row["workers"])
-        notes += [word] if word else []
-        takes = simulation_cost(*who, placement)
-        mine = budget if takes <= budget else 0.0
-        budget -= takes if mine else 0.0
-        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=mine)
+        figures, note = calibration.nearest(row.transport, row.workers)
+        notes += [note] if note else []
+        cost = simulation_cost(*who, placement)
+        allowed = budget if cost <= budget else 0.0
+        budget -= cost if allowed else 0.0
+        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=allowed)
         if found.formula == 0:
             notes.append(NOTHING)
             continue
         rows.append(
             Residual(
-                row["strategy"],
-                row["transport"],
-                row["workers"],
-                row["servers"],
-                row["bytes"],
+                row.strategy,
+                row.transport,
+                row.workers,
+                row.servers,
+                row.bytes,
                 found.formula,
                 found.virtual,
-                row["seconds_median"],
+                row.seconds_median,
                 "exchange",
             )
         )

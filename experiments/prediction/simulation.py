@@ -1,4 +1,4 @@
-"""A strategy's exchange in virtual time: the very code that runs on real transports, on a network of given figures."""
+"""Run a strategy's exchange in virtual time: the code that runs on real transports, on a network of given figures."""
 
 from __future__ import annotations
 
@@ -9,53 +9,60 @@ from typing import Any
 import numpy as np
 
 from common.context import Context
-from common.errors import FINISH, SETUP
+from common.errors import FINISH, SETUP, RunError
+from common.pipeline.engine import engine_traits
+from common.runtime.job import COLOCATED, DEDICATED
+from common.simulate import simulate
 from common.strategy import Bucket, Link
+from common.transport.virtual.network import Network
 from common.types import FLOAT_BYTES, Array, Rows, Vector
 from experiments.config.strategies import create
 
 MOST_WORKERS = 1024
-MOST_BYTES = 2 << 30  # that the vectors of all ranks may have
-MESSAGE_SECONDS, BYTE_SECONDS = 15e-6, 12e-9  # that simulating takes: a message, and a byte of each worker's vector
+MOST_BYTES = 2 << 30  # of the vectors of all ranks
+MESSAGE_SECONDS, BYTE_SECONDS = 15e-6, 12e-9  # that it takes to simulate a message, and a byte of each rank's vector
 FOREVER = 1e12  # seconds of virtual time
 
 
-class Free:
-    """An update rule that takes no time and changes nothing."""
+class FreeOptimizer:
+    """An optimizer that takes no time and changes nothing."""
 
-    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
-        """Nothing."""
+    def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None: ...
 
-    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """Nothing."""
+    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None: ...
 
     def state(self) -> dict[str, Array]:
-        """None."""
         return {}
 
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Nothing."""
+    def restore(self, state: Mapping[str, Array]) -> None: ...
 
 
 def simulated_seconds(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
 ) -> float:
-    """Virtual seconds from when all workers begin one exchange of `nbytes` bytes until the last has its result.
+    """Return the virtual seconds from the moment all workers begin one exchange until the last has its result.
 
-    The servers' update takes no time. Blocks for about `cost`. May raise RunError.
+    The servers' update takes no time. Blocks for about `simulation_cost` seconds. May raise RunError.
     """
     return _exchange(name, options, workers, servers, nbytes, link)[0]
 
 
-def cost(name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int) -> float:
-    """Real seconds that `simulated_seconds` will take, roughly; infinite for more than there is room for.
+def simulation_cost(
+    name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, placement: str = DEDICATED
+) -> float:
+    """Return roughly the real seconds that `simulated_seconds` takes; infinite if it cannot be run.
 
-    How many messages there will be is extrapolated from a few workers.
+    The number of messages is extrapolated from a few workers.
     """
+    if engine_traits(create(name, dict(options)).traits).own_transport is not None or placement == COLOCATED:
+        return math.inf
     if max(workers, servers) > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
         return math.inf
     few = [min(workers, count) for count in (4, 8)]
-    small, large = (_exchange(name, options, count, servers, FLOAT_BYTES * count, Link())[1] for count in few)
+    try:
+        small, large = (_exchange(name, options, count, servers, FLOAT_BYTES * count, Link())[1] for count in few)
+    except RunError:
+        return math.inf
     messages = float(large)
     if workers > few[1] and small:
         messages *= (workers / few[1]) ** math.log2(max(large, small) / small)
@@ -65,10 +72,7 @@ def cost(name: str, options: Mapping[str, Any], workers: int, servers: int, nbyt
 def _exchange(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
 ) -> tuple[float, int]:
-    """Its virtual seconds, and how many messages were sent, those of the set-up too."""
-    from common.simulate import simulate
-    from common.transport.virtual.network import Network
-
+    """Return the virtual seconds of an exchange, and the number of messages, those of the set-up included."""
     ready: list[float] = []
     size = nbytes // FLOAT_BYTES
 
@@ -82,7 +86,7 @@ def _exchange(
             return 0.0
         strategy.setup(ctx, params)
         ready.append(ctx.now())
-        ctx.barrier()  # now everybody is in `ready`
+        ctx.barrier()  # all workers are in `ready` now
         began = max(ready) + 2 * link.alpha * workers.bit_length()
         ctx.sleep(began - ctx.now())
         ctx.place.step = 0
@@ -94,13 +98,12 @@ def _exchange(
         return seconds
 
     bandwidth = 1 / link.beta if link.beta else math.inf
-    network = Network(latency=link.alpha, bandwidth=bandwidth, reduce=link.gamma)
     outcome = simulate(
         program,
         workers + servers,
         servers=servers,
-        network=network,
+        network=Network(latency=link.alpha, bandwidth=bandwidth, reduce=link.gamma),
         deadline=FOREVER,
-        optimizer=lambda params: Free(),
+        optimizer=lambda params: FreeOptimizer(),
     )
     return max(outcome.results), sum(sum(meter.messages_to.values()) for meter in outcome.meters)

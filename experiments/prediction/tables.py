@@ -1,61 +1,52 @@
-"""Calibrations and predictions as tables for people."""
+"""Calibrations and predictions as tables for terminals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from rich import box
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from experiments.format.table import DASH
+from experiments.format.table import DASH, Column, Table, terminal_table
 from experiments.format.units import human_seconds, size_name
 from experiments.format.words import plural
 from experiments.prediction.batch import PredictedExchange
-from experiments.prediction.cost_model import Calibration, Curve
+from experiments.prediction.cost_model import Calibration
 from experiments.prediction.residuals import Residual, median_error
 
 
-def _table(title: str, left: int, headers: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left", min_width=60)
-    table.title = Text(title, style="bold")
-    for index, header in enumerate(headers):
-        table.add_column(Text(header), justify="left" if index < left else "right", no_wrap=True)
-    return table
-
-
-def _seconds(value: float | None) -> str:
-    return DASH if value is None else human_seconds(value)
-
-
-def calibration_table(calibration: Calibration) -> Table:
-    """A row for each pattern at each size."""
+def calibration_table(calibration: Calibration) -> RichTable:
+    """Return a row for each pattern at each size. A cell of the first columns is empty if it repeats the one above."""
     headers = ("transport", "workers", "pattern", "vector", "α", "β, ns/byte", "GB/s", "γ, ns/byte")
-    table = _table("What a message and a byte cost", 3, headers)
-    for each in calibration.figures:
-        patterns: list[tuple[str, Curve]] = [("neighbours", each.exchange)] if each.workers != 1 else []
-        for name, curve in [*patterns, ("a server", each.hub)]:
-            for index, nbytes in enumerate(curve.sizes):
-                beta, gamma = curve.beta[index], curve.gamma[index]
-                first = (each.transport, str(each.workers), name) if not index else ("", "", "")
-                table.add_row(
-                    *first,
-                    size_name(nbytes),
-                    _seconds(curve.alpha) if not index else "",
-                    f"{1e9 * beta:.3f}",
-                    f"{1e-9 / beta:.1f}" if beta else DASH,
-                    f"{1e9 * gamma:.3f}",
-                )
-    return table
+    columns = [Column(name, itemgetter(place), words=place < 3) for place, name in enumerate(headers)]
+    rows = []
+    for figures in calibration.figures:
+        for name, curve in (("neighbours", figures.exchange), ("a server", figures.hub)):
+            if figures.workers == 1 and curve is figures.exchange:
+                continue
+            head = (figures.transport, str(figures.workers), name)
+            alpha = human_seconds(curve.alpha)
+            for nbytes, beta, gamma in zip(curve.sizes, curve.beta, curve.gamma, strict=True):
+                speed = f"{1e-9 / beta:.1f}" if beta else DASH
+                rows.append((*head, size_name(nbytes), alpha, f"{1e9 * beta:.3f}", speed, f"{1e9 * gamma:.3f}"))
+                head, alpha = ("", "", ""), ""
+    return terminal_table(Table(columns, rows, "What a message and a byte cost"))
 
 
-def grid_tables(cells: Sequence[PredictedExchange]) -> list[Table]:
-    """For each number of workers: sizes down, strategies across; formula, and after a slash virtual time."""
+def grid_tables(cells: Sequence[PredictedExchange]) -> list[RichTable]:
+    """Return a table for each number of workers: sizes down, strategies across. The best formula of a row is bold.
+
+    A cell has the seconds by formula and, after a slash, in virtual time.
+    """
     tables = []
     for workers in dict.fromkeys(cell.workers for cell in cells):
         mine = [cell for cell in cells if cell.workers == workers]
-        names = list(dict.fromkeys(cell.strategy for cell in mine))
-        table = _table(f"{plural(workers, 'worker')}: by formula / in virtual time", 0, ("vector", *names))
+        title = Text(f"{plural(workers, 'worker')}: by formula / in virtual time", style="bold")
+        table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+        for name in ("vector", *dict.fromkeys(cell.strategy for cell in mine)):
+            table.add_column(Text(name), justify="right", no_wrap=True)
         for nbytes in dict.fromkeys(cell.nbytes for cell in mine):
             row = [cell for cell in mine if cell.nbytes == nbytes]
             best = min((cell.formula for cell in row if cell.formula is not None), default=None)
@@ -71,26 +62,28 @@ def grid_tables(cells: Sequence[PredictedExchange]) -> list[Table]:
     return tables
 
 
-def residual_table(rows: Sequence[Residual]) -> Table:
-    """Predicted beside measured, by strategy, transport and workers."""
-    headers = ("strategy", "transport", "workers", "vector", "formula", "virtual", "measured", "residual")
-    table = _table("Predicted and measured", 2, headers)
-    for row in sorted(rows, key=lambda row: (row.transport, row.workers, row.strategy, row.nbytes)):
-        table.add_row(
-            row.strategy.rpartition(":")[2],
-            row.transport,
-            str(row.workers),
-            size_name(row.nbytes),
-            _seconds(row.formula),
-            _seconds(row.virtual),
-            _seconds(row.measured),
-            DASH if row.residual is None else f"{row.residual:+.0%}",
-        )
-    return table
+def _seconds(value: float | None) -> str:
+    return DASH if value is None else human_seconds(value)
+
+
+def residual_table(rows: Sequence[Residual]) -> RichTable:
+    """Return predicted beside measured seconds, by transport, workers and strategy."""
+    columns: list[Column[Residual]] = [
+        Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
+        Column("transport", lambda row: row.transport, words=True),
+        Column("workers", lambda row: row.workers),
+        Column("vector", lambda row: row.nbytes, size_name),
+        Column("formula", lambda row: row.formula, human_seconds),
+        Column("virtual", lambda row: row.virtual, human_seconds),
+        Column("measured", lambda row: row.measured, human_seconds),
+        Column("residual", lambda row: row.residual, "{:+.0%}".format),
+    ]
+    rows = sorted(rows, key=lambda row: (row.transport, row.workers, row.strategy, row.nbytes))
+    return terminal_table(Table(columns, rows, "Predicted and measured"))
 
 
 def error_line(rows: Sequence[Residual]) -> str:
-    """`median error 21 % (largest 42 %: ring, 2 workers, 4 MiB), of 20 predictions by formula`."""
+    """Return `median error 21 % of 20 predictions by formula (largest +42 %: ring, 2 workers, 4 MiB)`."""
     known = [row for row in rows if row.residual is not None]
     error = median_error(known)
     if error is None:
