@@ -25,18 +25,18 @@ def contest_of(folders):
 
 def lines(folders):
     contest = contest_of(folders)
-    return {limit.name: limit.text for limit in limits(contest, shares(contest.entries))}
+    return limits(contest, shares(contest.entries))
 
 
 @pytest.mark.parametrize(
     ("strategy", "env", "words"),
     [
         ("ps-bsp", {"cores": 2}, "5 ranks share 2 cores, 2.5 on each"),
-        ("ps-bsp", {"cores": 5}, "5 ranks on 5 cores: none has to wait"),
-        ("ring", {"cores": 4}, "4 ranks on 4 cores: none has to wait"),
+        ("ps-bsp", {"cores": 5}, "5 ranks on 5 cores: no rank waits"),
+        ("ring", {"cores": 4}, "4 ranks on 4 cores: no rank waits"),
         ("ring", {"cores": 4, "threads_per_rank": 2}, "4 ranks of 2 threads share 4 cores, 2 on each"),
         ("ring", {"cores": 1}, "4 ranks share 1 core, 4 on each"),
-        ("ring", {}, "4 ranks; how many cores they had is not recorded"),
+        ("ring", {}, "4 ranks; the number of their cores is not recorded"),
     ],
 )
 def test_ranks_are_weighed_against_cores(tmp_path, strategy, env, words):
@@ -51,7 +51,6 @@ def test_in_virtual_time_nobody_competes_for_cores(tmp_path):
 def test_shares_of_a_step_are_those_of_its_stages(tmp_path):
     seconds = {"train": 0.006, "synchronize": 0.0034, "hidden": 0.001}
     (share,) = shares(contest_of([write_run(tmp_path, "ring", seconds=seconds)]).entries)
-    assert share.seconds == pytest.approx(0.010)
     assert (share.train, share.exposed, share.hidden) == (pytest.approx(0.6), pytest.approx(0.34), pytest.approx(0.1))
 
 
@@ -115,7 +114,7 @@ def test_all_of_it_together(tmp_path):
     assert found["Ceiling"].startswith("noop, which synchronises nothing, does 10.0k samples/s. Of that, ring 80%, ps-")
     assert "35% of a step in ring, and up to 74% in ps-bsp. None of it is hidden" in found["Exposed synchronisation"]
     assert found["Busiest rank"] == (
-        "In ps-bsp, server rank 4 moves 75.2 KiB a step (alone 0.616 ms on 1 Gbit/s), 4.0 times what the others do. "
+        "In ps-bsp, server rank 4 moves 75.2 KiB a step (alone 0.616 ms on 1 Gbit/s), 4.0 times as much as the others. "
         "Its link is the first to be full."
     )
     assert "Stragglers" not in found
@@ -133,31 +132,31 @@ def test_more_than_the_ceiling_is_called_noise(tmp_path):
 
 def test_what_is_hidden_is_told(tmp_path):
     found = lines([write_run(tmp_path, "ring", seconds={"hidden": 0.001, "train": 0.002})])
-    assert "Beside training" in found["Exposed synchronisation"]
+    assert "runs beside training" in found["Exposed synchronisation"]
 
 
 def test_where_all_send_the_same_nobody_is_blamed(tmp_path):
-    assert lines([write_run(tmp_path, "ring")])["Busiest rank"].startswith("Nobody's link is busier")
+    assert lines([write_run(tmp_path, "ring")])["Busiest rank"].startswith("All links are equally busy")
 
 
 def test_a_straggler_is_told_from_what_was_asked_for_and_from_what_was_measured(tmp_path):
     folder = write_run(tmp_path, "ring", slow_worker="3:4", train_seconds=0.02)
     write_rows(folder, 3, [worker_row(step, 3, {**SECONDS, "train": 4 * SECONDS["train"]}) for step in range(9)])
-    text = stragglers([load_run(folder)], ["ring"])
+    text = stragglers(contest_of([folder]).entries)
     assert text.startswith("On purpose: training takes 20 ms, on worker 3 4× as long.")
     assert text.endswith("in ring, worker rank 3 trains 4.0 times as long as the median worker.")
 
 
 def test_where_training_takes_long_in_every_worker_there_is_no_straggler(tmp_path):
-    run = load_run(write_run(tmp_path, "ring", train_seconds=0.02))
-    assert stragglers([run], ["ring"]) == ""
+    folder = write_run(tmp_path, "ring", train_seconds=0.02)
+    assert stragglers(contest_of([folder]).entries) == ""
 
 
 def test_a_little_unevenness_is_no_straggler(tmp_path):
     folder = write_run(tmp_path, "ring")
     slower = {**SECONDS, "train": 0.99 * module.NOTABLE * SECONDS["train"]}
     write_rows(folder, 3, [worker_row(step, 3, slower) for step in range(9)])
-    assert stragglers([load_run(folder)], ["ring"]) == ""
+    assert stragglers(contest_of([folder]).entries) == ""
 
 
 def test_the_run_with_the_most_processes_stands_for_the_cores(tmp_path):

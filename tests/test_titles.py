@@ -5,7 +5,6 @@ import math
 import pytest
 
 from experiments.charts.titles import (
-    fastest,
     hub,
     hubs,
     learning,
@@ -21,10 +20,6 @@ from experiments.runs.describe import times_line
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (fastest({"ring": 300.0, "star": 100.0}, 400.0), "ring was fastest: 75% of the ceiling, 3.0× star"),
-        (fastest({"ring": 300.0}, None), "ring was fastest: 300 samples/s"),
-        (fastest({"ring": 100.0, "star": 104.0}, 400.0), "No clear difference: all 2 strategies are within 5%"),
-        (fastest({"ring": 200.0}, 100.0), "No ranking: ring came out at 2.0× noop, which should be the ceiling"),
         (synchronisation({"ring": 0.2, "star": 0.7}), "Synchronisation takes 20% (ring) to 70% (star) of a step"),
         (synchronisation({"ring": 0.2, "star": 0.201}), "Synchronisation takes 20% of a step"),
         (
@@ -65,7 +60,6 @@ def test_once_is_not_in_turns():
 
 
 def test_a_statement_about_nothing_claims_nothing():
-    assert fastest({}, None) == "Throughput, without a strategy to compare"
     assert synchronisation({}) == "Where the time of a step goes"
     assert learning({"single": 0.1}, True) == "Loss against samples seen"
     assert learning_time(0.1, {}) == "Loss against time"

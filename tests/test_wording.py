@@ -6,7 +6,7 @@ import pytest
 from contests import around, contest_of, repeats_in
 
 from experiments.comparison import compare_runs
-from experiments.comparison.wording import verdict_sentence
+from experiments.comparison.wording import LONGEST, contest_clause, verdict_sentence, verdict_title
 
 
 @pytest.fixture
@@ -110,3 +110,16 @@ def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
         "There is nothing to compare besides ring (100 samples/s)."
     )
     assert verdict_sentence(compare_runs([])) == "There is nothing to compare, as no run came to its end."
+
+
+def test_a_title_is_the_verdict_of_the_command_line_in_brief_if_it_is_long(runs):
+    few = compare_runs(contest_of(runs, 1, ring=100, star=50))
+    assert verdict_title(few.contests[0]) + "." == verdict_sentence(few)
+    names = [f"strategy{n}" for n in range(6)]
+    rates = {name: 200 + 10 * n for n, name in enumerate(names)}
+    (contest,) = compare_runs(contest_of(runs, 2, ring=100, **rates), "ring").contests
+    assert len(contest_clause(contest)) > LONGEST
+    assert verdict_title(contest).startswith("strategy5 is faster, 2.50×")
+    assert verdict_title(contest).endswith("against ring (100 samples/s), and so are 5 more")
+    (once,) = compare_runs([run for name in names for run in runs(name, [100.0], workers=4)]).contests
+    assert verdict_title(once) == "There is no verdict on 6 strategies, as that takes repeats of each"

@@ -60,7 +60,6 @@ class ChartData:
         twin             how many entries of its contest and strategy come before it: they have the same colour
         samples_per_second, low, high    the median over the repeats and its 95 % interval
         repeats          samples/s of each repeat
-        conclusive       the repeats suffice for a verdict
         share_of_ceiling of the samples/s of noop
         predicted, predicted_seconds     samples/s and seconds of one exchange, by the cost model
         """
@@ -227,7 +226,6 @@ def _row(entry: Entry) -> dict[str, Any]:
         "low": entry.rate.low if known else None,
         "high": entry.rate.high if known else None,
         "repeats": entry.rates,
-        "conclusive": len(entry.rates) > 1 or entry.exact,
         "share_of_ceiling": entry.share,
     }
 

@@ -11,7 +11,7 @@ from experiments.charts.data import ChartData, records
 from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, beside, dots, slide, thousands
 from experiments.charts.style import ALARM, FAINT, INK, look
-from experiments.charts.titles import fastest
+from experiments.comparison.wording import verdict_title
 from experiments.format.units import human_count
 
 FAR = 1.25  # times as fast as all others: beyond it the yardstick's bar is cut, because it would dwarf the others
@@ -39,7 +39,7 @@ def throughput(data: ChartData) -> Sheet:
     what = f"median of {repeats} repeats, each a dot" if repeats > 1 else "one run a bar"
     axes.set_xlabel(f"samples per second without warm-up, {what}")
     notes = [_cut_note(entry) for entry in records(shown[cut])]
-    return data.sheet(figure, _title(shown, bool(as_line.any())), shown, COLUMNS, missing=missing, notes=notes)
+    return data.sheet(figure, _title(data, shown), shown, COLUMNS, missing=missing, notes=notes)
 
 
 def _cut(shown: pd.DataFrame, top: pd.Series[float]) -> pd.Series[bool]:
@@ -84,18 +84,13 @@ def _ceiling(axes: Axes, entry: Any) -> None:
     axes.text(rate, 1.01, text, ha=side, fontsize=9, color=FAINT, transform=axes.get_xaxis_transform())
 
 
-def _title(shown: pd.DataFrame, ceiling: bool) -> str:
+def _title(data: ChartData, shown: pd.DataFrame) -> str:
+    """The verdict, as on the command line and in the report; of one contender its throughput."""
     contenders = records(shown[shown["contends"]])
     if not contenders:
         return "Throughput, without a strategy to compare"
-    best, *others = contenders
-    if not others:
-        share = f", {best.share_of_ceiling:.0%} of the ceiling" if best.share_of_ceiling > 0 else ""
-        return f"{best.label}: {human_count(best.samples_per_second)} samples/s{share}"
-    if not all(entry.conclusive for entry in contenders):
-        first, last = (f"{human_count(entry.samples_per_second)} ({entry.label})" for entry in (best, others[-1]))
-        return f"{first} to {last} samples/s: a verdict takes repeats"
-    if best.low <= max(entry.high for entry in others):
-        return f"No clear winner: {best.label} leads, but intervals overlap"
-    top = shown.loc[shown["strategy"] == "noop", "samples_per_second"].iloc[0] if ceiling else None
-    return fastest({entry.label: entry.samples_per_second for entry in contenders}, top)
+    if len(contenders) > 1:
+        return verdict_title(data.contest(shown))
+    (only,) = contenders
+    share = f", {only.share_of_ceiling:.0%} of the ceiling" if only.share_of_ceiling > 0 else ""
+    return f"{only.label}: {human_count(only.samples_per_second)} samples/s{share}"

@@ -12,22 +12,6 @@ from experiments.format.words import listed, plural
 MOST = 4  # figures, or labels of one figure, in a title
 
 
-def fastest(rates: Mapping[str, float], top: float | None) -> str:
-    """Name the label with the most samples/s, beside the ceiling `top` and the slowest label.
-
-    The title claims no ranking if the first is above the ceiling, or the last within 5 % of the first.
-    """
-    if not rates:
-        return "Throughput, without a strategy to compare"
-    best, worst = max(rates, key=rates.__getitem__), min(rates, key=rates.__getitem__)
-    if top and rates[best] > 1.05 * top:
-        return f"No ranking: {best} came out at {rates[best] / top:.1f}× noop, which should be the ceiling"
-    if len(rates) > 1 and rates[best] < 1.05 * rates[worst]:
-        return f"No clear difference: all {len(rates)} strategies are within 5%"
-    reached = f"{rates[best] / top:.0%} of the ceiling" if top else f"{human_count(rates[best])} samples/s"
-    return f"{best} was fastest: {reached}" + (f", {rates[best] / rates[worst]:.1f}× {worst}" if best != worst else "")
-
-
 def synchronisation(shares: Mapping[str, float]) -> str:
     """Give the range of the share of `synchronize` in a step, from the shares by label."""
     if not shares:

@@ -9,7 +9,7 @@ from experiments.comparison.model import Contest, Entry
 from experiments.comparison.predictions import residual
 from experiments.comparison.run_table import check_cell
 from experiments.format.table import DASH, Column, Table
-from experiments.format.units import human_count
+from experiments.format.units import human_count, human_ms
 from experiments.format.words import plural
 from experiments.metrics.intervals import Interval
 from experiments.runs.describe import conditions
@@ -27,7 +27,19 @@ class _Row:
 def contest_table(contest: Contest, predicted: Mapping[str, float]) -> Table[_Row]:
     """Return a table with one row an entry; `predicted` is in samples/s, by label."""
     rows = [_Row(entry, contest, predicted.get(entry.label)) for entry in contest.ranked]
-    return Table(_columns(contest, predicted), rows, kind=lambda row: "refused" if row.entry.refused else "")
+    return Table(_columns(contest, predicted), rows, kind=_kind, remark=_remark)
+
+
+def _kind(row: _Row) -> str:
+    if row.entry.refused:
+        return "refused"
+    if row.entry.label == row.contest.baseline:
+        return "baseline"
+    return {"noop": "ceiling", "single": "yardstick"}.get(row.entry.strategy, "")
+
+
+def _remark(row: _Row) -> str:
+    return f"Not comparable: {row.entry.label} {row.entry.refused}." if row.entry.refused else ""
 
 
 def title(contest: Contest) -> str:
@@ -76,6 +88,7 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
     if single and single.rates and base is not single:
         found.append(Column("/\nsingle", _over_single, lambda ratio: f"{ratio:.2f}×", spare=6))
     found += [
+        Column("ms/\nstep", _step_seconds, human_ms, spare=7),
         Column("/s per\nworker", lambda row: row.entry.per_worker or None, human_count, spare=3),
         Column("/s per\nprocess", lambda row: row.entry.per_process or None, human_count),
     ]
@@ -91,6 +104,11 @@ def _columns(contest: Contest, predicted: Mapping[str, float]) -> list[Column[_R
 
 def _rate(row: _Row) -> float | None:
     return row.entry.rate.middle if row.entry.rates else None
+
+
+def _step_seconds(row: _Row) -> float | None:
+    rate = _rate(row)
+    return row.entry.run.summary.batch / rate if rate else None
 
 
 def _count_span(interval: Interval) -> str:

@@ -10,7 +10,7 @@ from experiments.comparison.equivalence import ParameterCheck
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import Predictions, unpredicted
 from experiments.comparison.run_table import runs_table
-from experiments.comparison.wording import setting_words, verdict_sentence
+from experiments.comparison.wording import located, setting_words, verdict_sentence
 from experiments.format.table import markdown_table, terminal_table
 from experiments.runs.describe import error_line, limits_line
 from experiments.runs.run import Run
@@ -77,15 +77,7 @@ def remarks(comparison: Comparison, predicted: Predictions) -> list[str]:
 
 def warnings(comparison: Comparison) -> list[str]:
     """Those of the comparison and of its contests; what all contests have in common once, the rest with its contest."""
-    where: dict[str, list[Contest]] = {}
-    for contest in comparison.contests:
-        for line in contest.warnings:
-            where.setdefault(line, []).append(contest)
-    told = []
-    for line, contests in where.items():
-        everywhere = len(contests) == len(comparison.contests)
-        told += [line] if everywhere else [f"{setting_words(one, comparison.axes)}: {line}" for one in contests]
-    return [*comparison.warnings, *told]
+    return [*comparison.warnings, *located(comparison, lambda contest: contest.warnings)]
 
 
 def failure_line(run: Run) -> str:

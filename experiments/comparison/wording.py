@@ -5,7 +5,8 @@ A verdict names the interval of its ratio, and the absolute figures beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.comparison.model import Comparison, Contest, Entry
@@ -13,6 +14,7 @@ from experiments.format.units import human_count
 from experiments.format.words import listed, plural
 from experiments.runs.labels import SETTINGS
 
+LONGEST = 150  # characters of a title
 SEVERAL = 5  # labels that are all told; of more the extremes
 
 
@@ -34,9 +36,29 @@ def verdict_sentence(comparison: Comparison) -> str:
     return " ".join(f"{sentence}." for sentence in [grown, *clauses] if sentence)
 
 
+def verdict_title(contest: Contest) -> str:
+    """The verdict on one contest as a title, without the entries that cannot be compared; in brief if it is long."""
+    comparable = dataclasses.replace(contest, entries=tuple(one for one in contest.entries if one.refused is None))
+    whole, brief = contest_clause(comparable), _brief_clause(comparable)
+    _, others = _compared(comparable)
+    if len(brief) > LONGEST and all(entry.finding is None for entry in others):
+        return f"There is no verdict on {len(others) + 1} strategies, as that takes repeats of each"
+    return _capital(whole if len(whole) <= LONGEST else brief)
+
+
+def located(comparison: Comparison, lines_of: Callable[[Contest], Iterable[str]]) -> list[str]:
+    """The lines about contests, each once. A line that does not hold for all contests names its own."""
+    where: dict[str, list[str]] = {}
+    for contest in comparison.contests:
+        for line in dict.fromkeys(lines_of(contest)):
+            where.setdefault(line, []).append(setting_words(contest, comparison.axes))
+    everywhere = len(comparison.contests)
+    return [line if len(places) == everywhere else f"{listed(places)}: {line}" for line, places in where.items()]
+
+
 def _capital(text: str) -> str:
     """Labels keep their letters; a sentence of ours begins with a large one."""
-    return text[:1].upper() + text[1:] if text.startswith(("there ", "against ")) else text
+    return text[:1].upper() + text[1:] if text.startswith(("there ", "against ", "no ")) else text
 
 
 def contest_clause(contest: Contest) -> str:

@@ -38,8 +38,8 @@ class Column(Generic[Row]):
 
     @property
     def name(self) -> str:
-        """The header in one line."""
-        return self.header.replace("\n", " ")
+        """The header in one line; a word that is divided there is whole."""
+        return self.header.replace("-\n", "").replace("\n", " ")
 
     def cell(self, row: Row) -> str:
         """Return the text of this column for the row."""

@@ -1,5 +1,4 @@
-"""The report: one HTML file that says what came of one run, or of many, and opens anywhere, offline.
+"""The report: one HTML file on one run, or on many, that opens anywhere, offline.
 
-What is said is found first, as plain values (`content.py` and what it calls); how it looks is the template's
-business alone (`template/`). Nothing is measured here: everything comes from the result folders.
+`build.py` collects what the page says, as plain values from the result folders; `template/` decides how it looks.
 """

@@ -1,6 +1,6 @@
 """What limits these runs: cores, network, ceiling, exposed synchronisation, the busiest rank, stragglers.
 
-All of it is derived from what was recorded, and says no more than that.
+Every sentence follows from what the runs recorded.
 """
 
 from __future__ import annotations
@@ -9,42 +9,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
-from experiments.format.units import human_bytes, human_count
+from common.runtime.job import VIRTUAL
+from experiments.comparison import Contest, Entry
+from experiments.format.table import Column, Table, filled
+from experiments.format.units import human_bytes, human_count, human_seconds
 from experiments.format.words import plural
-from experiments.report.environment import environment_of
 from experiments.runs.describe import slowness
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.schema.documents import PerRank
 from experiments.schema.records import StepRow
 
-if TYPE_CHECKING:
-    from experiments.comparison import Contest, Entry
-
-YARDSTICK_LINK = 1e9 / 8  # bytes/s of 1 Gbit/s: what traffic is weighed against where the run had no link
-NOTABLE = 1.2  # times the median: a rank that trains this much longer is waited for
+YARDSTICK_LINK = 1e9 / 8  # bytes/s of 1 Gbit/s, which all traffic is compared with
+NOTABLE = 1.2  # times the median: the others wait for a rank that trains this much longer
 NOBODY = "nobody sends"
-EVEN = 1.05  # times the others: up to here, all ranks send the same
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One thing that may limit a run, and what the numbers say of it."""
-
-    name: str
-    text: str
+EVEN = 1.05  # times the others: up to here, ranks count as equal
 
 
 @dataclass(frozen=True)
 class Share:
-    """Where a step of one strategy goes: seconds, and shares of it; None where unknown.
+    """The shares of a step of one strategy; None if unknown.
 
     `sent` is bytes a step of the rank that sends or receives most, `times` how many times the median of the others.
     """
 
     label: str
-    seconds: float | None
     train: float | None
     exposed: float | None  # synchronisation that nothing runs beside
     hidden: float | None  # synchronisation beside train
@@ -54,12 +43,12 @@ class Share:
 
     @property
     def link_seconds(self) -> float | None:
-        """What its busiest rank's traffic alone would take on 1 Gbit/s."""
+        """The seconds that the traffic of the busiest rank alone would take on 1 Gbit/s."""
         return None if self.sent is None else self.sent / YARDSTICK_LINK
 
 
 def shares(entries: Sequence[Entry]) -> list[Share]:
-    """One for each entry, from the run in its middle."""
+    """Return the shares of each entry, from its run with the median throughput."""
     return [_share(entry.label, entry.run) for entry in entries]
 
 
@@ -72,14 +61,14 @@ def _share(label: str, run: Run) -> Share:
         if not run.within_train:
             exposed, beside = stages["synchronize"] / total, hidden / total
     who, sent, times = busiest(run)
-    return Share(label, total or None, train, exposed, beside, who, sent, times)
+    return Share(label, train, exposed, beside, who, sent, times)
 
 
 def busiest(run: Run) -> tuple[str, float | None, float]:
-    """(which rank, bytes a step, times the median of the others) of the rank that sends or receives most.
+    """Return the rank that sends or receives most, its bytes a step, and how many times the median of the others.
 
-    Links carry both ways at once, so the larger way counts, and is told where it is not that of sending. `all alike`
-    where none stands out; None if unknown.
+    Links carry both ways at once, so the larger direction counts; a note says so if it is not sending. The rank is
+    `all alike` if none stands out. The bytes are None if unknown.
     """
     sent, received = _a_step(run, run.summary.bytes_sent), _a_step(run, run.summary.bytes_received)
     loads = {rank: max(value, received.get(rank, 0.0)) for rank, value in sent.items()}
@@ -101,7 +90,7 @@ def busiest(run: Run) -> tuple[str, float | None, float]:
 
 
 def _a_step(run: Run, counts: PerRank | None) -> dict[str, float]:
-    """By rank, in words: bytes in a step; empty where they are not known."""
+    """Bytes in a step by the name of the rank; empty if they are not known."""
     steps = run.summary.steps_done
     if counts is None or not steps or run.summary.own_transport is not None:
         return {}
@@ -111,57 +100,77 @@ def _a_step(run: Run, counts: PerRank | None) -> dict[str, float]:
     return {name: value / steps for name, value in named if value is not None}
 
 
-def limits(contest: Contest, rows: Sequence[Share]) -> list[Limit]:
-    """What limits the entries of `contest`, of which `rows` are the shares."""
-    runs = [entry.run for entry in contest.entries]
-    found = [
-        Limit("Cores", cores(largest_run(contest))),
-        Limit("Ceiling", ceiling_line(contest)),
-        Limit("Exposed synchronisation", exposed_line(rows)),
-        Limit("Busiest rank", busiest_line(rows)),
-        Limit("Stragglers", stragglers(runs, [entry.label for entry in contest.entries])),
+def share_table(rows: Sequence[Share]) -> Table[Share]:
+    """Return the shares as a table; columns that nobody has are left out."""
+    columns = [
+        Column[Share]("strategy", lambda row: row.label),
+        Column[Share]("train", lambda row: row.train, _percent),
+        Column[Share]("synchronise, exposed", lambda row: row.exposed, _percent),
+        Column[Share]("synchronise, beside train", lambda row: row.hidden or None, _percent),
+        Column[Share]("busiest rank", _busiest_words),
+        Column[Share]("sends or receives a step", lambda row: row.sent or None, human_bytes),
+        Column[Share]("alone on 1 Gbit/s", lambda row: row.link_seconds or None, human_seconds),
     ]
-    return [limit for limit in found if limit.text]
+    return Table(filled(columns, rows), rows)
+
+
+def _busiest_words(row: Share) -> str:
+    return row.busiest + (f", {row.times:.1f}× the others" if 1.0 < row.times < math.inf else "")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def limits(contest: Contest, rows: Sequence[Share]) -> dict[str, str]:
+    """Return what limits the entries of `contest`, by the name of the limit; `rows` are their shares."""
+    found = {
+        "Cores": cores(largest_run(contest)),
+        "Ceiling": ceiling_line(contest),
+        "Exposed synchronisation": exposed_line(rows),
+        "Busiest rank": busiest_line(rows),
+        "Stragglers": stragglers(contest.entries),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def largest_run(contest: Contest) -> Run:
-    """The one with the most processes, from which the others' limits follow."""
+    """Return the run with the most processes."""
     return max((entry.run for entry in contest.entries), key=lambda run: run.summary.processes)
 
 
 def cores(run: Run) -> str:
     """How many ranks share a core."""
-    ranks, there = run.summary.workers + run.summary.servers, environment_of(run).cores
-    threads = environment_of(run).threads_per_rank or 1
-    told = plural(ranks, "rank") + (f" of {threads} threads" if threads > 1 else "")
-    if run.summary.transport == "virtual":
+    count, available = run.summary.workers + run.summary.servers, run.env.cores
+    threads = run.env.threads_per_rank or 1
+    ranks = plural(count, "rank") + (f" of {threads} threads" if threads > 1 else "")
+    if run.summary.transport == VIRTUAL:
         return "Time is virtual: ranks do not compete for cores."
-    if not there:
-        return f"{told}; how many cores they had is not recorded."
-    if ranks * threads <= there:
-        return f"{told} on {plural(there, 'core')}: none has to wait for one."
+    if not available:
+        return f"{ranks}; the number of their cores is not recorded."
+    if count * threads <= available:
+        return f"{ranks} on {plural(available, 'core')}: no rank waits for a core."
     return (
-        f"{told} share {plural(there, 'core')}, {ranks * threads / there:.2g} on each: in every stage a rank also "
-        "waits for a core, and a strategy with more ranks waits more."
+        f"{ranks} share {plural(available, 'core')}, {count * threads / available:.2g} on each: in every stage a rank "
+        "also waits for a core, and a strategy with more ranks waits more."
     )
 
 
 def ceiling_line(contest: Contest) -> str:
-    """What noop reaches, and how much of it the others do."""
+    """The throughput of noop, and the shares of it that the others reach."""
     noop = contest.strategy("noop")
     known = {entry.label: entry.share for entry in contest.entries if entry.contends and entry.share is not None}
     if noop is None or not known:
-        return "No run of noop beside these: how fast they could be without synchronisation is not known."
+        return "No run of noop: the throughput without synchronisation is not known."
     parts = ", ".join(f"{label} {share:.0%}" for label, share in known.items())
     line = f"noop, which synchronises nothing, does {human_count(noop.rate.middle)} samples/s. Of that, {parts}."
-    above = [label for label, share in known.items() if share > 1]
-    if above:
-        return f"{line} Above 100 % is noise: nothing can be faster than doing less."
-    return f"{line} What is missing to 100 % is what synchronisation costs, all in all."
+    if max(known.values()) > 1:
+        return f"{line} Above 100 % is noise: nothing is faster than doing less."
+    return f"{line} The rest to 100 % is the whole cost of synchronisation."
 
 
 def exposed_line(rows: Sequence[Share]) -> str:
-    """The range of exposed synchronisation, and what is hidden."""
+    """The range of exposed synchronisation, and the hidden part."""
     known = {row.label: row.exposed for row in rows if row.exposed and row.busiest != NOBODY}
     if not known:
         return ""
@@ -169,23 +178,23 @@ def exposed_line(rows: Sequence[Share]) -> str:
     span = f"{known[high]:.0%} of a step in {high}"
     if low != high:
         span = f"{known[low]:.0%} of a step in {low}, and up to {known[high]:.0%} in {high}"
-    line = f"Workers do nothing but synchronise, or wait for others to, for {span}."
+    line = f"Workers only synchronise, or wait for others, for {span}."
     hidden = {row.label: row.hidden for row in rows if row.hidden and row.hidden >= 0.005}
     if hidden:
         parts = ", ".join(f"{label} {share:.0%}" for label, share in hidden.items())
-        return f"{line} Beside training, and so for nothing, runs more of it: {parts} of a step."
+        return f"{line} More of it runs beside training and costs nothing: {parts} of a step."
     return f"{line} None of it is hidden beside training."
 
 
 def busiest_line(rows: Sequence[Share]) -> str:
-    """Whose link would be the first to be full."""
+    """The rank whose link would be full first."""
     known = [row for row in rows if row.sent]
     if not known:
         return ""
-    row = max(known, key=lambda each: each.sent or 0.0)
+    row = max(known, key=lambda share: share.sent or 0.0)
     if row.times == 1.0:
-        return f"Nobody's link is busier than the others': in {row.label} every rank moves {_traffic(row)}."
-    often = f", {row.times:.1f} times what the others do" if math.isfinite(row.times) else ""
+        return f"All links are equally busy: in {row.label} every rank moves {_traffic(row)}."
+    often = f", {row.times:.1f} times as much as the others" if math.isfinite(row.times) else ""
     if " of " in row.busiest:
         return f"In {row.label}, {row.busiest} move {_traffic(row)} each{often}. Their links are the first to be full."
     return f"In {row.label}, {row.busiest} moves {_traffic(row)}{often}. Its link is the first to be full."
@@ -196,21 +205,22 @@ def _traffic(row: Share) -> str:
     return f"{human_bytes(row.sent or 0.0)} a step (alone {1e3 * seconds:.3g} ms on 1 Gbit/s)"
 
 
-def stragglers(runs: Sequence[Run], names: Sequence[str]) -> str:
-    """What was made slow on purpose, and which worker's training took longest."""
+def stragglers(entries: Sequence[Entry]) -> str:
+    """What was made slow on purpose, and the worker whose training took longest."""
+    runs = [entry.run for entry in entries]
     uneven = any(run.summary.slow_worker or run.summary.jitter for run in runs)
     planted = slowness(runs) if uneven else ""  # training that takes long in every worker makes nobody wait
-    told = [f"On purpose: {planted}."] if planted else []
+    lines = [f"On purpose: {planted}."] if planted else []
     worst: tuple[float, str, int] = (0.0, "", 0)
-    for run, name in zip(runs, names, strict=True):
-        means = {rank: _mean_train(rows) for rank, rows in run.worker_rows.items() if rows}
+    for entry in entries:
+        means = {rank: _mean_train(rows) for rank, rows in entry.run.worker_rows.items() if rows}
         if len(means) > 1 and (usual := median(means.values())) > 0:
             slowest = max(means, key=means.__getitem__)
-            worst = max(worst, (means[slowest] / usual, name, slowest))
-    times, name, rank = worst
+            worst = max(worst, (means[slowest] / usual, entry.label, slowest))
+    times, label, rank = worst
     if times >= NOTABLE:
-        told.append(f"Measured: in {name}, worker rank {rank} trains {times:.1f} times as long as the median worker.")
-    return " ".join(told)
+        lines.append(f"Measured: in {label}, worker rank {rank} trains {times:.1f} times as long as the median worker.")
+    return " ".join(lines)
 
 
 def _mean_train(rows: Sequence[StepRow]) -> float:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from experiments.format.table import Table, html_table
 from experiments.report.build import Report
 
 
 def render(report: Report) -> str:
-    """The page. All text is escaped."""
+    """Return the page. All text is escaped."""
     environment = Environment(
         loader=PackageLoader("experiments.report", "template"),
         autoescape=True,
@@ -18,11 +21,16 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["html"] = _html
     return environment.get_template("report.html").render(report=report)
 
 
+def _html(table: Table[Any]) -> Markup:
+    return Markup(html_table(table))
+
+
 def write(report: Report, file: Path) -> int:
-    """Write the page, whole or not at all; returns its size in bytes. OSError."""
+    """Write the page, whole or not at all; return its size in bytes. OSError."""
     text = render(report).encode()
     part = file.with_name(file.name + ".part")
     try:

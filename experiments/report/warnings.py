@@ -1,99 +1,71 @@
-"""What a reader must know before believing the numbers."""
+"""What a reader must know before relying on the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
+from experiments.comparison import Comparison, Contest
 from experiments.comparison.caveats import SCATTER, scatter
-from experiments.comparison.wording import setting_words
+from experiments.comparison.wording import located
 from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.report.environment import environment_of
 from experiments.runs.run import Run
 
-if TYPE_CHECKING:
-    from experiments.comparison import Comparison, Contest
+_OURS = ("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell ", "the sweep ", "whether ")
 
 
 def warnings(comparison: Comparison, runs: Sequence[Run]) -> list[str]:
-    """One sentence each, the gravest first, none twice."""
+    """Return one sentence each, the gravest first, none twice."""
     found = [
-        *_refused(comparison),
+        *located(comparison, _refused),
         *_scatter(comparison),
         *comparison.warnings,
-        *_of_contests(comparison),
-        *_events(runs),
-        *_code(runs),
+        *located(comparison, _of_contest),
+        *(line for run in runs for line in _events(run)),
+        *_uncommitted(runs),
     ]
     return list(dict.fromkeys(map(_sentence, found)))
 
 
 def _sentence(line: str) -> str:
-    """Labels keep their letters: only words of ours that begin a line get a large one."""
-    text = (
-        line[:1].upper() + line[1:]
-        if line.startswith(
-            ("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell ", "the sweep ", "whether ")
-        )
-        else line
-    )
+    """Return the line as a sentence. A label at its beginning keeps its letters."""
+    text = line[:1].upper() + line[1:] if line.startswith(_OURS) else line
     return text if text.endswith(".") else f"{text}."
 
 
-def _refused(comparison: Comparison) -> list[str]:
-    return _said(
-        comparison,
-        lambda contest: [f"{e.label} is not comparable: it {e.refused}" for e in contest.entries if e.refused],
-    )
+def _refused(contest: Contest) -> Iterable[str]:
+    return (f"{entry.label} is not comparable: it {entry.refused}" for entry in contest.entries if entry.refused)
+
+
+def _of_contest(contest: Contest) -> Iterable[str]:
+    """The other warnings, without the notes on entries, which stand below their tables."""
+    notes = {f"{entry.label} {note}" for entry in contest.entries for note in entry.notes}
+    return (line for line in contest.warnings if line not in notes)
 
 
 def _scatter(comparison: Comparison) -> list[str]:
-    """One line for all, as on a busy machine it would be one for each."""
+    """One line for all entries, because on a busy machine every entry scatters."""
     every = [entry for contest in comparison.contests for entry in contest.entries]
     wide = [entry for entry in every if scatter(entry.rates, entry.rate.middle) > SCATTER]
-    if not wide:
-        return []
-    who = f"{len(wide)} of {len(every)} entries"
-    return [f"The repeats of {who} lie more than {SCATTER:.0%} apart: see the remarks in the table"]
+    count = f"{len(wide)} of {len(every)} entries"
+    return [f"The repeats of {count} lie more than {SCATTER:.0%} apart: see the notes below the tables"] if wide else []
 
 
-def _of_contests(comparison: Comparison) -> list[str]:
-    """What else is said of contests, without the notes on entries, which stand in their tables."""
-
-    def others(contest: Contest) -> list[str]:
-        notes = {f"{entry.label} {note}" for entry in contest.entries for note in entry.notes}
-        return [line for line in contest.warnings if line not in notes]
-
-    return _said(comparison, others)
-
-
-def _said(comparison: Comparison, lines_of: Callable[[Contest], Sequence[str]]) -> list[str]:
-    """Each line once, with the contests that it is about, unless it is about all."""
-    where: dict[str, list[str]] = {}
-    for contest in comparison.contests:
-        for line in dict.fromkeys(lines_of(contest)):
-            where.setdefault(line, []).append(setting_words(contest, comparison.axes))
-    everywhere = len(comparison.contests)
-    return [line if len(places) == everywhere else f"{' and '.join(places)}: {line}" for line, places in where.items()]
+def _events(run: Run) -> list[str]:
+    """What happened during a run that came to its end all the same."""
+    summary, lines = run.summary, []
+    if summary.deaths:
+        lines.append(deaths_line(summary.deaths, summary.workers))
+    if summary.restarts:
+        lines.append(restarts_line(summary.restarts, summary.pushes.lost if summary.pushes else 0))
+    if uneven := imbalance(summary):
+        lines.append(uneven)
+    return [f"{run.path.name}: {line}" for line in lines]
 
 
-def _events(runs: Sequence[Run]) -> list[str]:
-    """What happened on the way in runs that came to their end all the same."""
-    told = []
-    for run in runs:
-        summary = run.summary
-        if deaths := summary.deaths:
-            told.append(f"{run.path.name}: {deaths_line(deaths, summary.workers)}.")
-        if restarts := summary.restarts:
-            lost = summary.pushes.lost if summary.pushes else 0
-            told.append(f"{run.path.name}: {restarts_line(restarts, lost)}.")
-        if uneven := imbalance(summary):
-            told.append(f"{run.path.name}: {uneven}.")
-    return told
-
-
-def _code(runs: Sequence[Run]) -> list[str]:
-    """A commit with a + had files changed: nobody else can check that code out."""
-    changed = sorted({str(commit) for run in runs if (commit := environment_of(run).commit or "").endswith("+")})
-    return [f"The code had changes that were not committed, on top of {each[:-1]}." for each in changed]
+def _uncommitted(runs: Sequence[Run]) -> list[str]:
+    """A commit with a + had changed files: nobody else can check that code out."""
+    commits = {environment_of(run).commit or "" for run in runs}
+    changed = sorted(commit.removesuffix("+") for commit in commits if commit.endswith("+"))
+    return [f"The code had changes that were not committed, on top of {commit}" for commit in changed]
