@@ -46,7 +46,7 @@ def test_a_calibration_comes_back_as_it_was_written(tmp_path):
         ('{"schema": 1, "figures": [3]}', r"is damaged: \$\.figures\[0\]"),
     ],
 )
-def test_what_is_no_calibration_is_refused_in_one_line(tmp_path, text, complaint):
+def test_a_file_that_is_no_calibration_is_refused_in_one_line(tmp_path, text, complaint):
     path = tmp_path / "calibration.json"
     if text is not None:
         path.write_text(text)

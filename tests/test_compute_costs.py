@@ -1,4 +1,4 @@
-"""What computing costs in virtual time: whose watch shows what, and when nothing is measured."""
+"""The costs of computing in virtual time: how clocks charge them, and when they are measured."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def timed(program):
     return simulate(life, 1).results[0]
 
 
-def test_a_stage_takes_what_it_costs_and_what_is_inside_of_it_too():
+def test_leaving_a_stage_takes_its_cost_and_that_of_the_stages_inside_it():
     def step(ctx, clock):
         with clock("load"):
             with clock("partition"):
@@ -41,7 +41,7 @@ def test_a_stage_takes_what_it_costs_and_what_is_inside_of_it_too():
     assert timed(step) == {**PRICES, "train": 0.0}
 
 
-def test_stage_4_is_the_stragglers_and_stage_5_takes_what_it_takes():
+def test_stages_4_and_5_cost_nothing_beyond_their_own_time():
     def step(ctx, clock):
         with clock("train"):
             ctx.sleep(3.0)
@@ -72,13 +72,13 @@ def test_others_run_meanwhile():
 JOB = Job("ring", workers=2, servers=0, batch=32, steps=20)
 
 
-def test_what_the_user_says_is_all_that_takes_time():
+def test_with_train_seconds_only_training_takes_time():
     costs = costs_of(replace(JOB, train_seconds=0.25), Traits(), load("digits"))
     assert costs == Costs({**dict.fromkeys(STAGES, 0.0), "train": 0.25})
     assert (costs.update(RULE, 100), costs.row_update(RULE, 4)) == (0.0, 0.0)
 
 
-def test_else_every_stage_is_measured_and_a_workers_update_where_it_makes_one():
+def test_without_train_seconds_every_stage_of_a_worker_is_measured():
     at_worker, at_server = (costs_of(JOB, Traits(update=where), load("digits")) for where in ("worker", "server"))
     for stage in ("preprocess", "partition", "load", "train", "update"):
         assert at_worker.stages[stage] > 0

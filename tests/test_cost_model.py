@@ -75,6 +75,6 @@ def test_a_link_in_words_becomes_the_terms_of_the_formulas(text, alpha, beta):
 
 
 @pytest.mark.parametrize("text", ["", "fast", "50us", "0gbit,50us", "1gbit,50"])
-def test_what_is_no_link_is_refused(text):
+def test_a_text_that_is_no_link_is_refused(text):
     with pytest.raises(ConfigError, match=r"--link: .*"):
         link_terms(text)

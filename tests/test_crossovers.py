@@ -25,7 +25,7 @@ def test_the_crossover_is_where_algebra_says(n):
     assert (found[0].low, found[1].high) == (4, 1 << 30)
 
 
-def test_who_wins_everywhere_reigns_alone_and_equals_go_to_the_first_named():
+def test_one_range_is_left_if_one_strategy_wins_everywhere_and_of_equals_the_first_named_wins():
     found = fastest_ranges(["ring", "tree"], 2, 1, 4, 1 << 30, constant(Link(0.0, 8e-9)))
     assert [reign.strategy for reign in found] == ["ring"]
     same = fastest_ranges(["noop", "single"], 2, 1, 4, 1 << 20, constant(LINK))
@@ -39,7 +39,7 @@ def test_who_wins_everywhere_reigns_alone_and_equals_go_to_the_first_named():
         (0.90, "8 workers, 1.0 KiB to 1.0 MiB: ring up to 4.0 KiB, then tree up to 64.0 KiB, then ring; at 1.0 MiB "),
     ],
 )
-def test_who_is_ahead_by_less_than_five_percent_ends_no_reign(monkeypatch, dip, told):
+def test_a_lead_of_less_than_five_percent_begins_no_new_range(monkeypatch, dip, told):
     times = {"ring": lambda size: 1e-3, "tree": lambda size: 1e-3 * (dip if 4096 <= size < 65536 else 2)}
     monkeypatch.setattr(crossovers, "curves", lambda *_: times)
     network = constant(LINK)
@@ -49,7 +49,7 @@ def test_who_is_ahead_by_less_than_five_percent_ends_no_reign(monkeypatch, dip, 
 
 
 @pytest.mark.parametrize("workers", [8, 1024])
-def test_who_reigns_is_about_within_five_percent_of_the_fastest_everywhere(workers):
+def test_the_strategy_of_a_range_is_about_within_five_percent_of_the_fastest_at_every_size(workers):
     """Pieces of whole segments make the curves of trees uneven: they cross that of a ring many times.
 
     Between the sizes that are looked at a peak may be a little higher.
@@ -66,7 +66,7 @@ def test_who_reigns_is_about_within_five_percent_of_the_fastest_everywhere(worke
         assert [one.strategy for one in found] == ["tree", "ring", "double-tree", "ring"]
 
 
-def test_a_sentence_says_who_is_fastest_from_where_on():
+def test_a_sentence_names_the_fastest_strategy_for_each_range():
     names, network = ["ring", "tree", "gloo"], constant(Link(50e-6, 8e-9))
     said = sentence(names, 16, 1, fastest_ranges(names, 16, 1, 1024, 1 << 20, network), network)
     assert said.startswith("16 workers, 1.0 KiB to 1.0 MiB: tree up to 21.9 KiB, then ring; at 1.0 MiB ring takes ")

@@ -1,4 +1,4 @@
-"""What a result depends on is recorded, and what cannot be found out is None, never an error."""
+"""The environment of a result is recorded; an unknown value is None, never an error."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from experiments.machine.environment import PACKAGES, environment
 from experiments.schema.files import to_builtins
 
 
-def test_the_environment_is_json_and_says_what_this_process_may_use():
+def test_the_environment_is_json_and_has_the_cores_that_this_process_may_use():
     found = environment(threads=3)
     assert json.loads(json.dumps(to_builtins(found), allow_nan=False))["cores"] == found.cores
     assert found.schema == 1

@@ -1,4 +1,4 @@
-"""The right rank is blamed, whoever complains, and in whatever order."""
+"""The right rank is blamed, in whatever order ranks report."""
 
 import json
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ def test_a_killed_rank_is_blamed_by_where_the_board_last_saw_it(job):
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_rank_that_ends_without_a_word_has_failed_whatever_its_exit_code(job, code):
+def test_a_rank_that_ends_without_a_report_has_failed_with_any_exit_code(job, code):
     job.ends(1, code)
     assert job.running.failed() == [1]
     assert str(job.blamed()[0]) == f"worker rank 1, stage setup, setup: ended with exit code {code} and said nothing"
@@ -67,7 +67,7 @@ def test_a_rank_that_ends_well_has_not_failed(job):
     assert job.running.failed() == []
 
 
-def test_a_death_comes_before_what_the_others_say_about_it(job):
+def test_a_death_comes_before_the_reports_of_others_about_it(job):
     job.ends(0, 1, told(waited(0, 2), at=1.0))
     job.ends(2, -11)
     assert (job.blamed()[0].rank, job.blamed()[0].cause) == (2, "killed by signal 11 (SIGSEGV)")
@@ -81,7 +81,7 @@ def test_ranks_that_went_with_their_launcher_are_not_why_another_died(job):
     assert (job.blamed()[0].rank, job.blamed()[0].cause) == (2, "killed by signal 9 (SIGKILL)")
 
 
-def test_of_those_that_one_waited_for_only_who_did_not_wait_too_is_named(job):
+def test_of_the_peers_waited_for_only_those_that_did_not_fail_are_named(job):
     everyone = {rank: [peer for peer in range(3) if peer != rank] for rank in (0, 1)}
     for rank, peers in everyone.items():
         error = DeadlineExceeded("waited 2 s", rank=rank, role="worker", stage="synchronize", step=7, peers=peers)
@@ -101,7 +101,7 @@ def test_the_first_error_counts_and_brings_its_traceback(job):
     assert (error.record(), trace) == (bug.record(), "the traceback")
 
 
-def test_who_waited_in_vain_says_where_the_other_was(job):
+def test_a_wait_in_vain_names_the_stage_and_step_of_the_peer(job):
     job.board.enter(2, 6, "train")
     job.ends(0, 1, told(waited(0, 2), at=1.0))
     error, _ = job.blamed()
@@ -123,7 +123,7 @@ def test_where_all_wait_for_each_other_the_first_counts(job):
     assert job.blamed()[0].rank == 2
 
 
-def test_only_waits_leave_open_who_is_to_blame(job):
+def test_blame_is_uncertain_only_while_all_failures_are_waits(job):
     job.ends(0, 1, told(waited(0, 1), at=1.0))
     assert not job.running.certain([0])
     job.ends(1, 1, told(RunError("a bug", rank=1, role="worker", stage="train", step=3), at=2.0))
@@ -148,7 +148,7 @@ def test_a_killed_process_is_the_death_of_its_worker(colocated):
     assert str(colocated.blamed()[0]) == "worker rank 0, stage setup, setup: killed by signal 9 (SIGKILL)"
 
 
-def test_who_went_down_with_another_is_not_taken_for_dead(colocated):
+def test_a_rank_that_ends_with_its_process_is_not_blamed(colocated):
     bug = RunError("ZeroDivisionError: a bug", rank=3, role="server", stage="update", step=3)
     colocated.ends(3, 1, told(bug, at=1.0))
     assert colocated.running.failed() == [3]
@@ -162,7 +162,7 @@ def test_a_server_that_ended_well_is_not_blamed_for_its_worker(colocated):
     assert colocated.running.failed() == [0]
 
 
-def test_a_process_that_ends_well_without_a_word_of_its_server_has_lost_it(colocated):
+def test_a_process_that_ends_well_without_a_report_of_its_server_has_lost_it(colocated):
     colocated.ends(0, 0, {"bytes_to": {}, "at": 1.0})
     assert colocated.running.failed() == [3]
 

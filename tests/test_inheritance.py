@@ -1,4 +1,4 @@
-"""What ranks inherit, and signals that wait."""
+"""Ranks inherit an environment; signals can be deferred."""
 
 import os
 import signal

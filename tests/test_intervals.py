@@ -63,7 +63,7 @@ def test_the_same_compared_with_itself_is_no_difference_nine_times_in_ten(repeat
     assert good >= tens - 1
 
 
-def test_what_differs_by_more_than_it_scatters_is_told_from_five_repeats():
+def test_five_repeats_show_a_difference_that_is_larger_than_the_scatter():
     source = random.Random(3)
     faster = [
         ratio_interval(rates(source, 5, scatter=0.03, factor=1.25), rates(source, 5, scatter=0.03)) for _ in range(20)

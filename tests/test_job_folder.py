@@ -1,4 +1,4 @@
-"""A private folder is there for as long as its owner, and not for much longer."""
+"""A private folder exists as long as its owner, and not much longer."""
 
 import errno
 import fcntl
@@ -30,7 +30,7 @@ def tmpdir(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_private_folder_outlives_nobody_but_those_who_look_for_abandoned_ones(tmpdir):
+def test_a_private_folder_survives_a_sweep_while_it_is_owned_and_goes_with_its_owner(tmpdir):
     with private_folder() as folder:
         sweep()
         assert folder.is_dir()
@@ -38,7 +38,7 @@ def test_a_private_folder_outlives_nobody_but_those_who_look_for_abandoned_ones(
     assert list(tmpdir.iterdir()) == []
 
 
-def test_the_next_one_removes_that_of_a_killed_process(tmpdir):
+def test_the_next_private_folder_removes_that_of_a_killed_process(tmpdir):
     done = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, "TMPDIR": str(tmpdir)}, check=False)
     assert done.returncode == -signal.SIGKILL
     assert len(list(tmpdir.iterdir())) == 1
@@ -81,7 +81,7 @@ def test_the_folder_of_a_living_agent_stays(tmpdir):
     assert not folder.exists()
 
 
-def test_the_shared_memory_of_a_killed_agent_is_removed_and_nobody_elses(tmpdir, monkeypatch):
+def test_only_the_shared_memory_of_a_killed_agent_is_removed(tmpdir, monkeypatch):
     memory = tmpdir / "shm"
     monkeypatch.setattr(job_folder, "SHARED_MEMORY", memory)
     names = ("syncbench-mpi-stale", "syncbench-mpi-alive", "syncbench-mpi-unnamed", "another-program")
@@ -99,7 +99,7 @@ def test_the_shared_memory_of_a_killed_agent_is_removed_and_nobody_elses(tmpdir,
     assert {path.name for path in memory.iterdir()} == set(names[1:])
 
 
-def test_what_may_be_somebody_elses_stays(tmpdir, monkeypatch):
+def test_folders_that_may_belong_to_others_stay(tmpdir, monkeypatch):
     (tmpdir / "syncbench-no-lock").mkdir()
     (tmpdir / "syncbench-a-file").touch()
     left_behind(tmpdir, "another-program")

@@ -69,7 +69,7 @@ def test_colocated_servers_one_a_worker_carry_the_bytes_of_a_ring():
 
 
 @pytest.mark.parametrize(("workers", "nbytes"), [(2000, 4), (1000, 100 * MIB)], ids=["workers", "bytes"])
-def test_what_is_too_large_to_simulate_has_a_formula_alone(workers, nbytes):
+def test_an_exchange_too_large_to_simulate_has_a_formula_alone(workers, nbytes):
     found = predicted_exchange_seconds("ring", {}, workers, 0, nbytes, constant(LINK), budget=1e9)
     assert found.virtual is None
     assert found.formula > 0
@@ -79,7 +79,7 @@ def test_an_engine_of_other_people_is_not_predicted():
     assert predicted_exchange_seconds("gloo", {}, 4, 0, MIB, constant(LINK), budget=9.0) == Predicted(None)
 
 
-def test_who_exchanges_nothing_takes_no_time():
+def test_a_strategy_that_exchanges_nothing_takes_no_time():
     assert predicted_exchange_seconds("noop", {}, 4, 0, MIB, constant(LINK)).formula == 0.0
 
 
@@ -113,7 +113,7 @@ def test_a_step_has_an_exchange_for_each_bucket():
         {"consistency": "backup(1)"},
     ],
 )
-def test_what_cannot_be_said_of_a_run_is_not_said(change):
+def test_a_run_that_cannot_be_predicted_has_no_prediction(change):
     assert predicted_step_exchange(replace(SUMMARY, **change), FLAT) is None
     assert predicted_step_exchange(SUMMARY, None) is None
 

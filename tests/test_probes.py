@@ -72,7 +72,7 @@ def test_a_calibration_finds_what_a_server_pays(n):
     assert (hub.alpha, hub.beta, hub.gamma) == pytest.approx((LINK.alpha, LINK.beta, 0.0), rel=0.03)
 
 
-def test_with_one_segment_who_has_its_answer_first_begins_again_first():
+def test_with_one_segment_the_worker_with_the_first_answer_begins_again_first():
     """So the hub idles for an n-th of the way back, where the formula, all beginning at once, has all of it."""
     n = 4
     hub = calibrated(n, (MIB,), Link(0.0, LINK.beta))[0].hub.link(MIB)
@@ -92,7 +92,7 @@ def test_a_worker_alone_has_a_hub_and_no_neighbours():
     assert found.hub.link(MIB).beta == pytest.approx(LINK.beta, rel=0.02)
 
 
-def test_what_is_passed_on_is_never_overwritten_before_it_was_read():
+def test_a_piece_that_is_passed_on_is_not_overwritten_before_it_was_read():
     """The virtual network refuses a loan that was written to; with one piece less than n + 1 it is."""
 
     def program(ctx, count):

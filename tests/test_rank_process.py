@@ -5,7 +5,7 @@ import threading
 from experiments.launch import job_folder, rank_process
 
 
-def test_with_its_agent_a_rank_removes_the_shared_memory(tmp_path, monkeypatch):
+def test_a_rank_whose_agent_is_gone_removes_the_shared_memory(tmp_path, monkeypatch):
     """The lock is free: the agent is gone."""
     memory, home = tmp_path / "shm", tmp_path / "syncbench-1" / "job-1"
     (memory / "syncbench-mpi-1").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The ranks of one process end as one: the first failure is told before anybody hears of it, echoes are not told."""
+"""The ranks of one process end as one: the first failure is reported before the others learn of it."""
 
 import os
 import threading
@@ -57,7 +57,7 @@ def test_every_rank_lives_in_a_thread_of_its_own_the_first_in_the_main_one(board
     assert [seen[1].name, seen[2].name] == ["rank-1", "rank-2"]
 
 
-def test_a_rank_without_company_only_tells(board, last_resort):
+def test_a_rank_that_is_alone_in_its_process_only_reports(board, last_resort):
     told = []
     crew = ColocatedRanks(board, [0])
     assert not crew.run(lambda rank: crew.fails(error_of(0).record(), lambda: told.append(rank)))
@@ -65,7 +65,7 @@ def test_a_rank_without_company_only_tells(board, last_resort):
     assert (told, board.culprit(), last_resort) == ([0], None, [])
 
 
-def test_the_others_hear_of_a_failure_once_it_is_told_and_the_process_ends_whatever_they_do(board, last_resort):
+def test_the_others_learn_of_a_failure_once_it_is_reported_and_then_the_process_ends(board, last_resort):
     told = []
     crew = ColocatedRanks(board, [0, 1, 2])
     crew.fails(error_of(1).record(), lambda: told.append(board.culprit()))
@@ -77,7 +77,7 @@ def test_the_others_hear_of_a_failure_once_it_is_told_and_the_process_ends_whate
     assert last_resort == [1]
 
 
-def test_who_heard_of_another_says_nothing_but_who_failed_by_itself_does(board, last_resort):
+def test_a_rank_that_fails_because_of_another_reports_nothing(board, last_resort):
     told = []
     crew = ColocatedRanks(board, [0, 1, 2])
     crew.fails(error_of(1).record(), lambda: told.append(1))
@@ -88,7 +88,7 @@ def test_who_heard_of_another_says_nothing_but_who_failed_by_itself_does(board, 
     settle()
 
 
-def test_who_waits_in_vain_lets_the_others_say_for_whom_they_do(board, last_resort, monkeypatch):
+def test_a_rank_that_waits_in_vain_lets_the_others_report_first(board, last_resort, monkeypatch):
     monkeypatch.setattr(crew_module, "PATIENCE", 0.05)
     crew = ColocatedRanks(board, [0, 1])
     crew.fails(waited(0).record(), lambda: None)
@@ -98,7 +98,7 @@ def test_who_waits_in_vain_lets_the_others_say_for_whom_they_do(board, last_reso
     assert last_resort == [1]
 
 
-def test_a_crew_of_which_one_could_not_even_tell_has_not_ended_well(board, monkeypatch):
+def test_ranks_of_which_one_could_not_report_have_not_ended_well(board, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
 
     def live(rank):

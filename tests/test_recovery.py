@@ -1,4 +1,4 @@
-"""Which deaths a job survives, and what its ranks go on from."""
+"""The deaths that a job survives, and the step from which its ranks go on."""
 
 import json
 from types import SimpleNamespace
@@ -54,24 +54,24 @@ def announced(running, restarts, *ranks):
     ("ranks", "left", "possible"),
     [((2,), 1, True), ((2, 3), 2, True), ((2, 3), 1, False), ((2,), 0, False), ((1,), 3, False), ((1, 2), 3, False)],
 )
-def test_servers_that_were_killed_can_come_back_as_often_as_was_asked_and_workers_cannot(
+def test_killed_servers_can_come_back_as_often_as_was_asked_and_workers_cannot(
     running, tmp_path, ranks, left, possible
 ):
     assert Restarts(left, tmp_path, True).possible(running, killed(running, *ranks), WORKERS) == possible
 
 
-def test_a_server_that_has_said_what_went_wrong_does_not_come_back(running, tmp_path):
+def test_a_server_that_reported_an_error_does_not_come_back(running, tmp_path):
     failed = killed(running, 2, exitcode=1)
     (running.home / "report-2.json").write_text(json.dumps({"error": {"type": "RunError"}}))
     assert not Restarts(1, tmp_path, True).possible(running, failed, WORKERS)
 
 
-def test_once_a_worker_is_gone_no_server_comes_back_as_all_would_wait_for_it(running, tmp_path):
+def test_no_server_comes_back_once_a_worker_is_gone(running, tmp_path):
     running.deaths.append(Death(rank=1, step=3, stage="train", cause="killed"))
     assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
 
 
-def test_a_worker_that_dies_before_it_is_there_again_is_missed(running, tmp_path):
+def test_the_death_of_a_worker_that_has_not_joined_again_is_not_survivable(running, tmp_path):
     for worker in WORKERS:
         running.board.enter(worker, 7, "train")
     killed(running, 1)
@@ -80,7 +80,7 @@ def test_a_worker_that_dies_before_it_is_there_again_is_missed(running, tmp_path
     assert not survivable(running, 1, WORKERS.stop)
 
 
-def test_without_the_fork_server_nobody_comes_back(running, tmp_path):
+def test_no_server_comes_back_without_the_fork_server(running, tmp_path):
     assert not Restarts(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
 
 
@@ -116,7 +116,7 @@ def test_a_roll_back_goes_to_a_step_that_all_workers_have_recorded_if_there_is_o
     assert announced(running, Restarts(1, tmp_path, True), 3).step == step
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_and_named(running, tmp_path):
     for rank in SERVERS:
         saved(tmp_path, rank, 10, 20)
     with open(tmp_path / "2" / f"20{SUFFIX}", "r+b") as file:
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(running, tmp_path):
     ("one", "other", "resumed", "step", "since"),
     [((10, 20), (30,), True, None, 30), ((0,), (), False, 0, 0), ((), (20,), False, 0, 0)],
 )
-def test_where_nobody_else_goes_back_the_dead_server_takes_its_own_newest(
+def test_without_rollback_the_dead_server_takes_its_own_newest_checkpoint(
     running, tmp_path, one, other, resumed, step, since
 ):
     saved(tmp_path, 2, *one)
@@ -148,7 +148,7 @@ def test_every_incarnation_has_a_number_a_folder_and_an_id_of_its_own(running, t
     assert all(each.home.stat().st_mode & 0o077 == 0 for each in found)
 
 
-def test_what_was_reported_in_an_earlier_incarnation_does_not_count(running, tmp_path):
+def test_reports_of_an_earlier_incarnation_do_not_count(running, tmp_path):
     for rank in range(4):
         (running.home / f"report-{rank}.json").write_text(json.dumps({"incarnation": 0}))
     assert running.all_reported()
@@ -159,7 +159,7 @@ def test_what_was_reported_in_an_earlier_incarnation_does_not_count(running, tmp
     assert running.all_reported()
 
 
-def test_who_is_killed_when_all_is_done_has_not_failed(running):
+def test_a_rank_that_is_killed_after_all_have_reported_has_not_failed(running):
     for rank in range(4):
         (running.home / f"report-{rank}.json").write_text(json.dumps({"incarnation": 0}))
     killed(running, 3)
@@ -168,7 +168,7 @@ def test_who_is_killed_when_all_is_done_has_not_failed(running):
     assert running.failed() == []
 
 
-def test_a_line_says_who_came_back_and_what_was_lost():
+def test_a_line_names_the_servers_that_came_back_and_the_lost_pushes():
     restart = Restart(rank=3, at=1.25, step=17, stage="train", resumed_from=10, incarnation=1)
     once = "server rank 3 died at 1.2 s in step 17 and came back from step 10"
     assert restarts_line([restart], 0) == once
@@ -190,7 +190,7 @@ def three_workers(tmp_path):
     board.close()
 
 
-def test_a_worker_that_is_killed_is_noted_and_told_to_all(three_workers):
+def test_the_death_of_a_worker_is_noted_and_all_ranks_learn_of_it(three_workers):
     three_workers.ranks[1].exitcode = -9
     survive(three_workers, 3)
     (death,) = three_workers.deaths
@@ -207,20 +207,20 @@ def test_a_servers_death_is_not_survived(three_workers):
     assert (three_workers.deaths, three_workers.failed()) == ([], [3])
 
 
-def test_a_worker_that_complains_has_met_a_mistake_that_counts(three_workers):
+def test_a_worker_that_reports_an_error_is_not_survivable(three_workers):
     three_workers.ranks[1].exitcode = 1
     error = RunError("a bug", rank=1, role="worker", stage="train", step=7)
     (three_workers.home / "report-1.json").write_text(json.dumps({"error": error.record()}))
     assert not survivable(three_workers, 1, 3)
 
 
-def test_nobody_is_missed_before_all_have_their_first_parameters(three_workers):
+def test_no_death_is_survivable_during_the_set_up(three_workers):
     three_workers.board.enter(2, -1, "setup")
     three_workers.ranks[1].exitcode = -9
     assert not survivable(three_workers, 1, 3)
 
 
-def test_the_last_worker_is_not_survived_unless_another_came_to_its_end(three_workers):
+def test_the_death_of_the_last_worker_is_survivable_only_if_another_ended_well(three_workers):
     for rank in (0, 1):
         three_workers.ranks[rank].exitcode = -9
         survive(three_workers, 3)
@@ -232,7 +232,7 @@ def test_the_last_worker_is_not_survived_unless_another_came_to_its_end(three_wo
     assert survivable(three_workers, 2, 3)
 
 
-def test_the_dead_need_not_report(three_workers):
+def test_dead_ranks_need_not_report(three_workers):
     for rank in (0, 2, 3):
         (three_workers.home / f"report-{rank}.json").write_text("{}")
     assert not three_workers.all_reported()
@@ -241,7 +241,7 @@ def test_the_dead_need_not_report(three_workers):
     assert three_workers.all_reported()
 
 
-def test_the_line_says_from_which_step_on_how_many_worked():
+def test_a_line_names_dead_workers_and_how_many_are_left():
     deaths = [
         Death(rank=2, step=120, stage="train", cause="killed"),
         Death(rank=0, step=-2, stage="finish", cause="lost"),
@@ -293,7 +293,7 @@ def test_survivors_do_all_their_steps_and_end_with_the_same_parameters(make, cul
     assert [first.test_accuracy is None, second.test_accuracy is None] == [False, True]
 
 
-def test_who_is_not_told_ends_with_an_error_that_names_the_dead():
+def test_a_rank_that_does_not_learn_of_a_death_ends_with_an_error_that_names_the_dead():
     errors = survivors(lambda: PsSsp(1), 2, 0.5, told=False).outcome.errors
     assert set(errors) == {0, 1, 2, 3}
     assert isinstance(errors[3], PeerFailed)

@@ -43,7 +43,7 @@ def test_a_record_is_as_many_updates_as_there_are_segments(server):
     assert all((record.rank, record.role) == (2, "server") for record in server.records)
 
 
-def test_one_record_begins_where_the_last_one_ended_and_its_time_is_waiting_or_updating(server):
+def test_a_record_begins_where_the_last_one_ended_and_its_time_is_waiting_or_updating(server):
     for number in range(3):
         step(server, number)
     first, *others = server.records
@@ -53,13 +53,13 @@ def test_one_record_begins_where_the_last_one_ended_and_its_time_is_waiting_or_u
         assert record.seconds["synchronize"] + record.seconds["update"] == record.ended - record.began
 
 
-def test_what_was_sent_before_the_first_update_is_forgotten_once(server):
+def test_counts_from_before_the_first_update_are_reset_once(server):
     assert server.resets == 0
     step(server, 0)
     step(server, 1)
     assert server.resets == 1
 
 
-def test_it_says_what_it_holds(server):
+def test_a_server_reports_how_many_parameters_it_holds(server):
     step(server, 0)
     assert server.updates.held() == {"parameters": 5, "optimizer_state_bytes": 4 * 5}  # momentum is a copy

@@ -1,4 +1,4 @@
-"""What is too large to simulate is known without trying."""
+"""An exchange too large to simulate is recognised without trying."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Staleness in updates, from the events of a server."""
+"""Staleness in updates, and the totals of pushes, from the events of servers."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_workers_that_keep_pace_are_behind_by_the_updates_of_all_others():
     assert taken(3, "asp", *events) == [0, 1, 2] + 6 * [2]
 
 
-def test_who_waits_gets_what_is_there_when_the_slowest_moves():
+def test_a_waiting_worker_gets_the_version_of_the_moment_the_slowest_moves():
     events = [
         push(0, 0, 0),
         push(0, 1, 1, waited=0.5),  # two ahead: waits for worker 1
@@ -40,12 +40,12 @@ def test_who_waits_gets_what_is_there_when_the_slowest_moves():
     assert taken(2, "ssp(1)", *events) == [0, 0, 2, 0, 1]
 
 
-def test_who_waits_for_one_that_leaves_gets_what_is_there_then():
+def test_a_worker_that_waits_for_a_departing_one_gets_the_version_of_that_moment():
     events = [push(0, 0, 0), push(0, 1, 1, waited=0.5), push(2, 0, 2), DepartedEvent(worker=1)]
     assert taken(3, "ssp(1)", *events, push(0, 2, 3)) == [0, 0, 2, 0]
 
 
-def test_after_a_server_has_come_back_all_have_what_it_had_saved():
+def test_after_a_server_has_come_back_all_workers_have_its_saved_version():
     events = [push(0, 0, 0), push(1, 0, 1), ResumedEvent(version=1), push(1, 0, 1), push(0, 1, 2)]
     assert taken(2, "asp", *events) == [0, 1, 0, 1]
 
@@ -57,7 +57,7 @@ def test_a_gradient_that_is_added_to_the_open_step_has_missed_nothing(consistenc
 
 
 @given(data=st.data(), workers=st.integers(1, 4), bound=st.integers(0, 3))
-def test_it_is_what_a_server_itself_would_count(data, workers, bound):
+def test_staleness_agrees_with_the_model_of_a_shard(data, workers, bound):
     """The model of a shard knows whom it answers when: SSP with this bound, with 0 ASP."""
     one = SSP(bound) if bound else ASP()
     shard = Shard(np.empty(0, np.float32), range(workers), lambda gradient, step, damping: None, one)

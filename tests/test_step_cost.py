@@ -1,4 +1,4 @@
-"""What an exchange adds to a step of training, held against steps of the strategy itself in virtual time."""
+"""The seconds that an exchange adds to a step of training, compared with the strategy itself in virtual time."""
 
 import numpy as np
 import pytest

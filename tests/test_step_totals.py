@@ -1,4 +1,4 @@
-"""Samples per second count what was applied while all workers worked, whatever one of them does before or after."""
+"""Samples per second count the steps applied while all workers worked."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What each server holds and moves, and the warning where one has much more than the others."""
+"""Figures of what each server holds and moves, a warning of imbalance, and traffic between ranks."""
 
 import json
 
@@ -44,14 +44,14 @@ def test_shares_are_of_the_mean():
     assert (other.rank, other.held_share, other.load_share) == (3, 0.5, 1.25)
 
 
-def test_a_colocated_server_names_its_worker_and_what_stays_within_their_process():
+def test_a_colocated_server_names_its_worker_and_the_bytes_within_their_process():
     servers = detail([100, 100, 100], [1, 1, 1], placement="colocated")
     assert [server.process_of for server in servers] == [0, 1, 0]
     assert [server.bytes_within_process for server in servers] == [17, 10, 17]
 
 
 @pytest.mark.parametrize("report", [None, {"error": {}}])
-def test_what_is_not_known_of_one_server_is_a_share_of_nothing(report):
+def test_without_the_figures_of_one_server_there_are_no_shares(report):
     servers = detail([300, 100], [30, None], reports={3: report})
     assert (servers[1].parameters, servers[1].bytes) == (None, None)
     assert [(server.held_share, server.load_share) for server in servers] == [(None, None)] * 2
@@ -68,7 +68,7 @@ def test_up_to_a_fifth_above_the_mean_is_fair(largest, warns):
     assert (line is not None) == warns
 
 
-def test_the_warning_names_the_server_its_share_and_what_would_balance():
+def test_the_warning_names_the_server_its_share_and_a_remedy():
     servers = detail([300, 100], [1, 1])
     assert imbalance(with_servers(servers, sharding="hashed")) == (
         "server rank 2 holds 75% of the model's bytes, 1.5 times the mean of the 2 servers; instead of hashed, "
@@ -77,7 +77,7 @@ def test_the_warning_names_the_server_its_share_and_what_would_balance():
     assert imbalance(with_servers(servers)).endswith("1.5 times the mean of the 2 servers")  # it is even already
 
 
-def test_servers_that_hold_as_much_may_not_have_as_much_to_do():
+def test_servers_that_hold_equal_parts_may_have_unequal_loads():
     line = imbalance(with_servers(detail([100, 100], [10, 30])))
     assert line == "server rank 3 sends and receives 1.5 times the mean of the 2 servers"
 

@@ -1,4 +1,4 @@
-"""A rank closes everything that it has opened, in good time or at once."""
+"""A rank closes everything that it has opened: after a while, or at once after a failure."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Whole jobs in virtual time: every strategy of ours, the same seconds each time, and who is to blame."""
+"""Whole jobs in virtual time: every strategy runs, repeats give the same seconds, failures name a rank."""
 
 import numpy as np
 import pytest
@@ -170,7 +170,7 @@ def test_a_rank_that_wants_the_process_to_end_is_named_too(tmp_path):
     assert ran.error["cause"] == "SystemExit: 4"
 
 
-def test_a_deadlock_ends_the_job_and_says_who_waits_for_whom(tmp_path):
+def test_a_deadlock_ends_the_job_and_names_each_rank_and_its_peer(tmp_path):
     ran = run(tmp_path, strategy="test_virtual_job:Waiting", workers=2)
     assert not ran.ok
     assert ran.error["type"] == "Deadlock"

@@ -20,10 +20,9 @@ Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's plac
 
 
 def predictions(comparison: Comparison) -> Predictions:
-    """The predicted samples/s of each entry that contends, where there are figures for it.
+    """Return the predicted samples/s of each entry that contends, if there are figures for it.
 
-    Those of a calibration in its run's folder or the sweep's, if it can be read (see `unreadable`); in virtual time the
-    link says all.
+    The figures are those of a calibration in the folder of the run or of its sweep; in virtual time those of the link.
     """
     found: dict[tuple[int, str], float] = {}
     read = _calibrations(comparison)
@@ -40,9 +39,9 @@ def predictions(comparison: Comparison) -> Predictions:
 
 
 def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
-    """Of a contest in which the labels `predicted` have predictions, who has none since nobody waits for him, and why.
+    """Return why entries have no prediction although others, `predicted`, have one: their workers do not wait.
 
-    Empty if there is nobody.
+    Empty if there are none.
     """
     if not predicted:
         return ""
@@ -52,13 +51,13 @@ def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
 
 
 def unreadable(comparison: Comparison) -> list[str]:
-    """A line for each calibration that cannot be read: what was measured is worth as much without its predictions."""
+    """Return a line for each calibration that cannot be read. The runs can be compared without it."""
     every = _calibrations(comparison).values()
     return [f"no predictions: {error}" for error in every if isinstance(error, ConfigError)]
 
 
 def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
-    """Those beside the runs of entries that contend, or why one cannot be read."""
+    """Return the calibrations beside the runs of entries that contend, or the errors of reading them."""
     entries = [entry for contest in comparison.contests for entry in contest.entries]
     files = dict.fromkeys(calibration_beside(one.run.path) for one in entries if one.contends and not one.refused)
     return {file: _read(file) for file in files if file is not None}
@@ -72,7 +71,7 @@ def _read(file: Path) -> Calibration | ConfigError:
 
 
 def residual(entry: Entry, predicted: float | None) -> float | None:
-    """How far what was measured is above (+) or below (-) what was predicted, as a part of that."""
+    """Return how far the measured rate is above (+) or below (-) the predicted one, as a part of it."""
     return entry.rate.middle / predicted - 1 if predicted and entry.rates else None
 
 

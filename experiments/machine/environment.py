@@ -1,4 +1,4 @@
-"""What a result depends on besides its configuration: machine, versions, threads."""
+"""Describe what a result depends on besides its configuration: machine, versions, threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("syncbench", "torch", "numpy", "pyzmq", "scikit-learn", "greenlet", 
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """Return how many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -46,7 +46,7 @@ def _cpu() -> str:
 
 
 def physical_memory() -> int | None:
-    """Bytes of this machine's memory; None where the system does not say."""
+    """Return the bytes of this machine's memory; None if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
@@ -61,7 +61,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with + if files were changed; None outside of one."""
+    """Return the commit of the checkout, with + if files were changed; None outside of a checkout."""
     here = Path(__file__).parent
     try:
         head = _git(here, "rev-parse", "--short=12", "HEAD")
