@@ -42,12 +42,15 @@ class Optimizer(Protocol):
 
         ValueError unless the rule is plain SGD: other rules also change rows that were not touched.
         """
+        raise ValueError("this rule needs a dense gradient")
 
     def state(self) -> dict[str, Array]:
-        """Return what the next update needs besides the parameters, as views by name."""
+        """Return what the next update needs besides the parameters, as views by name. By default: nothing."""
+        return {}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Restore `state`; later updates are bit-identical. Copies it."""
+        return
 
 
 class Context:

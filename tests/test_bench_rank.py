@@ -1,7 +1,7 @@
 """A rank of a benchmark owns its memory, measures links, and closes everything."""
 
 import os
-from types import SimpleNamespace
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from allreduce.strategy import AllReduce
 from common.context import Context
 from common.place import Place
-from common.records.recorder import LineFile
+from common.runtime.status_board import PostedPlace, StatusBoard
 from common.simulate import simulate
 from common.transport.process_endpoint import ProcessEndpoint
 from common.transport.virtual.network import Network
@@ -61,7 +61,7 @@ def made(monkeypatch):
 def rank_on(endpoint, contestants=(), workers=1, servers=0):
     """A rank whose only transport is `endpoint`, and nobody announces its blocks."""
     plan = BenchPlan(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
-    rank = BenchRank(plan, None, endpoint.place, 1)
+    rank = BenchRank(plan, None, endpoint.place, 1, ExitStack())
     rank.meters["ipc"] = endpoint if isinstance(endpoint, MeteredEndpoint) else MeteredEndpoint(endpoint)
     rank.pools["ipc"] = BufferPool(endpoint.alloc, 4 * SIZE)
     rank.workers = Context(endpoint, workers=workers)
@@ -93,7 +93,7 @@ def test_a_server_serves_from_the_memory_of_its_transport(monkeypatch):
     monkeypatch.setattr(bench_rank, "create_call", lambda call: Server())
     endpoint = Alone(Place(1, "server"))
     contestant = Contestant("ps-bsp", "ipc", "ipc", True)
-    rank_on(endpoint, [contestant], servers=1)._serve(contestant, Block("verify", "ipc", 0, 4 * SIZE))
+    rank_on(endpoint, [contestant], servers=1)._serve(Block("verify", "ipc", 0, 4 * SIZE), 0)
     assert [each.size for each in served] == [SIZE] * 3
     assert all(map(endpoint.owns, served))
     assert not np.shares_memory(served[0], served[2])
@@ -101,24 +101,32 @@ def test_a_server_serves_from_the_memory_of_its_transport(monkeypatch):
 
 def test_the_link_is_that_of_the_transport():
     network = Network(latency=1e-3, bandwidth=1e8, reduce=3e-9)
-    first, second = simulate(lambda ctx: rank_on(ctx.endpoint, workers=2)._link("ipc"), 2, network=network).results
+    first, second = simulate(
+        lambda ctx: rank_on(ctx.endpoint, workers=2)._do(Block("link", "ipc"), 0), 2, network=network
+    ).results
     assert (first.alpha, first.beta, first.gamma) == pytest.approx((1e-3, 1e-8, 3e-9), rel=0.01)
     assert second is None
 
 
-def test_everything_is_closed_whatever_one_of_them_raises(tmp_path):
+def test_everything_is_closed_whatever_one_of_them_raises(monkeypatch, tmp_path):
     closed = []
 
     def close(name):
         closed.append(name)
         raise OSError(f"{name} will not close")
 
-    rank = rank_on(Alone(Place(0)))
-    rank.endpoints = [SimpleNamespace(close=lambda linger, name=name: close(name)) for name in "ab"]
-    rank.file = LineFile(tmp_path / "rows")
+    def connect(transport, place, ranks, home, **_):
+        endpoint = Alone(place)
+        endpoint.close = lambda linger: close(home.name)
+        return endpoint
+
+    monkeypatch.setattr(bench_rank, "connect", connect)
+    (tmp_path / "ranks").mkdir()
+    rank = rank_on(Alone(PostedPlace(StatusBoard(tmp_path / "board", 1, create=True), 0, "worker")))
+    rank.open(tmp_path, tmp_path)
     descriptor = rank.file.open()
     with pytest.raises(OSError, match="will not close"):
-        rank.close(0.0)
-    assert set(closed) == {"a", "b"}
+        rank.undo.close()
+    assert set(closed) == {"control", "ipc"}
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)

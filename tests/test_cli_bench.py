@@ -64,7 +64,7 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
         return bench_run.run_bench(options, plan, Agent(), results, lambda *_: None)
 
     monkeypatch.setattr("experiments.cli.bench._measure", run_it)
-    monkeypatch.setattr(bench_run, "measured_limits", lambda: benches.LIMITS)
+    monkeypatch.setattr(bench_run, "measure", lambda: benches.LIMITS)
     monkeypatch.setattr(bench_run.intervals, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)
     assert happened == ["statistics are loaded", "ranks start"]  # or the user who interrupts it waits for them

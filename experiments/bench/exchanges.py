@@ -6,18 +6,17 @@ size that ends up in the wrong place is detected. float32 adds these integers ex
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from common.context import Context
+from common.context import Context, Optimizer
 from common.errors import FINISH, SETUP
 from common.pipeline.update import BLOCK
 from common.strategy import Bucket, SyncStrategy
-from common.types import Array, Rows, Vector
+from common.types import Array, Vector
 
 PERIOD = 8191  # elements; a prime, so no power of two is a multiple of it
 LARGEST_VALUE = 61
@@ -50,7 +49,7 @@ class BufferPool:
         return out
 
 
-class SubtractGradient:
+class SubtractGradient(Optimizer):
     """The update rule of a benchmark, exact for integers: `params -= grad`. Calls `updated` after each update."""
 
     def __init__(self, params: Vector, updated: Callable[[], None] = lambda: None) -> None:
@@ -59,20 +58,7 @@ class SubtractGradient:
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update the parameters in place, in blocks as a run does."""
         for start in range(0, grad.size, BLOCK):
-            block = self.params[start : start + BLOCK]
-            np.subtract(block, grad[start : start + BLOCK], out=block)
-        self.updated()
-
-    def state(self) -> dict[str, Array]:
-        """Return the empty state."""
-        return {}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Nothing to restore."""
-
-    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """Update some rows in place."""
-        self.params.reshape(-1, rows.width)[rows.index] -= rows.values
+            self.params[start : start + BLOCK] -= grad[start : start + BLOCK]
         self.updated()
 
 
@@ -103,130 +89,95 @@ def count_wrong(x: Vector, period: Vector) -> int:
     return int(body) + int(np.count_nonzero(x[whole:] != period[: x.size - whole]))
 
 
-class Exchange(ABC):
-    """A worker's side of a contestant. Calls come as begin, exchange…, end for each block; at the very end `close`.
+class AllReduceExchange:
+    """A worker's side of an all-reduce: the sum over all workers, in place. Calls that exchange block.
 
-    Its vectors come from `pool`, which gives them to another contestant in the next block. Memory that the strategy
-    allocates stays its own.
+    Calls come as begin, exchange…, end for each block; at the very end `close`. One strategy object, made and set up in
+    the first block, serves all blocks. Vectors come from `pool`, which gives them to another contestant in the next
+    block. Memory that the strategy allocates stays its own.
     """
+
+    strategy: Any = None  # not every SyncStrategy has `all_reduce`
+    x: Vector  # filled before an exchange
 
     def __init__(self, make: Callable[[], SyncStrategy], ctx: Context, pool: BufferPool) -> None:
         self.make, self.ctx, self.pool = make, ctx, pool
-        self.strategy: Any = make()  # Any: not every SyncStrategy has `all_reduce`
-
-    @abstractmethod
-    def begin(self, size: int) -> None:
-        """Get vectors of `size` float32 elements and set the strategy up. Blocks."""
-
-    @abstractmethod
-    def fill(self, step: int) -> None:
-        """Write this rank's numbers of `step` into the vector."""
-
-    @abstractmethod
-    def clear(self) -> None:
-        """Write zeros into the vector: any number of exchanges leaves them zero."""
-
-    @abstractmethod
-    def exchange(self) -> None:
-        """Exchange once: this is timed. Blocks until the vectors may be written again."""
-
-    @abstractmethod
-    def wrong(self, step: int) -> int:
-        """Return how many elements are wrong after the exchange of `step`. All steps before were filled, too."""
-
-    def end(self) -> None:  # noqa: B027 - optional
-        """End the block."""
-
-    def close(self) -> None:  # noqa: B027 - optional
-        """End the contestant."""
-
-
-class AllReduceExchange(Exchange):
-    """The sum over all workers, in place. One strategy object for all blocks, set up in the first block."""
-
-    is_set_up = False
 
     def begin(self, size: int) -> None:
+        """Get vectors of `size` float32 elements and set the strategy up."""
         self.x = self.pool.alloc(size, np.float32)
         self.set_up(self.x)
 
     def set_up(self, params: Vector) -> None:
-        """Set the strategy up with `params`, once for all blocks. Blocks."""
-        if not self.is_set_up:
+        """Make the strategy and set it up with `params`, if there is none."""
+        if self.strategy is None:
+            self.strategy = self.make()
             self.ctx.place.step = SETUP
             self.strategy.setup(self.ctx, params)
-            self.is_set_up = True
 
     def fill(self, step: int) -> None:
+        """Write this rank's numbers of `step` into `x`."""
         fill_periodic(self.x, rank_values(self.ctx.rank, step))
 
-    def clear(self) -> None:
-        self.x.fill(0)
-
     def exchange(self) -> None:
+        """Exchange once: this is timed. Returns when `x` may be written again. Zeros stay zeros."""
         self.strategy.all_reduce(self.ctx, self.x)
         self.ctx.settle()
 
     def wrong(self, step: int) -> int:
+        """Return how many elements are wrong after the exchange of `step`. All steps before were filled, too."""
         return count_wrong(self.x, summed_values(len(self.ctx.workers), step))
 
+    def end(self) -> None:
+        """End the block."""
+
     def close(self) -> None:
-        if self.is_set_up:
+        """End the strategy, if there is one."""
+        if self.strategy is not None:
             self.ctx.place.step = FINISH
             self.strategy.finish(self.ctx)
+            self.strategy = None
 
 
-class _GradientExchange(Exchange):
-    """A gradient in, new parameters out: `SubtractGradient` updates the first parameters, those of worker 0.
+class AllReduceAndUpdate(AllReduceExchange):
+    """The mean over all workers, in place, and the update that every worker makes with it, as a server does.
 
-    The gradient is n times the rank's numbers, so the mean over n workers is whole, too.
+    `x`, the gradient, is n times the rank's numbers, so the mean over n workers is whole, too.
     """
 
-    grad: Vector
     params: Vector
+    first = 0  # the worker whose parameters this worker begins with
 
-    def allocate(self, size: int, first: int) -> None:
-        """Get both vectors; the parameters are those of worker `first`."""
-        self.grad, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
-        fill_periodic(self.params, rank_values(first, 0))
-
-    def exchange(self) -> None:
-        self.strategy.synchronize(self.ctx, Bucket(self.grad, self.params))
+    def begin(self, size: int) -> None:
+        self.x, self.params = (self.pool.alloc(size, np.float32) for _ in range(2))
+        fill_periodic(self.params, rank_values(self.first, 0))
+        self.set_up(self.params)
 
     def fill(self, step: int) -> None:
-        fill_periodic(self.grad, len(self.ctx.workers) * rank_values(self.ctx.rank, step))
+        fill_periodic(self.x, len(self.ctx.workers) * rank_values(self.ctx.rank, step))
 
-    def clear(self) -> None:
-        self.grad.fill(0)
+    def exchange(self) -> None:
+        self.strategy.synchronize(self.ctx, Bucket(self.x, self.params))
+        SubtractGradient(self.params).step(self.x)
 
     def wrong(self, step: int) -> int:
         updates = sum(summed_values(len(self.ctx.workers), past) for past in range(step + 1))
         return count_wrong(self.params, (rank_values(0, 0) - updates).astype(np.float32))
 
 
-class AllReduceAndUpdate(_GradientExchange, AllReduceExchange):
-    """The mean over all workers, in place, and the update that every worker makes with it, as a server does."""
+class ServerExchange(AllReduceAndUpdate):
+    """Push and pull. Each block has its own strategy object, because the servers' lives end with the block.
+
+    Worker 0's parameters are the first ones: `setup` replaces those of the other workers.
+    """
 
     def begin(self, size: int) -> None:
-        self.allocate(size, first=0)
-        self.set_up(self.params)
-        self.rule = SubtractGradient(self.params)
+        self.first = self.ctx.rank
+        super().begin(size)
 
     def exchange(self) -> None:
-        super().exchange()
-        self.rule.step(self.grad)
-
-
-class ServerExchange(_GradientExchange):
-    """Push and pull. Each block has its own strategy object, because the servers' lives end with the block."""
-
-    def begin(self, size: int) -> None:
-        self.strategy = self.make()
-        self.allocate(size, first=self.ctx.rank)
-        self.ctx.place.step = SETUP
-        self.strategy.setup(self.ctx, self.params)
+        self.strategy.synchronize(self.ctx, Bucket(self.x, self.params))
 
     def end(self) -> None:
-        self.ctx.place.step = FINISH
-        self.strategy.finish(self.ctx)
+        self.close()
         self.ctx.settle()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import msgspec
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits, engine_traits
@@ -17,7 +14,7 @@ from common.types import FLOAT_BYTES
 from common.util.byte_size import byte_size
 from experiments.config import RunOptions, plan
 from experiments.config.checks import at_least, on_off
-from experiments.config.option import check_options, option
+from experiments.config.option import check_options, made_from, option
 from experiments.config.ranks import ProcessOptions, RankOptions
 from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
@@ -79,6 +76,7 @@ class BenchPlan:
     threads: int
     placement: str = DEDICATED  # of the servers
     launcher: Literal["fork", "mpi"] = "fork"  # of the workers; mpi if any contestant needs it
+    baseline: str = ""  # the strategy that ratios are relative to
     update: bool = False  # an all-reduce's workers update their parameters, as servers do
 
     @property
@@ -91,13 +89,8 @@ class BenchPlan:
         return "worker" if rank < self.workers else "server"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return plain JSON values, which `msgspec.convert` makes the plan of again."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> BenchPlan:
-        """Return the plan that `to_dict` wrote."""
-        return msgspec.convert(values, cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +134,7 @@ def describe_block(block: Block, plan: BenchPlan) -> str:
 
 def plan_bench(options: BenchOptions) -> BenchPlan:
     """Check all options and fill in the open ones. ConfigError, one line."""
-    calls = _unique("strategies", split_calls(options.strategies))
+    calls = _listed("strategies", options.strategies)
     transports = _listed("transport", options.transport)
     if VIRTUAL in transports:
         raise ConfigError("--transport virtual: a benchmark measures, and virtual time is predicted")
@@ -152,10 +145,9 @@ def plan_bench(options: BenchOptions) -> BenchPlan:
     traits = {call: _check_benchable(call) for call in calls}
     jobs = [(call, _job(options, call, traits[call], transport)) for call in calls for transport in transports]
     servers = max(job.servers for _, job in jobs)
-    if options.servers and not servers:
-        raise ConfigError("none of the strategies has servers: leave --servers out, or add ps-bsp")
-    if options.placement == COLOCATED and not servers:
-        raise ConfigError("none of the strategies has servers to be colocated: leave --placement out, or add ps-bsp")
+    if not servers and (options.servers or options.placement == COLOCATED):
+        flag = "--servers" if options.servers else "--placement"
+        raise ConfigError(f"none of the strategies has servers: leave {flag} out, or add ps-bsp")
     if options.with_update and all(each.servers for each in traits.values()):
         raise ConfigError(
             "none of the strategies leaves the update to its workers: leave --with-update out, or add ring"
@@ -164,19 +156,16 @@ def plan_bench(options: BenchOptions) -> BenchPlan:
     for call, job in jobs:
         shown = traits[call].own_transport or job.transport
         contestants.setdefault((call, shown), Contestant(call, job.transport, shown, traits[call].servers))
-    planned = BenchPlan(
-        tuple(contestants.values()),
-        tuple(dict.fromkeys(job.transport for _, job in jobs)),
-        sizes,
-        options.workers,
-        servers,
-        options.repeats,
-        options.interface,
-        options.deadline,
-        options.threads,
-        options.placement,
-        "mpi" if any(each.launcher == "mpi" for each in traits.values()) else "fork",
-        options.with_update,
+    planned = made_from(
+        BenchPlan,
+        options,
+        contestants=tuple(contestants.values()),
+        transports=tuple(dict.fromkeys(job.transport for _, job in jobs)),
+        sizes=sizes,
+        servers=servers,
+        launcher="mpi" if any(each.launcher == "mpi" for each in traits.values()) else "fork",
+        update=options.with_update,
+        baseline=options.baseline or ("gloo" if "gloo" in calls else calls[0]),
     )
     _check_memory(planned)
     return planned
@@ -203,62 +192,44 @@ def _job(options: BenchOptions, call: str, traits: EngineTraits, transport: str)
     return plan(RunOptions(strategy=name, strategy_options=strategy_options, **shared)).job
 
 
-def vector_count(plan: BenchPlan) -> int:
-    """Return how many vectors of the largest size all ranks hold together. Each rank has a pool for each transport.
+def _check_memory(plan: BenchPlan) -> None:
+    """ConfigError if the ranks' vectors do not fit into this machine's memory. Each rank has a pool for each transport.
 
     A worker holds x; or parameters and gradient if a contestant has servers or all contestants update. A server holds
     parameters and gradient. The sums of all servers' shards are one vector together.
     """
-    held = 0
-    for transport in {one.transport for one in plan.contestants}:
-        served = any(one.servers for one in plan.contestants if one.transport == transport)
-        held += 2 * plan.ranks + 1 if served else (1 + plan.update) * plan.workers
-    return held
-
-
-def _check_memory(plan: BenchPlan) -> None:
-    """ConfigError if the ranks' vectors do not fit into this machine's memory."""
-    memory, needed = physical_memory(), vector_count(plan) * max(plan.sizes)
+    served = {one.transport: False for one in plan.contestants}
+    served |= {one.transport: True for one in plan.contestants if one.servers}
+    vectors = sum(2 * plan.ranks + 1 if has else (1 + plan.update) * plan.workers for has in served.values())
+    memory, needed = physical_memory(), vectors * max(plan.sizes)
     if memory is not None and needed > memory:
         raise ConfigError(
             f"--sizes: {size_name(max(plan.sizes))} needs {needed / 2**30:.1f} GiB, as {plan.ranks} ranks hold "
-            f"{vector_count(plan)} vectors of it; this machine has {memory / 2**30:.1f} GiB: "
+            f"{vectors} vectors of it; this machine has {memory / 2**30:.1f} GiB: "
             "give smaller sizes, fewer workers or fewer transports"
         )
 
 
-def baseline_of(plan: BenchPlan, asked: str | None) -> str:
-    """Return the strategy that ratios are relative to: the one asked for, else gloo, else the first."""
-    names = [one.strategy for one in plan.contestants]
-    return asked or ("gloo" if "gloo" in names else names[0])
-
-
 def _listed(option: str, given: str) -> tuple[str, ...]:
-    """Return the words between the commas, each once."""
-    return _unique(option, [name for part in given.split(",") if (name := part.strip())])
-
-
-def _unique(option: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return each name once. ConfigError if there is none."""
-    if not names:
+    """Return the texts between the commas, each once, without spaces. ConfigError if there is none."""
+    found = tuple(dict.fromkeys(split_calls(given)))
+    if not found:
         raise ConfigError(f"--{option} is empty: give at least one, with commas between them")
-    return tuple(dict.fromkeys(names))
+    return found
 
 
 def parse_sizes(given: str) -> tuple[int, ...]:
     """Parse `4KiB,1MB,4096` into bytes, ascending, each once. ConfigError unless all are sizes of whole float32s."""
-    return tuple(sorted({_size(text) for text in _listed("sizes", given)}))
-
-
-def _size(text: str) -> int:
-    try:
-        nbytes = byte_size(text)
-    except ValueError as error:
-        raise ConfigError(f"--sizes: {error}") from None
-    if nbytes % FLOAT_BYTES or not nbytes:
-        raise ConfigError(
-            f"--sizes: {text} is {nbytes} bytes; vectors are of float32, so give a multiple of {FLOAT_BYTES}"
-        )
-    if nbytes > LARGEST:
-        raise ConfigError(f"--sizes: {text} is more than the largest, {size_name(LARGEST)}")
-    return nbytes
+    found = set()
+    for text in _listed("sizes", given):
+        try:
+            nbytes = byte_size(text)
+        except ValueError as error:
+            raise ConfigError(f"--sizes: {error}") from None
+        if nbytes % FLOAT_BYTES or not nbytes:
+            hint = f"vectors are of float32, so give a multiple of {FLOAT_BYTES}"
+            raise ConfigError(f"--sizes: {text} is {nbytes} bytes; {hint}")
+        if nbytes > LARGEST:
+            raise ConfigError(f"--sizes: {text} is more than the largest, {size_name(LARGEST)}")
+        found.add(nbytes)
+    return tuple(sorted(found))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -34,11 +33,10 @@ from experiments.bench.exchanges import (
     AllReduceAndUpdate,
     AllReduceExchange,
     BufferPool,
-    Exchange,
     ServerExchange,
     SubtractGradient,
 )
-from experiments.bench.plan import BenchPlan, Block, Contestant, rank_file, schedule
+from experiments.bench.plan import BenchPlan, Block, rank_file, schedule
 from experiments.config.strategies import create_call
 from experiments.launch.job_order import JobOrder
 from experiments.launch.rank_process import LINGER, live, overdue, writing
@@ -60,14 +58,10 @@ def main(folder: str, rank: int) -> None:
 
 
 def _bench(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
-    rank = BenchRank(BenchPlan.from_dict(order.job), board, place, order.id)
-    linger = 0.0
-    try:
+    with contextlib.ExitStack() as undo:
+        rank = BenchRank(msgspec.convert(order.job, BenchPlan), board, place, order.id, undo)
         rank.open(home, Path(order.results))
         rank.run()
-        linger = LINGER
-    finally:
-        rank.close(linger)
     return {}
 
 
@@ -87,17 +81,20 @@ def warm_up(iterations: int) -> int:
 
 
 class BenchRank:
-    """One rank: an endpoint and a pool for each transport, an exchange for each contestant."""
+    """One rank: an endpoint and a pool for each transport, an exchange for each contestant.
 
-    def __init__(self, plan: BenchPlan, board: StatusBoard, place: PostedPlace, job: int) -> None:
+    `undo` closes what was opened. After an error, it does not wait until the last messages have left.
+    """
+
+    def __init__(
+        self, plan: BenchPlan, board: StatusBoard, place: PostedPlace, job: int, undo: contextlib.ExitStack
+    ) -> None:
         torch.set_num_threads(plan.threads)
-        self.plan, self.board, self.place, self.job = plan, board, place, job
+        self.plan, self.board, self.place, self.job, self.undo = plan, board, place, job, undo
         self.number = -1  # place of the current block in the schedule
-        self.file: LineFile | None = None
-        self.endpoints: list[MeteredEndpoint] = []
         self.meters: dict[str, MeteredEndpoint] = {}
         self.pools: dict[str, BufferPool] = {}
-        self.exchanges: dict[int, Exchange] = {}
+        self.exchanges: dict[int, AllReduceExchange] = {}
         self.chosen: dict[tuple[int, int], int] = {}  # on rank 0: iterations, by contestant and bytes
         self.took_part = True
 
@@ -108,6 +105,7 @@ class BenchRank:
         with writing(place):
             self.file = LineFile(rank_file(results, place.rank, place.role))
             self.file.open()
+        self.undo.callback(self.file.close)
         self.control = self._connect(CONTROL, home / "control", Place(place.rank, place.role))
         self.everyone = Context(self.control, workers=plan.ranks)
         self.workers = Context(self.control, workers=plan.workers)
@@ -120,8 +118,9 @@ class BenchRank:
         plan = self.plan
         more: dict[str, Any] = {"job": self.job, "deadline": plan.deadline, "interface": plan.interface}
         more["crew"] = ranks_in_process_of(place.rank, plan.workers, plan.servers, plan.placement)
-        self.endpoints.append(MeteredEndpoint(connect(transport, place, plan.ranks, home, watch=self._watch, **more)))
-        return self.endpoints[-1]
+        endpoint = MeteredEndpoint(connect(transport, place, plan.ranks, home, watch=self._watch, **more))
+        self.undo.push(lambda error, *_: endpoint.close(linger=0.0 if error else LINGER))
+        return endpoint
 
     def _watch(self) -> None:
         if (culprit := self.board.culprit()) is not None:
@@ -129,25 +128,16 @@ class BenchRank:
 
     def run(self) -> None:
         """Do all blocks. Raises RunError."""
-        for number, block in enumerate(schedule(self.plan)):
-            self.number = number
+        blocks = schedule(self.plan)
+        for self.number, block in enumerate(blocks):
             iterations = self._announced(block)
             if (found := self._do(block, iterations)) is not None:
-                assert self.file is not None
                 with writing(self.place):
                     self.file.append(to_line(found))
             self.board.done(self.place.rank, self.number + 1, 0.0, [0.0] * len(STAGES))
         for exchange in self.exchanges.values():
             exchange.close()
         self.everyone.barrier()
-
-    def close(self, linger: float) -> None:
-        """Close everything that was opened, even if closing a part of it raises."""
-        with contextlib.ExitStack() as undo:
-            if self.file is not None:
-                undo.callback(self.file.close)
-            for endpoint in self.endpoints:
-                undo.callback(endpoint.close, linger=linger)
 
     def _announced(self, block: Block) -> int:
         """Wait until rank 0 begins this block; returns the number of iterations to time."""
@@ -167,70 +157,63 @@ class BenchRank:
         self.place.step, self.place.bucket = SETUP, 0
         self.place.enter("synchronize")
         self.pools[block.transport].begin()
-        self.took_part = True
+        serving = block.kind != "link" and self.plan.contestants[block.contestant].servers
+        self.took_part = self.place.role == "worker" or serving
+        if not self.took_part:
+            return None
         if block.kind == "link":
-            return self._link(block.transport)
-        contestant = self.plan.contestants[block.contestant]
+            alpha, beta, gamma = shifts(Context(self.meters[block.transport], workers=self.plan.workers), *LINK_ROUNDS)
+            return BenchBlock(block=self.number, alpha=alpha, beta=beta, gamma=gamma) if self.place.rank == 0 else None
         if self.place.role == "server":
-            self.took_part = contestant.servers
-            return self._serve(contestant, block) if contestant.servers else None
+            return self._serve(block, iterations)
         exchange = self._exchange_of(block)
         exchange.begin(block.nbytes // FLOAT_BYTES)
         found = self._verify(exchange, block) if block.kind == "verify" else self._time(exchange, block, iterations)
         exchange.end()
-        if contestant.servers:  # a server in this process may still lend memory that the next block reuses
+        if serving:  # a server in this process may still lend memory that the next block reuses
             self.workers.barrier()
         return found
 
-    def _link(self, transport: str) -> BenchBlock | None:
-        self.took_part = self.place.rank < self.plan.workers
-        if not self.took_part:
-            return None
-        alpha, beta, gamma = shifts(self._context(transport, servers=0), *LINK_ROUNDS)
-        return BenchBlock(block=self.number, alpha=alpha, beta=beta, gamma=gamma) if self.place.rank == 0 else None
-
-    def _context(self, transport: str, servers: int) -> Context:
-        return Context(self.meters[transport], workers=self.plan.workers, servers=servers)
-
-    def _create(self, call: str) -> SyncStrategy:
-        strategy = create_call(call)
-        if isinstance(strategy, EngineStrategy):
-            strategy.host = self.engine_host
-        return strategy
-
-    def _exchange_of(self, block: Block) -> Exchange:
+    def _exchange_of(self, block: Block) -> AllReduceExchange:
         if block.contestant not in self.exchanges:
             one = self.plan.contestants[block.contestant]
-            all_reduce = AllReduceAndUpdate if self.plan.update else AllReduceExchange
-            kind: type[Exchange] = ServerExchange if one.servers else all_reduce
-            ctx = self._context(one.transport, self.plan.servers if one.servers else 0)
-            self.exchanges[block.contestant] = kind(partial(self._create, one.strategy), ctx, self.pools[one.transport])
+            kind = ServerExchange if one.servers else AllReduceAndUpdate if self.plan.update else AllReduceExchange
+            servers = self.plan.servers if one.servers else 0
+            context = Context(self.meters[one.transport], workers=self.plan.workers, servers=servers)
+
+            def make() -> SyncStrategy:
+                strategy = create_call(one.strategy)
+                if isinstance(strategy, EngineStrategy):
+                    strategy.host = self.engine_host
+                return strategy
+
+            self.exchanges[block.contestant] = kind(make, context, self.pools[one.transport])
         return self.exchanges[block.contestant]
 
-    def _verify(self, exchange: Exchange, block: Block) -> BenchBlock:
+    def _verify(self, exchange: AllReduceExchange, block: Block) -> BenchBlock:
         wrong = 0
         for step in range(VERIFIED):
             exchange.fill(step)
             self._repeat(exchange, step, 1)
             wrong += exchange.wrong(step)
-        exchange.clear()
+        exchange.x.fill(0)
         self.workers.barrier()
         seconds = self._repeat(exchange, VERIFIED, pilots(block.nbytes))
         self.chosen[block.contestant, block.nbytes] = iterations_for(seconds)
         notes = exchange.strategy.notes().get("in_words") if self.place.rank == 0 else None
         return BenchBlock(block=self.number, wrong=wrong, notes=notes)
 
-    def _time(self, exchange: Exchange, block: Block, iterations: int) -> BenchBlock:
+    def _time(self, exchange: AllReduceExchange, block: Block, iterations: int) -> BenchBlock:
         warm = warm_up(iterations)
         self._repeat(exchange, 0, warm)
         meter = self.meters[block.transport]
         self.workers.barrier()
         meter.reset()
         seconds = self._repeat(exchange, warm, iterations)
-        sent = _per_exchange(meter.bytes_to, iterations)
+        sent = {peer: count / iterations for peer, count in meter.bytes_to.items()}
         return BenchBlock(block=self.number, seconds=seconds, iterations=iterations, sent=sent)
 
-    def _repeat(self, exchange: Exchange, first: int, times: int) -> float:
+    def _repeat(self, exchange: AllReduceExchange, first: int, times: int) -> float:
         """Exchange `times` times, as steps from `first`; returns the mean seconds of one exchange."""
         place, exchange_once = self.place, exchange.exchange
         began = time.perf_counter()
@@ -239,28 +222,24 @@ class BenchRank:
             exchange_once()
         return (time.perf_counter() - began) / times
 
-    def _serve(self, one: Contestant, block: Block) -> BenchBlock:
+    def _serve(self, block: Block, iterations: int) -> BenchBlock:
         """Be a server for one block; its bytes are counted from its first update on."""
-        meter, updates, optimizers = self.meters[block.transport], 0, 0
+        plan, meter, updated = self.plan, self.meters[block.transport], False
+
+        def count_bytes() -> None:
+            nonlocal updated
+            if not updated:
+                meter.reset()
+            updated = True
 
         def optimizer(params: Vector) -> SubtractGradient:
-            nonlocal optimizers
-            optimizers += 1  # one for each segment
-            return SubtractGradient(params, updated)
+            return SubtractGradient(params, count_bytes)
 
-        def updated() -> None:
-            nonlocal updates
-            if not updates:
-                meter.reset()
-            updates += 1
-
-        ctx = Context(meter, workers=self.plan.workers, servers=self.plan.servers, optimizer=optimizer)
+        context = Context(meter, workers=plan.workers, servers=plan.servers, optimizer=optimizer)
         params, grad = (self.pools[block.transport].alloc(block.nbytes // FLOAT_BYTES, np.float32) for _ in range(2))
-        create_call(one.strategy).serve(ctx, params, [Bucket(grad, params)])
-        sent = _per_exchange(meter.bytes_to, updates // max(optimizers, 1))
-        return BenchBlock(block=self.number, sent=sent if block.kind == "time" else None)
-
-
-def _per_exchange(bytes_to: Mapping[int, int], times: int) -> dict[int, float]:
-    """Return the bytes sent to each peer in one of `times` exchanges."""
-    return {peer: count / times for peer, count in bytes_to.items()} if times else {}
+        create_call(plan.contestants[block.contestant].strategy).serve(context, params, [Bucket(grad, params)])
+        if block.kind == "verify":
+            return BenchBlock(block=self.number)
+        exchanges = warm_up(iterations) + iterations
+        sent = {peer: count / exchanges for peer, count in meter.bytes_to.items()} if updated else {}
+        return BenchBlock(block=self.number, sent=sent)

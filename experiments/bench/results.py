@@ -11,7 +11,6 @@ Bytes between a worker and a server of one process cross no wire and are not cou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 
 from common.runtime.placement import ranks_in_process_of
 from common.strategy import Link
-from experiments.bench.plan import BenchPlan, Block, rank_file, schedule
+from experiments.bench.plan import BenchPlan, rank_file, schedule
 from experiments.config.strategies import create_call
 from experiments.machine.bandwidth_limits import least_seconds
 from experiments.metrics.intervals import interval
@@ -28,17 +27,7 @@ from experiments.schema.files import read_lines
 from experiments.schema.records import BenchBlock
 
 Blocks = Mapping[int, Mapping[int, BenchBlock]]  # by rank, then by place in the schedule
-
-
-@dataclass(slots=True)
-class _Measurement:
-    """The measurements of one contestant at one size."""
-
-    wrong: int | None = None
-    notes: str | None = None
-    samples: list[float] = field(default_factory=list)
-    iterations: int | None = None
-    sent: dict[int, dict[int, float]] = field(default_factory=dict)  # bytes an exchange, by sender and receiver
+Finished = list[list[BenchBlock]]  # blocks that all ranks finished, each by rank
 
 
 def read_blocks(folder: Path, plan: BenchPlan) -> Blocks:
@@ -60,54 +49,42 @@ def measured_links(plan: BenchPlan, blocks: Blocks) -> dict[str, Link]:
 def make_rows(plan: BenchPlan, blocks: Blocks, limits: BenchLimits | None) -> list[BenchRow]:
     """Return a row for each contestant at each size of which all ranks have finished at least one timed block.
 
-    `limits` None: the benchmark ended before they were measured.
+    A block that a rank with a part in it did not finish does not count. `limits` None: the benchmark ended before they
+    were measured.
     """
-    measured: dict[tuple[int, int], _Measurement] = {}
+    measured: dict[tuple[int, int], Finished] = {}
     for number, block in enumerate(schedule(plan)):
         if block.kind != "link":
-            found = measured.setdefault((block.nbytes, block.contestant), _Measurement())
-            _gather(found, plan, block, {rank: mine.get(number) for rank, mine in blocks.items()})
+            ranks = range(plan.ranks if plan.contestants[block.contestant].servers else plan.workers)
+            finished = [blocks[rank][number] for rank in ranks if number in blocks[rank]]
+            if len(finished) == len(ranks):
+                measured.setdefault((block.nbytes, block.contestant), []).append(finished)
     links = measured_links(plan, blocks)
-    return [
-        _row(plan, nbytes, contestant, found, limits, links)
-        for (nbytes, contestant), found in measured.items()
-        if found.samples
-    ]
-
-
-def _gather(found: _Measurement, plan: BenchPlan, block: Block, by_rank: Mapping[int, BenchBlock | None]) -> None:
-    """Add one block to `found`, unless a rank that takes part in it did not finish it."""
-    ranks = range(plan.ranks if plan.contestants[block.contestant].servers else plan.workers)
-    finished = {rank: mine for rank in ranks if (mine := by_rank[rank]) is not None}
-    if len(finished) < len(ranks):
-        return
-    workers = [finished[rank] for rank in range(plan.workers)]
-    if block.kind == "verify":
-        found.wrong = sum(worker.wrong or 0 for worker in workers)
-        found.notes = workers[0].notes
-        return
-    found.samples.append(sum(worker.seconds or 0.0 for worker in workers) / len(workers))
-    found.iterations = workers[0].iterations
-    found.sent = {rank: _left_process(plan, rank, mine.sent or {}) for rank, mine in finished.items()}
-
-
-def _left_process(plan: BenchPlan, rank: int, sent: Mapping[int, float]) -> dict[int, float]:
-    """Return the bytes that left the process of `rank`, by receiver."""
-    inside = ranks_in_process_of(rank, plan.workers, plan.servers, plan.placement)
-    return {to: count for to, count in sent.items() if to not in inside}
+    rows = (_row(plan, *key, found, limits, links) for key, found in measured.items())
+    return [row for row in rows if row is not None]
 
 
 def _row(
-    plan: BenchPlan, nbytes: int, index: int, found: _Measurement, limits: BenchLimits | None, links: Mapping[str, Link]
-) -> BenchRow:
+    plan: BenchPlan, nbytes: int, index: int, found: Finished, limits: BenchLimits | None, links: Mapping[str, Link]
+) -> BenchRow | None:
+    """Return the row of one contestant at one size, given its blocks, by rank; None if it was not timed."""
     one, n = plan.contestants[index], plan.workers
-    seconds = median(found.samples)
+    verified = [by_rank[:n] for by_rank in found if by_rank[0].wrong is not None]
+    timed = [by_rank for by_rank in found if by_rank[0].seconds is not None]
+    if not timed:
+        return None
+    samples = tuple(sum(worker.seconds or 0.0 for worker in by_rank[:n]) / n for by_rank in timed)
+    seconds = median(samples)
     servers = plan.servers if one.servers else 0
+    inside = [ranks_in_process_of(rank, n, servers, plan.placement) for rank in range(n + servers)]
+    sent = [  # to other processes
+        {to: count for to, count in (mine.sent or {}).items() if to not in near}
+        for mine, near in zip(timed[-1], inside, strict=True)
+    ]
+    into = [sum(to.get(server, 0.0) for to in sent) for server in range(n, n + servers)]
     least = least_seconds(limits, one.shown, n, nbytes) if limits and not plan.update else None
     link = None if one.own or plan.update else links.get(one.transport)
     algbw = nbytes / seconds / 1e9
-    into = [sum(to.get(server, 0.0) for to in found.sent.values()) for server in range(n, n + servers)]
-    out = [sum(found.sent[server].values()) for server in range(n, n + servers)]
     return BenchRow(
         strategy=one.strategy,
         transport=one.shown,
@@ -117,17 +94,17 @@ def _row(
         bytes=nbytes,
         update=plan.update or one.servers,
         seconds_median=seconds,
-        seconds_ci95=interval(found.samples),
+        seconds_ci95=interval(samples),
         algbw_GBps=algbw,
         busbw_GBps=None if one.servers or plan.update else algbw * 2 * (n - 1) / n,
         server_ingress_GBps=max(into) / seconds / 1e9 if into else None,
-        server_egress_GBps=max(out) / seconds / 1e9 if out else None,
-        wire_bytes=None if one.own else round(sum(sum(to.values()) for to in found.sent.values())),
-        wrong=found.wrong,
+        server_egress_GBps=max(sum(to.values()) for to in sent[n:]) / seconds / 1e9 if into else None,
+        wire_bytes=None if one.own else round(sum(sum(to.values()) for to in sent)),
+        wrong=sum(worker.wrong or 0 for worker in verified[0]) if verified else None,
         limit_fraction=least / seconds if least is not None else None,
-        notes=found.notes,
-        iterations=found.iterations,
-        samples=tuple(found.samples),
+        notes=verified[0][0].notes if verified else None,
+        iterations=timed[-1][0].iterations,
+        samples=samples,
         seconds_predicted=create_call(one.strategy).seconds(n, servers, nbytes, link) if link else None,
     )
 
@@ -137,17 +114,12 @@ def with_ratios(rows: Sequence[BenchRow], baseline: str) -> list[BenchRow]:
 
     The baseline's time over the same transport counts; if there is none, its time over its first transport.
     """
-    times: dict[tuple[int, str], float] = {}
-    first: dict[int, float] = {}
-    for row in rows:
-        if row.strategy == baseline:
-            times[row.bytes, row.transport] = row.seconds_median
-            first.setdefault(row.bytes, row.seconds_median)
-    reference = [times.get((row.bytes, row.transport), first.get(row.bytes)) for row in rows]
-    return [
-        replace(row, ratio=seconds / row.seconds_median if seconds else None)
-        for row, seconds in zip(rows, reference, strict=True)
-    ]
+    references = [row for row in rows if row.strategy == baseline]
+    times = {(row.bytes, row.transport): row.seconds_median for row in references}
+    first = {row.bytes: row.seconds_median for row in reversed(references)}
+    found = [times.get((row.bytes, row.transport), first.get(row.bytes)) for row in rows]
+    ratios = [seconds and seconds / row.seconds_median for seconds, row in zip(found, rows, strict=True)]
+    return [replace(row, ratio=ratio) for row, ratio in zip(rows, ratios, strict=True)]
 
 
 def wrong_results(rows: Sequence[BenchRow]) -> str | None:

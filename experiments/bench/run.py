@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from common.errors import ConfigError, RunError
+from common.errors import RunError
 from common.runtime.status_board import Status as RankStatus
-from experiments.bench.plan import BenchOptions, BenchPlan, baseline_of, describe_block, schedule
+from experiments.bench.plan import BenchOptions, BenchPlan, describe_block, schedule
 from experiments.bench.results import make_rows, measured_links, read_blocks, with_ratios
 from experiments.launch.agent import Agent
 from experiments.launch.inheritance import signals_deferred
@@ -21,7 +21,7 @@ from experiments.machine.environment import environment
 from experiments.metrics import intervals
 from experiments.runs.files import new_folder, unwritable
 from experiments.runs.progress import Status
-from experiments.schema.documents import Bench, BenchLimits, Environment, ErrorRecord
+from experiments.schema.documents import Bench, ErrorRecord
 from experiments.schema.documents import Status as Ending
 from experiments.schema.files import write_document
 
@@ -44,16 +44,15 @@ def run_bench(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path
     benchmark ended.
     """
     try:
-        return _run(options, plan, agent, parent, show)
+        folder = new_folder(parent, f"bench-w{plan.workers}")
+        return _run(options, plan, agent, folder, show)
     except OSError as error:
         raise unwritable(parent, error) from None
 
 
-def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
-    folder = new_folder(parent, f"bench-w{plan.workers}")
+def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, folder: Path, show: Show) -> Bench:
     env = environment(plan.threads, plan.transports)
-    blocks = schedule(plan)
-    outcome, limits, done = JobOutcome([]), None, 0
+    blocks, outcome, limits, done = schedule(plan), JobOutcome([]), None, 0
     ending: Ending = "failed"
 
     def doing() -> str:
@@ -70,7 +69,7 @@ def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, sho
         write_document(folder / "env.json", env)
         show(Status(0, doing="this machine's limits"))
         intervals.load()  # now, because it would disturb the measurements later, and delay the end after a failure
-        limits = measured_limits()
+        limits = measure()
         outcome = agent.run(plan, plan.workers, folder, follow, ENTRY, plan.launcher)
         ending = "ok" if outcome.error is None else "failed"
     except KeyboardInterrupt as interrupt:
@@ -79,40 +78,19 @@ def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, sho
         raise
     finally:
         with signals_deferred():
-            bench = _document(options, plan, folder, limits, ending, env, outcome.error)
+            measured = read_blocks(folder, plan)
+            bench = Bench(
+                schema=Bench.VERSION,
+                status=ending,
+                baseline=plan.baseline,
+                rows=tuple(with_ratios(make_rows(plan, measured, limits), plan.baseline)),
+                limits=limits,
+                links=measured_links(plan, measured),
+                environment=env,
+                error=msgspec.convert(outcome.error.record(), ErrorRecord) if outcome.error else None,
+                results_dir=str(folder),
+            )
             write_document(folder / "bench.json", bench)
     if outcome.error is not None:
         raise BenchFailed(bench, outcome.error, outcome.traceback, doing())
     return bench
-
-
-def measured_limits() -> BenchLimits:
-    """Measure this machine's limits. ConfigError if its loopback does not work."""
-    try:
-        return measure()
-    except OSError as error:
-        raise ConfigError(f"plain tcp over 127.0.0.1 does not work here: {error.strerror or error}") from None
-
-
-def _document(
-    options: BenchOptions,
-    plan: BenchPlan,
-    folder: Path,
-    limits: BenchLimits | None,
-    ending: Ending,
-    env: Environment,
-    error: RunError | None,
-) -> Bench:
-    blocks = read_blocks(folder, plan)
-    baseline = baseline_of(plan, options.baseline)
-    return Bench(
-        schema=Bench.VERSION,
-        status=ending,
-        baseline=baseline,
-        rows=tuple(with_ratios(make_rows(plan, blocks, limits), baseline)),
-        limits=limits,
-        links=measured_links(plan, blocks),
-        environment=env,
-        error=msgspec.convert(error.record(), ErrorRecord) if error else None,
-        results_dir=str(folder),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from rich.table import Table as RichTable
 
@@ -14,18 +15,7 @@ from experiments.schema.documents import Bench, BenchRow
 
 def bench_tables(bench: Bench, width: int) -> Iterator[RichTable]:
     """Yield a titled table for each size, in terminals of `width` columns."""
-    columns = _columns(bench.baseline)
-    for nbytes, group in groupby(sorted(bench.rows, key=lambda row: (row.bytes, row.seconds_median)), _bytes):
-        rows = list(group)
-        yield terminal_table(Table(columns, rows, title=f"{size_name(nbytes)}, {rows[0].workers} workers"), width)
-
-
-def _bytes(row: BenchRow) -> int:
-    return row.bytes
-
-
-def _columns(baseline: str) -> list[Column[BenchRow]]:
-    return [
+    columns: list[Column[BenchRow]] = [
         Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
         Column("transport", lambda row: row.transport, words=True),
         Column("time", lambda row: row.seconds_median, human_seconds),
@@ -33,14 +23,14 @@ def _columns(baseline: str) -> list[Column[BenchRow]]:
         Column("algbw\nGB/s", lambda row: row.algbw_GBps, "{:.3g}".format),
         Column("busbw\nGB/s", _bandwidth),
         Column("wire", lambda row: row.wire_bytes, human_bytes, spare=1),
-        Column("of limit", lambda row: row.limit_fraction, _share),
-        Column(f"{baseline} /\nthis", lambda row: row.ratio, "{:.2f}".format),
+        Column("of limit", lambda row: row.limit_fraction, lambda x: f"{x:.0%}" if x >= 0.0995 else f"{x:.1%}"),
+        Column(f"{bench.baseline} /\nthis", lambda row: row.ratio, "{:.2f}".format),
         Column("wrong", lambda row: row.wrong, lambda wrong: f"✗ {wrong}" if wrong else "0"),
     ]
-
-
-def _share(fraction: float) -> str:
-    return f"{fraction:.0%}" if fraction >= 0.0995 else f"{fraction:.1%}"
+    ordered = sorted(bench.rows, key=attrgetter("bytes", "seconds_median"))
+    for nbytes, group in groupby(ordered, attrgetter("bytes")):
+        rows = list(group)
+        yield terminal_table(Table(columns, rows, title=f"{size_name(nbytes)}, {rows[0].workers} workers"), width)
 
 
 def _bandwidth(row: BenchRow) -> str | None:
@@ -56,15 +46,6 @@ def with_update(rows: Sequence[BenchRow]) -> bool:
     return any(row.update and not row.servers for row in rows)
 
 
-def _timed(rows: Sequence[BenchRow]) -> list[str]:
-    """Return a line that says what was timed, unless it is the exchange alone for all contestants."""
-    if with_update(rows):
-        return ["times are of the exchange and of the update of the parameters, by every worker or by the servers"]
-    if len({bool(row.servers) for row in rows}) > 1:
-        return ["a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"]
-    return []
-
-
 def notes(bench: Bench) -> list[str]:
     """Return the lines under the tables: the strategies' choices, the machine's limits, what was timed.
 
@@ -77,6 +58,11 @@ def notes(bench: Bench) -> list[str]:
     columns = "columns: docs/bench.md"
     if any(row.servers for row in bench.rows):
         columns = f"a server has no busbw: in and out are the bytes through the busiest one; {columns}"
+    timed = ""  # unless it is the exchange alone for all contestants
+    if with_update(bench.rows):
+        timed = "times are of the exchange and of the update of the parameters, by every worker or by the servers"
+    elif len({bool(row.servers) for row in bench.rows}) > 1:
+        timed = "a server's time has the update in it, which all-reduce leaves to workers: --with-update adds it there"
     choices = {f"{row.strategy} over {row.transport}": row.notes for row in bench.rows if row.notes}
     return [
         *(f"{name} {words}" for name, words in choices.items()),
@@ -84,6 +70,6 @@ def notes(bench: Bench) -> list[str]:
         f"{limits.tcp_streams} plain loopback stream{' carries' if limits.tcp_streams == 1 else 's carry'} "
         f"{limits.tcp_stream_GBps:.1f} GB/s",
         f"{shared}loopback has no network bottleneck, so ratios here are not those of a cluster",
-        *_timed(bench.rows),
+        *([timed] if timed else []),
         columns,
     ]

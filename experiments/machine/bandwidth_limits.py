@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from common.errors import ConfigError
 from experiments.machine.environment import cores
 from experiments.schema.documents import BenchLimits
 
@@ -46,10 +47,13 @@ def least_seconds(limits: BenchLimits, transport: str, workers: int, nbytes: int
 
 
 def measure() -> BenchLimits:
-    """Measure both limits. Blocks for about two seconds and uses all cores. Raises OSError."""
+    """Measure both limits. Blocks for about two seconds and uses all cores. ConfigError if the loopback fails."""
     available = cores()
     counts = [1 << power for power in range(available.bit_length())]
-    best, streams = max((stream_bandwidth(count), count) for count in counts)
+    try:
+        best, streams = max((stream_bandwidth(count), count) for count in counts)
+    except OSError as error:
+        raise ConfigError(f"plain tcp over 127.0.0.1 does not work here: {error.strerror or error}") from None
     return BenchLimits(
         copy_GBps_per_core=copy_bandwidth() / 1e9, tcp_stream_GBps=best / 1e9, tcp_streams=streams, cores=available
     )
