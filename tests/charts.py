@@ -1,4 +1,4 @@
-"""What tests of charts share: planted comparisons, and how to read what was drawn."""
+"""Helpers for tests of charts: planted comparisons, and readers of drawn charts."""
 
 import csv
 import dataclasses
@@ -24,7 +24,7 @@ def planted(folder, names=NAMES, **more):
 
 
 def between(name):
-    """What a run of this strategy says of who sent how much to whom, and of staleness."""
+    """The fields of a summary on traffic between ranks and on staleness, for this strategy."""
     if name in ("single", "noop"):
         return {"bytes_between": {"0": {}}}
     if name.startswith("ps-"):

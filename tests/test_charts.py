@@ -140,7 +140,7 @@ def test_a_series_that_was_not_recorded_is_named_where_it_is_missing_only(tmp_pa
     assert "Not shown" not in Seen("throughput", runs).said
 
 
-def test_of_runs_without_records_only_what_the_summary_says_is_drawn(tmp_path):
+def test_runs_without_records_have_the_charts_of_their_summaries(tmp_path):
     runs = planted(tmp_path, ("single", "ring"))
     for run in runs:
         shutil.rmtree(run.path / "ranks")
@@ -150,14 +150,14 @@ def test_of_runs_without_records_only_what_the_summary_says_is_drawn(tmp_path):
     assert plotted.absent["step_times"] == "no run recorded steps"
 
 
-def test_of_nothing_nothing_is_drawn_and_every_chart_says_why(tmp_path):
+def test_without_runs_every_chart_says_why_it_is_not_drawn(tmp_path):
     plotted = plot_all(ChartData(compare_runs(planted(tmp_path, ("star",), **fail()))), tmp_path / "plots")
     assert plotted.pictures == []
     assert set(plotted.absent) == set(CHARTS)
     assert plotted.absent["throughput"] == "no run came to its end"
 
 
-def test_what_is_not_comparable_is_grey_says_why_and_never_wins(tmp_path):
+def test_an_entry_that_is_not_comparable_is_grey_says_why_and_never_wins(tmp_path):
     runs = grid(tmp_path, "workers", (4,), rate=lambda name, _, k: (90000.0 if name == "ring" else 30000.0) + k)
     refused = refuse(compare_runs(runs), "ring")
     for name in [*ALWAYS, "traffic_between"]:

@@ -89,7 +89,7 @@ def test_a_single_size_has_ticks_and_the_values(tmp_path):
     assert sum(re.fullmatch(r"\d+ µs", text) is not None for text in said) >= 2  # ticks
 
 
-def test_what_the_times_are_of_is_said_where_it_is_not_the_exchange_alone(tmp_path):
+def test_the_chart_says_so_if_times_hold_more_than_the_exchange(tmp_path):
     plain = benches.document(benches.plan())
     assert "a server's time has the update in it, which all-reduce leaves to workers: --with-update adds" in said(plain)
     assert "update" not in said(benches.document(benches.plan((benches.RING,))))

@@ -68,13 +68,13 @@ def test_every_repeat_is_a_dot_and_in_the_file(tmp_path):
     assert found.title.startswith("Against ring (1.00k samples/s), star is slower, 0.11× (0.03–0.26)")
 
 
-def test_one_repeat_of_anybody_has_no_winner(tmp_path):
+def test_a_single_repeat_of_one_entry_has_no_winner(tmp_path):
     runs = grid(tmp_path, "seed", (0,), ("ring", "star"), 2, lambda name, *_: 900.0 if name == "ring" else 100.0)
     assert "star is slower" in Seen("throughput", runs).title
     assert Seen("throughput", runs[:-1]).title.startswith("There is no verdict on ring (900 samples/s) and star (100")
 
 
-def test_who_contends_with_nobody_is_not_the_fastest(tmp_path):
+def test_a_single_contender_is_not_the_fastest(tmp_path):
     rates = {"single": 1500.0, "noop": 1000.0, "ring": 760.0}
     runs = grid(tmp_path, "seed", (0,), tuple(rates), 2, lambda name, *_: rates[name])
     assert Seen("throughput", runs).title == "ring: 760 samples/s, 76% of the ceiling"
@@ -132,7 +132,7 @@ def test_a_slow_first_step_does_not_count_against_a_strategy(tmp_path):
     assert Seen("time_to_loss", runs, loss=1.2).rows[0]["seconds"] == pytest.approx(1.5)
 
 
-def test_who_never_reaches_the_loss_is_shown_so(tmp_path):
+def test_an_entry_that_never_reaches_the_loss_is_shown_so(tmp_path):
     runs = planted(tmp_path, ("single", "ring"), steps=40) + planted(tmp_path, ("star",), steps=3)
     runs = [replace(run, summary=structs.replace(run.summary, steps=40)) for run in runs]  # one contest
     found = Seen("time_to_loss", runs, loss=0.2)
@@ -143,7 +143,7 @@ def test_who_never_reaches_the_loss_is_shown_so(tmp_path):
     assert rows["ring"]["seconds"] > 0
 
 
-def test_own_work_and_whole_steps_of_a_straggler_are_told_apart(tmp_path):
+def test_own_work_and_whole_steps_of_a_straggler_are_separate(tmp_path):
     folder = write_run(tmp_path, "ring")
     for rank in range(WORKERS):
         own = 0.008 if rank == 2 else 0.002
@@ -162,7 +162,7 @@ def test_own_work_and_whole_steps_of_a_straggler_are_told_apart(tmp_path):
     assert rows[0]["step_seconds_p50"] == pytest.approx(0.01)
 
 
-def test_servers_are_told_from_workers_and_sent_from_received(runs):
+def test_servers_and_workers_differ_and_sent_and_received_bytes_too(runs):
     found = Seen("traffic", runs)
     assert {"server", "worker", "server: 75.2 KiB, 4.0× the others"} <= set(found.texts)
     rows = [row for row in found.rows if row["label"] == "ps-bsp"]
@@ -173,7 +173,7 @@ def test_servers_are_told_from_workers_and_sent_from_received(runs):
     assert all(row["received_bytes_per_step"] == row["sent_bytes_per_step"] for row in rows)
 
 
-def test_of_many_workers_three_are_shown(tmp_path):
+def test_three_of_many_workers_are_shown(tmp_path):
     sent = {"per_worker": [20 * 25 * 2**20 * (1 + rank) for rank in range(64)], "per_server": []}
     found = Seen("traffic", planted(tmp_path, ("ring",), workers=64, bytes_sent=sent, bytes_received=None))
     assert [row["process"] for row in found.rows] == ["busiest of 64", "median of 64", "least busy of 64"]
@@ -231,19 +231,19 @@ def test_ranks_that_were_put_together_have_comparable_colours_and_no_count_of_pa
         ),
     ],
 )
-def test_the_title_of_who_sends_to_whom_is_a_pattern_that_is_there(tmp_path, between, servers, title):
+def test_the_title_of_the_traffic_matrix_names_its_pattern(tmp_path, between, servers, title):
     made = load_run(write_run(tmp_path, "ring", bytes_between=between, servers=servers))
     assert Seen("traffic_between", [made]).title == title
 
 
-def test_repeats_and_options_of_one_strategy_are_told_apart(tmp_path):
+def test_runs_of_one_strategy_with_other_options_have_other_labels(tmp_path):
     runs = [load_run(write_run(tmp_path, "double-tree", name=f"{s}", strategy_options={"chunks": s})) for s in (1, 3)]
     assert {"double-tree chunks=1", "double-tree chunks=3"} <= {
         " ".join(text.split()) for text in Seen("throughput", runs).texts
     }
 
 
-def test_where_workers_do_not_wait_the_loss_is_that_of_a_time_and_not_of_a_step(tmp_path):
+def test_the_loss_of_workers_that_do_not_wait_is_averaged_by_time(tmp_path):
     folder = write_run(tmp_path, "ps-async", steps=0)
     for rank, seconds in enumerate((1.0, 1.0, 1.0, 9.0)):
         rows = [
@@ -282,7 +282,7 @@ def test_the_yardstick_is_hollow_in_every_chart(tmp_path, chart):
     assert sorted(patch.get_facecolor()[:3] == (1, 1, 1) for patch in bars) == [False, True]
 
 
-def test_who_was_there_first_is_the_same_in_both_charts_of_time(tmp_path):
+def test_both_charts_of_time_name_the_same_first_entry(tmp_path):
     """The repeat with the median throughput is not the one with the median time."""
     runs = []
     for rate, seconds in ((1.0, 1.0), (2.0, 5.0), (3.0, 3.0)):
@@ -297,7 +297,7 @@ def test_who_was_there_first_is_the_same_in_both_charts_of_time(tmp_path):
     assert len(titles) == 1
 
 
-def test_where_no_update_was_stale_there_is_no_chart(tmp_path):
+def test_without_stale_updates_there_is_no_chart(tmp_path):
     with pytest.raises(Absent, match="every gradient was of the newest step"):
         Seen("staleness", planted(tmp_path, ("single", "ps-bsp", "ring")))
     with pytest.raises(Absent, match="no run has a history of pushes"):

@@ -84,7 +84,7 @@ def by_many(name, workers, repeat):
     return RATES[name] * workers**0.5 * (4 if name == "single" else 1) + repeat
 
 
-def test_who_ran_with_some_numbers_of_workers_only_is_no_growth(tmp_path):
+def test_entries_with_the_fewest_or_the_most_workers_alone_have_no_growth(tmp_path):
     """One with the fewest workers, another with the most."""
     few = grid(tmp_path, "workers", (1,), ("noop", "ring"), 2, by_workers)
     many = grid(tmp_path, "workers", (4,), ("noop", "ps-bsp"), 2, by_workers)
@@ -149,7 +149,7 @@ def test_a_predicted_exchange_is_what_a_predicted_step_has_more_than_one_of_noop
     assert math.isnan(exchange(compare_runs(planted(tmp_path, ("ring",))), 500.0))
 
 
-def test_what_is_not_comparable_is_no_winner_of_a_sweep_either(tmp_path):
+def test_an_entry_that_is_not_comparable_wins_no_sweep(tmp_path):
     found_runs = refuse(compare_runs(scaled(tmp_path)), "ring")
     seen = Seen("scaling", found_runs)
     assert "ring" not in seen.title
@@ -194,7 +194,7 @@ def test_synchronisation_against_the_size_of_the_model_in_seconds_and_in_bandwid
     assert seen.title == "Shortest median with 3.9 KiB: ring in 10.0 µs; with 391 KiB: ring in 1.00 ms"
 
 
-def test_a_synchronisation_that_nobody_can_time_is_named(tmp_path):
+def test_a_synchronisation_without_a_known_time_is_named(tmp_path):
     runs = sized(tmp_path)
     for size in (1000, 100_000):
         runs += planted(tmp_path, ("ddp",), model=f"mlp:{size}", parameters=size, synchronizes_in="train")
@@ -280,7 +280,7 @@ def test_a_run_without_stale_updates_is_named_and_not_drawn(tmp_path):
     assert {row["label"] for row in seen.rows} == {"ps-async"}
 
 
-def test_where_none_is_behind_in_steps_staleness_is_counted_in_updates(tmp_path):
+def test_staleness_is_counted_in_updates_if_no_gradient_is_behind_in_steps(tmp_path):
     pace = {"staleness_histogram": {"0": 8}, "staleness_max": 0}
     updates = {"staleness_updates_histogram": {"0": 1, "7": 7}, "staleness_updates_max": 7}
     lockstep = {"staleness_updates_histogram": {"0": 8}, "staleness_updates_max": 0}

@@ -21,7 +21,7 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class Page(HTMLParser):
-    """What a page holds; raises where tags do not match."""
+    """The content of a page; raises if tags do not match."""
 
     def __init__(self, text):
         super().__init__()
@@ -175,7 +175,7 @@ def test_several_that_failed_are_counted(tmp_path, no_charts):
     assert report_on([tmp_path]).headline == "None of 3 runs came to its end"
 
 
-def test_what_was_predicted_stands_beside_what_was_measured(tmp_path, no_charts, monkeypatch):
+def test_predictions_stand_beside_measurements(tmp_path, no_charts, monkeypatch):
     write_run(tmp_path, "ring", samples_per_second=1000.0)
     write_run(tmp_path, "star", samples_per_second=2000.0)
     write_run(tmp_path, "ps-async", samples_per_second=3000.0)
@@ -203,7 +203,7 @@ def test_the_verdict_on_each_is_in_the_table(tmp_path, no_charts):
     }
 
 
-def test_where_nothing_was_repeated_there_is_no_column_for_verdicts(tmp_path, no_charts):
+def test_without_repeats_there_is_no_column_for_verdicts(tmp_path, no_charts):
     for strategy in ("ring", "star"):
         write_run(tmp_path, strategy)
     (table,) = report_on([tmp_path]).tables
@@ -223,14 +223,14 @@ def test_without_predictions_there_is_no_column_for_them(tmp_path, no_charts):
     assert "predicted" not in heads(table)
 
 
-def test_a_run_alone_differs_from_nobody(tmp_path, no_charts):
+def test_a_single_run_is_not_checked_against_others(tmp_path, no_charts):
     for count, strategy in enumerate(("ring", "single"), 1):
         write_run(tmp_path, strategy)
         (table,) = report_on([tmp_path]).tables
         assert any(head.startswith("same as") for head in heads(table)) == (count > 1)
 
 
-def test_what_is_missing_is_named(tmp_path, no_charts):
+def test_missing_files_are_named(tmp_path, no_charts):
     folder = write_run(tmp_path, "ring")
     (folder / "params.npy").unlink()
     report = report_on([folder])

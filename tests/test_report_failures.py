@@ -1,4 +1,4 @@
-"""What a report says of runs that did not come to their end."""
+"""The report names the runs that did not come to their end, and why."""
 
 import json
 
@@ -33,14 +33,14 @@ def error(kind="PeerFailed", cause="killed by signal 9 (SIGKILL)", **more):
             "Worker rank 2 failed in stage train of step 3: ZeroDivisionError: a bug.",
         ),
         ({"type": "KeyboardInterrupt", "cause": "interrupted", **dict.fromkeys(PLACE)}, "It was interrupted."),
-        (None, "It is failed, and nothing says why."),
+        (None, "It is failed, and no reason is recorded."),
     ],
 )
-def test_the_error_is_a_sentence_that_names_who_died_and_where(record, sentence):
+def test_the_error_is_a_sentence_that_names_the_rank_and_the_place(record, sentence):
     assert in_words(summary(status="failed", error=record)) == sentence
 
 
-def test_a_failure_says_how_far_everybody_had_come(tmp_path):
+def test_a_failure_says_the_progress_of_every_rank(tmp_path):
     folder = write_run(tmp_path, "ring", **fail())
     for rank, steps in ((0, 4), (1, 3), (3, 5)):
         write_rows(folder, rank, [worker_row(step, rank, SECONDS) for step in range(steps)])
@@ -62,7 +62,7 @@ def test_a_damaged_record_does_not_take_the_sentence_away(tmp_path):
     assert found.sentence.startswith("Worker rank 2 was killed")
 
 
-def test_a_cell_that_left_no_run_is_told_and_one_that_did_is_told_once(tmp_path):
+def test_a_failed_cell_is_named_once_with_or_without_a_run(tmp_path):
     run = load_run(write_run(tmp_path, "ring", name="the-run", **fail()))
     lines = [
         {"cell": "a", "repeat": 0, "status": "ok", "folder": "other", "error": None, "seconds": 1},

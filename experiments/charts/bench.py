@@ -188,7 +188,7 @@ def _time_title(points: pd.DataFrame) -> str:
 
 
 def _bandwidths(rows: pd.DataFrame) -> pd.DataFrame:
-    """What passes a server is no bus bandwidth, so these rows have none and are left out."""
+    """The rows with a bus bandwidth: rows with servers have none."""
     known = rows[rows["busbw_GBps"].notna()]
     moved = known["busbw_GBps"] * known["seconds_median"]
     dots: Any = [[volume / seconds for seconds in each] for volume, each in zip(moved, known["samples"], strict=True)]

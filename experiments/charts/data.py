@@ -1,4 +1,4 @@
-"""What charts are drawn from: the entries of a comparison as one tidy frame, and what stands on every chart."""
+"""The data of charts: the entries of a comparison as one tidy frame, and the texts that every chart has."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class ChartData:
         return [f"One of {count} settings that were run: {words or 'the largest'}."]
 
     def _failed(self) -> list[str]:
-        """Of each strategy the runs that did not come to their end, in words."""
+        """The runs that did not come to their end, counted by strategy, in words."""
         several = "workers" in self.comparison.axes
         named: Counter[tuple[str, str]] = Counter()
         for run in self.comparison.failed:
@@ -204,7 +204,7 @@ def panelled(shown: pd.DataFrame) -> tuple[list[pd.DataFrame], list[str]]:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    """What the entry itself tells."""
+    """The columns that follow from the entry itself."""
     summary, refused, known = entry.run.summary, entry.refused is not None, bool(entry.rates)
     short_name = entry.label + ("" if refused else ROLES.get(entry.strategy, ""))
     return {

@@ -29,8 +29,8 @@ def servers(data: ChartData) -> Sheet:
         raise Absent("all runs of a strategy have the same number of servers")
     focus = data.largest(lambda rows: several.reindex(rows.index).eq(True).any())
     shown, missing = data.timed(entries.loc[focus.index])
-    inside = shown["placement"] == COLOCATED
-    points = shown.assign(x=shown["servers"], y=shown["samples_per_second"], dots=shown["repeats"], hollow=inside)
+    points = shown.assign(x=shown["servers"], y=shown["samples_per_second"], dots=shown["repeats"])
+    points = points.assign(hollow=shown["placement"] == COLOCATED, twin=0)
     points["name"] = points["line"].mask(points["refused"], points["line"] + ", not comparable")
     points = points[points["servers"] > 0].sort_values("x", kind="stable")
     without = shown[(shown["servers"] == 0) & (shown["strategy"] != "single")]

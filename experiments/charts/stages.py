@@ -1,4 +1,4 @@
-"""Where the time of a step goes: the six stages, stacked."""
+"""The time of a step by its six stages, stacked."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ COLUMNS = ("counted_in", "staleness_from", "staleness_to", "share_of_updates")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What staleness is counted in: its name, the histogram in the summary, the words of the axis."""
+    """A unit of staleness: its name, its histogram in the summary, the words of the axis."""
 
     name: str
     histogram: str

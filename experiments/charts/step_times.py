@@ -26,16 +26,16 @@ WHOLE, OWN = ([f"{what}_seconds_p{cut}" for cut in CUTS] for what in ("step", "o
 def step_times(data: ChartData) -> Sheet:
     """A panel an entry, a pair of boxes a worker. Absent if no run recorded steps."""
     every, missing = data.read(data.focus, _quantiles, "steps")
-    parts, no_room = panelled(every)
+    compared = every.loc[every["contends"], WHOLE[-1]]
+    top = 1.08 * (compared if len(compared) else every[WHOLE[-1]]).max()
+    beyond = every[every.groupby("label")[WHOLE[0]].transform("min") > top]  # a panel of it would be empty
+    parts, no_room = panelled(every.drop(index=beyond.index))
     shown = pd.concat(parts)
     figure = blank()
     many = panels(figure, len(parts), sharey=True)
     for axes, part in zip(many, parts, strict=True):
         _panel(axes, part)
-    tops = shown.groupby("label", sort=False)[WHOLE[-1]].max()
-    compared = shown.loc[shown["contends"], WHOLE[-1]]
-    top = compared.max() if len(compared) else tops.max()
-    many[0].set_ylim(0, 1.08e3 * top)
+    many[0].set_ylim(0, 1e3 * top)
     many[0].yaxis.set_major_locator(MaxNLocator(4))
     for axes in many[:: -(-len(parts) // -(-len(parts) // ACROSS))]:
         axes.set_ylabel("milliseconds")
@@ -43,8 +43,10 @@ def step_times(data: ChartData) -> Sheet:
         "Pale boxes are whole steps, strong ones the worker's own work: all stages but synchronize.",
         "Boxes are quartiles, lines at them go from 5% to 95% of the steps of all repeats, without warm-up.",
     ]
-    cut = [f"{label} (up to {human_ms(most)} ms)" for label, most in tops.items() if most > 1.08 * top]
-    notes += [f"Lines that leave the picture: {listed(cut)}."] if cut else []
+    for words, rows in (("Lines that leave the picture", shown), ("Steps longer than the picture", beyond)):
+        tops = rows.groupby("label", sort=False)[WHOLE[-1]].max()
+        cut = [f"{label} (up to {human_ms(most)} ms)" for label, most in tops.items() if most > top]
+        notes += [f"{words}: {listed(cut)}."] if cut else []
     notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(part) > MANY for part in parts)
     return data.sheet(figure, _title(shown), shown, ("worker", *WHOLE, *OWN), missing=missing, notes=[*notes, *no_room])
 
@@ -82,7 +84,7 @@ def _panel(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _bands(axes: Axes, part: pd.DataFrame, colour: str) -> None:
-    """Of many workers: the quartiles as bands, and the medians as lines."""
+    """Draw the quartiles of many workers as bands, and the medians as lines."""
     for columns, strength, dashes in ((WHOLE, 0.35, "--"), (OWN, 1.0, "-")):
         _, first, middle, third, _ = (1e3 * part[columns]).to_numpy().T
         axes.fill_between(range(len(part)), first, third, color=colour, alpha=0.4 * strength, linewidth=0)
@@ -101,7 +103,7 @@ def _box(axes: Axes, x: float, cuts: Any, colour: str, strength: float) -> None:
 
 
 def _title(shown: pd.DataFrame) -> str:
-    """Of the contenders the one whose workers differ most in their own work."""
+    """Name the contender whose workers differ most in their own work."""
     middle = OWN[CUTS.index(50)]
     worst = (0.0, 0.0, 0, "")  # how many times the middle worker's, seconds, rank, label
     for label, part in shown[shown["contends"]].groupby("label", sort=False):

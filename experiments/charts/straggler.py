@@ -1,4 +1,4 @@
-"""What a straggler costs each strategy: its throughput beside one, and without, and its loss meanwhile."""
+"""The cost of a straggler for each strategy: its throughput with and without one, and its loss with one."""
 
 from __future__ import annotations
 

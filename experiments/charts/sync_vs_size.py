@@ -34,7 +34,7 @@ def size_bandwidth(data: ChartData) -> Sheet:
     shown = _with_points(shown, lambda nbytes, seconds: nbytes / seconds / 1e6)
     parts = [f"{size_tick(best.bytes)}: {best.label} with {best.value:.3g} MB/s" for best in _fastest(shown)]
     title = f"Highest at {'; at '.join(parts)}" if parts else "Bandwidth of synchronisation, nothing to compare"
-    return _sheet(data, shown, missing, title, "MB/s: bytes of the parameters by that time", plain_tick)
+    return _sheet(data, shown, missing, title, "MB of parameters a second", plain_tick)
 
 
 def _read(data: ChartData) -> tuple[pd.DataFrame, list[str]]:

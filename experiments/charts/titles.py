@@ -90,7 +90,7 @@ def hubs(ratios: Mapping[str, float]) -> str:
     for label in high:
         alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
     parts = [
-        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {_some(labels)}"
+        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {some(labels)}"
         for place, (times, labels) in enumerate(alike.items())
     ]
     if len(parts) > MOST:
@@ -99,7 +99,8 @@ def hubs(ratios: Mapping[str, float]) -> str:
     return f"The busiest process sends {listed(parts, last)}" + (f"; {even} has no hub" if even else "")
 
 
-def _some(labels: Sequence[str]) -> str:
+def some(labels: Sequence[str]) -> str:
+    """List the labels, or count them if they are many."""
     return listed(labels) if len(labels) <= MOST else f"{len(labels)} of them"
 
 

@@ -18,19 +18,19 @@ from experiments.charts.data import Absent, ChartData, panelled, records
 from experiments.charts.export import Sheet
 from experiments.charts.layout import ACROSS, blank, panels, wrapped
 from experiments.charts.style import FAINT, INK
+from experiments.charts.titles import some
 from experiments.comparison import Entry
 from experiments.format.units import human_bytes
-from experiments.format.words import listed
 
 ROOM = 6  # ranks, at most, whose cells have room for a number
-PATTERNS, NAMED = 3, 4  # patterns in a title, and the labels of one, at most
+PATTERNS = 3  # in a title, at most
 MEAN = "bytes_per_step_and_rank"
 COLUMNS = ("from", "to", "bytes_per_step", MEAN)
 
 
 def traffic_between(data: ChartData) -> Sheet:
     """A panel an entry, one scale for all. Absent if no run knows the pairs, or nothing was sent."""
-    every, missing = data.read(data.focus, _cells, "who sent to whom")
+    every, missing = data.read(data.focus, _cells, "bytes by sender and receiver")
     if every.empty:
         raise Absent("nothing was sent between processes")
     parts, no_room = panelled(every)
@@ -147,9 +147,9 @@ def _title(parts: Sequence[pd.DataFrame]) -> str:
                 through.setdefault(f"everything goes through {hub}", []).append(label)
             elif words := _degree(part):
                 others.setdefault(words, []).append(label)
-    patterns = [f"in {_some(labels)} {words}" for words, labels in [*through.items(), *others.items()]]
+    patterns = [f"in {some(labels)} {words}" for words, labels in [*through.items(), *others.items()]]
     text = "; ".join(patterns[:PATTERNS])
-    return text[:1].upper() + text[1:] if text else "Who sends how much to whom"
+    return text[:1].upper() + text[1:] if text else "Payload by sender and receiver"
 
 
 def _hub(part: pd.DataFrame) -> str:
@@ -174,7 +174,3 @@ def _degree(part: pd.DataFrame) -> str:
     if counts.min() < most:
         return f"no rank sends to more than {most} {'other' if most == 1 else 'others'}"
     return f"each rank sends to {'one other' if most == 1 else 'all' if most == ranks - 1 else f'{most} others'}"
-
-
-def _some(labels: Sequence[str]) -> str:
-    return listed(labels) if len(labels) <= NAMED else f"{len(labels)} of them"

@@ -1,4 +1,4 @@
-"""What limits these runs: cores, network, ceiling, exposed synchronisation, the busiest rank, stragglers.
+"""The limits of these runs: cores, network, ceiling, exposed synchronisation, the busiest rank, stragglers.
 
 Every sentence follows from what the runs recorded.
 """
@@ -206,7 +206,7 @@ def _traffic(row: Share) -> str:
 
 
 def stragglers(entries: Sequence[Entry]) -> str:
-    """What was made slow on purpose, and the worker whose training took longest."""
+    """The workers that were made slow on purpose, and the worker whose training took longest."""
     runs = [entry.run for entry in entries]
     uneven = any(run.summary.slow_worker or run.summary.jitter for run in runs)
     planted = slowness(runs) if uneven else ""  # training that takes long in every worker makes nobody wait

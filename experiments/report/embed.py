@@ -24,7 +24,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Plates:
-    """All charts, and in a sentence or two which are not there, and why."""
+    """All charts, and a sentence that names the missing charts and the reasons; empty if none is missing."""
 
     drawn: tuple[Plate, ...]
     absent: str = ""

@@ -1,4 +1,4 @@
-"""How a run ended that did not come to its end, in plain words."""
+"""The runs that did not come to their end, and why, in plain words."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from experiments.schema.records import JournalEntry, ServerStepRow, StepRow
 
 
 @dataclass(frozen=True)
-class Whereabouts:
-    """What one rank recorded before the end."""
+class Progress:
+    """The progress of one rank: what it recorded before the end."""
 
     rank: int
     role: str
@@ -24,18 +24,18 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class Failure:
-    """`what` failed, the sentence on it, a hint, and who had come how far; texts may be empty but for the first two."""
+    """A run or a cell that failed. `hint`, `progress` and `folder` may be empty."""
 
-    what: str
-    sentence: str
-    hint: str
-    progress: str
+    what: str  # its label
+    sentence: str  # why
+    hint: str  # what to do
+    progress: str  # of all workers
     folder: str
-    ranks: tuple[Whereabouts, ...] = ()
+    ranks: tuple[Progress, ...] = ()
 
 
 def failures(failed: Sequence[Run], cells: Iterable[JournalEntry] = ()) -> list[Failure]:
-    """Of each run that failed or was interrupted, and of each failed cell of a sweep that left no run."""
+    """Return the runs that failed or were interrupted, and the failed cells of a sweep that left no run."""
     found = [_failure(run, label) for run, label in zip(failed, labels(failed), strict=True)]
     known = {run.path.name for run in failed}
     lost = [cell for cell in cells if cell.status != "ok" and cell.folder not in known]
@@ -45,14 +45,14 @@ def failures(failed: Sequence[Run], cells: Iterable[JournalEntry] = ()) -> list[
 def _failure(run: Run, label: str) -> Failure:
     summary = run.summary
     progress = f"{summary.steps_done} of {summary.steps} steps were done by every worker."
-    return Failure(label, in_words(summary), hint(summary), progress, str(run.path), tuple(_whereabouts(run)))
+    return Failure(label, in_words(summary), hint(summary), progress, str(run.path), tuple(_progress(run)))
 
 
 def in_words(summary: Summary) -> str:
-    """One sentence on how the run ended, with the rank that is to blame."""
+    """Return one sentence on how the run ended, with the rank that failed first."""
     error = summary.error
     if error is None:
-        return f"It is {summary.status}, and nothing says why."
+        return f"It is {summary.status}, and no reason is recorded."
     cause = " ".join(error.cause.split())
     if error.rank is None:
         return "It was interrupted." if error.type == "KeyboardInterrupt" else _sentence_of(cause)
@@ -66,9 +66,9 @@ def in_words(summary: Summary) -> str:
         case "DeadlineExceeded":
             return f"{who} waited longer than the deadline, {place}: {cause}."
         case "ProtocolError":
-            return f"{who} got something else than what it asked for, {place}: {cause}."
+            return f"{who} received another message than it asked for, {place}: {cause}."
         case "Deadlock":
-            return f"No rank could ever go on; {who[0].lower()}{who[1:]} was {place}: {cause}."
+            return f"All ranks waited for each other; {who[0].lower()}{who[1:]} was {place}: {cause}."
         case _:
             return f"{who} failed {place}: {cause}."
 
@@ -84,33 +84,33 @@ def _place(error: ErrorRecord) -> str:
 
 
 def hint(summary: Summary) -> str:
-    """What to look at, where the cause suggests something; else empty."""
+    """Return what to look at, if the cause suggests something; else an empty text."""
     if summary.error is None:
         return ""
     if "signal 9" in summary.error.cause:
-        return "Unless somebody killed it, look at the memory: the system ends a process this way when it runs out."
+        return "Unless a user killed it, look at the memory: the system ends a process this way when memory runs out."
     if summary.error.type == "DeadlineExceeded":
-        return "Where ranks are slow on purpose, give a larger --deadline; else look at the rank that was waited for."
+        return "If ranks are slow on purpose, give a larger --deadline; else look at the rank waited for."
     return ""
 
 
 def _sentence_of(text: object) -> str:
-    words = " ".join(str(text or "nothing says why").split())
+    words = " ".join(str(text or "no reason is recorded").split())
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
-def _whereabouts(run: Run) -> list[Whereabouts]:
-    """Of every rank that recorded anything, and of the one to blame."""
+def _progress(run: Run) -> list[Progress]:
+    """The progress of every rank that recorded anything, and of the rank that failed first."""
     try:
         found = {rank: _recorded(rank, "server", rows) for rank, rows in run.server_rows.items()}
         found |= {rank: _recorded(rank, "worker", rows) for rank, rows in run.worker_rows.items()}
     except ConfigError:
-        return []  # damaged, as may be after a crash; the sentence stands
+        return []  # damaged, as files may be after a crash; the sentence is shown all the same
     error = run.summary.error
     if error is not None and error.rank is not None:
-        found.setdefault(error.rank, Whereabouts(error.rank, str(error.role), 0, None))
+        found.setdefault(error.rank, Progress(error.rank, str(error.role), 0, None))
     return [found[rank] for rank in sorted(found)]
 
 
-def _recorded(rank: int, role: str, rows: Sequence[StepRow | ServerStepRow]) -> Whereabouts:
-    return Whereabouts(rank, role, len(rows), rows[-1].ended if rows else None)
+def _recorded(rank: int, role: str, rows: Sequence[StepRow | ServerStepRow]) -> Progress:
+    return Progress(rank, role, len(rows), rows[-1].ended if rows else None)

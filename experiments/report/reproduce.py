@@ -1,4 +1,4 @@
-"""The commands that repeat what a report shows: for a shell, complete, so that they can be pasted as they are."""
+"""The commands that repeat the runs of a report, complete, to be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _DELIMITER = "END_OF_SWEEP"
 
 @dataclass(frozen=True)
 class Command:
-    """What it does, in words, and the text to paste; the text is empty where `about` says why there is none."""
+    """A command: what it does, in words, and the text to paste. Without a text, `about` says why."""
 
     about: str
     text: str = ""
 
 
 def run_words(config: Mapping[str, Any], *more: str) -> list[str]:
-    """The words of `syncbench run` that lead to the same job as `config`, which is a run's config.yaml.
+    """Return the words of `syncbench run` that lead to the same job as `config`, the content of a run's config.yaml.
 
-    What a machine would choose for itself (transport, overlap, buckets) is spelled out; defaults are left out.
+    Settings that a machine chooses itself (transport, overlap, buckets) are spelled out; defaults are left out.
     """
     words = ["syncbench", "run"]
     for option in dataclasses.fields(RunOptions):
         name, value = option.name, config.get(option.name, _default(option))
         if name == "strategy_options":
-            words += [f"--strategy.{key}={_yaml(its)}" for key, its in sorted((value or {}).items())]
+            words += [f"--strategy.{key}={_yaml(part)}" for key, part in sorted((value or {}).items())]
         elif name == "strategy" or (_plain(value) != _plain(_default(option)) and not _follows(name, value, config)):
             text, flag = _text(name, value), "--" + name.replace("_", "-")
             words += [flag] if value is True else [f"{flag}={text}"] if text.startswith("-") else [flag, text]
@@ -53,7 +53,7 @@ def _plain(value: Any) -> Any:
 
 
 def _follows(name: str, value: Any, config: Mapping[str, Any]) -> bool:
-    """Whether `value` is what the rest leads to anyway."""
+    """Whether `value` follows from the other options."""
     match name:
         case "servers":
             return not value  # of a strategy without servers
@@ -72,13 +72,13 @@ def _text(name: str, value: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """As the command line reads the options of a strategy: YAML on one line."""
+    """The value as YAML on one line, as the command line reads the options of a strategy."""
     text = str(yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True))
     return text.removesuffix("...\n").strip()
 
 
 def read_config(run: Run) -> dict[str, Any]:
-    """The run's config.yaml. ConfigError if it is missing, damaged, or has options that this version does not know."""
+    """Return the run's config.yaml. ConfigError if it is missing or damaged, or has options of another version."""
     file = run.path / "config.yaml"
     try:
         found = yaml.safe_load(file.read_text())
@@ -94,7 +94,7 @@ def read_config(run: Run) -> dict[str, Any]:
 
 
 def commands(runs: Sequence[Run], sweep: Path | None = None) -> list[Command]:
-    """What repeats `runs`, in order: the sweep of the file `sweep`, else a command for each, as often as it was run."""
+    """Return the commands that repeat `runs`: of the file `sweep` if there is one, else one command for each run."""
     if sweep is not None:
         return [_sweep_command(sweep)]
     lines: dict[str, int] = {}
@@ -111,7 +111,7 @@ def commands(runs: Sequence[Run], sweep: Path | None = None) -> list[Command]:
 
 
 def _in_turns(lines: Mapping[str, int]) -> list[Command]:
-    """Repeats one after the other would be unfair on a machine whose speed drifts."""
+    """Repeat the lines in turns, because repeats one after the other are unfair on a machine whose speed drifts."""
     if not lines:
         return []
     most = max(lines.values())
@@ -126,7 +126,7 @@ def _in_turns(lines: Mapping[str, int]) -> list[Command]:
 
 
 def _sweep_command(sweep: Path) -> Command:
-    """With what the sweep's file asks for in it: a report is read where its folder is not."""
+    """The command carries the sweep's file, because a report is also read where the folder is not."""
     try:
         content = _asked(sweep).rstrip("\n")
     except (OSError, UnicodeDecodeError):
@@ -138,7 +138,7 @@ def _sweep_command(sweep: Path) -> Command:
 
 
 def _asked(sweep: Path) -> str:
-    """The sweep in `sweep` without what is as usual; the file as it is, where this version cannot read it."""
+    """The sweep's file without defaults; the whole file if this version cannot read it."""
     from experiments.sweep.parse import read
     from experiments.sweep.yaml_files import load
 

@@ -1,4 +1,4 @@
-"""What a reader must know before relying on the numbers."""
+"""The warnings that a reader must know before relying on the numbers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _scatter(comparison: Comparison) -> list[str]:
 
 
 def _events(run: Run) -> list[str]:
-    """What happened during a run that came to its end all the same."""
+    """Deaths, restarts and imbalance in a run."""
     summary, lines = run.summary, []
     if summary.deaths:
         lines.append(deaths_line(summary.deaths, summary.workers))

@@ -117,7 +117,7 @@ def test_every_chart_is_seen_and_nothing_sticks_out(chromium, page, tmp_path):
             assert chart["pixels"] > 1000, chart
 
 
-def test_what_is_planted_is_found(chromium, page, tmp_path):
+def test_planted_defects_are_found(chromium, page, tmp_path):
     text = page.read_text()
     for wrong in (
         '<p style="width: 2000px; max-width: none">wide</p>',

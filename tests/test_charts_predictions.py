@@ -27,7 +27,7 @@ def test_measured_and_predicted_are_beside_each_other(tmp_path):
     assert {"ring", "tree", "ipc, 4 workers"} <= set(texts(files[2]))
 
 
-def test_where_the_fastest_changes_is_named(tmp_path):
+def test_crossovers_are_named(tmp_path):
     cells = [PredictedExchange(name, 4, 0, nbytes, nbytes * 1e-9) for name in ("ring", "tree") for nbytes in SIZES]
     fastest_ranges = {4: [FastestRange("tree", 1024, 5000), FastestRange("ring", 5000, 1 << 20)]}
     files = plot_ahead(cells, fastest_ranges, {4: constant(Link(50e-6, 8e-9))}, tmp_path)
@@ -37,7 +37,7 @@ def test_where_the_fastest_changes_is_named(tmp_path):
 
 
 def test_names_of_crossovers_that_are_close_stand_at_opposite_ends():
-    """What is 1 % of the width apart would be printed over each other."""
+    """Names 1 % of the width apart would overlap."""
     axes = blank().subplots()
     found = [
         FastestRange("a", 1e3, 1e4),

@@ -69,7 +69,7 @@ def test_options_of_a_strategy_are_kept_whatever_they_are():
     assert strategy_options(shlex.split(line))[0] == options
 
 
-def test_what_a_shell_would_take_apart_is_quoted(tmp_path):
+def test_words_with_spaces_are_quoted(tmp_path):
     run = a_run(tmp_path, dataclasses.replace(plan(RunOptions()).job, data="npz:/a b/$(c).npz"))
     (command,) = commands([run])
     assert "npz:/a b/$(c).npz" in shlex.split(command.text)

@@ -1,4 +1,4 @@
-"""What limits runs, derived from what they recorded: every number in a sentence follows from a formula."""
+"""The limits of runs follow from their records: every number in a sentence follows from a formula."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_ranks_are_weighed_against_cores(tmp_path, strategy, env, words):
     assert cores(with_env(write_run(tmp_path, strategy), **env)).startswith(words)
 
 
-def test_in_virtual_time_nobody_competes_for_cores(tmp_path):
+def test_in_virtual_time_ranks_do_not_compete_for_cores(tmp_path):
     run = with_env(write_run(tmp_path, "ring", transport="virtual"), cores=1)
     assert cores(run) == "Time is virtual: ranks do not compete for cores."
 
@@ -54,7 +54,7 @@ def test_shares_of_a_step_are_those_of_its_stages(tmp_path):
     assert (share.train, share.exposed, share.hidden) == (pytest.approx(0.6), pytest.approx(0.34), pytest.approx(0.1))
 
 
-def test_what_is_within_train_is_not_claimed_to_be_known(tmp_path):
+def test_synchronisation_within_train_has_no_share(tmp_path):
     (share,) = shares(contest_of([write_run(tmp_path, "ddp", synchronizes_in="train")]).entries)
     assert share.train is not None
     assert share.exposed is share.hidden is None
@@ -80,7 +80,7 @@ def test_the_larger_of_both_ways_counts(tmp_path):
     assert busiest(run) == ("worker rank 1 (receiving)", 4.0, 4.0)
 
 
-def test_who_is_busiest_though_others_send_most_is_told_how(tmp_path):
+def test_a_rank_that_is_busiest_by_receiving_says_so(tmp_path):
     """A tree's: the chart of what is sent has two on top, of what is moved there are three."""
     sent = {"per_worker": [20, 20, 10, 10], "per_server": []}
     received = {"per_worker": [20, 10, 20, 10], "per_server": []}
@@ -96,11 +96,11 @@ def test_several_that_are_equally_busy_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("nothing", [{"own_transport": "gloo"}, {"bytes_sent": None}, {"steps_done": 0}])
-def test_bytes_that_nobody_counted_are_not_made_up(tmp_path, nothing):
+def test_bytes_that_were_not_counted_are_not_invented(tmp_path, nothing):
     assert busiest(load_run(write_run(tmp_path, "ring", **nothing))) == ("not counted", None, 1.0)
 
 
-def test_what_the_busiest_link_would_need_is_weighed_against_a_gigabit(tmp_path):
+def test_the_traffic_of_the_busiest_link_is_compared_with_a_gigabit(tmp_path):
     (share,) = shares(contest_of([write_run(tmp_path, "ps-bsp")]).entries)
     assert share.link_seconds == pytest.approx(8 * WORKERS * MODEL / 1e9)
 
@@ -130,16 +130,16 @@ def test_more_than_the_ceiling_is_called_noise(tmp_path):
     assert "noise" in found["Ceiling"]
 
 
-def test_what_is_hidden_is_told(tmp_path):
+def test_hidden_synchronisation_is_named(tmp_path):
     found = lines([write_run(tmp_path, "ring", seconds={"hidden": 0.001, "train": 0.002})])
     assert "runs beside training" in found["Exposed synchronisation"]
 
 
-def test_where_all_send_the_same_nobody_is_blamed(tmp_path):
+def test_equally_busy_links_have_no_busiest_rank(tmp_path):
     assert lines([write_run(tmp_path, "ring")])["Busiest rank"].startswith("All links are equally busy")
 
 
-def test_a_straggler_is_told_from_what_was_asked_for_and_from_what_was_measured(tmp_path):
+def test_a_straggler_is_named_as_planned_and_as_measured(tmp_path):
     folder = write_run(tmp_path, "ring", slow_worker="3:4", train_seconds=0.02)
     write_rows(folder, 3, [worker_row(step, 3, {**SECONDS, "train": 4 * SECONDS["train"]}) for step in range(9)])
     text = stragglers(contest_of([folder]).entries)
@@ -147,7 +147,7 @@ def test_a_straggler_is_told_from_what_was_asked_for_and_from_what_was_measured(
     assert text.endswith("in ring, worker rank 3 trains 4.0 times as long as the median worker.")
 
 
-def test_where_training_takes_long_in_every_worker_there_is_no_straggler(tmp_path):
+def test_training_that_is_slow_in_every_worker_is_no_straggler(tmp_path):
     folder = write_run(tmp_path, "ring", train_seconds=0.02)
     assert stragglers(contest_of([folder]).entries) == ""
 
