@@ -224,7 +224,7 @@ def test_for_people_a_line_says_which_server_came_back(box):
     ("words", "complaint"),
     [
         (("--restarts", 1), "--restarts 1 needs --checkpoint-every: a server comes back from a checkpoint"),
-        (("--checkpoint-every", -1), "--checkpoint-every is -1 steps: give 1 or more, or 0 for no checkpoints"),
+        (("--checkpoint-every", -1), "--checkpoint-every is -1: give a whole number from 0"),
         (("--checkpoint-every", 5, "--restarts", -1), "--restarts is -1: give a whole number from 0 to 999"),
         (
             ("--servers", 2, "--placement", "colocated", "--checkpoint-every", 5),
