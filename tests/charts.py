@@ -56,6 +56,17 @@ def refuse(comparison: Comparison, label: str, reason="trained on different samp
     return dataclasses.replace(comparison, contests=tuple(contests))
 
 
+def predict(comparison: Comparison, label, rate, contests=None):
+    """The same with a prediction for the entries with this label, in samples/s, in the first contests or in all."""
+
+    def predicted(entry):
+        return dataclasses.replace(entry, predicted=rate) if entry.label == label else entry
+
+    first, rest = comparison.contests[:contests], comparison.contests[len(comparison.contests[:contests]) :]
+    made = [dataclasses.replace(one, entries=tuple(map(predicted, one.entries))) for one in first]
+    return dataclasses.replace(comparison, contests=(*made, *rest))
+
+
 class Seen:
     """One chart as it is drawn, not written: its title, the numbers in it, and its texts, each in one line."""
 

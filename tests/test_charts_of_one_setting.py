@@ -23,7 +23,11 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("chart", "title"),
     [
-        ("throughput", "There is no verdict on 4 strategies, as that takes repeats of each"),
+        (
+            "throughput",
+            "There is no verdict on ps-bsp (32.0k samples/s), ps-async (32.0k samples/s), star (32.0k samples/s) "
+            "and ring (32.0k samples/s), as that takes repeats",
+        ),
         ("stages", "Synchronisation takes 35% of a step"),
         ("traffic", HUBS),
         (

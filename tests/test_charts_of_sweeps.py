@@ -4,7 +4,7 @@ import math
 
 import pytest
 import runs
-from charts import Seen, grid, planted, refuse
+from charts import Seen, grid, planted, predict, refuse
 from runs import BATCH, write_run
 
 from experiments.charts import Absent, ChartData
@@ -131,7 +131,7 @@ def test_many_ranks_are_shown_as_bands_in_a_small_drawing(tmp_path, monkeypatch)
 
 
 def test_a_prediction_is_drawn_dashed_and_in_the_file(tmp_path):
-    seen = Seen("scaling", scaled(tmp_path), predicted={(place, "ring"): 7.0 for place in range(3)})
+    seen = Seen("scaling", predict(compare_runs(scaled(tmp_path)), "ring", 7.0))
     assert {row["predicted"] for row in seen.rows if row["label"] == "ring"} == {7.0}
     assert {row["predicted"] for row in seen.rows if row["label"] != "ring"} == {None}
     assert "Dashed: predicted." in seen.said
@@ -141,7 +141,7 @@ def test_a_predicted_exchange_is_what_a_predicted_step_has_more_than_one_of_noop
     comparison = compare_runs(planted(tmp_path, ("noop", "ring"), samples_per_second=1000.0, batch=100))
 
     def exchange(comparison, rate):
-        entries = ChartData(comparison, predicted={(0, "ring"): rate}).entries.set_index("label")
+        entries = ChartData(predict(comparison, "ring", rate)).entries.set_index("label")
         return entries.loc["ring", "predicted_seconds"]
 
     assert exchange(comparison, 500.0) == pytest.approx(100 / 500 - 100 / 1000)
@@ -181,14 +181,14 @@ def sized(folder, sizes=(1000, 100_000)):
 def test_synchronisation_against_the_size_of_the_model_in_seconds_and_in_bandwidth(tmp_path):
     comparison = compare_runs(sized(tmp_path))
     noop = comparison.contests[0].strategy("noop")
-    predicted = {(0, "ring"): BATCH / (BATCH / noop.rate.middle + 2e-5)}
-    seen = Seen("size_time", comparison, predicted=predicted)
+    comparison = predict(comparison, "ring", BATCH / (BATCH / noop.rate.middle + 2e-5), contests=1)
+    seen = Seen("size_time", comparison)
     rows = {(row["label"], row["bytes"]): row for row in seen.rows}
     assert set(rows) == {(name, 4 * size) for name in ("ring", "ps-bsp") for size in (1000, 100_000)}
     assert rows["ring", 4000]["repeats_seconds"] == pytest.approx([1000e-8 + 1e-9, 1001e-8 + 1e-9])
     assert rows["ring", 4000]["predicted_seconds"] == pytest.approx(2e-5)
     assert rows["ps-bsp", 4000]["predicted_seconds"] is None
-    bandwidth = Seen("size_bandwidth", comparison, predicted=predicted)
+    bandwidth = Seen("size_bandwidth", comparison)
     wide = {(row["label"], row["bytes"]): row["value"] for row in bandwidth.rows}
     assert wide["ring", 400_000] == pytest.approx(400_000 / (sum((100_000e-8, 100_001e-8)) / 2 + 1e-9) / 1e6)
     assert seen.title == "Shortest median with 3.9 KiB: ring in 10.0 µs; with 391 KiB: ring in 1.00 ms"

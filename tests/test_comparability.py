@@ -87,9 +87,8 @@ def test_other_work_is_refused_although_the_samples_have_the_same_numbers(run, c
 def test_other_content_under_the_same_name_is_refused(run):
     data = {"data": "npz:mine.npz", "data_sha256": "ab" * 32}
     runs = run("single", **data), run("ring", **data), run("star", **data | {"data_sha256": "cd" * 32})
-    why = (
-        "trained on different data than single: what is in npz:mine.npz has changed, data_sha256 abababab and cdcdcdcd"
-    )
+    hashes = "data_sha256 abababab and cdcdcdcd"
+    why = f"trained on different data than single: the content of npz:mine.npz has changed, {hashes}"
     assert refused(*runs) == {"star": why}
     assert refused(*runs[:2], run("tree", **data | {"data_sha256": None})) == {}  # written before there were hashes
 

@@ -6,13 +6,14 @@ import json
 from functools import partial
 
 import pytest
+from charts import predict
 from rich.console import Console
 from runs import fail, write_run
 
 from experiments.comparison import compare_runs
 from experiments.comparison import predictions as predictions_module
 from experiments.comparison.export import comma_separated, document
-from experiments.comparison.predictions import predictions
+from experiments.comparison.predictions import with_predictions
 from experiments.comparison.render import markdown_comparison, print_comparison
 from experiments.runs.find import find_runs, load_run
 
@@ -51,9 +52,9 @@ def answer(answer):
     return partial(answer, "compare")
 
 
-def lines_of(comparison, predicted=None, width=120):
+def lines_of(comparison, width=120):
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    print_comparison(comparison, predicted or {}, console)
+    print_comparison(comparison, console)
     return console.file.getvalue().splitlines()
 
 
@@ -93,7 +94,7 @@ def test_a_single_contest_shows_where_the_time_of_a_step_goes(tmp_path):
 
 
 def test_json_has_every_figure_and_no_secrets_of_python(sweep):
-    found = document(compare_runs(find_runs([sweep])), {})
+    found = document(compare_runs(find_runs([sweep])))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["axes"] == {"workers": [1, 2, 4, 8]}
     entry = next(one for one in found["contests"][2]["entries"] if one["label"] == "ring")
@@ -106,15 +107,15 @@ def test_json_has_every_figure_and_no_secrets_of_python(sweep):
 
 
 def test_csv_has_a_line_for_each_entry(sweep):
-    rows = list(csv.DictReader(io.StringIO(comma_separated(compare_runs(find_runs([sweep])), {}))))
+    rows = list(csv.DictReader(io.StringIO(comma_separated(compare_runs(find_runs([sweep]))))))
     assert [(row["workers"], row["label"]) for row in rows] == [(w, name) for w in "1248" for name in NAMES]
     ring = rows[4]
     assert float(ring["ratio_low"]) < float(ring["ratio_median"]) < float(ring["ratio_high"])
-    assert comma_separated(compare_runs([]), {}) == ""
+    assert comma_separated(compare_runs([])) == ""
 
 
 def test_markdown_has_a_table_for_each_contest(sweep):
-    text = markdown_comparison(compare_runs(find_runs([sweep])), {})
+    text = markdown_comparison(compare_runs(find_runs([sweep])))
     assert text.startswith("**From 1 to 8 workers ")
     assert text.count("| halving-doubling |") == 4
     assert "\n\nLimits: " in text
@@ -122,10 +123,11 @@ def test_markdown_has_a_table_for_each_contest(sweep):
 
 def test_what_was_predicted_stands_beside_what_was_measured(pair):
     comparison = compare_runs([load_run(folder) for folder in pair()])
-    text = "\n".join(lines_of(comparison, {(0, "ring"): 80.0}))
+    predicted = predict(comparison, "ring", 80.0)
+    text = "\n".join(lines_of(predicted))
     assert "dicted" in text
     assert "+25%" in text
-    entry = document(comparison, {(0, "ring"): 80.0})["contests"][0]["entries"][1]
+    entry = document(predicted)["contests"][0]["entries"][1]
     assert (entry["predicted"], entry["residual"]) == (80.0, pytest.approx(0.25))
     assert "dicted" not in "\n".join(lines_of(comparison))
 
@@ -135,9 +137,10 @@ def test_who_is_not_predicted_as_nobody_waits_for_him_is_named(tmp_path):
         write_run(tmp_path, name)
     comparison = compare_runs(find_runs([tmp_path]))
     why = "not predicted: ps-async: the formulas take it that every worker waits for all others in each step"
-    assert why in " ".join(lines_of(comparison, {(0, "ring"): 80.0})).replace("  ", " ")
-    assert f"- {why}\n" in markdown_comparison(comparison, {(0, "ring"): 80.0})
-    assert why not in markdown_comparison(comparison, {})
+    predicted = predict(comparison, "ring", 80.0)
+    assert why in " ".join(lines_of(predicted)).replace("  ", " ")
+    assert f"- {why}\n" in markdown_comparison(predicted)
+    assert why not in markdown_comparison(comparison)
 
 
 def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_path, monkeypatch):
@@ -145,9 +148,10 @@ def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_p
     asked = []
     monkeypatch.setattr(predictions_module, "read_calibration", lambda file: file)
     monkeypatch.setattr(predictions_module, "predicted_rate", lambda entry, contest, read: asked.append(read) or 50.0)
-    assert (predictions(comparison), asked) == ({}, [])
+    assert (with_predictions(comparison), asked) == (comparison, [])
     (tmp_path / "calibration.json").write_text("{}")
-    assert predictions(comparison) == {(0, "ring"): 50.0}  # the yardstick and the ceiling are not predicted
+    found = {entry.label: entry.predicted for entry in with_predictions(comparison).entries}
+    assert found == {"single": None, "ring": 50.0}  # the yardstick and the ceiling are not predicted
     assert asked == [tmp_path / "calibration.json"]
 
 

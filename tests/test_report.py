@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from charts import predict
 from runs import PLACE, fail, write_run
 from setuptools import find_packages
 
@@ -71,7 +72,7 @@ def heads(table):
 def cells(table, head):
     """The cells of a column by the label of the entry."""
     (column,) = (column for column in table.columns if column.name == head)
-    return {row.entry.label: column.cell(row) for row in table.rows}
+    return {row.label: column.cell(row) for row in table.rows}
 
 
 def full(parent):
@@ -125,7 +126,7 @@ def test_the_same_run_in_two_folders_is_compared_and_not_taken_for_a_repeat(tmp_
         (tmp_path / name).mkdir()
         write_run(tmp_path / name, "ring")
     (table,) = report_on([tmp_path / "before", tmp_path / "after"]).tables
-    assert {row.entry.label for row in table.rows} == {"ring (before)", "ring (after)"}
+    assert {row.label for row in table.rows} == {"ring (before)", "ring (after)"}
 
 
 def test_names_are_text_whatever_is_in_them(tmp_path, no_charts):
@@ -179,8 +180,11 @@ def test_predictions_stand_beside_measurements(tmp_path, no_charts, monkeypatch)
     write_run(tmp_path, "ring", samples_per_second=1000.0)
     write_run(tmp_path, "star", samples_per_second=2000.0)
     write_run(tmp_path, "ps-async", samples_per_second=3000.0)
-    told = {(0, "ring"): 1250.0, (0, "star"): 1900.0}
-    monkeypatch.setattr("experiments.report.build.predictions", lambda comparison: told)
+
+    def predicted(comparison):
+        return predict(predict(comparison, "ring", 1250.0), "star", 1900.0)
+
+    monkeypatch.setattr("experiments.comparison.load.with_predictions", predicted)
     (table,) = report_on([tmp_path]).tables
     assert cells(table, "predicted") == {"ring": "1.25k", "star": "1.90k", "ps-async": "–"}
     assert cells(table, "residual") == {"ring": "-20%", "star": "+5%", "ps-async": "–"}

@@ -25,8 +25,8 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
     ]
     sentence = verdict_sentence(compare_runs(every))
     assert sentence.startswith("Against ps-bsp (1.00k samples/s), ring is faster, 2.00× (1.9")
-    assert ") at 2.00k samples/s, tree is slower, 0.50× (0.4" in sentence
-    assert ", and there is no difference for star (" in sentence
+    assert ") at 2.00k samples/s; tree is slower, 0.50× (0.4" in sentence
+    assert "; there is no difference for star (" in sentence
     assert sentence.endswith("k samples/s) (direct cannot be compared).")
     assert "noop" not in sentence
 
@@ -37,8 +37,8 @@ def test_the_verdict_of_a_sweep_says_how_throughput_grows_and_who_is_ahead_in_th
         *contest_of(runs, 4, ps_bsp=120, ring=360, star=240),
     ]
     growth = "From 2 to 4 workers ring makes 3.6 times the samples/s, star 4.8, ps-bsp 1.2."
-    four = r"With 4 workers: against ps-bsp \(120 samples/s\), ring is faster, 3\.00× \(.*\) at 360 samples/s, "
-    four += r"and star is faster, 2\.00× \(.*\) at 240 samples/s\."
+    four = r"With 4 workers: against ps-bsp \(120 samples/s\), ring is faster, 3\.00× \(.*\) at 360 samples/s; "
+    four += r"star is faster, 2\.00× \(.*\) at 240 samples/s\."
     assert re.fullmatch(f"{re.escape(growth)} {four}", verdict_sentence(compare_runs(every)))
 
 
@@ -51,10 +51,10 @@ def test_the_verdict_of_a_sweep_leaves_out_nobody_who_differs(runs):
         for name, rate in rates.items()
         for run in runs(name, around(rate), seed=seed, ledger_sha256=f"of {seed}")
     ]
-    one, two = re.split(r"(?<=\.) (?=seed 1)", verdict_sentence(compare_runs(every)))
-    assert re.search(r"star is faster, .* against ring .*; no difference for tree .*; gloo is slower, 0\.25× ", one)
-    assert one.endswith("at 25 samples/s, and so is 1 more.")
-    assert re.match(r"seed 1: gloo is slower, 0\.25× \(.*\) at 25 samples/s against ring \(100 samples/s\)", two)
+    one, two = re.split(r"(?<=\.) (?=With seed 1)", verdict_sentence(compare_runs(every)))
+    slowest = r"gloo is slower, 0\.25× \(.*\) at 25 samples/s, and so is 1 more"
+    assert re.search(rf"against ring .*, star is faster, .*; {slowest}; there is no difference for tree ", one)
+    assert re.fullmatch(rf"With seed 1: against ring \(100 samples/s\), {slowest}\.", two)
 
 
 def test_of_many_contenders_the_extremes_of_growth_are_told(runs):
@@ -68,7 +68,7 @@ def test_where_somebody_cannot_be_compared_each_number_of_workers_is_told(runs):
     every = [*contest_of(runs, 2, ring=100, star=50), *contest_of(runs, 4, ring=200, star=100)]
     every += runs("tree", around(100), workers=2, batch=64, ledger_sha256="another")
     said = verdict_sentence(compare_runs(every))
-    assert " 2 workers: star is slower" in said
+    assert "With 2 workers: against ring (100 samples/s), star is slower" in said
     assert "(tree cannot be compared)" in said
 
 
@@ -80,7 +80,7 @@ def test_growth_is_told_only_where_nothing_but_the_workers_differs(runs):
         for name in ("ring", "star")
         for run in runs(name, around(100.0 * workers), workers=workers, link=link)
     ]
-    assert verdict_sentence(compare_runs(every)).startswith("1 worker, link 1gbit: ")
+    assert verdict_sentence(compare_runs(every)).startswith("With 1 worker, link 1gbit: ")
 
 
 def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
@@ -96,12 +96,12 @@ def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
         "and star (1.00k samples/s)."
     )
     assert said(ring=1000.0, star=1001.0, tree=2) == (
-        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s), and there is no verdict on "
+        "Against ring (1.00k samples/s), there is no difference for star (1.00k samples/s); there is no verdict on "
         "tree (100 samples/s), as that takes repeats."
     )
     pattern = r"Against ring \(1.00k samples/s\), star is faster, 2.00× \(1.9\d–2.0\d\) at 2.00k samples/s"
     assert re.fullmatch(rf"{pattern}\.", said(ring=1000.0, star=2000.0))
-    slower = r", and tree is slower, 0.50× \(0.4\d–0.5\d\) at 500 samples/s\."
+    slower = r"; tree is slower, 0.50× \(0.4\d–0.5\d\) at 500 samples/s\."
     assert re.fullmatch(pattern + slower, said(ring=1000.0, star=2000.0, tree=500.0))
 
 
@@ -109,7 +109,7 @@ def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
     assert verdict_sentence(compare_runs(runs("ring", around(100.0)))) == (
         "There is nothing to compare besides ring (100 samples/s)."
     )
-    assert verdict_sentence(compare_runs([])) == "There is nothing to compare, as no run came to its end."
+    assert verdict_sentence(compare_runs([])) == "There is nothing to compare, as no run ended well."
 
 
 def test_a_title_is_the_verdict_of_the_command_line_in_brief_if_it_is_long(runs):
@@ -119,7 +119,7 @@ def test_a_title_is_the_verdict_of_the_command_line_in_brief_if_it_is_long(runs)
     rates = {name: 200 + 10 * n for n, name in enumerate(names)}
     (contest,) = compare_runs(contest_of(runs, 2, ring=100, **rates), "ring").contests
     assert len(contest_clause(contest)) > LONGEST
-    assert verdict_title(contest).startswith("strategy5 is faster, 2.50×")
-    assert verdict_title(contest).endswith("against ring (100 samples/s), and so are 5 more")
+    assert verdict_title(contest).startswith("Against ring (100 samples/s), strategy5 is faster, 2.50×")
+    assert verdict_title(contest).endswith(" at 250 samples/s, and so are 5 more")
     (once,) = compare_runs([run for name in names for run in runs(name, [100.0], workers=4)]).contests
-    assert verdict_title(once) == "There is no verdict on 6 strategies, as that takes repeats of each"
+    assert verdict_title(once) == "There is no verdict on 6 strategies, as that takes repeats"

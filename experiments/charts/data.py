@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -36,13 +36,12 @@ class Absent(Exception):
 class ChartData:
     """A comparison to be drawn.
 
-    `note` is a line for every foot. `predicted` are samples/s by the contest's place and the entry's label; charts show
-    them dashed. `loss` is the target that time is measured to; None: a loss that most contenders reached.
+    `note` is a line for every foot. `loss` is the target that time is measured to; None: a loss that most contenders
+    reached.
     """
 
     comparison: Comparison
     note: str = ""
-    predicted: Mapping[tuple[int, str], float] = field(default_factory=dict)
     loss: float | None = None
 
     @cached_property
@@ -67,7 +66,7 @@ class ChartData:
         for place, contest in enumerate(self.comparison.contests):
             seen: Counter[str] = Counter()
             for entry in contest.entries:
-                predicted = _predicted(contest, self.predicted.get((place, entry.label)))
+                predicted = _predicted(contest, entry.predicted)
                 rows.append({"contest": place, "twin": seen[entry.strategy], **_row(entry), **predicted})
                 seen[entry.strategy] += 1
         if not rows:

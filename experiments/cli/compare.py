@@ -74,22 +74,20 @@ def _nothing_in_common(comparison: Comparison) -> str | None:
 
 def _show(comparison: Comparison, options: Options) -> None:
     from experiments.comparison.export import comma_separated, document
-    from experiments.comparison.predictions import predictions
     from experiments.comparison.render import limits, markdown_comparison, print_comparison
     from experiments.runs.describe import times_line
 
-    predicted = predictions(comparison)
     reached = times_to_loss(comparison, options.loss)
     if options.json:
         times = {"seconds_to_loss": reached} if reached else {}
-        dump({"schema": 1, "limits": limits(comparison), **document(comparison, predicted), **times})
+        dump({"schema": 1, "limits": limits(comparison), **document(comparison), **times})
     elif options.csv:
         _say_failed(comparison)
-        print(comma_separated(comparison, predicted), end="")
+        print(comma_separated(comparison), end="")
     elif options.markdown:
-        print(markdown_comparison(comparison, predicted), end="")
+        print(markdown_comparison(comparison), end="")
     else:
-        print_comparison(comparison, predicted, console())
+        print_comparison(comparison, console())
     if reached and not (options.json or options.csv):
         print(f"\n{times_line(reached['loss'], reached['seconds'])}")
 

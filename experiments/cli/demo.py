@@ -77,10 +77,10 @@ def _show(everything: Sequence[Run], cluster: Comparison, folder: Path, as_json:
     comparison = compare_runs(everything)
     plot_all(ChartData(comparison, limits(comparison)), folder / "plots")
     if as_json:
-        more = {"limits": limits(comparison), "cluster": document(cluster, {})}
-        dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison, {})})
+        more = {"limits": limits(comparison), "cluster": document(cluster)}
+        dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison)})
     else:
-        print_comparison(comparison, {}, console())
+        print_comparison(comparison, console())
         console().print("\n" + "\n".join(cluster_lines(cluster)) + "\nMore about this: syncbench sweep incast\n")
         print(f"results: {folder}")
         print(f"plots:   {folder / 'plots'}")

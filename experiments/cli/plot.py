@@ -38,14 +38,14 @@ def run(options: Options) -> int:
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
     out = writable_folder(options.out or home / "plots", "--out")
     from experiments.charts import ChartData, plot_all
-    from experiments.comparison.predictions import predictions, unreadable
+    from experiments.comparison.predictions import unreadable_calibrations
     from experiments.comparison.render import limits
 
-    for line in [*merged_sweeps(comparison), *unreadable(comparison)]:
+    for line in [*merged_sweeps(comparison), *unreadable_calibrations(comparison)]:
         say(f"warning: {line}")
     goal = None if isinstance(options.loss, str) else options.loss
     try:
-        plotted = plot_all(ChartData(comparison, limits(comparison), predictions(comparison), goal), out)
+        plotted = plot_all(ChartData(comparison, limits(comparison), goal), out)
     except OSError as error:
         raise unwritable(out, error, "--out") from None
     if options.json:

@@ -1,21 +1,20 @@
-"""A comparison as plain values: one JSON document, or a line of CSV for each entry."""
+"""Export a comparison as one JSON document, or as CSV with a line for each entry."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from operator import itemgetter
 from typing import Any
 
 from experiments.comparison.model import Comparison, Contest, Entry
-from experiments.comparison.predictions import Predictions, residual
 from experiments.comparison.wording import verdict_sentence
+from experiments.format.table import Column, Table, csv_table
 from experiments.metrics.intervals import Interval
 from experiments.schema.files import to_builtins
 
 
-def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
-    """As JSON values, with the summaries of the runs in the middle; nothing in it is NaN."""
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as JSON values, with the summary of the median run of each entry; nothing is NaN."""
     return {
         "comparable": comparison.refusal is None,
         "reason": comparison.refusal,
@@ -26,9 +25,9 @@ def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
                 "setting": dict(contest.setting),
                 "baseline": contest.baseline or None,
                 "warnings": list(contest.warnings),
-                "entries": [_entry(entry, contest, predicted.get((place, entry.label))) for entry in contest.entries],
+                "entries": [_entry(entry, contest) for entry in contest.entries],
             }
-            for place, contest in enumerate(comparison.contests)
+            for contest in comparison.contests
         ],
         "failed": [
             {
@@ -47,13 +46,12 @@ def document(comparison: Comparison, predicted: Predictions) -> dict[str, Any]:
                 "verdict": entry.check.kind,
                 "deviation": entry.check.deviation,
             }
-            for contest in comparison.contests
-            for entry in contest.entries
+            for entry in comparison.entries
         ],
     }
 
 
-def _entry(entry: Entry, contest: Contest, predicted: float | None) -> dict[str, Any]:
+def _entry(entry: Entry, contest: Contest) -> dict[str, Any]:
     return {
         "label": entry.label,
         "strategy": entry.strategy,
@@ -65,8 +63,8 @@ def _entry(entry: Entry, contest: Contest, predicted: float | None) -> dict[str,
         "share_of_ceiling": entry.share,
         "per_worker": entry.per_worker,
         "per_process": entry.per_process,
-        "predicted": predicted,
-        "residual": residual(entry, predicted),
+        "predicted": entry.predicted,
+        "residual": entry.residual,
         "computed": entry.check.kind,
         "deviation": entry.check.deviation,
         "refused": entry.refused,
@@ -79,27 +77,20 @@ def _interval(interval: Interval | None) -> dict[str, float] | None:
     return {"low": interval.low, "median": interval.middle, "high": interval.high} if interval else None
 
 
-def comma_separated(comparison: Comparison, predicted: Predictions) -> str:
-    """A header and a line for each entry; what is not known is empty."""
-    rows = []
-    for contest in document(comparison, predicted)["contests"]:
+def comma_separated(comparison: Comparison) -> str:
+    """Return CSV with a header and a line for each entry; an unknown value is empty."""
+    rows: list[dict[str, Any]] = []
+    for contest in document(comparison)["contests"]:
         setting = {key: _text(value) for key, value in contest["setting"].items()}
         for entry in contest["entries"]:
-            rate, ratio = entry.pop("samples_per_second") or {}, entry.pop("ratio") or {}
+            spans = {name: entry.pop(name) or {} for name in ("samples_per_second", "ratio")}
             for name in ("rates", "notes", "runs"):
                 entry[name] = " | ".join(map(str, entry[name]))
-            spans = {
-                f"{name}_{part}": span.get(part)
-                for name, span in (("samples_per_second", rate), ("ratio", ratio))
-                for part in ("median", "low", "high")
+            figures = {
+                f"{name}_{part}": span.get(part) for name, span in spans.items() for part in ("median", "low", "high")
             }
-            rows.append({**setting, "baseline": contest["baseline"], **entry, **spans})
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
+            rows.append({**setting, "baseline": contest["baseline"], **entry, **figures})
+    return csv_table(Table([Column(key, itemgetter(key)) for key in (rows[0] if rows else ())], rows))
 
 
 def _text(value: Any) -> Any:

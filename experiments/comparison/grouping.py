@@ -1,20 +1,21 @@
-"""Which runs repeat each other, and which meet in a contest: from what was asked for, never from what came out."""
+"""Group runs into repeats and contests, by what was asked for and never by the results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from experiments.runs.run import Run
 from experiments.runs.summary import ASKED
 
-# What entries of one contest have in common. What else was asked for, such as the strategy, its options, servers, or
-# the transport, is what they differ in.
+# What the entries of a contest have in common. They differ in the rest that was asked for, such as the strategy, its
+# options, servers and the transport.
 SETTING = (
     "workers",
     "model",
@@ -32,107 +33,101 @@ SETTING = (
     "steps",
     "optimizer",
 )
-# Contests that differ in these alone may be points of one curve, though only one strategy was run in each.
-SCALES = SETTING[:9]
-_ALL = tuple(dict.fromkeys((*ASKED, "placement", *SETTING)))
+SCALES = SETTING[:9]  # contests that differ in these alone may be points of one curve
+_ALL = (*ASKED, "placement")
+
+K = TypeVar("K", bound=Hashable)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Group:
-    """Runs that repeat each other. A stranger is here because no contest of its own has anyone to meet.
+    """Runs that repeat each other. `stranger`: they did other work than the contest, and have no contest of their own.
 
-    `origin` is empty unless runs from elsewhere were asked for the very same.
+    `origin` is the folder of the runs, if another folder has runs that were asked for the same; else it is empty.
     """
 
-    runs: list[Run]
-    stranger: bool = False
+    runs: tuple[Run, ...]
     origin: str = ""
+    stranger: bool = False
 
     @property
     def strategy(self) -> str:
         return self.runs[0].strategy
 
 
-@dataclass
+@dataclass(frozen=True)
 class Field:
-    """Who meets in one contest."""
+    """The groups of runs that meet in one contest."""
 
     setting: Mapping[str, Any]
-    groups: list[Group] = field(default_factory=list)
-
-
-def setting_of(run: Run) -> dict[str, Any]:
-    """What `run` has in common with the others of its contest, as JSON values."""
-    return {key: asked(run, key) for key in SETTING}
+    groups: tuple[Group, ...]
 
 
 def asked(run: Run, key: str) -> Any:
-    """What was asked of `run` under this key of its summary, as a JSON value."""
+    """Return what was asked of `run` under this key of its summary, as a JSON value."""
     value = msgspec.to_builtins(getattr(run.summary, key))
     return list(value) if isinstance(value, tuple) else value
 
 
-def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """The settings in which two contests differ."""
-    return [key for key in SETTING if a[key] != b[key]]
-
-
 def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
-    """The contests among `runs`, in order of first appearance; runs of different `origins` never repeat each other.
+    """Return the contests among `runs`, in order of first appearance. Runs of different `origins` do not repeat.
 
-    Someone who has a contest to himself, and is no point of a curve either, is put as a stranger where he differs
-    least: he was meant to be compared, and the gate then says why he cannot be.
+    Runs that meet no others, and are no point of a curve either, become strangers in the most similar contest: the user
+    meant to compare them, and the comparison then says why it cannot.
     """
-    found: dict[str, Field] = {}
-    groups: dict[str, dict[str, Group]] = {}  # by what was asked for, by origin
+    every = [_field(members, origins) for members in _grouped(runs, lambda run: _key(run, SETTING)).values()]
+    kept = {place: field for place, field in enumerate(every) if len(field.groups) > 1}
+    for place, lonely in enumerate(every):
+        if len(lonely.groups) > 1:
+            continue
+        nearest = min(kept, key=lambda other: len(_differing(kept[other], lonely)), default=None)
+        if nearest is None or any(_on_one_curve(lonely, other) for other in kept.values()):
+            kept[place] = lonely
+        else:
+            stranger = replace(lonely.groups[0], stranger=True)
+            kept[nearest] = replace(kept[nearest], groups=(*kept[nearest].groups, stranger))
+    return [kept[place] for place in sorted(kept)]
+
+
+def _field(runs: Sequence[Run], origins: Mapping[Path, str]) -> Field:
+    repeats = _grouped(runs, lambda run: (_key(run, _ALL), origins.get(run.path, "")))
+    places = Counter(work for work, _ in repeats)
+    groups = [Group(tuple(same), origin if places[work] > 1 else "") for (work, origin), same in repeats.items()]
+    return Field({key: asked(runs[0], key) for key in SETTING}, tuple(groups))
+
+
+def _grouped(runs: Iterable[Run], key: Callable[[Run], K]) -> dict[K, list[Run]]:
+    groups: dict[K, list[Run]] = {}
     for run in runs:
-        home = found.setdefault(_key(run, SETTING), Field(setting_of(run)))
-        origin, alike = origins.get(run.path, ""), groups.setdefault(_key(run, _ALL), {})
-        if origin in alike:
-            alike[origin].runs.append(run)
-        else:
-            alike[origin] = Group([run])
-            home.groups.append(alike[origin])
-    for alike in groups.values():
-        for origin, group in alike.items():
-            group.origin = origin if len(alike) > 1 else ""
-    kept = [one for one in found.values() if len(one.groups) > 1]
-    for lonely in [one for one in found.values() if len(one.groups) == 1]:
-        nearest = min(kept, key=lambda one: len(differing(one.setting, lonely.setting)), default=None)
-        if nearest is None or any(_on_one_curve(lonely, one) for one in kept):
-            kept.append(lonely)
-        else:
-            nearest.groups.append(Group(lonely.groups[0].runs, stranger=True))
-    return [one for one in found.values() if any(one is other for other in kept)]
+        groups.setdefault(key(run), []).append(run)
+    return groups
 
 
 def _key(run: Run, keys: Sequence[str]) -> str:
     return json.dumps([asked(run, key) for key in keys], sort_keys=True)
 
 
+def _differing(one: Field, other: Field) -> set[str]:
+    return {key for key in SETTING if one.setting[key] != other.setting[key]}
+
+
 def _on_one_curve(lonely: Field, other: Field) -> bool:
-    met = {group.strategy for group in other.groups if not group.stranger}
-    return lonely.groups[0].strategy in met and set(differing(lonely.setting, other.setting)) <= set(SCALES)
+    strategies = {group.strategy for group in other.groups if not group.stranger}
+    return lonely.groups[0].strategy in strategies and _differing(lonely, other) <= set(SCALES)
 
 
 def axes(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """The settings that differ, with their values: numbers in order, others as they come.
+    """Return the settings that differ, with their values: numbers by size, others in order of appearance.
 
-    A batch that only follows the number of workers is not one of its own.
+    A batch that only follows the number of workers is left out.
     """
     found: dict[str, tuple[Any, ...]] = {}
     for key in SETTING:
-        values: dict[str, Any] = {}
-        for setting in settings:
-            values.setdefault(json.dumps(setting[key], sort_keys=True), setting[key])
+        values = list({json.dumps(setting[key], sort_keys=True): setting[key] for setting in settings}.values())
         if len(values) > 1:
-            found[key] = in_order(values.values())
-    if "workers" in found and len({(one["workers"], one["batch"]) for one in settings}) == len(found["workers"]):
+            found[key] = tuple(sorted(values) if all(isinstance(value, int | float) for value in values) else values)
+    if "workers" in found and len({(setting["workers"], setting["batch"]) for setting in settings}) == len(
+        found["workers"]
+    ):
         found.pop("batch", None)
     return found
-
-
-def in_order(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Numbers by size, anything else as it comes."""
-    every = tuple(values)
-    return tuple(sorted(every)) if all(isinstance(value, int | float) for value in every) else every

@@ -1,77 +1,86 @@
-"""A comparison of what lies in folders: runs, sweeps, patterns; and what is there but cannot be compared."""
+"""Compare the runs in folders, sweeps and patterns, and warn of what cannot be compared."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from glob import glob
 from pathlib import Path
 
 from experiments.comparison.compare import compare_runs
-from experiments.comparison.missing_cells import gone_cells, lost_cells, unfinished
+from experiments.comparison.missing_cells import cells_without_run, unfinished_sweeps
 from experiments.comparison.model import Comparison
-from experiments.comparison.predictions import unreadable
+from experiments.comparison.predictions import unreadable_calibrations, with_predictions
 from experiments.format.words import listed
 from experiments.runs.find import find_runs, half_written
+from experiments.runs.run import Run
+from experiments.sweep.folder import SPEC
 from experiments.sweep.yaml_files import load
 
-SWEEP = "sweep.yaml"
-_FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # as it was made
+_FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # a sweep's folder with the name that it was made with
 
 
 def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> Comparison:
-    """As `compare_runs`, of all runs that `find_runs` finds; half-written runs, cells without a run,
-    sweeps that are not finished and damaged calibrations are warnings.
+    """Compare all runs that `find_runs` finds, as `compare_runs` does, with predictions.
 
-    The same asked for in two folders of runs (before and after a change, say) is compared and not taken for repeats;
-    runs that are named one by one are. Raises ConfigError.
+    Half-written runs, cells without a run, sweeps that are not finished and damaged calibrations are warnings. Runs in
+    two folders (before and after a change, say) that were asked for the same are compared and do not repeat each other;
+    runs that are named one by one do. ConfigError.
     """
-    comparison = compare_runs(find_runs(paths), baseline, _origins(paths), _first_of_sweep(paths))
-    half = [f"half-written run, passed over: {folder}" for folder in half_written(paths)]
-    cells = [*unfinished(paths), *lost_cells(paths), *gone_cells(paths)]
-    more = [*merged_sweeps(comparison), *half, *cells, *unreadable(comparison)]
-    return dataclasses.replace(comparison, warnings=(*comparison.warnings, *more))
-
-
-def merged_sweeps(comparison: Comparison) -> list[str]:
-    """A line for each sweep that is here more than once, as by a pattern that an earlier one matches, too.
-
-    Of sweeps whose folders were given names of their own nothing is said: that was meant.
-    """
-    found: dict[str, dict[Path, None]] = {}
-    mixed: set[str] = set()
-    for entry in (entry for contest in comparison.contests for entry in contest.entries):
-        homes = dict.fromkeys(run.path.parent for run in entry.runs if (run.path.parent / SWEEP).is_file())
-        for home in homes:
-            if match := _FOLDER.fullmatch(home.name):
-                found.setdefault(match[1], {})[home] = None
-                mixed |= {match[1]} if len(homes) > 1 else set()
-    return [
-        f"{len(homes)} sweeps called {name} are {'taken for repeats of one' if name in mixed else 'compared'}, "
-        f"{listed([home.name for home in homes])}: give one folder for that one alone"
-        for name, homes in found.items()
-        if len(homes) > 1
+    runs: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
+    origins: dict[Path, str] = {}
+    names = _names(paths)
+    for path in dict.fromkeys(paths):
+        for run in find_runs([path]):
+            kept = runs.setdefault(run.path.resolve(), run)
+            if path in names:
+                origins.setdefault(kept.path, names[path])
+    comparison = with_predictions(compare_runs(list(runs.values()), baseline, origins, _first_strategy(paths)))
+    matches = [Path(match) for path in paths for match in ([path] if Path(path).exists() else sorted(glob(str(path))))]
+    warnings = [
+        *merged_sweeps(comparison),
+        *(f"half-written run, passed over: {folder}" for folder in half_written(paths)),
+        *unfinished_sweeps(dict.fromkeys(matches)),
+        *cells_without_run(map(Path, paths)),
+        *unreadable_calibrations(comparison),
     ]
+    return replace(comparison, warnings=(*comparison.warnings, *warnings))
 
 
-def _first_of_sweep(paths: Sequence[str | Path]) -> str | None:
-    """The strategy that the sweep at `paths` names first: the one that the others were put beside."""
-    files = [file for path in paths if (file := Path(path) / SWEEP).is_file()]
-    if len(files) != 1 or len(paths) != 1:
+def _names(paths: Sequence[str | Path]) -> dict[str | Path, str]:
+    """Return a distinct short name for each folder of runs and each pattern."""
+    several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]
+    short = [Path(path).name or str(path) for path in several]
+    return dict(zip(several, short if len(set(short)) == len(short) else map(str, several), strict=True))
+
+
+def _first_strategy(paths: Sequence[str | Path]) -> str | None:
+    """Return the strategy that the sweep at `paths` names first; None unless they are one sweep."""
+    if len(paths) != 1 or not (file := Path(paths[0]) / SPEC).is_file():
         return None
-    named = load(files[0]).get("strategies")
+    named = load(file).get("strategies")
     head = named[0] if isinstance(named, list) and named else named
     name = head.get("name") if isinstance(head, dict) else head
     return name if isinstance(name, str) else None
 
 
-def _origins(paths: Sequence[str | Path]) -> dict[Path, str]:
-    """By run, the first folder of runs, or pattern, that it was found by; nothing for runs named one by one."""
-    several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]
-    last, whole = [Path(path).name or str(path) for path in several], list(map(str, several))
-    shown = dict(zip(several, last if len(set(last)) == len(last) else whole, strict=True))
-    found: dict[Path, str] = {}
-    for path, name in shown.items():
-        for run in find_runs([path]):
-            found.setdefault(run.path, name)
-    return found
+def merged_sweeps(comparison: Comparison) -> list[str]:
+    """Return a line for each sweep of which several folders are compared, as a pattern may find an earlier one too.
+
+    Folders that the user gave a name of their own are compared on purpose.
+    """
+    folders: dict[str, dict[Path, None]] = {}
+    mixed: set[str] = set()
+    for entry in comparison.entries:
+        parents = dict.fromkeys(run.path.parent for run in entry.runs if (run.path.parent / SPEC).is_file())
+        for parent in parents:
+            if match := _FOLDER.fullmatch(parent.name):
+                folders.setdefault(match[1], {})[parent] = None
+                mixed |= {match[1]} if len(parents) > 1 else set()
+    return [
+        f"{len(parents)} sweeps called {name} are {'taken for repeats of one' if name in mixed else 'compared'}, "
+        f"{listed([parent.name for parent in parents])}: to use one of them, name its folder"
+        for name, parents in folders.items()
+        if len(parents) > 1
+    ]

@@ -1,4 +1,4 @@
-"""What a comparison is made of: runs that repeat each other, contests among them, and the contests of a sweep."""
+"""The parts of a comparison: repeats of a run, contests among them, and the contests of a sweep."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from experiments.comparison.equivalence import ParameterCheck
 from experiments.metrics.intervals import Interval
 from experiments.runs.run import Run
 
-BESIDE = ("single", "noop")  # the yardstick and the ceiling: beside the contest, not in it
+BESIDE = ("single", "noop")  # the yardstick and the ceiling: a contest shows them, but they do not contend
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Repeats of one run in a contest; their figures are samples/s.
+    """Repeats of one run in a contest. Figures are samples/s.
 
-    `rates` are those of the repeats, without such that were too short to have one; if none has, `rate` is 0. `ratio` is
-    to the contest's baseline, `share` that of the ceiling (`noop`); both None where there is none, and where `refused`
-    says why this entry cannot be compared with the others. `check` says whether it computed what the yardstick did.
-    `origin` is where its runs come from, where the same was asked for elsewhere, too.
+    `rates` are those of the repeats that were long enough to have one; without any, `rate` is 0. `ratio` is to the
+    baseline of the contest, `share` is of its ceiling (`noop`), and `predicted` follows from the cost model; None if
+    unknown. `refused` says why the entry cannot be compared with the others. `check` says whether it computed what the
+    yardstick did. `origin` is the folder of its runs, if another folder has runs that were asked for the same.
     """
 
     label: str
@@ -31,8 +31,9 @@ class Entry:
     rate: Interval
     ratio: Interval | None = None
     share: float | None = None
+    predicted: float | None = None
     refused: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # each is the rest of a sentence about the entry
     check: ParameterCheck = field(default_factory=lambda: ParameterCheck("unknown"))
     origin: str = ""
 
@@ -48,34 +49,36 @@ class Entry:
 
     @property
     def exact(self) -> bool:
-        """Whether another repeat would bring the same: in virtual time, if it was said how long training takes."""
+        """Whether repeats would be equal: in virtual time, if the user gave the time of training."""
         return all(run.summary.transport == VIRTUAL and run.summary.train_seconds for run in self.runs)
 
     @property
     def finding(self) -> Literal["faster", "slower", "no difference"] | None:
-        """The verdict against the baseline; None where none can be given, as with a single repeat that is not exact."""
+        """The verdict against the baseline; None without one, as for a single repeat that is not exact."""
         if self.ratio is None or (self.ratio.low == self.ratio.high and not self.exact):
             return None
         return "faster" if self.ratio.low > 1 else "slower" if self.ratio.high < 1 else "no difference"
 
     @property
     def per_worker(self) -> float | None:
-        """Median samples/s of a worker; None where one process stands for all."""
-        processes, workers = self.run.summary.processes, self.run.summary.workers
-        if not workers or (processes == 1 and workers > 1):
-            return None
-        return self.rate.middle / workers
+        """The median samples/s of a worker; None if one process stands for all workers."""
+        workers = self.run.summary.workers
+        return self.rate.middle / workers if workers == 1 or self.run.summary.processes > 1 else None
 
     @property
-    def per_process(self) -> float | None:
-        """Median samples/s of a process used, servers' included."""
-        processes = self.run.summary.processes
-        return self.rate.middle / processes if processes else None
+    def per_process(self) -> float:
+        """The median samples/s of a process; servers have processes too."""
+        return self.rate.middle / self.run.summary.processes
+
+    @property
+    def residual(self) -> float | None:
+        """How far the measured samples/s are above (+) or below (-) the predicted ones, as a part of these."""
+        return self.rate.middle / self.predicted - 1 if self.predicted and self.rates else None
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Entries that did the same work. `baseline` is the label of one of them, empty where there is none."""
+    """Entries that did the same work. `baseline` is the label of one of them; empty without one."""
 
     setting: Mapping[str, Any]  # what its entries have in common
     entries: tuple[Entry, ...]
@@ -84,16 +87,16 @@ class Contest:
 
     @property
     def reference(self) -> Entry | None:
-        """The entry that the others' ratios are to."""
+        """The baseline's entry."""
         return next((entry for entry in self.entries if entry.label == self.baseline), None)
 
     @property
     def ranked(self) -> list[Entry]:
-        """The entries, the fastest first; what is beside the contest after it, and who is refused last."""
-        return sorted(self.entries, key=lambda one: (one.refused is not None, not one.contends, -one.rate.middle))
+        """The entries, the fastest first; then the ceiling and the yardstick, and at last the refused ones."""
+        return sorted(self.entries, key=lambda entry: (bool(entry.refused), not entry.contends, -entry.rate.middle))
 
     def strategy(self, name: str) -> Entry | None:
-        """The first entry of this strategy that can be compared, for example `noop` or `single`."""
+        """Return the first comparable entry of this strategy, for example of `noop`."""
         return next((entry for entry in self.entries if entry.strategy == name and entry.refused is None), None)
 
 
@@ -102,7 +105,7 @@ class Comparison:
     """All contests among some runs.
 
     `axes` are the settings that differ between contests, with their values in order, for example {"workers": (1, 2,
-    4)}. `failed` are the runs that did not come to their end.
+    4)}. `failed` are the runs that did not end well.
     """
 
     contests: tuple[Contest, ...]
@@ -111,7 +114,12 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
     @property
+    def entries(self) -> list[Entry]:
+        """The entries of all contests."""
+        return [entry for contest in self.contests for entry in contest.entries]
+
+    @property
     def refusal(self) -> str | None:
-        """In one line why some of these runs cannot be compared with the others; None if all can."""
-        refused = [f"{entry.label} {entry.refused}" for one in self.contests for entry in one.entries if entry.refused]
+        """Return one line on why some of these runs cannot be compared with the others; None if all can."""
+        refused = [f"{entry.label} {entry.refused}" for entry in self.entries if entry.refused]
         return refused[0] + (f" (and {len(refused) - 1} more)" if len(refused) > 1 else "") if refused else None

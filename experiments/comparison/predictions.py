@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common.errors import ConfigError
@@ -16,50 +17,49 @@ from experiments.runs.find import find_runs
 from experiments.runs.run import Run
 from experiments.schema.documents import Summary
 
-Predictions = Mapping[tuple[int, str], float]  # samples/s by the contest's place and the entry's label
 
+def with_predictions(comparison: Comparison) -> Comparison:
+    """Return the comparison with the predicted samples/s of each contender, if they can be predicted.
 
-def predictions(comparison: Comparison) -> Predictions:
-    """Return the predicted samples/s of each entry that contends, if there are figures for it.
-
-    The figures are those of a calibration in the folder of the run or of its sweep; in virtual time those of the link.
+    The figures come from a readable calibration in the run's folder or the sweep's. In virtual time the link has them.
     """
-    found: dict[tuple[int, str], float] = {}
-    read = _calibrations(comparison)
-    for place, contest in enumerate(comparison.contests):
-        for entry in contest.entries:
-            calibration = read.get(calibration_beside(entry.run.path))
-            if isinstance(calibration, ConfigError):
-                calibration = None
-            if entry.refused or not entry.contends or (calibration is None and not contest.setting.get("link")):
-                continue
-            if rate := predicted_rate(entry, contest, calibration):
-                found[place, entry.label] = rate
-    return found
+    calibrations = _calibrations(comparison)
+
+    def predicted(entry: Entry, contest: Contest) -> Entry:
+        if entry.refused or not entry.contends:
+            return entry
+        calibration = calibrations.get(calibration_beside(entry.run.path))
+        usable = None if isinstance(calibration, ConfigError) else calibration
+        if usable is None and not contest.setting.get("link"):
+            return entry
+        return replace(entry, predicted=predicted_rate(entry, contest, usable))
+
+    contests = [
+        replace(contest, entries=tuple(predicted(entry, contest) for entry in contest.entries))
+        for contest in comparison.contests
+    ]
+    return replace(comparison, contests=tuple(contests))
 
 
-def unpredicted(contest: Contest, predicted: Collection[str]) -> str:
-    """Return why entries have no prediction although others, `predicted`, have one: their workers do not wait.
-
-    Empty if there are none.
-    """
-    if not predicted:
+def not_predicted(contest: Contest) -> str:
+    """Return which contenders have no prediction because their workers do not wait for each other; empty if none."""
+    if not any(entry.predicted for entry in contest.entries):
         return ""
-    asked = [one for one in contest.entries if one.contends and one.refused is None and one.label not in predicted]
-    without = [one.label for one in asked if not in_lockstep(one.run.summary.consistency)]
-    return f"not predicted: {', '.join(without)}: {LOCKSTEP}" if without else ""
+    without = [entry for entry in contest.entries if entry.contends and not entry.refused and not entry.predicted]
+    labels = [entry.label for entry in without if not in_lockstep(entry.run.summary.consistency)]
+    return f"not predicted: {', '.join(labels)}: {LOCKSTEP}" if labels else ""
 
 
-def unreadable(comparison: Comparison) -> list[str]:
-    """Return a line for each calibration that cannot be read. The runs can be compared without it."""
+def unreadable_calibrations(comparison: Comparison) -> list[str]:
+    """Return a line for each calibration that cannot be read."""
     every = _calibrations(comparison).values()
     return [f"no predictions: {error}" for error in every if isinstance(error, ConfigError)]
 
 
 def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
-    """Return the calibrations beside the runs of entries that contend, or the errors of reading them."""
-    entries = [entry for contest in comparison.contests for entry in contest.entries]
-    files = dict.fromkeys(calibration_beside(one.run.path) for one in entries if one.contends and not one.refused)
+    """Return the calibrations beside the runs of contenders, or why one cannot be read."""
+    contenders = [entry for entry in comparison.entries if entry.contends and not entry.refused]
+    files = dict.fromkeys(calibration_beside(entry.run.path) for entry in contenders)
     return {file: _read(file) for file in files if file is not None}
 
 
@@ -68,11 +68,6 @@ def _read(file: Path) -> Calibration | ConfigError:
         return read_calibration(file)
     except ConfigError as error:
         return error
-
-
-def residual(entry: Entry, predicted: float | None) -> float | None:
-    """Return how far the measured rate is above (+) or below (-) the predicted one, as a part of it."""
-    return entry.rate.middle / predicted - 1 if predicted and entry.rates else None
 
 
 def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:

@@ -1,93 +1,90 @@
-"""A comparison in the order in which one reads it: the verdict, the tables, the warnings, the limits."""
+"""Show a comparison in reading order: the verdict, the tables, the remarks, the limits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from experiments.comparison.contest_table import contest_table, legend, title
-from experiments.comparison.equivalence import ParameterCheck
+from experiments.comparison.contest_table import contest_table, repeated
 from experiments.comparison.model import Comparison, Contest
-from experiments.comparison.predictions import Predictions, unpredicted
+from experiments.comparison.predictions import not_predicted
 from experiments.comparison.run_table import runs_table
 from experiments.comparison.wording import located, setting_words, verdict_sentence
-from experiments.format.table import markdown_table, terminal_table
-from experiments.runs.describe import error_line, limits_line
-from experiments.runs.run import Run
+from experiments.format.table import Table, markdown_table, terminal_table
+from experiments.format.words import plural
+from experiments.runs.describe import conditions, error_line, limits_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_comparison(comparison: Comparison, predicted: Predictions, console: Console) -> None:
-    """Write it to `console`, in lines of its width; of a single contest also where the time of a step goes."""
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the comparison in lines of the console's width."""
     console.print(f"{verdict_sentence(comparison)}\n")
-    for place, contest in enumerate(comparison.contests):
-        console.print(_heading(comparison, contest), style="bold" if comparison.axes else "")
-        console.print(terminal_table(contest_table(contest, _of(predicted, place)), console.width))
+    for heading, table in _tables(comparison):
+        if heading:
+            console.print(heading, style="bold" if comparison.axes else "")
+        console.print(terminal_table(table, console.width))
         console.print()
-    if len(comparison.contests) == 1:
-        console.print(terminal_table(runs_table(*_middle_runs(comparison.contests[0])), console.width))
-        console.print()
-    for line in remarks(comparison, predicted):
+    for line in remarks(comparison):
         console.print(line)
     console.print(f"\nlimits: {limits(comparison)}")
 
 
-def markdown_comparison(comparison: Comparison, predicted: Predictions) -> str:
-    """The same as GitHub markdown; ends with a newline."""
+def markdown_comparison(comparison: Comparison) -> str:
+    """Return the comparison as GitHub markdown; ends with a newline."""
     parts = [f"**{verdict_sentence(comparison)}**"]
-    for place, contest in enumerate(comparison.contests):
-        parts += [_heading(comparison, contest), markdown_table(contest_table(contest, _of(predicted, place))).rstrip()]
-    if len(comparison.contests) == 1:
-        parts.append(markdown_table(runs_table(*_middle_runs(comparison.contests[0]))).rstrip())
-    if lines := remarks(comparison, predicted):
-        parts.append("\n".join(f"- {line}" for line in lines))
+    for heading, table in _tables(comparison):
+        parts += [*([heading] if heading else []), markdown_table(table).rstrip()]
+    parts.append("\n".join(f"- {line}" for line in remarks(comparison)))
     return "\n\n".join([*parts, f"Limits: {limits(comparison)}"]) + "\n"
 
 
-def _middle_runs(contest: Contest) -> tuple[list[Run], list[ParameterCheck], list[str]]:
-    """Of each entry that can be compared the run in the middle, what is known of its result, its name; as ranked."""
-    entries = [entry for entry in contest.ranked if entry.refused is None]
-    return [one.run for one in entries], [one.check for one in entries], [one.label for one in entries]
-
-
-def _of(predicted: Predictions, place: int) -> Mapping[str, float]:
-    return {label: rate for (at, label), rate in predicted.items() if at == place}
+def _tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
+    """Return a table for each contest with its heading; for a single contest also the median runs in detail."""
+    tables: list[tuple[str, Table[Any]]] = [
+        (_heading(comparison, contest), contest_table(contest)) for contest in comparison.contests
+    ]
+    if len(comparison.contests) == 1:
+        entries = [entry for entry in comparison.contests[0].ranked if entry.refused is None]
+        runs, checks = [entry.run for entry in entries], [entry.check for entry in entries]
+        tables.append(("", runs_table(runs, checks, [entry.label for entry in entries])))
+    return tables
 
 
 def _heading(comparison: Comparison, contest: Contest) -> str:
-    """What was run, and what else tells this contest from the others."""
-    others = {
-        key: values for key, values in comparison.axes.items() if key not in ("workers", "batch", "model", "data")
-    }
-    return title(contest) + (f"; {setting_words(contest, others)}" if others else "")
+    """Return the conditions of a contest, the number of repeats, and what else tells it from the others."""
+    counts = sorted({len(entry.runs) for entry in contest.entries})
+    often = plural(counts[0], "repeat") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} repeats"
+    heading = conditions([run for entry in contest.entries if not entry.refused for run in entry.runs])
+    others = [key for key in comparison.axes if key not in ("workers", "batch", "model", "data")]
+    return f"{heading}; {often} of each" + (f"; {setting_words(contest, others)}" if others else "")
 
 
-def remarks(comparison: Comparison, predicted: Predictions) -> list[str]:
-    """How to read the tables, who is not predicted or not comparable and why, what failed, and what to beware of."""
-    lines = [legend(comparison.contests)]
-    without = [unpredicted(one, _of(predicted, place)) for place, one in enumerate(comparison.contests)]
-    lines += dict.fromkeys(filter(None, without))
-    for contest in comparison.contests:
-        lines += [f"not comparable: {one.label} {one.refused}" for one in contest.entries if one.refused]
-    lines += [failure_line(run) for run in comparison.failed]
-    return lines + [f"warning: {line}" for line in warnings(comparison)]
+def remarks(comparison: Comparison) -> list[str]:
+    """Return how to read the tables, what is not predicted or not comparable, what failed, and the warnings."""
+    lines = [_legend(comparison), *filter(None, dict.fromkeys(map(not_predicted, comparison.contests)))]
+    lines += [f"not comparable: {entry.label} {entry.refused}" for entry in comparison.entries if entry.refused]
+    for run in comparison.failed:
+        error = f": {error_line(run.summary.error)}" if run.summary.error else ""
+        lines.append(f"{run.status}: {run.strategy} in {run.path.name}{error}")
+    warnings = [*comparison.warnings, *located(comparison, lambda contest: contest.warnings)]
+    return lines + [f"warning: {line}" for line in warnings]
 
 
-def warnings(comparison: Comparison) -> list[str]:
-    """Those of the comparison and of its contests; what all contests have in common once, the rest with its contest."""
-    return [*comparison.warnings, *located(comparison, lambda contest: contest.warnings)]
-
-
-def failure_line(run: Run) -> str:
-    """What became of a run that did not come to its end."""
-    error = run.summary.error
-    return f"{run.status}: {run.strategy} in {run.path.name}" + (f": {error_line(error)}" if error else "")
+def _legend(comparison: Comparison) -> str:
+    words = ["samples/s: median of the repeats, without warm-up"]
+    if any(map(repeated, comparison.contests)):
+        words.append("intervals: 95 %, of the bootstrap and widened for few repeats (docs/comparison.md)")
+        words.append("no difference: the interval of the ratio spans 1")
+    if any(entry.exact for entry in comparison.entries):
+        words.append("virtual time, training of a given length: the same each time, so one run is enough for a verdict")
+    if any(contest.strategy("noop") for contest in comparison.contests):
+        words.append("ceiling: noop, which does not synchronise")
+    return "; ".join(words)
 
 
 def limits(comparison: Comparison) -> str:
-    """What limits these runs, from the one with the most ranks."""
-    runs = [entry.run for contest in comparison.contests for entry in contest.entries]
+    """Return one line on what limits these runs, from the run with the most processes."""
+    runs = [entry.run for entry in comparison.entries]
     largest = max(runs, key=lambda run: run.summary.processes)
     return limits_line(largest.summary, largest.env, [run.summary for run in runs])

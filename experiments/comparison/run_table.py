@@ -56,8 +56,8 @@ def runs_table(
 
 
 def _columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
-    columns = [
-        Column[_Row]("strategy", lambda row: row.label, words=True),
+    columns: list[Column[_Row]] = [
+        Column("strategy", lambda row: row.label, words=True),
         Column("samples\n/s", lambda row: row.run.summary.samples_per_second, human_count),
     ]
     if any(row.ceiling for row in rows):

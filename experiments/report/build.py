@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.comparison import Comparison, Contest, Entry, compare_paths
 from experiments.comparison.contest_table import contest_table
-from experiments.comparison.predictions import Predictions, predictions, unpredicted
+from experiments.comparison.predictions import not_predicted
 from experiments.comparison.render import limits as limits_line
 from experiments.comparison.wording import setting_words, verdict_sentence
 from experiments.format.table import Table
@@ -58,7 +58,6 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     """Collect the report on the runs in `paths`. ConfigError if there is no run, or one that cannot be read."""
     runs = find_runs(paths)
     comparison = compare_paths(paths, baseline)
-    predicted = predictions(comparison)
     sweep = _sweep_of(paths)
     failed = failures(comparison.failed, finished(sweep) if sweep else [])
     # What limits the contest with the most processes limits the others at most as much.
@@ -73,8 +72,8 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
         limits_line=limits_line(comparison) if largest else "",
         when=_when(runs),
         warnings=warnings(comparison, runs),
-        tables=[_table(comparison, place, contest, predicted) for place, contest in enumerate(comparison.contests)],
-        charts=plates(comparison, predicted) if largest else Plates(()),
+        tables=[_table(comparison, contest) for contest in comparison.contests],
+        charts=plates(comparison) if largest else Plates(()),
         limited=setting_words(largest, comparison.axes) if largest and len(comparison.contests) > 1 else "",
         limits=limits(largest, rows) if largest else {},
         shares=share_table(rows) if rows else None,
@@ -86,14 +85,13 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     )
 
 
-def _table(comparison: Comparison, place: int, contest: Contest, predicted: Predictions) -> Table[Any]:
+def _table(comparison: Comparison, contest: Contest) -> Table[Any]:
     """The table of a contest, with its setting as title and notes on its entries as caption."""
-    rates = {label: rate for (at, label), rate in predicted.items() if at == place}
     notes = [f"{entry.label} {note}." for entry in contest.entries for note in entry.notes]
-    if without := unpredicted(contest, rates):
+    if without := not_predicted(contest):
         notes.append(f"{without[0].upper()}{without[1:]}.")
     title = setting_words(contest, comparison.axes)
-    return dataclasses.replace(contest_table(contest, rates), title=title, caption=" ".join(notes))
+    return dataclasses.replace(contest_table(contest), title=title, caption=" ".join(notes))
 
 
 def _sweep_of(paths: Sequence[str | Path]) -> Path | None:

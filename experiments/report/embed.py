@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.comparison import Comparison
@@ -30,14 +30,14 @@ class Plates:
     absent: str = ""
 
 
-def plates(comparison: Comparison, predicted: Mapping[tuple[int, str], float]) -> Plates:
-    """Draw all charts of `comparison` that its runs have data for, with the `predicted` samples/s."""
+def plates(comparison: Comparison) -> Plates:
+    """Draw all charts of `comparison` that its runs have data for."""
     from experiments.charts import Absent, ChartData, draw_all, image
 
     drawn: list[Plate] = []
     absent: list[str] = []
     try:
-        for name, sheet in draw_all(ChartData(comparison, predicted=predicted)):
+        for name, sheet in draw_all(ChartData(comparison)):
             if isinstance(sheet, Absent):
                 absent.append(f"{name.replace('_', ' ')} ({sheet})")
             else:

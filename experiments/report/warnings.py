@@ -46,8 +46,8 @@ def _of_contest(contest: Contest) -> Iterable[str]:
 
 def _scatter(comparison: Comparison) -> list[str]:
     """One line for all entries, because on a busy machine every entry scatters."""
-    every = [entry for contest in comparison.contests for entry in contest.entries]
-    wide = [entry for entry in every if scatter(entry.rates, entry.rate.middle) > SCATTER]
+    every = comparison.entries
+    wide = [entry for entry in every if scatter(entry) > SCATTER]
     count = f"{len(wide)} of {len(every)} entries"
     return [f"The repeats of {count} lie more than {SCATTER:.0%} apart: see the notes below the tables"] if wide else []
 
