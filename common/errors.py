@@ -64,6 +64,17 @@ class RunError(SyncbenchError):
         }
 
 
+class JobFailed(SyncbenchError):
+    """A run or a benchmark ended with `error` of a rank. Its files remain: `document` is their summary.
+
+    `traceback` is that of the rank, if it raised; `remains` says where the files are.
+    """
+
+    def __init__(self, message: str, error: RunError, traceback: str | None, document: Any, remains: str) -> None:
+        super().__init__(message)
+        self.error, self.traceback, self.document, self.remains = error, traceback, document, remains
+
+
 class PeerFailed(RunError):
     """Another rank died or failed.
 

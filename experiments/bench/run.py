@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from common.errors import RunError
+from common.errors import JobFailed
 from common.runtime.status_board import Status as RankStatus
 from experiments.bench.plan import BenchOptions, BenchPlan, describe_block, schedule
 from experiments.bench.results import make_rows, measured_links, read_blocks, with_ratios
@@ -19,7 +19,7 @@ from experiments.launch.supervisor import JobOutcome
 from experiments.machine.bandwidth_limits import measure
 from experiments.machine.environment import environment
 from experiments.metrics import intervals
-from experiments.runs.files import new_folder, unwritable
+from experiments.runs.files import new_folder, writing
 from experiments.runs.progress import Status
 from experiments.schema.documents import Bench, ErrorRecord
 from experiments.schema.documents import Status as Ending
@@ -29,25 +29,14 @@ ENTRY = "experiments.bench.rank"
 Show = Callable[[Status], None]
 
 
-class BenchFailed(Exception):
-    """A rank failed during the block described by `during`; `bench` holds what was measured until then."""
-
-    def __init__(self, bench: Bench, error: RunError, traceback: str | None, during: str) -> None:
-        super().__init__(str(error))
-        self.bench, self.error, self.traceback, self.during = bench, error, traceback, during
-
-
 def run_bench(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
-    """Measure in a new folder under `parent`; blocks. Raises BenchFailed, KeyboardInterrupt, ConfigError.
+    """Measure in a new folder under `parent`; blocks. Raises JobFailed, KeyboardInterrupt, ConfigError.
 
     A KeyboardInterrupt has a note that names the folder. In every case bench.json is written last and says how the
     benchmark ended.
     """
-    try:
-        folder = new_folder(parent, f"bench-w{plan.workers}")
-        return _run(options, plan, agent, folder, show)
-    except OSError as error:
-        raise unwritable(parent, error) from None
+    with writing(parent):
+        return _run(options, plan, agent, new_folder(parent, f"bench-w{plan.workers}"), show)
 
 
 def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, folder: Path, show: Show) -> Bench:
@@ -92,5 +81,6 @@ def _run(options: BenchOptions, plan: BenchPlan, agent: Agent, folder: Path, sho
             )
             write_document(folder / "bench.json", bench)
     if outcome.error is not None:
-        raise BenchFailed(bench, outcome.error, outcome.traceback, doing())
+        message = f"{outcome.error} (during {doing()})"
+        raise JobFailed(message, outcome.error, outcome.traceback, bench, f"what was measured is in {folder}")
     return bench

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
 from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
-from experiments.cli.output import console, dump, say, say_failed
+from experiments.bench.results import wrong_results
+from experiments.bench.run import run_bench
+from experiments.bench.table import bench_tables, notes
+from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import made_from
 from experiments.format.words import plural, turns
+from experiments.launch.agent import Agent
 from experiments.runs.files import writable_folder
-
-if TYPE_CHECKING:
-    from experiments.schema.documents import Bench
+from experiments.runs.progress import Progress
+from experiments.schema.documents import Bench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +29,18 @@ class Options(BenchOptions, OutputOptions):
 
 
 def run(options: Options) -> int:
-    """Write a result folder, and show tables or JSON. Raises CheckFailed if a result is wrong."""
+    """Write a result folder, and show tables or JSON. Raises CheckFailed if a result is wrong, JobFailed."""
     asked = made_from(BenchOptions, options)
     plan = plan_bench(asked)
     results = writable_folder(options.results)
-    from experiments.bench.results import wrong_results
-    from experiments.bench.run import BenchFailed
-    from experiments.schema.files import to_builtins
-
-    say(_announcement(plan))
-    try:
-        bench = _measure(asked, plan, results)
-    except BenchFailed as failure:
-        if options.json:
-            dump(to_builtins(failure.bench))
-        error = f"syncbench: {failure.error} (during {failure.during})"
-        return say_failed(failure, error, f"what was measured is in {failure.bench.results_dir}")
+    names = ", ".join(one.name for one in plan.contestants)
+    sizes = plural(len(plan.sizes), "size")
+    say(f"{names}: {plan.workers} workers, {sizes}, {turns(plan.repeats)}, verified first")
+    bench = _measure(asked, plan, results)
     if options.json:
-        dump(to_builtins(bench))
+        dump(bench)
     else:
         _show(bench)
-        print(f"results: {bench.results_dir}")
     plots = Path(bench.results_dir) / "plots"
     if _plot(bench, plots) and not options.json:
         print(f"plots:   {plots}")
@@ -56,18 +49,8 @@ def run(options: Options) -> int:
     return 0
 
 
-def _announcement(plan: BenchPlan) -> str:
-    names = ", ".join(one.name for one in plan.contestants)
-    sizes = plural(len(plan.sizes), "size")
-    return f"{names}: {plan.workers} workers, {sizes}, {turns(plan.repeats)}, verified first"
-
-
 def _measure(options: BenchOptions, plan: BenchPlan, results: Path) -> Bench:
-    """Run the benchmark with live progress. Blocks. Raises BenchFailed."""
-    from experiments.bench.run import run_bench
-    from experiments.launch.agent import Agent
-    from experiments.runs.progress import Progress
-
+    """Run the benchmark with live progress. Blocks. Raises JobFailed."""
     with Agent(plan.threads) as agent, Progress("bench", len(schedule(plan)), plan.workers) as progress:
         return run_bench(options, plan, agent, results, progress.update)
 
@@ -75,7 +58,7 @@ def _measure(options: BenchOptions, plan: BenchPlan, results: Path) -> Bench:
 def _plot(bench: Bench, folder: Path) -> bool:
     """Draw the charts into `folder`. If that fails, say why: the measurements hold without charts."""
     try:
-        from experiments.charts.bench import plot_bench
+        from experiments.charts.bench import plot_bench  # late: matplotlib
 
         plot_bench(bench, folder)
     except Exception as error:
@@ -86,12 +69,10 @@ def _plot(bench: Bench, folder: Path) -> bool:
 
 
 def _show(bench: Bench) -> None:
-    """Print the tables and the lines under them."""
-    from experiments.bench.table import bench_tables, notes
-
     shown = console()
     for table in bench_tables(bench, shown.width):
         shown.print(table)
         shown.print()
     for line in notes(bench):
         shown.print(line)
+    print(f"results: {bench.results_dir}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import ConfigError, RunError
+from common.errors import ConfigError
 from common.runtime.job import AUTO, TRANSPORTS
 from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
@@ -13,7 +13,10 @@ from experiments.config.checks import counts, names, one_of
 from experiments.config.option import option
 from experiments.config.ranks import ProcessOptions
 from experiments.format.words import plural
-from experiments.runs.files import new_folder, unwritable, writable_folder
+from experiments.prediction.calibrate import calibrate_all, doubts, plan_calibration
+from experiments.prediction.calibration_file import NAME, document, write_calibration
+from experiments.prediction.tables import calibration_table
+from experiments.runs.files import new_folder, writable_folder, writing
 
 
 def _transports(name: str, given: tuple[str, ...]) -> None:
@@ -37,24 +40,16 @@ class Options(ProcessOptions, OutputOptions):
 
 
 def run(options: Options) -> int:
-    """Write calibration.json, and show a table or JSON."""
-    from experiments.prediction.calibrate import calibrate_all, doubts, plan_calibration
-    from experiments.prediction.calibration_file import NAME, document, write_calibration
-    from experiments.prediction.tables import calibration_table
-
+    """Write calibration.json, and show a table or JSON. Raises ConfigError, RunError."""
     specs = plan_calibration(options.transport, options.workers, options.interface, options.deadline, options.threads)
-    _check_place(options)
-    try:
-        found = calibrate_all(specs, lambda spec: say(f"{spec.transport}, {plural(spec.workers, 'worker')} …"))
-    except RunError as error:
-        say(f"syncbench: {error}")
-        return 1
-    try:
-        path = Path(options.out) if options.out else new_folder(Path(options.results), "calibration") / NAME
+    where = "--out" if options.out else "--results"
+    folder = writable_folder(Path(options.out).parent if options.out else options.results, where)
+    if options.out and Path(options.out).is_dir():
+        raise ConfigError(f"--out {options.out} is a folder: give a file")
+    found = calibrate_all(specs, lambda spec: say(f"{spec.transport}, {plural(spec.workers, 'worker')} …"))
+    with writing(Path(options.out) if options.out else folder, where):
+        path = Path(options.out) if options.out else new_folder(folder, "calibration") / NAME
         write_calibration(path, found)
-    except OSError as error:
-        folder = Path(options.out or options.results)
-        raise unwritable(folder, error, "--out" if options.out else "--results") from None
     if doubt := doubts(found):
         say(f"note: {doubt}")
     if options.json:
@@ -63,13 +58,3 @@ def run(options: Options) -> int:
         console().print(calibration_table(found))
         print(f"\ncalibration: {path}")
     return 0
-
-
-def _check_place(options: Options) -> None:
-    """Raise ConfigError if the file that was asked for, or the folder of results, cannot be written."""
-    if options.out is None:
-        writable_folder(options.results)
-        return
-    writable_folder(Path(options.out).parent, "--out")
-    if Path(options.out).is_dir():
-        raise ConfigError(f"--out {options.out} is a folder: give a file")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import CheckFailed, ConfigError
 from experiments.cli.output import console, dump, say
+from experiments.comparison import Comparison
+from experiments.comparison.export import comma_separated, document
+from experiments.comparison.load import compare_paths
+from experiments.comparison.render import limits, markdown_comparison, print_comparison
+from experiments.comparison.wording import setting_words
 from experiments.config.arguments import InputOptions
 from experiments.config.option import option
-
-if TYPE_CHECKING:
-    from experiments.comparison import Comparison
+from experiments.runs.describe import times_line
+from experiments.runs.loss_curves import common_loss, seconds_to_loss
 
 
 def read_loss(given: Any) -> float | str:
     """Read `--loss`: a number, or `auto`. ValueError."""
     try:
-        goal = float(given)
+        if given == "auto" or math.isfinite(float(given)):
+            return "auto" if given == "auto" else float(given)
     except ValueError:
-        goal = math.nan
-    if given != "auto" and not math.isfinite(goal):
-        raise ValueError(f"give a number, or auto for a loss that all runs reached, not {given!r}")
-    return "auto" if given == "auto" else goal
+        pass
+    raise ValueError(f"give a number, or auto for a loss that all runs reached, not {given!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,6 @@ def run(options: Options) -> int:
     """Show existing runs beside each other. Raises CheckFailed if some of them cannot be compared with the others."""
     if len(forms := [name for name in ("json", "markdown", "csv") if getattr(options, name)]) > 1:
         raise ConfigError(f"--{forms[0]} and --{forms[1]}: one form at a time")
-    from experiments.comparison.load import compare_paths
-
     comparison = compare_paths(options.runs, options.baseline)
     if not comparison.contests:
         _say_failed(comparison)
@@ -62,8 +63,6 @@ def run(options: Options) -> int:
 
 def _nothing_in_common(comparison: Comparison) -> str | None:
     """Return why the runs cannot be compared, if no two of them did the same work."""
-    from experiments.comparison.wording import setting_words
-
     if len(comparison.contests) < 2 or any(len(contest.entries) > 1 for contest in comparison.contests):
         return None
     one, other = (
@@ -73,11 +72,7 @@ def _nothing_in_common(comparison: Comparison) -> str | None:
 
 
 def _show(comparison: Comparison, options: Options) -> None:
-    from experiments.comparison.export import comma_separated, document
-    from experiments.comparison.render import limits, markdown_comparison, print_comparison
-    from experiments.runs.describe import times_line
-
-    reached = times_to_loss(comparison, options.loss)
+    reached = _times_to_loss(comparison, options.loss) if options.loss is not None else None
     if options.json:
         times = {"seconds_to_loss": reached} if reached else {}
         dump({"schema": 1, "limits": limits(comparison), **document(comparison), **times})
@@ -97,15 +92,8 @@ def _say_failed(comparison: Comparison) -> None:
         say(f"left out: {run.path} ({run.status} after {run.summary.steps_done} steps)")
 
 
-def times_to_loss(comparison: Comparison, loss: float | str | None) -> dict[str, Any] | None:
-    """Return the loss and, by label, the seconds that each entry's median run took to it; None without a loss.
-
-    Raises CheckFailed for several contests, which have no loss in common.
-    """
-    if loss is None:
-        return None
-    from experiments.runs.loss_curves import common_loss, seconds_to_loss
-
+def _times_to_loss(comparison: Comparison, loss: float | str) -> dict[str, Any]:
+    """Return the loss and, by label, the seconds that each entry's median run took to it. Raises CheckFailed."""
     if len(comparison.contests) > 1:
         raise CheckFailed("--loss is for runs that did the same work: these are several contests")
     entries = comparison.contests[0].entries

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from experiments.cli.output import dump
 from experiments.config.arguments import JsonOption
+from experiments.machine.environment import environment
+from experiments.schema.files import to_builtins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +17,10 @@ class Options(JsonOption):
 
 def run(options: Options) -> int:
     """Show this machine as every result records it."""
-    from experiments.machine.environment import environment
-    from experiments.schema.files import to_builtins
-
-    found = to_builtins(environment())
+    found = environment()
     if options.json:
         dump(found)
         return 0
-    for name, value in found.items():
+    for name, value in to_builtins(found).items():
         print(f"{name:<18} {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
     return 0

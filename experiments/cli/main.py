@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from common.errors import CheckFailed, ConfigError, suggest
+from common.errors import CheckFailed, ConfigError, JobFailed, RunError, suggest
 
 # Each verb and what it does. Its module in this package has the same name.
 VERBS = {
@@ -60,32 +60,35 @@ def run(words: list[str]) -> int:
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:
         return 1  # the reader of standard output has seen enough
-    except OSError as error:
+    except (OSError, RunError) as error:
         return _say(error, 1)
 
 
 def _run(words: list[str]) -> int:
     own, words = strategy_options(words)
-    if not words:
+    verb = words[0] if words else ""
+    if verb in ("", "-h", "--help"):
         print(USAGE)
+        if verb:
+            raise SystemExit(0)
         return 2
-    verb, *rest = words
-    if verb in ("-h", "--help"):
-        print(USAGE)
-        raise SystemExit(0)
     if verb.startswith("-"):
         raise ConfigError(f"unknown option {verb}: {suggest(verb, ['--help', '--json'])}")
     if verb not in VERBS:
         raise ConfigError(f"unknown verb {verb!r}: {suggest(verb, VERBS)}")
     if own and verb != "run":
         raise ConfigError(f"--strategy.{next(iter(own))} belongs to the verb run")
-    from experiments.config.arguments import parse  # late: jsonargparse is not needed for --help
+    from experiments.cli.output import say_failed  # late, both: --help needs neither jsonargparse nor numpy
+    from experiments.config.arguments import parse
 
     module = importlib.import_module(f"experiments.cli.{verb}")
-    options = parse(module.Options, rest, f"syncbench {verb}")
+    options = parse(module.Options, words[1:], f"syncbench {verb}")
     if own:
         options = dataclasses.replace(options, strategy_options={**options.strategy_options, **own})
-    code: int = module.run(options)
+    try:
+        code: int = module.run(options)
+    except JobFailed as failure:
+        return say_failed(failure, options.json)
     return code
 
 

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from common.errors import JobFailed
+from experiments.schema.files import to_builtins
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def say(text: object = "") -> None:
+def say(text: object) -> None:
     """Write a line for people to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
-def dump(value: object) -> None:
+def dump(value: Struct | Mapping[str, Any]) -> None:
     """Write one JSON document to standard output."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    print(json.dumps(to_builtins(value) if isinstance(value, Struct) else value, indent=1, allow_nan=False))
 
 
-def say_failed(failure: Any, *about: str) -> int:
-    """Say why a run or a benchmark failed, with the traceback of the rank that raised if a rank did; return 1."""
+def say_failed(failure: JobFailed, as_json: bool) -> int:
+    """Say why ranks failed, with the traceback if one raised, and the summary if asked for; return the exit code."""
+    if as_json:
+        dump(failure.document)
     if failure.traceback:
-        say(f"traceback of {failure.error.role} rank {failure.error.rank}:")
-        say(failure.traceback.rstrip())
-    for line in about:
-        say(line)
+        say(f"traceback of {failure.error.role} rank {failure.error.rank}:\n{failure.traceback.rstrip()}")
+    say(f"syncbench: {failure}\n{failure.remains}")
     return 1
 
 

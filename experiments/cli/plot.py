@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
 from experiments.cli.compare import read_loss
 from experiments.cli.output import dump, say
+from experiments.comparison.load import compare_paths, merged_sweeps
+from experiments.comparison.predictions import unreadable_calibrations
+from experiments.comparison.render import limits
 from experiments.config.arguments import InputOptions
 from experiments.config.option import option
-from experiments.runs.files import unwritable, writable_folder
-
-if TYPE_CHECKING:
-    from experiments.charts import Plotted
+from experiments.runs.files import writable_folder, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,38 +28,28 @@ class Options(InputOptions):
 
 def run(options: Options) -> int:
     """Draw charts of existing runs, whether they can be compared or not. Raises ConfigError, CheckFailed."""
-    from experiments.comparison.load import compare_paths, merged_sweeps
-
     comparison = compare_paths(options.runs)
     if not comparison.contests:
         raise CheckFailed("nothing to show: no run came to its end")
     first = Path(options.runs[0])
     home = first if first.is_dir() else comparison.contests[0].entries[0].run.path.parent
     out = writable_folder(options.out or home / "plots", "--out")
-    from experiments.charts import ChartData, plot_all
-    from experiments.comparison.predictions import unreadable_calibrations
-    from experiments.comparison.render import limits
+    from experiments.charts import ChartData, plot_all  # late: matplotlib
 
     for line in [*merged_sweeps(comparison), *unreadable_calibrations(comparison)]:
         say(f"warning: {line}")
     goal = None if isinstance(options.loss, str) else options.loss
-    try:
+    with writing(out, "--out"):
         plotted = plot_all(ChartData(comparison, limits(comparison), goal), out)
-    except OSError as error:
-        raise unwritable(out, error, "--out") from None
+    files = [str(file) for chart in plotted.pictures for file in chart.files]
     if options.json:
-        _dump(plotted)
+        charts = [
+            {"name": chart.name, "title": chart.title, "files": list(map(str, chart.files)), "note": chart.note}
+            for chart in plotted.pictures
+        ]
+        dump({"schema": 1, "plots": files, "charts": charts, "not_drawn": dict(plotted.absent)})
         return 0
     for name, why in plotted.absent.items():
         say(f"not drawn: {name}: {why}")
-    print("\n".join(str(file) for each in plotted.pictures for file in each.files))
+    print("\n".join(files))
     return 0
-
-
-def _dump(plotted: Plotted) -> None:
-    charts = [
-        {"name": each.name, "title": each.title, "files": list(map(str, each.files)), "note": each.note}
-        for each in plotted.pictures
-    ]
-    files = [file for chart in charts for file in chart["files"]]
-    dump({"schema": 1, "plots": files, "charts": charts, "not_drawn": dict(plotted.absent)})

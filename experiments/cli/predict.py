@@ -6,19 +6,23 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
 from experiments.cli.output import console, dump, say
+from experiments.comparison.predictions import residuals
 from experiments.config.arguments import OutputOptions
 from experiments.config.checks import at_least, counts, names, not_negative
 from experiments.config.option import option
-from experiments.runs.files import new_folder, unwritable, writable_folder
+from experiments.prediction.batch import by_formulas, relaxed, simulated
+from experiments.prediction.calibration_file import calibration_beside, document, newest_calibration, read_calibration
+from experiments.prediction.cost_model import Calibration, Figures, constant, link_terms
+from experiments.prediction.crossovers import fastest_ranges, sentence
+from experiments.prediction.residuals import median_error
+from experiments.prediction.tables import error_line, grid_tables, residual_table
+from experiments.runs.files import new_folder, writable_folder, writing
 from experiments.schema.files import write_json
-
-if TYPE_CHECKING:
-    from experiments.prediction.cost_model import Calibration, Figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,60 +52,42 @@ def run(options: Options) -> int:
     """Show tables, sentences and a chart, or JSON."""
     if options.link is not None and (options.calibration or options.against or options.transport):
         raise ConfigError("--link is instead of a calibration: leave --calibration, --transport and --against out")
-    return _against(options, options.against) if options.against else _ahead(options)
+    for path in options.against or []:
+        if not Path(path).exists() and not glob.glob(path):
+            raise ConfigError(f"--against {path}: there is no such file or folder")
+    sizes = parse_sizes(options.sizes)
+    calibration = _calibration(options)
+    return _against(options, options.against, calibration) if options.against else _ahead(options, sizes, calibration)
 
 
 def _calibration(options: Options) -> Calibration:
     """Return the calibration that was asked for, else that kept with the results, else the newest. ConfigError."""
-    from experiments.prediction.calibration_file import calibration_beside, newest_calibration, read_calibration
-    from experiments.prediction.cost_model import Calibration, constant, link_terms
-
     if options.link is not None:
         return Calibration((constant(link_terms(options.link), words=options.link),), name=options.link)
     kept = (file for path in options.against or [] if (file := calibration_beside(Path(path))))
     return read_calibration(options.calibration or next(kept, None) or newest_calibration(options.results))
 
 
-def _against(options: Options, results: Sequence[str]) -> int:
-    from experiments.comparison.predictions import residuals
-    from experiments.prediction.residuals import median_error
-    from experiments.prediction.tables import error_line, residual_table
-
-    for path in results:
-        if not Path(path).exists() and not glob.glob(path):
-            raise ConfigError(f"--against {path}: there is no such file or folder")
-    calibration = _calibration(options)
+def _against(options: Options, results: Sequence[str], calibration: Calibration) -> int:
     rows, notes = residuals(results, calibration, options.budget)
-    values: dict[str, Any] = {
-        "rows": [row.to_dict() for row in rows],
-        "median_error": median_error(rows),
-        "sentence": error_line(rows),
-    }
+    title = error_line(rows)
     if not options.json:
         console().print(residual_table(rows))
-        print(f"\n{error_line(rows)}")
-        for source in dict.fromkeys(row.source for row in rows):
-            print(f"measured: {source}")
-    from experiments.charts.predictions import plot_beside
+        print("\n".join(["", title, *dict.fromkeys(f"measured: {row.source}" for row in rows)]))
+    values = {"rows": [row.to_dict() for row in rows], "median_error": median_error(rows), "sentence": title}
+    from experiments.charts.predictions import plot_beside  # late: matplotlib
 
-    return _keep(options, calibration, values, notes, lambda folder: plot_beside(rows, error_line(rows), folder))
+    return _keep(options, calibration, values, notes, lambda folder: plot_beside(rows, title, folder))
 
 
-def _ahead(options: Options) -> int:
-    strategies, workers, sizes = options.strategies, options.workers, parse_sizes(options.sizes)
-    from experiments.prediction.batch import by_formulas, relaxed, simulated
-    from experiments.prediction.crossovers import fastest_ranges, sentence
-    from experiments.prediction.tables import grid_tables
-
-    calibration = _calibration(options)
+def _ahead(options: Options, sizes: Sequence[int], calibration: Calibration) -> int:
+    strategies, workers, servers = options.strategies, options.workers, options.servers
     figures, notes = _figures(calibration, options.transport, workers)
-    cells = by_formulas(strategies, workers, options.servers, sizes, figures)
-    cells, without = simulated(cells, figures, options.budget)
+    cells, without = simulated(by_formulas(strategies, workers, servers, sizes, figures), figures, options.budget)
     found = {
-        count: fastest_ranges(strategies, count, options.servers, sizes[0], sizes[-1], figures[count])
-        for count in workers
+        count: fastest_ranges(strategies, count, servers, sizes[0], sizes[-1], figures[count]) for count in workers
     }
-    said = [sentence(strategies, count, options.servers, found[count], figures[count]) for count in workers]
+    said = [sentence(strategies, count, servers, found[count], figures[count]) for count in workers]
     if apart := relaxed(strategies):
         notes.append(
             f"{', '.join(apart)}: as if all workers began at once and waited for each other, which they do not"
@@ -113,12 +99,12 @@ def _ahead(options: Options) -> int:
             console().print(table)
             print()
         print("\n".join(said))
-    values: dict[str, Any] = {
+    values = {
         "rows": [cell.to_dict() for cell in cells],
         "crossovers": {str(count): [each.to_dict() for each in found[count]] for count in workers},
         "sentences": said,
     }
-    from experiments.charts.predictions import plot_ahead
+    from experiments.charts.predictions import plot_ahead  # late: matplotlib
 
     return _keep(options, calibration, values, notes, lambda folder: plot_ahead(cells, found, figures, folder))
 
@@ -128,36 +114,30 @@ def _figures(
 ) -> tuple[dict[int, Figures], list[str]]:
     """Return the figures for each number of workers, with notes on those measured with another number. ConfigError."""
     found: dict[int, Figures] = {}
-    others: dict[tuple[int, str], list[int]] = {}
+    others: dict[tuple[int, str], list[str]] = {}
     for count in workers:
         found[count], word = calibration.nearest(transport, count)
         if word:
-            others.setdefault((found[count].workers, found[count].transport), []).append(count)
-    notes = [
-        f"{', '.join(map(str, many))} workers: from figures measured with {few} over {name}, as if more cost no more"
+            others.setdefault((found[count].workers, found[count].transport), []).append(str(count))
+    return found, [
+        f"{', '.join(many)} workers: from figures measured with {few} over {name}, as if more cost no more"
         for (few, name), many in others.items()
     ]
-    return found, notes
 
 
 def _keep(options: Options, calibration: Calibration, values: dict[str, Any], notes: list[str], draw: Any) -> int:
-    """Write predict.json and the chart into a new folder, and say where."""
-    from experiments.prediction.calibration_file import document
-
-    writable_folder(options.results)
-    try:
-        folder = new_folder(Path(options.results), "predict")
-        whole = {"schema": 1, "calibration": calibration.name, **document(calibration), **values, "notes": notes}
-        whole["results_dir"] = str(folder)
+    """Write predict.json and the chart, which `draw(folder)` draws, into a new folder; say where."""
+    results = writable_folder(options.results)
+    with writing(results):
+        folder = new_folder(results, "predict")
+        about = {"calibration": calibration.name, **document(calibration), "results_dir": str(folder)}
+        whole = {"schema": 1, **about, **values, "notes": notes}
         write_json(folder / "predict.json", whole)
         draw(folder / "plots")
-    except OSError as error:
-        raise unwritable(Path(options.results), error) from None
     if options.json:
         dump(whole)
     for note in notes:
         say(f"note: {note}")
     if not options.json:
-        print(f"from:    {calibration.name}")
-        print(f"results: {folder}")
+        print(f"from:    {calibration.name}\nresults: {folder}")
     return 0

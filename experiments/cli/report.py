@@ -10,6 +10,8 @@ from common.errors import ConfigError
 from experiments.cli.output import dump, say
 from experiments.config.arguments import InputOptions
 from experiments.config.option import option
+from experiments.report.build import report_on
+from experiments.report.render import write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +25,14 @@ class Options(InputOptions):
 def run(options: Options) -> int:
     """Write the page and say where it is. Raises ConfigError if there are no runs, or no place for the page."""
     file = _file(options.runs, options.out)
-    from experiments.report.build import report_on
-    from experiments.report.render import write
-
     report = report_on(options.runs, options.baseline)
     try:
         size = write(report, file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
     if options.json:
-        charts = [chart.name for chart in report.charts.drawn]
-        page = {"headline": report.headline, "warnings": report.warnings, "charts": charts}
-        dump({"schema": 1, "report": str(file), "bytes": size, **page})
+        page = {"schema": 1, "report": str(file), "bytes": size, "headline": report.headline}
+        dump({**page, "warnings": report.warnings, "charts": [chart.name for chart in report.charts.drawn]})
         return 0
     for warning in report.warnings:
         say(f"warning: {warning}")
@@ -48,7 +46,7 @@ def _file(runs: Sequence[str], out: str | None) -> Path:
         raise ConfigError(f"{len(runs)} folders have no one place for a report: say --out FILE")
     if out is None and set("*?[") & set(runs[0]) and not Path(runs[0]).is_dir():
         raise ConfigError(f"{runs[0]} is a pattern, not the one place for a report: say --out FILE")
-    file = Path(out) if out is not None else Path(runs[0]) / "report.html"
+    file = Path(runs[0]) / "report.html" if out is None else Path(out)
     if file.is_dir():
         raise ConfigError(f"--out {file} is a folder: give a file, like {file / 'report.html'}")
     if out is not None and not file.parent.is_dir():

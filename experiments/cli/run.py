@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.cli.output import console, dump, say
-from experiments.cli.run_plans import check_replicas, execute_all, say_run_failed
+from experiments.cli.run_plans import check_replicas, execute_all
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import option
+from experiments.launch.recovery import deaths_line, restarts_line
+from experiments.metrics.traffic import imbalance
 from experiments.runs import tensorboard
+from experiments.runs.describe import limits_line, sparse_line
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
 
@@ -25,25 +28,17 @@ class Options(RunOptions, OutputOptions):
 
 
 def run(options: Options) -> int:
-    """Train with one strategy; show a table or JSON."""
+    """Train with one strategy; show a table or JSON. Raises ConfigError, CheckFailed, RunFailed."""
     planned = plan(options)
     if options.tensorboard:
         tensorboard.check()
-    results = writable_folder(options.results)
-    from experiments.metrics.traffic import imbalance
-    from experiments.runs.execute import RunFailed
-    from experiments.schema.files import to_builtins
-
-    try:
-        (done,) = execute_all([planned], results)
-    except RunFailed as failure:
-        return say_run_failed(failure, options.json)
+    (done,) = execute_all([planned], writable_folder(options.results))
     events = tensorboard.write(done) if options.tensorboard else None
     if options.json:
-        dump(to_builtins(done.summary))
+        dump(done.summary)
     else:
-        _show(done)
-        print("\n".join(_after(done, planned)))
+        _show_table(done)
+        print("\n".join(_lines(done, planned)))
         if events:
             print(f"tensorboard --logdir {events}")
         if planned.job.trace:
@@ -56,22 +51,18 @@ def run(options: Options) -> int:
     return 0
 
 
-def _show(done: Run) -> None:
-    from experiments.comparison.equivalence import check_parameters
+def _show_table(done: Run) -> None:
+    from experiments.comparison.equivalence import check_parameters  # late, all three: rich
     from experiments.comparison.run_table import runs_table
     from experiments.format.table import terminal_table
-    from experiments.runs.describe import limits_line
 
     shown = console()
     shown.print(terminal_table(runs_table([done], check_parameters([done])), shown.width))
     shown.print(f"\nlimits: {limits_line(done.summary, done.env)}")
 
 
-def _after(done: Run, planned: Plan) -> Iterator[str]:
+def _lines(done: Run, planned: Plan) -> Iterator[str]:
     """Yield the lines below the table: the strategy's notes, restarts and deaths, and the folder."""
-    from experiments.launch.recovery import deaths_line, restarts_line
-    from experiments.runs.describe import sparse_line
-
     if words := done.summary.strategy_notes.get("in_words"):
         yield f"{done.strategy} {words}"
     if restarts := done.summary.restarts:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.errors import CheckFailed
-from experiments.cli.output import dump, say_failed
-from experiments.schema.files import to_builtins
-
-if TYPE_CHECKING:
-    from experiments.config import Plan
-    from experiments.runs.execute import RunFailed
-    from experiments.runs.run import Run
+from experiments.config import Plan
+from experiments.runs.run import Run
 
 
 def execute_all(plans: Sequence[Plan], results: Path) -> list[Run]:
@@ -29,13 +23,6 @@ def execute_all(plans: Sequence[Plan], results: Path) -> list[Run]:
             with Progress(title, planned.job.steps, planned.job.workers) as progress:
                 runs.append(execute(planned, agent, results, progress.update))
     return runs
-
-
-def say_run_failed(failure: RunFailed, as_json: bool) -> int:
-    """Say why a run failed, with its summary as JSON if that is asked for; return the exit code."""
-    if as_json:
-        dump(to_builtins(failure.run.summary))
-    return say_failed(failure, f"syncbench: {failure.error}", f"what was recorded is in {failure.run.path}")
 
 
 def check_replicas(runs: Sequence[Run]) -> None:

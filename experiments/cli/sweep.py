@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import CheckFailed, ConfigError
 from experiments.cli import compare
@@ -15,12 +15,15 @@ from experiments.cli.output import console, dump, say
 from experiments.config.arguments import OutputOptions
 from experiments.config.option import Option, option
 from experiments.runs.files import without_advice, writable_folder
-from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS
-
-if TYPE_CHECKING:
-    from experiments.sweep.grid import Grid
-    from experiments.sweep.journal import Journal
-    from experiments.sweep.spec import Sweep
+from experiments.sweep.estimate import Forecast, seconds_by_cell
+from experiments.sweep.folder import begin, changes, check_cells, reopen
+from experiments.sweep.grid import Grid, make_grid
+from experiments.sweep.journal import Journal, finished
+from experiments.sweep.parse import read_given
+from experiments.sweep.render import document, failures, grid_table, headline, next_steps, remarks, what_is_left
+from experiments.sweep.runner import run_cells
+from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Sweep
+from experiments.sweep.yaml_files import ready
 
 
 def _flags_of(title: str, settings: Mapping[str, Option]) -> Any:
@@ -61,37 +64,28 @@ class Options(
 
 
 def run(options: Options) -> int:
-    """Show the grid (--dry-run) or the file (--print_config), or run the sweep. ConfigError, KeyboardInterrupt."""
-    from experiments.sweep.grid import make_grid
+    """Show the grid (--dry-run) or the file (--print_config), or run the sweep; return 1 if a run failed.
 
+    Raises ConfigError, KeyboardInterrupt.
+    """
     sweep = _asked(options)
     if options.print_config is not None:
         print(sweep.to_yaml(), end="")
         return 0
     grid = make_grid(sweep)
-    if options.dry_run:
-        return _plan(sweep, grid, options)
-    return _go(sweep, grid, options)
+    return _show_plan(sweep, grid, options) if options.dry_run else _run_all(sweep, grid, options)
 
 
 def _asked(options: Options) -> Sweep:
     """Return the sweep that the command line asks for."""
-    from experiments.sweep.folder import reopen
-    from experiments.sweep.parse import read, shortened
-    from experiments.sweep.yaml_files import find, load, ready
-
     flags = _given_flags(options)
     if options.resume is not None:
         if other := [*([options.file] if options.file else []), *flags, *(["quick"] if options.quick else [])]:
             raise ConfigError(f"--resume goes on with what {options.resume} has begun: leave {other[0]} out")
         return reopen(Path(options.resume))
-    if options.file is None:
-        if "strategies" not in flags:
-            raise ConfigError(f"give a sweep file, a ready sweep ({', '.join(ready())}), or --strategies ring,ps-bsp")
-        return read({}, flags, quick=shortened(flags, "--") if options.quick else None)
-    path = find(options.file)
-    raw, where = load(path), f"{path}: "
-    return read(raw, flags, quick=shortened(raw, where) if options.quick else None, where=where, name=path.stem)
+    if options.file is None and "strategies" not in flags:
+        raise ConfigError(f"give a sweep file, a ready sweep ({', '.join(ready())}), or --strategies ring,ps-bsp")
+    return read_given(options.file, flags, options.quick)
 
 
 def _given_flags(options: Options) -> dict[str, Any]:
@@ -109,13 +103,8 @@ def _given_flags(options: Options) -> dict[str, Any]:
     return flags
 
 
-def _plan(sweep: Sweep, grid: Grid, options: Options) -> int:
+def _show_plan(sweep: Sweep, grid: Grid, options: Options) -> int:
     """Show the grid, of a resumed sweep the part that is left. Starts and changes nothing."""
-    from experiments.sweep.estimate import Forecast, seconds_by_cell
-    from experiments.sweep.folder import check_cells
-    from experiments.sweep.journal import finished
-    from experiments.sweep.render import document, grid_table, headline, remarks, what_is_left
-
     folder = None if options.resume is None else Path(options.resume)
     entries = [] if folder is None else list(finished(folder))
     done = {(entry.cell, entry.repeat) for entry in entries}
@@ -138,16 +127,10 @@ def _plan(sweep: Sweep, grid: Grid, options: Options) -> int:
     return 0
 
 
-def _go(sweep: Sweep, grid: Grid, options: Options) -> int:
+def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     """Run all cells that have not run yet; return 1 if a run failed. Blocks."""
-    from experiments.sweep.estimate import seconds_by_cell
-    from experiments.sweep.folder import begin
-    from experiments.sweep.journal import Journal
-    from experiments.sweep.render import document, failures, next_steps
-    from experiments.sweep.runner import run_cells
-
     results = writable_folder(options.results) if options.resume is None else _begun(options.resume)
-    with ExitStack() as held:  # a mistake in the data is found before there is a folder
+    with ExitStack() as held:  # a mistake in the data is found before a folder is made
         before = held.enter_context(Journal(results)) if options.resume is not None else None
         seconds = seconds_by_cell(grid.cells)
         journal = before or held.enter_context(Journal(begin(results, sweep)))
@@ -158,7 +141,10 @@ def _go(sweep: Sweep, grid: Grid, options: Options) -> int:
     if options.json:
         dump(document(sweep, grid, seconds, entries, folder))
     else:
-        _compare(folder)
+        try:
+            compare.run(compare.Options(runs=[str(folder)], anyway=True))
+        except (CheckFailed, ConfigError) as refusal:
+            say(f"no comparison: {refusal}")
         print("\n".join(next_steps(folder)))
     failed = failures(grid, entries)
     for text in failed:
@@ -174,17 +160,7 @@ def _begun(resume: str) -> Path:
         raise ConfigError(f"--resume {resume}: {without_advice(error)}") from None
 
 
-def _compare(folder: Path) -> None:
-    """Show what `syncbench compare --anyway` shows; say why if nothing can be compared."""
-    try:
-        compare.run(compare.Options(runs=[str(folder)], anyway=True))
-    except (CheckFailed, ConfigError) as refusal:
-        say(f"no comparison: {refusal}")
-
-
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:
-    from experiments.sweep.folder import changes, check_cells
-
     check_cells(journal.entries, grid, journal.folder)
     for folder in journal.set_aside():
         say(f"set aside: {folder.name}, which was not finished, is now in {folder.parent}")

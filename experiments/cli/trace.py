@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.cli.output import console, dump
 from experiments.config.arguments import JsonOption
 from experiments.config.option import REQUIRED, option
-
-if TYPE_CHECKING:
-    from experiments.trace.timeline import Timeline
+from experiments.runs.find import load_run
+from experiments.trace.attribution import attribute, attribution_table, missing_ranks
+from experiments.trace.export import NAME, VIEWERS, cut_line, write_trace
+from experiments.trace.load import read_traces
+from experiments.trace.timeline import timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,12 @@ class Options(JsonOption):
 
 def run(options: Options) -> int:
     """Show the critical path as a table or JSON. Raises ConfigError if the run has no trace."""
-    from experiments.runs.find import load_run
-    from experiments.trace.attribution import attribute, attribution_table, missing_ranks
-    from experiments.trace.export import NAME, VIEWERS, cut_line
-
     done = load_run(options.run)
-    timeline, path = _trace(done.path), done.path / NAME
-    found, missing = attribute(timeline, done.summary), missing_ranks(timeline, done.summary)
+    path = done.path / NAME
+    times = timeline(read_traces(done.path)) if path.is_file() else write_trace(done.path)  # missing if interrupted
+    found, missing, cut = attribute(times, done.summary), missing_ranks(times, done.summary), cut_line(times)
     if options.json:
-        about = {"open_at": VIEWERS, "cut": cut_line(timeline), "missing": missing}
+        about = {"open_at": VIEWERS, "cut": cut, "missing": missing}
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
     if found.note is None:
@@ -43,16 +40,7 @@ def run(options: Options) -> int:
             f"not in the trace, as ranks that were killed: {', '.join(missing)}; "
             "time that others waited for them is charged elsewhere"
         )
-    if cut := cut_line(timeline):
+    if cut:
         print(cut)
     print(f"trace: {path}: open it at {VIEWERS}")
     return 0
-
-
-def _trace(folder: Path) -> Timeline:
-    """Return the timeline of the run; write trace.json if it is missing, as after an interrupted run."""
-    from experiments.trace.export import NAME, write_trace
-    from experiments.trace.load import read_traces
-    from experiments.trace.timeline import timeline
-
-    return timeline(read_traces(folder)) if (folder / NAME).is_file() else write_trace(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from common.errors import ConfigError, RunError, SyncbenchError
+from common.errors import ConfigError, JobFailed, RunError
 from common.records.stage_clock import STAGES
 from common.runtime.job import VIRTUAL, Job
 from common.runtime.status_board import Status as RankStatus
@@ -21,7 +21,7 @@ from experiments.launch.inheritance import signals_deferred
 from experiments.launch.recovery import Restarts
 from experiments.launch.supervisor import JobOutcome
 from experiments.machine.environment import environment
-from experiments.runs.files import new_folder, unwritable
+from experiments.runs.files import new_folder, writing
 from experiments.runs.find import load_run
 from experiments.runs.progress import Status
 from experiments.runs.run import Run
@@ -34,12 +34,12 @@ VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` runs 
 Show = Callable[[Status], None]
 
 
-class RunFailed(SyncbenchError):
-    """A run ended with an error, which its summary has too. `traceback` is that of a rank, if a rank raised."""
+class RunFailed(JobFailed):
+    """A run ended with an error."""
 
     def __init__(self, run: Run, error: RunError, traceback: str | None) -> None:
-        super().__init__(str(error))
-        self.run, self.error, self.traceback = run, error, traceback
+        super().__init__(str(error), error, traceback, run.summary, f"what was recorded is in {run.path}")
+        self.run = run
 
 
 def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
@@ -47,10 +47,8 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 
     In every case `summary.json` is written last and says how the run ended.
     """
-    try:
+    with writing(parent):
         return _execute(plan, agent, parent, show)
-    except OSError as error:
-        raise unwritable(parent, error) from None
 
 
 def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:

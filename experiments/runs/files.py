@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,22 +28,25 @@ def writable_folder(path: str | os.PathLike[str] | None, option: str = "--result
     if not path:
         raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
-    try:
+    with writing(folder, option):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"syncbench")
             probe.flush()
-    except OSError as error:
-        raise unwritable(folder, error, option) from None
     return folder
 
 
-def unwritable(folder: Path, error: OSError, option: str = "--results") -> ConfigError:
-    """Return the error that says why results cannot be written to `folder`, which `option` names."""
-    reason = (error.strerror or str(error)).lower()
-    return ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder")
+@contextlib.contextmanager
+def writing(folder: Path, option: str = "--results") -> Iterator[None]:
+    """Turn an OSError of the body into a ConfigError: results cannot be written to `folder`, which `option` names."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        advice = f"{_ADVICE}{option} folder"
+        raise ConfigError(f"results cannot be written to {folder}: {reason}{advice}") from None
 
 
 def without_advice(error: Exception) -> str:
-    """Return the words of an error without the advice of `unwritable`, for a user who cannot give another folder."""
+    """Return the words of an error without the advice of `writing`, for a user who cannot give another folder."""
     return str(error).partition(_ADVICE)[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.errors import ConfigError
 from experiments.machine.environment import environment
-from experiments.runs.files import new_folder, unwritable
+from experiments.runs.files import new_folder, writing
 from experiments.schema.documents import Environment
 from experiments.schema.files import read_document, to_builtins, write_document
 from experiments.sweep.grid import Grid
@@ -21,14 +21,12 @@ SPEC, ENV = "sweep.yaml", "env.json"
 
 def begin(results: Path, sweep: Sweep) -> Path:
     """Make a new folder under `results` for this sweep. Raises ConfigError if it cannot be written."""
-    try:
+    with writing(results):
         folder = new_folder(results, f"sweep-{sweep.name}")
         part = folder / f"{SPEC}.part"
         part.write_text(sweep.to_yaml(), encoding="utf-8")
         part.rename(folder / SPEC)
         write_document(folder / ENV, _environment(sweep))
-    except OSError as error:
-        raise unwritable(results, error) from None
     return folder
 
 

@@ -12,7 +12,7 @@ from experiments.config.checks import joined
 from experiments.config.option import Option
 from experiments.config.strategies import options_of, strategy_class
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Contestant, Sweep, Values
-from experiments.sweep.yaml_files import Raw
+from experiments.sweep.yaml_files import Raw, find, load
 
 KEYS = (*SWEEP_SETTINGS, "strategies", "quick", *RUN_SETTINGS)  # all that a sweep file can say at its top
 QUICK_STEPS, QUICK_REPEATS = 50, 2
@@ -40,6 +40,16 @@ def read(
         settings={**settings, **usual},
         **{"name": name, **own},
     )
+
+
+def read_given(file: str | None, flags: Raw, quick: bool) -> Sweep:
+    """Return the sweep of a file, or of a ready sweep, with `flags`, or of `flags` alone. See `read`."""
+    path = None if file is None else find(file)
+    raw = {} if path is None else load(path)
+    small = shortened(flags if path is None else raw, "--" if path is None else f"{path}: ") if quick else None
+    if path is None:
+        return read({}, flags, quick=small)
+    return read(raw, flags, quick=small, where=f"{path}: ", name=path.stem)
 
 
 def shortened(raw: Raw, where: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from common.errors import ConfigError
-from experiments.runs.files import unwritable, without_advice
+from experiments.runs.files import without_advice, writing
 from experiments.schema.records import JournalEntry
 from experiments.sweep.calibration import calibrate
 from experiments.sweep.estimate import Forecast, duration
@@ -81,18 +81,18 @@ def run_cells(
     order = turns(grid.cells, sweep.repeats)
     again = f"go on with: syncbench sweep --resume {journal.folder}"
     try:
-        if sweep.calibrate:
-            calibrate(journal.folder, grid.cells, say)
-        if all((cell.id, repeat) in journal.entries for cell, repeat in order):
-            return
-        with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
-            conduct(order, journal, execute, Forecast(seconds), say)
+        with writing(journal.folder):
+            if sweep.calibrate:
+                calibrate(journal.folder, grid.cells, say)
+            if all((cell.id, repeat) in journal.entries for cell, repeat in order):
+                return
+            with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
+                conduct(order, journal, execute, Forecast(seconds), say)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(again)
         raise
-    except (ConfigError, OSError) as error:
-        wrong = unwritable(journal.folder, error) if isinstance(error, OSError) else error
-        raise ConfigError(f"{without_advice(wrong)}; then {again}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{without_advice(error)}; then {again}") from None
 
 
 class Executor:
