@@ -1,5 +1,6 @@
 """Sweeps to try things on: from the text of a file, run by something that only pretends."""
 
+import json
 import re
 from itertools import count
 from types import SimpleNamespace
@@ -18,6 +19,12 @@ def sweep(text, flags=None, *, quick=False):
     """The sweep that a file with this text says."""
     raw = yaml.load(text, _Texts)
     return read(raw, flags or {}, quick=shortened(raw, "f.yaml: ") if quick else None, where="f.yaml: ", name="f")
+
+
+def pretend(words, *, input="", **more):
+    """In place of a process that measures a step of each job, and of git, which is asked for the commit."""
+    jobs = json.loads(input) if input else ()
+    return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps({"steps": [(0.01, 4 << 20) for _ in jobs]}))
 
 
 def entry(cell, repeat, folder="x", seconds=1.0):

@@ -3,20 +3,13 @@
 import json
 import subprocess
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
-from sweeps import entry
+from sweeps import entry, pretend
 
 from common.errors import ConfigError
 from experiments.schema.files import to_line
 from experiments.sweep.estimate import START_OF_SWEEP
-
-
-def pretend(words, *, input="", **more):
-    """In place of a process that measures a step of each job, and of git, which is asked for the commit."""
-    jobs = json.loads(input) if input else ()
-    return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps({"steps": [(0.01, 4 << 20) for _ in jobs]}))
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the comparison in lines of the console's width."""
+    """Print the comparison in lines of the console's width. ConfigError before anything is printed."""
+    tables = _tables(comparison)
     console.print(f"{verdict_sentence(comparison)}\n")
-    for heading, table in _tables(comparison):
+    for heading, table in tables:
         if heading:
             console.print(heading, style="bold" if comparison.axes else "")
         console.print(terminal_table(table, console.width))
