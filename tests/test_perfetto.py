@@ -12,8 +12,7 @@ from traces import Hand, check_schema, virtual_traces
 from common.records.trace_buffer import CUT, SEND
 from common.transport.virtual.network import Network
 from experiments.ranks.trace_recorder import trace_file
-from experiments.trace.export import cut_line, write_trace
-from experiments.trace.perfetto import TRACKS, trace_events
+from experiments.trace.perfetto import TRACKS, cut_line, trace_events, write_trace
 from experiments.trace.timeline import timeline
 
 NETWORK = Network(latency=50e-6, bandwidth=125e6, overhead=1e-6)

@@ -8,9 +8,10 @@ from experiments.cli.output import console, dump
 from experiments.config.arguments import JsonOption
 from experiments.config.option import REQUIRED, option
 from experiments.runs.find import load_run
-from experiments.trace.attribution import attribute, attribution_table, missing_ranks
-from experiments.trace.export import NAME, VIEWERS, cut_line, write_trace
+from experiments.trace.attribution import attribution_table, missing_ranks
+from experiments.trace.critical_path import critical_path
 from experiments.trace.load import read_traces
+from experiments.trace.perfetto import NAME, VIEWERS, cut_line, write_trace
 from experiments.trace.timeline import timeline
 
 
@@ -26,7 +27,8 @@ def run(options: Options) -> int:
     done = load_run(options.run)
     path = done.path / NAME
     times = timeline(read_traces(done.path)) if path.is_file() else write_trace(done.path)  # missing if interrupted
-    found, missing, cut = attribute(times, done.summary), missing_ranks(times, done.summary), cut_line(times)
+    found = critical_path(times, done.summary.warmup_steps, done.summary.own_transport)
+    missing, cut = missing_ranks(times, done.summary), cut_line(times)
     if options.json:
         about = {"open_at": VIEWERS, "cut": cut, "missing": missing}
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})

@@ -28,7 +28,7 @@ from experiments.runs.run import Run
 from experiments.runs.summary import summary
 from experiments.schema.documents import Status as RunStatus
 from experiments.schema.files import write_document
-from experiments.trace.export import write_trace
+from experiments.trace.perfetto import write_trace
 
 VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` runs all ranks of a job
 Show = Callable[[Status], None]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.table import Table as RichTable
+
+from experiments.format.table import DASH, Column, Table, terminal_table
 from experiments.format.units import human_ms
 from experiments.schema.documents import Summary
-from experiments.trace.critical_path import critical_path
 from experiments.trace.timeline import Timeline
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
 
 SHOWN = 0.01  # least share of the steps' time that gets a line of its own
 STANDS_OUT = 1.5  # times an equal share
@@ -80,34 +79,16 @@ class Attribution:
         }
 
 
-def attribute(timeline: Timeline, summary: Summary) -> Attribution:
-    """Return the attribution of a run's steps after its warm-up."""
-    path = critical_path(timeline, summary.warmup_steps)
-    names = [trace.name for trace in timeline.traces]
-    charged = sorted(path.charged.items(), key=lambda item: -item[1])
-    engine = summary.own_transport
-    return Attribution(
-        {(names[number], stage): seconds for (number, stage), seconds in charged if seconds > 0},
-        dict(zip(names, path.waited, strict=True)),
-        path.seconds,
-        path.steps,
-        f"{engine} moves the bytes itself, so the trace has stages only" if engine else None,
-    )
-
-
 def missing_ranks(timeline: Timeline, summary: Summary) -> list[str]:
     """Return the names of the run's ranks that left no trace, as killed ranks do."""
     workers = 1 if summary.processes == 1 else summary.workers  # one process stands for all workers
     names = [f"worker {rank}" for rank in range(workers)]
     names += [f"server {workers + number}" for number in range(summary.servers)]
-    present = {trace.name for trace in timeline.traces}
-    return [name for name in names if name not in present]
+    return [name for name in names if name not in {trace.name for trace in timeline.traces}]
 
 
 def attribution_table(found: Attribution, width: int) -> RichTable:
     """Return the critical path as a table for terminals of `width` columns; small shares are one line, `others`."""
-    from experiments.format.table import DASH, Column, Table, terminal_table
-
     large = {key: seconds for key, seconds in found.charged.items() if found.share(seconds) >= SHOWN}
     rows = [
         (name, stage, seconds, f"{found.share(found.waited[name]):.0%}") for (name, stage), seconds in large.items()

@@ -14,13 +14,13 @@ more bytes in flight at that moment, in whose link or memory they queue.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from common.records.stage_clock import STAGES
-from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE, Records
+from common.records.trace_buffer import ALSO, RECEIVE, SEND, SETTLE, STAGE
+from experiments.trace.attribution import Attribution
 from experiments.trace.clock_offsets import Floats
 from experiments.trace.timeline import Ints, Timeline, bytes_in_flight
 
@@ -28,18 +28,11 @@ BETWEEN_STAGES = "between stages"
 SYNCHRONIZE = "synchronize"
 
 
-@dataclass(frozen=True, slots=True)
-class CriticalPath:
-    """Seconds on the path by (number of the trace, stage), over `seconds` of `steps` steps; seconds waited by trace."""
+def critical_path(timeline: Timeline, warmup: int = 0, engine: str | None = None) -> Attribution:
+    """Return the path over the steps from `warmup` on that are in the timeline.
 
-    charged: dict[tuple[int, str], float]
-    seconds: float
-    steps: int
-    waited: list[float]
-
-
-def critical_path(timeline: Timeline, warmup: int = 0) -> CriticalPath:
-    """Return the path over the steps from `warmup` on that are in the timeline."""
+    `engine`: the library that moves the bytes itself, if there is one: then no trace has messages.
+    """
     starts, ends, steps = [], [], set()
     for number, trace in enumerate(timeline.traces):
         inside = (trace.stages["began"] >= timeline.window[0]) & (trace.stages["step"] >= warmup)
@@ -48,12 +41,18 @@ def critical_path(timeline: Timeline, warmup: int = 0) -> CriticalPath:
             starts.append(float(stages["began"][0]))
             ends.append((float(stages["ended"][-1]), number))
             steps.update(stages["step"].tolist())
-    if not starts:
-        return CriticalPath({}, 0.0, 0, [0.0] * len(timeline.traces))
-    start, (end, last) = min(starts), max(ends)
+    start, (end, last) = min(starts, default=0.0), max(ends, default=(0.0, 0))
     walk = _Walk(timeline, start)
     walk.back(last, end)
-    return CriticalPath(dict(walk.charged), end - start, len(steps), _waited(timeline, start, end))
+    names = [trace.name for trace in timeline.traces]
+    charged = sorted(walk.charged.items(), key=lambda item: -item[1])
+    return Attribution(
+        {(names[number], stage): seconds for (number, stage), seconds in charged if seconds > 0},
+        dict(zip(names, _waited(timeline, start, end), strict=True)),
+        end - start,
+        len(steps),
+        f"{engine} moves the bytes itself, so the trace has stages only" if engine else None,
+    )
 
 
 def _waited(timeline: Timeline, start: float, end: float) -> list[float]:
@@ -68,25 +67,20 @@ def _waited(timeline: Timeline, start: float, end: float) -> list[float]:
     return [float(total) for total in np.bincount(timeline.owner, seconds, len(timeline.traces))]
 
 
-class _InFlight:
-    """The bytes in flight out of each rank, and into each rank, at every moment."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        messages, partner, owner = timeline.messages, timeline.partner, timeline.owner
-        sent = np.flatnonzero((messages["kind"] == SEND) & (partner >= 0))
-        times = messages["began"][sent], messages["ended"][partner[sent]]
-        self._out = _levels(owner[sent], *times, messages["nbytes"][sent])
-        self._into = _levels(owner[partner[sent]], *times, messages["nbytes"][sent])
-
-    def busier(self, sender: int, receiver: int, moment: float) -> int:
-        """Return which of the two ranks has more bytes in flight; the receiver if they are equal."""
-        return sender if _level(self._out[sender], moment) > _level(self._into[receiver], moment) else receiver
+Levels = dict[int, tuple[Floats, Ints]]  # by trace: moments, and the bytes in flight from each of them on
 
 
-def _levels(owner: Ints, began: Floats, ended: Floats, sizes: Ints) -> dict[int, tuple[Floats, Ints]]:
-    """Return moments, and the bytes in flight from each of them on, by trace."""
-    masks = {number: owner == number for number in np.unique(owner).tolist()}
-    return {number: bytes_in_flight(began[mine], ended[mine], sizes[mine]) for number, mine in masks.items()}
+def _in_flight(timeline: Timeline) -> tuple[Levels, Levels]:
+    """Return the bytes in flight out of each rank, and into each rank."""
+    messages, partner, owner = timeline.messages, timeline.partner, timeline.owner
+    sent = np.flatnonzero((messages["kind"] == SEND) & (partner >= 0))
+    began, ended, sizes = messages["began"][sent], messages["ended"][partner[sent]], messages["nbytes"][sent]
+
+    def levels(owner: Ints) -> Levels:
+        masks = {number: owner == number for number in np.unique(owner).tolist()}
+        return {number: bytes_in_flight(began[mine], ended[mine], sizes[mine]) for number, mine in masks.items()}
+
+    return levels(owner[sent]), levels(owner[partner[sent]])
 
 
 def _level(levels: tuple[Floats, Ints], moment: float) -> int:
@@ -94,8 +88,7 @@ def _level(levels: tuple[Floats, Ints], moment: float) -> int:
     return int(level[np.searchsorted(moments, moment, "right") - 1])
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
+class _Wait(NamedTuple):
     """A call waited for another rank: from message `call` on, until `released`; for what `sender` had done at `left`.
 
     `sent_by` is the number of the sender's first message after that.
@@ -115,7 +108,7 @@ class _Walk:
         self.timeline, self.start = timeline, start
         self.charged: defaultdict[tuple[int, str], float] = defaultdict(float)
         self._flights = _shortest_flights(timeline)
-        self._in_flight = _InFlight(timeline)
+        self._out, self._into = _in_flight(timeline)
 
     def back(self, number: int, moment: float) -> None:
         """Walk from `moment` on trace `number` back to the start."""
@@ -130,7 +123,8 @@ class _Walk:
             left = min(wait.left, released)
             self._charge_work(number, range(wait.call, index), released, moment)
             if left < released:
-                busier = self._in_flight.busier(wait.sender, number, left)
+                sender_is_busier = _level(self._out[wait.sender], left) > _level(self._into[number], left)
+                busier = wait.sender if sender_is_busier else number
                 self.charged[busier, SYNCHRONIZE] += released - max(left, self.start)
             number, index, moment = wait.sender, wait.sent_by, left
 
@@ -142,12 +136,10 @@ class _Walk:
             begin = index
             while messages["kind"][begin] == ALSO:
                 begin -= 1
-            kind, wait = messages["kind"][begin], None
-            if kind == RECEIVE:
-                wait = self._for_message(self.timeline.call(begin))
-            elif kind == SETTLE:
-                wait = self._for_reader(begin, first)
-            if wait is not None:
+            kind = messages["kind"][begin]
+            if kind == RECEIVE and (wait := self._for_message(self.timeline.call(begin))) is not None:
+                return wait
+            if kind == SETTLE and (wait := self._for_reader(begin, first)) is not None:
                 return wait
             index = begin - 1
         return None
@@ -206,21 +198,14 @@ class _Walk:
         """Charge `start` to `end`, without a call on trace `number`, to the stages of that time."""
         if end <= start:
             return
-        trace = self.timeline.traces[number]
-        left = end - start
-        for stage, seconds in _stages_between(trace.stages, start, end):
-            self.charged[number, stage] += seconds
+        trace, left = self.timeline.traces[number], end - start
+        for record in trace.stages[int(np.searchsorted(trace.stages["ended"], start, "right")) :]:
+            if record["began"] >= end:
+                break
+            seconds = min(float(record["ended"]), end) - max(float(record["began"]), start)
+            self.charged[number, STAGES[record["kind"] - STAGE]] += seconds
             left -= seconds
         self.charged[number, SYNCHRONIZE if trace.role == "server" else BETWEEN_STAGES] += max(0.0, left)
-
-
-def _stages_between(stages: Records, start: float, end: float) -> Iterator[tuple[str, float]]:
-    """Yield each stage between `start` and `end` and the seconds of it that lie there."""
-    for index in range(int(np.searchsorted(stages["ended"], start, "right")), len(stages)):
-        began, ended = float(stages["began"][index]), float(stages["ended"][index])
-        if began >= end:
-            return
-        yield STAGES[stages["kind"][index] - STAGE], min(ended, end) - max(began, start)
 
 
 def _shortest_flights(timeline: Timeline) -> dict[tuple[int, int, int], float]:
@@ -229,11 +214,9 @@ def _shortest_flights(timeline: Timeline) -> dict[tuple[int, int, int], float]:
     Only messages that were waited for count: others may have arrived long before they were received.
     """
     messages, owner, partner = timeline.messages, timeline.owner, timeline.partner
-    flights: dict[tuple[int, int, int], float] = {}
     with np.errstate(invalid="ignore"):
         waited = np.flatnonzero((messages["kind"] == RECEIVE) & (timeline.sent >= messages["began"]))
-    for index in waited.tolist():
-        key = int(owner[partner[index]]), int(owner[index]), int(messages["nbytes"][index])
-        seconds = float(messages["ended"][index] - timeline.sent[index])
-        flights[key] = min(flights.get(key, seconds), seconds)
-    return flights
+    seconds = messages["ended"][waited] - timeline.sent[waited]
+    waited, seconds = waited[np.argsort(-seconds)], np.sort(seconds)[::-1]  # the least of each key comes last
+    keys = owner[partner[waited]].tolist(), owner[waited].tolist(), messages["nbytes"][waited].tolist()
+    return dict(zip(zip(*keys, strict=True), seconds.tolist(), strict=True))

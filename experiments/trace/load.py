@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +46,7 @@ def rank_trace(rank: int, role: str, records: Records) -> RankTrace:
 
 def read_traces(folder: Path) -> list[RankTrace]:
     """Return the traces of a run, by rank. ConfigError if there are none, or one is damaged."""
-    traces = sorted(_read(folder), key=lambda trace: trace.rank)
-    if not traces:
-        raise ConfigError(f"no trace in {folder}: record one with run --trace")
-    return traces
-
-
-def _read(folder: Path) -> Iterator[RankTrace]:
+    traces = []
     for file in (folder / "ranks").glob(f"*{SUFFIX}"):
         if match := _NAME.fullmatch(file.name):
             try:
@@ -62,4 +55,7 @@ def _read(folder: Path) -> Iterator[RankTrace]:
                 raise ConfigError(f"{file} is damaged: {error}") from None
             if getattr(records, "dtype", None) != RECORD or not (records["kind"] == CLOCK).any():
                 raise ConfigError(f"{file} is damaged: it holds no records of a trace")
-            yield rank_trace(int(match[1]), match[2], records)
+            traces.append(rank_trace(int(match[1]), match[2], records))
+    if not traces:
+        raise ConfigError(f"no trace in {folder}: record one with run --trace")
+    return sorted(traces, key=lambda trace: trace.rank)

@@ -1,4 +1,4 @@
-"""A timeline as events of the Trace Event Format, which Perfetto and chrome://tracing open.
+"""The file trace.json of a run: its timeline in the Trace Event Format, which Perfetto and chrome://tracing open.
 
     https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format)
 
@@ -10,19 +10,64 @@ nested slices stay nested.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from common.errors import FINISH, SETUP, step_name
 from common.records.stage_clock import STAGES
 from common.records.trace_buffer import SEND, SETTLE, STAGE
-from experiments.trace.load import RankTrace
-from experiments.trace.timeline import Timeline, bytes_in_flight
+from experiments.trace.load import RankTrace, read_traces
+from experiments.trace.timeline import Timeline, bytes_in_flight, timeline
 
+NAME = "trace.json"  # in the folder of the run
+VIEWERS = "https://ui.perfetto.dev or chrome://tracing"
 Event = dict[str, Any]
 TRACKS = ("train and other stages", "send", "receive", "wait")
 STAGE_TRACK, SEND_TRACK, RECEIVE_TRACK, WAIT_TRACK = range(len(TRACKS))
+
+
+def write_trace(folder: Path) -> Timeline:
+    """Merge the traces of the ranks of the run in `folder` and write trace.json atomically. ConfigError, OSError."""
+    found = timeline(read_traces(folder))
+    document = {"displayTimeUnit": "ms", "otherData": _about(found), "traceEvents": trace_events(found)}
+    part = folder / f"{NAME}.part"
+    try:
+        part.write_bytes(msgspec.json.encode(document))
+        part.rename(folder / NAME)
+    finally:
+        part.unlink(missing_ok=True)
+    return found
+
+
+def _about(found: Timeline) -> dict[str, Any]:
+    """Return what a reader of the trace should know: missing parts, and the corrections of the clocks."""
+    clock_of = {str(trace.rank): found.clocks.index(trace.clock) for trace in found.traces}
+    ahead, uncertainty = found.offsets.ahead.tolist(), found.offsets.uncertainty.tolist()
+    return {
+        "schema": 1,
+        "made_by": "syncbench",
+        "cut": cut_line(found),
+        "seconds": round(found.window[1] - found.window[0], 7),
+        "clocks": len(found.clocks),
+        "clock_offset_seconds": {rank: round(ahead[clock], 9) for rank, clock in clock_of.items()},
+        "clock_uncertainty_seconds": {  # infinity becomes null
+            rank: round(uncertainty[clock], 9) for rank, clock in clock_of.items()
+        },
+    }
+
+
+def cut_line(found: Timeline) -> str | None:
+    """Return a phrase that says what was left out of a long run; None if nothing was."""
+    if not any(len(trace.cuts) for trace in found.traces):
+        return None
+    began, ended = found.window
+    kept = [trace.stages["step"][trace.stages["began"] >= began] for trace in found.traces if trace.role == "worker"]
+    first = min((int(steps[steps >= 0].min()) for steps in kept if (steps >= 0).any()), default=None)
+    since = "" if first is None else f", from step {first} on"
+    return f"a long run, of which only the last {ended - began:.3g} s are in the trace{since}"
 
 
 def trace_events(timeline: Timeline) -> list[Event]:
@@ -30,32 +75,29 @@ def trace_events(timeline: Timeline) -> list[Event]:
     drawing = _Drawing(timeline)
     events = [event for number in range(len(timeline.traces)) for event in drawing.rank(number)]
     events += drawing.in_flight()
-    events.sort(key=_order)
+    # An outer slice comes before inner ones, an arrow after the slice that it starts in.
+    events.sort(key=lambda event: (event["ts"], event["ph"] != "X", -event.get("dur", 0)))
     for event in events:
-        event["ts"] /= 1000
-        if "dur" in event:
-            event["dur"] /= 1000
+        event |= {key: event[key] / 1000 for key in ("ts", "dur") if key in event}
     return [*(event for trace in timeline.traces for event in _names(trace)), *events]
 
 
-def _order(event: Event) -> tuple[int, bool, int]:
-    """Sort by time; an outer slice comes before inner ones, an arrow after the slice that it starts in."""
-    return event["ts"], event["ph"] != "X", -event.get("dur", 0)
-
-
-def _where(trace: RankTrace, track: int = 0) -> Event:
+def _event(trace: RankTrace, track: int, phase: str, name: str, **more: Any) -> Event:
     pid = trace.rank + 1  # some viewers take process 0 for the idle process
-    return {"pid": pid, "tid": 10 * pid + track}
+    return {"ph": phase, "name": name, "pid": pid, "tid": 10 * pid + track, **more}
+
+
+def _slice(trace: RankTrace, track: int, name: str, category: str, began: int, ended: int, args: Event) -> Event:
+    """Return a slice of at least 1 ns, because arrows need a slice that lasts."""
+    return _event(trace, track, "X", name, cat=category, ts=began, dur=max(1, ended - began), args=args)
 
 
 def _names(trace: RankTrace) -> Iterator[Event]:
-    process = {"ph": "M", **_where(trace)}
-    yield {**process, "name": "process_name", "args": {"name": trace.name}}
-    yield {**process, "name": "process_sort_index", "args": {"sort_index": trace.rank}}
+    yield _event(trace, 0, "M", "process_name", args={"name": trace.name})
+    yield _event(trace, 0, "M", "process_sort_index", args={"sort_index": trace.rank})
     for track, name in enumerate(TRACKS):
-        thread = {"ph": "M", **_where(trace, track)}
-        yield {**thread, "name": "thread_name", "args": {"name": name}}
-        yield {**thread, "name": "thread_sort_index", "args": {"sort_index": track}}
+        yield _event(trace, track, "M", "thread_name", args={"name": name})
+        yield _event(trace, track, "M", "thread_sort_index", args={"sort_index": track})
 
 
 class _Drawing:
@@ -97,7 +139,8 @@ class _Drawing:
                 yield _slice(trace, STAGE_TRACK, name, "stage", int(began), int(ended), {"step": _step(step)})
             if step > clock:
                 clock = step
-                yield _counter(trace, "clock", int(began if trace.role == "worker" else ended), "step", step)
+                moment = int(began if trace.role == "worker" else ended)
+                yield _event(trace, 0, "C", "clock", ts=moment, args={"step": step})
 
     def _call(self, trace: RankTrace, call: range) -> Iterator[Event]:
         """Yield the events of one call of the endpoint, given its messages."""
@@ -112,7 +155,7 @@ class _Drawing:
             args["bytes"] = int(first["nbytes"])
             yield _slice(trace, SEND_TRACK, f"to {int(first['peer'])}", "send", began, ended, args)
             if self.has_arrow[index]:
-                yield {**_arrow(index), "ph": "s", "ts": began, **_where(trace, SEND_TRACK)}
+                yield _event(trace, SEND_TRACK, "s", "message", cat="message", id=index, ts=began)
         else:
             yield from self._receive(trace, call, args, began, ended)
 
@@ -128,8 +171,9 @@ class _Drawing:
         yield _slice(trace, RECEIVE_TRACK, f"from {senders}", "receive", arrived, ended, {**args, "bytes": nbytes})
         for index in call:
             if self.has_arrow[index]:
-                tip = max(arrived, ended - 1, int(self.began[partner[index]]))  # inside the slice that it is bound to
-                yield {**_arrow(int(partner[index])), "ph": "f", "bp": "e", "ts": tip, **_where(trace, RECEIVE_TRACK)}
+                send = int(partner[index])
+                tip = max(arrived, ended - 1, int(self.began[send]))  # inside the slice that it is bound to
+                yield _event(trace, RECEIVE_TRACK, "f", "message", cat="message", id=send, bp="e", ts=tip)
 
     def in_flight(self) -> Iterator[Event]:
         """Yield, for each sender, the bytes of messages whose send has begun and whose receive has not ended."""
@@ -138,23 +182,9 @@ class _Drawing:
             mine = self.arrows[timeline.owner[self.arrows] == number]
             ended = np.maximum(self.ended[timeline.partner[mine]], self.began[mine])
             moments, total = bytes_in_flight(self.began[mine], ended, timeline.messages["nbytes"][mine])
-            last = np.append(moments[1:] != moments[:-1], True) if len(moments) else np.empty(0, bool)
+            last = np.append(np.diff(moments) > 0, True)[: len(moments)]  # of several changes at one moment
             for moment, nbytes in zip(moments[last].tolist(), total[last].tolist(), strict=True):
-                yield _counter(trace, "bytes in flight", moment, "bytes", nbytes)
-
-
-def _slice(trace: RankTrace, track: int, name: str, category: str, began: int, ended: int, args: Event) -> Event:
-    """Return a slice of at least 1 ns, because arrows need a slice that lasts."""
-    times = {"ts": began, "dur": max(1, ended - began)}
-    return {"name": name, "cat": category, "ph": "X", **times, **_where(trace, track), "args": args}
-
-
-def _counter(trace: RankTrace, name: str, moment: int, unit: str, value: int) -> Event:
-    return {"name": name, "ph": "C", "ts": moment, **_where(trace), "args": {unit: value}}
-
-
-def _arrow(send: int) -> Event:
-    return {"name": "message", "cat": "message", "id": send}
+                yield _event(trace, 0, "C", "bytes in flight", ts=moment, args={"bytes": nbytes})
 
 
 def _step(step: int) -> int | str:

@@ -61,11 +61,6 @@ class Timeline:
         ended = max(float(records["ended"].max()) for records in recorded)
         return max([began, *(float(moment) for trace in self.traces for moment in trace.cuts["began"])]), ended
 
-    @property
-    def cut(self) -> bool:
-        """Whether the beginning is missing."""
-        return any(len(trace.cuts) for trace in self.traces)
-
     def call(self, first: int) -> range:
         """Return the numbers of the messages of one call of the endpoint, given the first of them."""
         end = first + 1
