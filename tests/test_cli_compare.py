@@ -1,4 +1,4 @@
-"""What `compare` shows: the verdict, tables that fit, what to beware of; and the same as plain values."""
+"""The verb compare shows the verdict, tables that fit and warnings; as JSON and CSV it has the same values."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def sweep(tmp_path):
 
 @pytest.fixture
 def pair(tmp_path):
-    """Writes `single` and a second run; `changed` is what is different about that one."""
+    """Writes `single` and a second run; `changed` is what is different about the second run."""
 
     def make(**changed):
         return [
@@ -58,7 +58,7 @@ def lines_of(comparison, width=120):
     return console.file.getvalue().splitlines()
 
 
-def test_a_run_alone_is_the_same_as_nobody(tmp_path, answer):
+def test_a_run_alone_is_not_compared_with_itself(tmp_path, answer):
     for count, strategy in enumerate(("ring", "single"), 1):
         write_run(tmp_path, strategy)
         code, out, _ = answer(tmp_path, "--markdown")
@@ -121,7 +121,7 @@ def test_markdown_has_a_table_for_each_contest(sweep):
     assert "\n\nLimits: " in text
 
 
-def test_what_was_predicted_stands_beside_what_was_measured(pair):
+def test_predictions_stand_beside_measurements(pair):
     comparison = compare_runs([load_run(folder) for folder in pair()])
     predicted = predict(comparison, "ring", 80.0)
     text = "\n".join(lines_of(predicted))
@@ -132,7 +132,7 @@ def test_what_was_predicted_stands_beside_what_was_measured(pair):
     assert "dicted" not in "\n".join(lines_of(comparison))
 
 
-def test_who_is_not_predicted_as_nobody_waits_for_him_is_named(tmp_path):
+def test_a_strategy_without_predictions_is_named_with_the_reason(tmp_path):
     for name in ("ring", "ps-async", "star"):
         write_run(tmp_path, name)
     comparison = compare_runs(find_runs([tmp_path]))
@@ -143,7 +143,7 @@ def test_who_is_not_predicted_as_nobody_waits_for_him_is_named(tmp_path):
     assert why not in markdown_comparison(comparison)
 
 
-def test_predictions_are_asked_for_only_where_there_is_a_calibration(pair, tmp_path, monkeypatch):
+def test_predictions_need_a_calibration(pair, tmp_path, monkeypatch):
     comparison = compare_runs([load_run(folder) for folder in pair()])
     asked = []
     monkeypatch.setattr(predictions_module, "read_calibration", lambda file: file)
@@ -190,7 +190,7 @@ def test_a_folder_of_runs_a_pattern_and_the_runs_are_the_same(pair, tmp_path, an
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused_in_one_line_unless_shown_anyway(pair, answer, changed, reason):
+def test_incomparable_runs_are_refused_in_one_line_unless_shown_anyway(pair, answer, changed, reason):
     folders = pair(**changed)
     complaint = f"syncbench: cannot compare: {reason}; --anyway shows them all the same\n"
     assert answer(*folders) == (3, "", complaint)
@@ -260,7 +260,7 @@ def test_a_new_users_mistakes_are_one_line_each(tmp_path, monkeypatch, answer, w
     assert answer(*words.split()) == (2, "", f"syncbench: {line}\n")
 
 
-def test_the_seconds_to_a_loss_are_told_where_asked_for(pair, answer, sweep):
+def test_the_seconds_to_a_loss_are_shown_if_asked_for(pair, answer, sweep):
     folders = pair()
     assert "seconds to a loss of" in answer(*folders, "--loss", "auto")[1]
     found = json.loads(answer(*folders, "--loss", "0.5", "--json")[1])["seconds_to_loss"]

@@ -1,4 +1,4 @@
-"""Runs are compared only if they did the same work and computed the same thing; whoever did not is named, with why."""
+"""Runs are compared only if they did the same work and computed the same; the others are named, with the reason."""
 
 import pytest
 from runs import fail, write_run
@@ -37,7 +37,7 @@ def test_runs_with_one_ledger_did_the_same_work(run):
         ({}, "star", "and nothing in the summaries explains it"),
     ],
 )
-def test_differing_ledgers_are_refused_with_what_explains_them(run, changed, label, reason):
+def test_differing_ledgers_are_refused_with_the_explanation(run, changed, label, reason):
     comparison = compare_runs([run("single"), run("ring"), run("star", ledger_sha256="other", **changed)])
     (contest,) = comparison.contests
     assert {entry.label: entry.refused for entry in contest.entries} == {
@@ -56,7 +56,7 @@ def test_a_pair_of_one_strategy_with_two_seeds_is_refused_too(run):
     }
 
 
-def test_the_samples_of_most_are_right_where_single_is_missing(run):
+def test_without_single_the_samples_of_most_runs_are_right(run):
     odd = run("ring", ledger_sha256="other", steps_done=3)
     assert list(refused(odd, run("star"), run("tree"))) == ["ring"]
     assert list(refused(run("star"), run("tree"), odd, run("single", ledger_sha256="other"))) == ["star", "tree"]
@@ -93,7 +93,7 @@ def test_other_content_under_the_same_name_is_refused(run):
     assert refused(*runs[:2], run("tree", **data | {"data_sha256": None})) == {}  # written before there were hashes
 
 
-def test_parameters_beyond_the_tolerance_are_refused_with_how_far_they_are(run):
+def test_parameters_beyond_the_tolerance_are_refused_with_their_deviation(run):
     found = refused(run("single"), run("ring", params=[3.0, 4.0001]), run("star", params=[3.0, 4.5]))
     assert found == {
         "star": "did not compute what single did: its parameters differ from those of single by 1e-01, where 1e-04 is "
@@ -107,7 +107,7 @@ def test_every_repeat_is_checked(run):
     assert list(refused(run("ring"), run("ring", params=[3.0, 4.5]), run("noop"))) == ["ring"]  # the yardstick's own
 
 
-def test_what_cannot_be_checked_is_refused(run):
+def test_a_run_that_cannot_be_checked_is_refused(run):
     unproven = run("star")
     (unproven.path / "params.npy").unlink()
     (reason,) = refused(run("single"), unproven).values()
@@ -115,7 +115,7 @@ def test_what_cannot_be_checked_is_refused(run):
     assert reason.endswith("has no params.npy")
 
 
-def test_who_promises_nothing_is_not_held_to_it(run):
+def test_a_strategy_that_promises_nothing_is_not_refused(run):
     away = {"params": [9.0, 9.0]}
     assert refused(run("single"), run("ps-async", **away), run("noop", **away), run("local-sgd", **away)) == {}
 

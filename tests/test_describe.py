@@ -9,7 +9,7 @@ from experiments.runs.find import load_run
 from experiments.schema.documents import Environment
 
 
-def test_what_made_workers_slow_is_said_in_words(tmp_path):
+def test_the_causes_of_slow_workers_are_in_words(tmp_path):
     slow = load_run(write_run(tmp_path, "ring", slow_worker="3:4"))
     assert slowness([slow]) == "on worker 3 4× as long"
     both = write_run(tmp_path, "tree", slow_worker="1:2,0:1.5", jitter="uniform:0,1", train_seconds=0.02)
@@ -21,7 +21,7 @@ def test_what_made_workers_slow_is_said_in_words(tmp_path):
     assert not has_straggler(load_run(write_run(tmp_path, "star")))
 
 
-def test_a_long_list_of_conditions_is_told_by_its_ends(tmp_path):
+def test_a_long_list_of_conditions_names_its_ends(tmp_path):
     runs = [load_run(write_run(tmp_path, "ring", name=f"{n}", workers=n, parameters=1000 * n)) for n in (1, 2, 4, 8)]
     assert conditions(runs).startswith("1 … 8 workers, batch 128, mlp with 1,000 … 8,000 parameters")
     assert conditions(runs[1:]).startswith("2 / 4 / 8 workers")
@@ -91,7 +91,7 @@ def test_the_limits_of_a_comparison_are_one_line_that_fits_the_set_up(fields, en
         (["single"], False, False),
     ],
 )
-def test_what_does_not_show_is_said_of_what_was_run(strategies, incast, hops):
+def test_the_limits_name_the_effects_that_these_strategies_do_not_show(strategies, incast, hops):
     first, *others = (summary(name, workers=4, servers=int(name == "ps-bsp"), transport="ipc") for name in strategies)
     line = limits_line(first, Environment(cores=2), others)
     assert ("incast" in line, "hops" in line) == (incast, hops)

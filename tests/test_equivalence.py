@@ -98,7 +98,7 @@ def test_the_tolerance_divides_same_from_different(run):
 
 
 @pytest.mark.parametrize("strategy", ["noop", "ps-async", "ps-ssp"])
-def test_what_a_strategy_does_not_promise_is_measured_but_not_judged(run, strategy):
+def test_a_strategy_that_promises_nothing_is_measured_but_not_judged(run, strategy):
     found = check_parameters([run("single"), run(strategy, params=[3.0, 4.5])])[1]
     assert found.kind == "not promised"
     assert found.deviation == pytest.approx(0.1)

@@ -1,4 +1,4 @@
-"""From what ranks recorded and reported to the summary: by formula, and whatever happens."""
+"""The summary follows from the records and reports of the ranks, however a run ends."""
 
 import json
 import math
@@ -136,7 +136,7 @@ def test_one_process_stands_for_every_worker(tmp_path):
     assert (together.processes, apart.processes) == (1, 2)
 
 
-def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
+def test_the_summary_has_the_options_and_the_reports_of_the_ranks(tmp_path):
     summary = summary_of(tmp_path, FakeAgent(20, 20), planned(seed=7, transport="tcp"))
     expected = {
         "schema": 1,
@@ -161,7 +161,7 @@ def test_the_rest_is_what_was_asked_for_and_what_the_ranks_reported(tmp_path):
     assert {key: getattr(summary, key) for key in expected} == expected
 
 
-def test_the_folder_says_what_was_run_and_on_what(tmp_path):
+def test_the_folder_has_the_configuration_and_the_environment(tmp_path):
     slow = {"slow_worker": ("1:4",), "jitter": "uniform:0,0.5", "train_seconds": 0.25}
     asked = planned("ps-bsp", hidden=(8, 4), lr=0.25, seed=3, schedule="cosine", warmup=2, **slow)
     done = execute(asked, FakeAgent(20, 20), tmp_path, lambda status: None)

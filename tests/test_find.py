@@ -56,7 +56,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_itself(tmp_path):
     assert [run.strategy for run in find_runs([tmp_path / "all[1]"])] == ["ring"]
 
 
-def test_a_benchmark_is_said_to_be_one_and_where_its_plots_are(tmp_path):
+def test_a_benchmark_is_refused_with_the_folder_of_its_plots(tmp_path):
     folder = tmp_path / "bench"
     (folder / "ranks").mkdir(parents=True)
     (folder / "bench.json").write_text("{}")

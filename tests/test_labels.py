@@ -41,7 +41,7 @@ def test_settings_that_differ_are_in_the_label_and_never_become_a_number(tmp_pat
     assert labels(runs) == ["ring 1 host", "ring 2 hosts", "ps-bsp 1 server", "ps-bsp 2 servers"]
 
 
-def test_where_the_servers_are_is_in_the_label_if_it_differs_and_there_are_any(tmp_path):
+def test_the_placement_of_servers_is_in_the_label_if_it_differs(tmp_path):
     runs = [run_of(tmp_path, "ps-bsp", servers=2, placement=where) for where in ("dedicated", "colocated")]
     runs += [run_of(tmp_path, "ring", servers=0, placement=None)]
     assert labels(runs) == ["ps-bsp dedicated", "ps-bsp colocated", "ring"]

@@ -1,4 +1,4 @@
-"""How long a run took to a loss, whoever is at which step."""
+"""Losses against samples and time, also of workers that are at different steps."""
 
 import math
 import shutil
@@ -36,7 +36,7 @@ def test_losses_are_averaged_by_time_and_not_by_step(tmp_path):
     assert seconds_to_loss(run, 1.4) is None
 
 
-def test_who_has_ended_counts_no_more(tmp_path):
+def test_a_worker_that_has_ended_does_not_count_any_more(tmp_path):
     seconds, loss = loss_by_time(recorded(tmp_path, (1.0, [4.0, 2.0]), (2.0, [4.0, 3.0, 1.0])))
     assert (seconds.tolist(), loss.tolist()) == ([0.0, 1.0, 3.0, 5.0], [4.0, 3.0, 3.0, 1.0])
 
@@ -53,7 +53,7 @@ def test_a_long_run_keeps_its_ends(tmp_path):
     assert loss[-1] == pytest.approx(1.0, abs=0.2)
 
 
-def test_what_all_runs_reached_is_the_highest_of_their_final_losses(tmp_path):
+def test_the_common_loss_is_the_highest_final_loss(tmp_path):
     good, bad = recorded(tmp_path, (1.0, [4.0, 1.0])), recorded(tmp_path, (1.0, [4.0, 2.0, 3.0]), name="bad")
     assert common_loss([good, bad]) == 3.0
     worse = recorded(tmp_path, (1.0, [4.0, 0.0532]), name="worse")
@@ -90,7 +90,7 @@ def test_losses_that_are_no_number_stay_visible_as_nan(tmp_path):
     assert np.isnan(loss_curve(load_run(folder))[2]).tolist() == [True, True]
 
 
-def test_who_skipped_a_step_has_no_part_in_its_loss(tmp_path):
+def test_a_worker_that_skipped_a_step_has_no_part_in_its_loss(tmp_path):
     folder = write_run(tmp_path, steps=2)
     late = [{**worker_row(step, 1, SECONDS), "loss": None, "skipped": True} for step in range(2)]
     write_rows(folder, 1, late)

@@ -1,4 +1,4 @@
-"""A result folder is read as it was written, half-written ones included, and a damaged one is named in one line."""
+"""A run is read as it was written, and a damaged file is named in one line."""
 
 import math
 import shutil
@@ -145,7 +145,7 @@ def test_stage_times_are_means_over_the_steps_after_warm_up(tmp_path):
     assert stage_seconds_per_step(load_run(folder)) == pytest.approx(SECONDS)
 
 
-def test_stage_times_come_from_the_summary_where_there_are_no_rows(tmp_path):
+def test_without_rows_the_stage_times_come_from_the_summary(tmp_path):
     folder = write_run(tmp_path, steps=4)
     shutil.rmtree(folder / "ranks")
     assert stage_seconds_per_step(load_run(folder)) == pytest.approx(SECONDS)

@@ -60,7 +60,7 @@ def test_at_120_columns_nothing_is_left_out_and_at_80_the_least_important(runs):
     assert not {"prep", "part", "loss"} & set(narrow)
 
 
-def test_what_is_hidden_has_a_column_where_something_is(tmp_path):
+def test_hidden_synchronisation_has_a_column_if_there_is_any(tmp_path):
     hiding = load_run(write_run(tmp_path, "ring", seconds={"train": 0.002, "synchronize": 0.001, "hidden": 0.0015}))
     none, noop = (load_run(write_run(tmp_path, name)) for name in ("star", "noop"))
     found = cells([hiding, none, noop])
@@ -172,7 +172,7 @@ def details_of(within):
     return [{"rank": 4 + n, "process_of": n, "bytes_within_process": count} for n, count in enumerate(within)]
 
 
-def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, runs):
+def test_the_bytes_that_leave_the_process_of_a_worker_and_its_server_are_in_the_caption(tmp_path, runs):
     """As much as a ring: of 100 bytes each way per step a quarter is for the server beside it."""
     sent = {"per_worker": [2000] * 4, "per_server": [2000, 2000, 2000, 2400]}
     details = details_of([1000, 1000, 1000, 1200])
@@ -186,7 +186,7 @@ def test_what_leaves_the_process_of_a_worker_and_its_server_is_said(tmp_path, ru
 
 
 @pytest.mark.parametrize("role", ["per_worker", "per_server", "within"])
-def test_nor_is_it_guessed_where_a_rank_did_not_live_to_tell(tmp_path, role):
+def test_these_bytes_are_unknown_if_a_rank_did_not_live_to_report_them(tmp_path, role):
     known = {"per_worker": [2000] * 4, "per_server": [2000] * 4, "within": [1000] * 4}
     known[role] = [2000, None, 2000, 2000]
     details = details_of(known.pop("within"))
@@ -196,7 +196,7 @@ def test_nor_is_it_guessed_where_a_rank_did_not_live_to_tell(tmp_path, role):
     assert "shares its worker's link" not in markdown([run])
 
 
-def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs):
+def test_stale_and_dropped_pushes_have_columns_if_there_are_any(tmp_path, runs):
     assert "stale" not in markdown(runs)
     late = {"staleness_histogram": {"0": 3, "3": 1}, "staleness_max": 3, "pushes": {"applied": 4, "dropped": 0}}
     none = {"staleness_histogram": {"0": 3}, "staleness_max": 0, "pushes": {"applied": 3, "dropped": 1}}
@@ -217,7 +217,7 @@ def test_what_was_stale_or_dropped_has_columns_where_anything_was(tmp_path, runs
         ("ring", fail(), True),
     ],
 )
-def test_a_run_alone_is_the_same_as_nobody_and_that_is_not_said(tmp_path, strategy, fields, told):
+def test_a_run_alone_has_no_column_for_equal_parameters(tmp_path, strategy, fields, told):
     run = load_run(write_run(tmp_path, strategy, **fields))
     text = markdown([run])
     assert ("same as" in text) == told

@@ -13,7 +13,7 @@ from experiments.runs.find import load_run
 STEP = sum(SECONDS.values())
 
 
-def test_each_step_is_told_with_means_over_the_workers(tmp_path):
+def test_each_step_has_means_over_the_workers(tmp_path):
     run = load_run(write_run(tmp_path, steps=5))
     told = list(tensorboard.scalars(run))
     assert [step for step, _, _ in told] == list(range(5))
@@ -25,7 +25,7 @@ def test_each_step_is_told_with_means_over_the_workers(tmp_path):
         assert {stage: values[f"seconds/{stage}"] for stage in STAGES} == pytest.approx(SECONDS)
 
 
-def test_what_is_not_known_is_left_out(tmp_path):
+def test_unknown_values_are_left_out(tmp_path):
     assert list(tensorboard.scalars(load_run(write_run(tmp_path, steps=0)))) == []
     run = load_run(write_run(tmp_path, steps=1, name="failed", **fail()))
     assert run.summary.samples_per_second is None
@@ -49,13 +49,13 @@ def test_the_events_can_be_read_back(tmp_path):
     )
 
 
-def test_where_it_is_not_installed_the_extra_is_named(monkeypatch):
+def test_without_tensorboard_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'syncbench\[tensorboard\]'"):
         tensorboard.check()
 
 
-def test_where_it_does_not_work_that_is_known_before_the_run(monkeypatch):
+def test_a_broken_tensorboard_is_refused_before_the_run(monkeypatch):
     def broken(name):
         raise TypeError("Descriptors cannot be\ncreated directly")
 

@@ -51,7 +51,7 @@ from experiments.runs.describe import times_line
         (hubs({"ring": 1.0, "tree": 1.4}), "No hub: every process sends about as much as the others"),
     ],
 )
-def test_a_statement_names_the_numbers_that_it_rests_on(statement, expected):
+def test_a_title_names_the_numbers_that_it_rests_on(statement, expected):
     assert statement == expected
 
 
@@ -59,7 +59,7 @@ def test_once_is_not_in_turns():
     assert [turns(1), turns(5)] == ["once", "5 times in turns"]
 
 
-def test_a_statement_about_nothing_claims_nothing():
+def test_a_title_about_nothing_claims_nothing():
     assert synchronisation({}) == "Where the time of a step goes"
     assert learning({"single": 0.1}, True) == "Loss against samples seen"
     assert learning_time(0.1, {}) == "Loss against time"

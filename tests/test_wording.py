@@ -31,7 +31,7 @@ def test_the_verdict_of_a_contest_is_a_sentence_with_ratios_intervals_and_figure
     assert "noop" not in sentence
 
 
-def test_the_verdict_of_a_sweep_says_how_throughput_grows_and_who_is_ahead_in_the_end(runs):
+def test_the_verdict_of_a_sweep_has_the_growth_of_throughput_and_the_last_contest(runs):
     every = [
         *contest_of(runs, 2, ps_bsp=100, ring=100, star=50),
         *contest_of(runs, 4, ps_bsp=120, ring=360, star=240),
@@ -42,7 +42,7 @@ def test_the_verdict_of_a_sweep_says_how_throughput_grows_and_who_is_ahead_in_th
     assert re.fullmatch(f"{re.escape(growth)} {four}", verdict_sentence(compare_runs(every)))
 
 
-def test_the_verdict_of_a_sweep_leaves_out_nobody_who_differs(runs):
+def test_the_verdict_of_a_sweep_covers_every_entry_that_differs(runs):
     first = {"ring": 100, "star": 300, "tree": 101, "direct": 50, "gloo": 25}
     second = {"ring": 100, "direct": 50, "gloo": 25}
     every = [
@@ -57,14 +57,14 @@ def test_the_verdict_of_a_sweep_leaves_out_nobody_who_differs(runs):
     assert re.fullmatch(rf"With seed 1: against ring \(100 samples/s\), {slowest}\.", two)
 
 
-def test_of_many_contenders_the_extremes_of_growth_are_told(runs):
+def test_of_many_contenders_only_the_extremes_of_growth_are_named(runs):
     rates = {"ring": 100, "star": 101, "tree": 102, "direct": 103, "gloo": 104, "double_tree": 105}
     faster = {name: rate * (3 if name == "ring" else 2 if name == "star" else 2.5) for name, rate in rates.items()}
     said = verdict_sentence(compare_runs([*contest_of(runs, 1, **rates), *contest_of(runs, 8, **faster)]))
     assert said.startswith("From 1 to 8 workers the samples/s become 3.0 (ring) to 2.0 (star) times as many. With 8 ")
 
 
-def test_where_somebody_cannot_be_compared_each_number_of_workers_is_told(runs):
+def test_with_an_incomparable_entry_each_number_of_workers_has_a_sentence(runs):
     every = [*contest_of(runs, 2, ring=100, star=50), *contest_of(runs, 4, ring=200, star=100)]
     every += runs("tree", around(100), workers=2, batch=64, ledger_sha256="another")
     said = verdict_sentence(compare_runs(every))
@@ -72,7 +72,7 @@ def test_where_somebody_cannot_be_compared_each_number_of_workers_is_told(runs):
     assert "(tree cannot be compared)" in said
 
 
-def test_growth_is_told_only_where_nothing_but_the_workers_differs(runs):
+def test_growth_is_told_only_if_nothing_but_the_workers_differs(runs):
     every = [
         run
         for workers in (1, 2)
@@ -83,7 +83,7 @@ def test_growth_is_told_only_where_nothing_but_the_workers_differs(runs):
     assert verdict_sentence(compare_runs(every)).startswith("With 1 worker, link 1gbit: ")
 
 
-def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
+def test_the_verdict_is_a_sentence_for_every_finding(runs):
     def said(**rates):
         every = [run for name, rate in rates.items() for run in runs(name, around(rate) if rate > 9 else [50.0 * rate])]
         return verdict_sentence(compare_runs(every))
@@ -105,7 +105,7 @@ def test_the_verdict_is_a_sentence_whoever_is_faster(runs):
     assert re.fullmatch(pattern + slower, said(ring=1000.0, star=2000.0, tree=500.0))
 
 
-def test_with_nobody_to_compare_with_no_verdict_is_given(runs):
+def test_a_run_alone_has_no_verdict(runs):
     assert verdict_sentence(compare_runs(runs("ring", around(100.0)))) == (
         "There is nothing to compare besides ring (100 samples/s)."
     )

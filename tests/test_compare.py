@@ -1,4 +1,4 @@
-"""Repeats, contests and their verdicts: a claim only where repeats bear it, and figures beside every ratio."""
+"""Repeats, contests and their verdicts: a claim needs repeats, and every ratio has figures beside it."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def test_runs_of_equal_settings_are_repeats_and_the_middle_one_stands_for_them(r
     assert found["star"].rate == Interval(7.0, 7.0, 7.0)
 
 
-def test_the_fastest_is_told_first_and_then_those_beside_the_contest_and_last_who_is_refused(runs):
+def test_the_fastest_entry_is_first_and_refused_entries_are_last(runs):
     made = contest_of(runs, 2, noop=9.0, tree=1.0, single=5.0, ring=3.0)
     made += runs("star", [20.0], workers=2, batch=64, ledger_sha256="another")
     (contest,) = compare_runs(made).contests
@@ -55,7 +55,7 @@ def test_the_fastest_is_told_first_and_then_those_beside_the_contest_and_last_wh
         ({"sparse": True}, "ring #2"),
     ],
 )
-def test_what_a_strategy_does_may_differ_within_a_contest(runs, changed, label):
+def test_strategies_may_differ_in_their_settings_within_a_contest(runs, changed, label):
     found = entries(compare_runs([*runs("ring", [1.0]), *runs("ring", [2.0], **changed)]))
     first, second = found.values()
     assert first.label.startswith("ring")
@@ -91,7 +91,7 @@ def test_one_strategy_on_growing_numbers_of_workers_is_a_curve_and_not_refused(r
     assert [len(contest.entries) for contest in comparison.contests] == [1, 1, 1]
 
 
-def test_a_contest_of_which_one_cell_was_left_is_a_contest_still(runs):
+def test_a_contest_with_one_cell_left_is_still_a_contest(runs):
     comparison = compare_runs([*contest_of(runs, 2, single=1, ring=2, star=3), *contest_of(runs, 4, ring=4)])
     assert [len(contest.entries) for contest in comparison.contests] == [3, 1]
     assert comparison.refusal is None
@@ -110,7 +110,7 @@ def test_ratios_are_to_the_baseline_and_have_an_interval(runs):
     assert (found["ring"].finding, found["star"].finding) == ("faster", None)
 
 
-def test_what_is_as_fast_is_no_difference(runs):
+def test_equal_throughput_is_no_difference(runs):
     found = entries(compare_runs([*runs("ring", around(100.0)), *runs("star", around(101.0))]))
     assert found["star"].finding == "no difference"
 
@@ -134,18 +134,18 @@ def test_a_single_repeat_has_a_ratio_and_no_verdict(runs):
         (["single", "noop"], None, "single"),
     ],
 )
-def test_the_baseline_is_the_first_that_contends_or_whom_was_asked_for(runs, names, asked, baseline):
+def test_the_baseline_is_the_first_contender_or_the_one_asked_for(runs, names, asked, baseline):
     (contest,) = compare_runs([run for name in names for run in runs(name, [1.0])], asked).contests
     assert contest.baseline == baseline
     assert contest.reference.label == baseline
 
 
-def test_a_baseline_that_is_not_there_is_one_line_that_names_who_is(runs):
+def test_a_missing_baseline_is_one_line_with_the_known_ones(runs):
     with pytest.raises(ConfigError, match=r"no baseline 'rign' among these runs.*ring"):
         compare_runs(runs("ring", [1.0]), "rign")
 
 
-def test_a_contest_without_the_baseline_has_no_ratios_and_says_so(runs):
+def test_a_contest_without_the_baseline_has_no_ratios_and_a_warning(runs):
     comparison = compare_runs(
         [*contest_of(runs, 2, ring=1, star=2), *contest_of(runs, 4, tree=1, star=2)], baseline="ring"
     )
@@ -183,13 +183,13 @@ def test_a_run_too_short_for_a_throughput_is_an_entry_without_figures(runs):
     )
 
 
-def test_repeats_that_scatter_are_warned_of(runs):
+def test_repeats_that_scatter_are_a_warning(runs):
     calm, wild = runs("ring", [95.0, 100.0, 104.0]), runs("star", [95.0, 100.0, 106.0])
     (contest,) = compare_runs([*calm, *wild]).contests
     assert [line for line in contest.warnings if "scatter" in line] == ["star scatters: its 3 repeats lie 11% apart"]
 
 
-def test_what_is_above_the_ceiling_is_warned_of(runs):
+def test_an_entry_above_the_ceiling_is_a_warning(runs):
     (contest,) = compare_runs([*runs("noop", [100.0]), *runs("ring", [120.0])]).contests
     assert any(line.startswith("ring is at 1.2× the ceiling, which is impossible") for line in contest.warnings)
 
@@ -204,24 +204,24 @@ def test_what_is_above_the_ceiling_is_warned_of(runs):
         ({"threads_per_rank": 4}, "threads differ, per rank 1: ring; 4: star"),
     ],
 )
-def test_another_machine_version_or_thread_count_is_warned_of(runs, changed, line):
+def test_another_machine_version_or_thread_count_is_a_warning(runs, changed, line):
     ring, (star,) = runs("ring", [1.0]), runs("star", [1.0])
     (star.path / "env.json").write_text(json.dumps({**ENV, **changed}))
     assert compare_runs([*ring, star]).contests[0].warnings == (line,)
     assert compare_runs([*ring, star]).refusal is None
 
 
-def test_another_transport_is_warned_of_where_anything_is_sent(runs):
+def test_another_transport_is_a_warning_for_contenders(runs):
     every = [*runs("ring", [1.0]), *runs("noop", [1.0], transport="tcp"), *runs("star", [1.0], transport="tcp")]
     assert compare_runs(every).contests[0].warnings == ("transport differs, ipc: ring ipc; tcp: star",)
 
 
-def test_an_engine_that_has_its_own_transport_is_not_warned_of(runs):
+def test_an_engine_with_its_own_transport_is_no_warning(runs):
     every = [*runs("ring", [1.0]), *runs("gloo", [1.0], own_transport="tcp"), *runs("mpi", [1.0], own_transport="sm")]
     assert compare_runs(every).contests[0].warnings == ()
 
 
-def test_what_differs_is_told_alike_whoever_comes_first(runs):
+def test_the_warnings_do_not_depend_on_the_order_of_the_runs(runs):
     ring, star, tree = (
         runs(name, [1.0], transport="shm" if name == "star" else "ipc") for name in ("ring", "star", "tree")
     )
@@ -229,14 +229,14 @@ def test_what_differs_is_told_alike_whoever_comes_first(runs):
     assert told == {("transport differs, ipc: ring, tree; shm: star shm",)}
 
 
-def test_runs_of_an_unknown_machine_are_warned_of(runs):
+def test_runs_of_an_unknown_machine_are_a_warning(runs):
     ring, (star,) = runs("ring", [1.0]), runs("star", [1.0])
     (star.path / "env.json").unlink()
     (warning,) = compare_runs([*ring, star]).contests[0].warnings
     assert warning.endswith("so the machine is unknown: star")
 
 
-def test_a_missing_yardstick_and_ceiling_are_told(runs):
+def test_a_missing_yardstick_and_ceiling_are_warnings(runs):
     assert compare_runs([*runs("ring", [1.0]), *runs("star", [1.0])]).warnings == (
         "without single among them there is no yardstick",
         "without noop among them there is no ceiling",
@@ -264,7 +264,7 @@ def test_cells_that_failed_without_a_run_and_half_written_runs_are_warnings(runs
         compare_paths([str(tmp_path)])
 
 
-def test_a_run_that_was_taken_out_of_a_sweep_is_a_warning(runs, tmp_path):
+def test_a_run_that_was_removed_from_a_sweep_is_a_warning(runs, tmp_path):
     runs("ring", [1.0])
     cell = {"cell": "ring-w2", "repeat": 2, "status": "ok", "folder": "gone", "error": None, "seconds": 1.0}
     (tmp_path / "cells.jsonl").write_text(json.dumps(cell) + "\n")
@@ -293,7 +293,7 @@ def test_a_sweep_that_is_not_finished_is_a_warning_that_says_how_to_go_on(tmp_pa
     assert line.startswith(f"whether the sweep in {folder} is finished is unknown: ")
 
 
-def test_the_same_from_two_folders_is_compared_and_not_taken_for_repeats(tmp_path):
+def test_equal_runs_from_two_folders_are_compared_and_are_no_repeats(tmp_path):
     for folder, rate in (("before", 100.0), ("after", 150.0)):
         for repeat, factor in enumerate(CLOSE):
             write_run(tmp_path / folder, "ring", name=f"{repeat}-ring", samples_per_second=rate * factor)
@@ -322,7 +322,7 @@ def test_two_sets_of_runs_of_one_strategy_are_no_difference_nine_times_in_ten(tm
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_pattern_that_takes_in_an_earlier_sweep_is_warned_of(tmp_path, together):
+def test_a_pattern_that_finds_an_earlier_sweep_too_is_a_warning(tmp_path, together):
     names = ["20260101T000000Z-sweep-scaling-aaaaaa", "20260102T000000Z-sweep-scaling-bbbbbb", "before", "after"]
     for place, name in enumerate(names):
         for strategy in ("ring", "star"):
