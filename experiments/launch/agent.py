@@ -37,6 +37,7 @@ from experiments.launch.recovery import Restarts, survive
 from experiments.launch.supervisor import JobOutcome, Show, Supervisor, end_all
 
 ENTRY = "experiments.ranks.training"  # its `main(folder, rank)` is the life of a rank that trains
+PRELOADED = ("sklearn.datasets", "sklearn.model_selection")  # once for all ranks: each takes a second to import
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
 
 
@@ -80,7 +81,7 @@ class Agent:
         ipc_address(home_of(self._folder / "job-12345678", MOST_RESTARTS))(MOST_RANKS, MOST_RANKS)
         raise_file_limit()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([ENTRY])
+        self._context.set_forkserver_preload([ENTRY, *PRELOADED])
         self._undo.callback(_stop_servers)
         resource_tracker.ensure_running()  # must come first: when it has started, it lets Ctrl-C through again
         with signals_deferred(), rank_environment(self.threads, self._folder):
