@@ -48,19 +48,25 @@ class AnyOrderLoop:
         """Serve until all workers have the final parameters. Blocks; raises RunError."""
         scratch = np.empty(max(segment.longest for segment in self._segments), np.float32)
         try:
+            self._drop_departed()
             while self._present:
-                self._drop_departed()
                 if (message := self._receive(scratch)) is not None:
                     self._take(message, scratch)
+                self._drop_departed()
         finally:
             self._history.close()
 
     def _receive(self, scratch: Vector) -> Message | None:
-        """Return the next message; None if a worker has died that the job can do without."""
-        if not self._present:
-            return None
+        """Return the next message; None if a worker has died that the job can do without.
+
+        An early worker's later pushes wait in its queue.
+        """
+        listening = [worker for worker in self._present if worker not in self._early]
+        if not listening:
+            ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._early.items()))
+            raise ProtocolError(f"nobody can go on: {ahead} came before their step", **self._ctx.place.fields())
         try:
-            return self._ctx.recv_any(self._listening(), scratch)
+            return self._ctx.recv_any(listening, scratch)
         except Departed:
             return None
         except PeerFailed:
@@ -70,13 +76,6 @@ class AnyOrderLoop:
         except DeadlineExceeded:
             self._refuse_silence()  # a worker that waits for an answer is not to blame
             raise
-
-    def _listening(self) -> list[int]:
-        """Return the workers whose next message may be received; later pushes of an early worker wait in its queue."""
-        if listening := [worker for worker in self._present if worker not in self._early]:
-            return listening
-        ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._early.items()))
-        raise ProtocolError(f"nobody can go on: {ahead} came before their step", **self._ctx.place.fields())
 
     def _take(self, message: Message, scratch: Vector) -> None:
         ctx = self._ctx

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 from common.context import Context, Optimizer
 from common.types import Array
@@ -20,22 +21,19 @@ class ServerState:
         ctx: Context,
         shards: Sequence[Shard],
         optimizers: Sequence[Optimizer],
-        before_save: Callable[[], None] = lambda: None,
+        before_save: Callable[[], None],
     ) -> None:
         self._checkpoints, self._shards, self._optimizers = ctx.checkpoints, shards, optimizers
         self._before_save = before_save
-        self._next = 0  # steps after which a checkpoint is due
+        self._saved = -1  # steps done at the last checkpoint
 
     def reached(self, steps: int) -> None:
         """So many steps are done: save a checkpoint if one is due. Blocks until it is on the disk; RunError."""
-        if self._checkpoints is not None and steps >= self._next:
+        kept = self._checkpoints
+        if kept is not None and steps // kept.every > self._saved // kept.every:
             self._before_save()
-            self._checkpoints.save(steps, self.arrays())
-            self._schedule(steps)
-
-    def _schedule(self, steps: int) -> None:
-        assert self._checkpoints is not None
-        self._next = steps - steps % self._checkpoints.every + self._checkpoints.every
+            kept.save(steps, self.arrays())
+            self._saved = steps
 
     def keep(self) -> None:
         """Hand this state to the next incarnation of the job, as it is then, if another server dies."""
@@ -51,12 +49,11 @@ class ServerState:
     def restore(self) -> None:
         """Continue from the checkpoint of the job; the parameters are written in place."""
         assert self._checkpoints is not None
-        state = self._checkpoints.take_restored()
+        states: defaultdict[str, dict[str, Array]] = defaultdict(dict)
+        for path, array in self._checkpoints.take_restored().items():
+            part, _, name = path.partition("/")
+            states[part][name] = array
         for number, (shard, optimizer) in enumerate(zip(self._shards, self._optimizers, strict=True)):
-            shard.restore(_part(state, f"shard {number}/"))
-            optimizer.restore(_part(state, f"optimizer {number}/"))
-        self._schedule(self._shards[-1].consistency.progress(self._shards[-1]))
-
-
-def _part(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+            shard.restore(states[f"shard {number}"])
+            optimizer.restore(states[f"optimizer {number}"])
+        self._saved = self._shards[-1].consistency.progress(self._shards[-1])

@@ -37,9 +37,9 @@ class Consistency(ABC):
         refuse     it is not this worker's next
         """
 
-    @abstractmethod
     def may_go_on(self, clocks: Clocks, worker: int) -> bool:
-        """Return whether `worker`, which has pushed, may have the parameters."""
+        """Return whether `worker`, which has pushed, may have the parameters: once its step is in them."""
+        return clocks.clock[worker] <= clocks.version
 
     def closes(self, clocks: Clocks) -> bool:
         """Return whether the gradients added up so far make a step."""
@@ -78,9 +78,6 @@ class BSP(Consistency):
     def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:
         return "add" if step == clocks.clock[worker] == clocks.version else "refuse"
 
-    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
-        return clocks.clock[worker] <= clocks.version
-
     def closes(self, clocks: Clocks) -> bool:
         return len(clocks.taken) == len(clocks.workers)
 
@@ -105,9 +102,6 @@ class Backup(Consistency):
         if step < clocks.version:
             return "drop"
         return "duplicate" if worker in clocks.taken else "add"
-
-    def may_go_on(self, clocks: Clocks, worker: int) -> bool:
-        return clocks.clock[worker] <= clocks.version
 
     def closes(self, clocks: Clocks) -> bool:
         return len(clocks.taken) == clocks.n - self.backups

@@ -44,7 +44,9 @@ def lockstep(
                     send_rows(ctx, worker, shard.pull(worker))
                 else:
                     ctx.lend(worker, segment.params)
-        _note(ctx, step)
+        for worker in ctx.workers:  # how long the pushes waited unread is not known
+            event = {"event": "push", "worker": worker, "step": step, "applied": step, "staleness": 0}
+            ctx.record({**event, "version": step, "waited": None, "outcome": "applied"})
         reached(step + 1)
     for worker in others:
         ctx.recv_into(worker, EMPTY)
@@ -61,10 +63,3 @@ def _next_step(ctx: Context, segment: Segment, out: Vector) -> int:
         wanted = f"bucket {segment.bucket}, {out.size} elements"
         raise ProtocolError(f"worker {message.sender} sent {got}; its next is {wanted}", **ctx.place.fields())
     return message.step
-
-
-def _note(ctx: Context, step: int) -> None:
-    """Write the history of a step, once its answers are on their way. How long pushes waited unread is not known."""
-    same = {"step": step, "applied": step, "staleness": 0, "version": step, "waited": None, "outcome": "applied"}
-    for worker in ctx.workers:
-        ctx.record({"event": "push", "worker": worker, **same})

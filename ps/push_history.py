@@ -56,12 +56,10 @@ class PushHistory:
 
     def answered(self, workers: Iterable[int]) -> None:
         """Note that these workers have their answers."""
-        if self._unanswered:
-            for worker in workers:
-                if (unanswered := self._unanswered.pop(worker, None)) is not None:
-                    event, since = unanswered
-                    event["waited"] = round(self._now() - since, 7)
-            self._write()
+        for worker in self._unanswered.keys() & set(workers):
+            event, since = self._unanswered.pop(worker)
+            event["waited"] = round(self._now() - since, 7)
+        self._write()
 
     def flush(self) -> None:
         """Write all events, so that the file goes with a checkpoint; workers without an answer have waited till now."""
@@ -85,7 +83,7 @@ class PushHistory:
 
     def close(self) -> None:
         """Write the rest; workers without an answer have waited till now."""
-        self.answered(list(self._unanswered))
+        self.answered(self._unanswered)
 
     def _write(self) -> None:
         """Write the complete events, up to the first that is not."""

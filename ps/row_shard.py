@@ -22,7 +22,6 @@ from ps.consistency import Consistency
 from ps.shard import Refused, Shard
 
 RowUpdate = Callable[[Rows, int, float], None]  # see Optimizer.step_rows
-NOTHING = np.empty(0, np.int64)
 
 
 class RowShard(Shard):
@@ -39,20 +38,23 @@ class RowShard(Shard):
         self.changed = np.zeros(params.size // width, np.int64)
         self.pulled = dict.fromkeys(self.workers, 0)
         self._update_rows = update
-        self._last: Indices = NOTHING  # the rows of the last update
-        self._answer = (0, 0, self._empty())  # from which version, to which, and the rows that changed
-        self._sum = self._empty()
+        self._last: Indices = np.empty(0, np.int64)  # the rows of the last update
+        self._nothing = Rows(width, self._last, np.empty((0, width), np.float32))
+        self._answer = (0, 0, self._nothing)  # from which version, to which, and the rows that changed
+        self._sum = self._nothing
 
     def pull(self, worker: int) -> Rows:
         """Return a copy of the rows that have changed since `worker` last pulled; the caller must not change it."""
         since, self.pulled[worker] = self.pulled[worker], self.version
         if self._answer[:2] != (since, self.version):
-            self._answer = since, self.version, self._changed_since(since)
+            index = self._last if since == self.version - 1 else np.flatnonzero(self.changed > since)
+            rows = Rows(self.width, index, self.params.reshape(-1, self.width)[index])
+            self._answer = since, self.version, rows
         return self._answer[2]
 
     def state(self) -> dict[str, Array]:
         """As of a shard. `pulled` is left out: after a server's death the workers get the whole table."""
-        partial = self._sum if self.taken else self._empty()
+        partial = self._sum if self.taken else self._nothing
         return {**super().state(), "total": partial.values.ravel(), "rows": partial.index}
 
     def restore(self, state: Mapping[str, Array]) -> None:
@@ -61,13 +63,7 @@ class RowShard(Shard):
         self.changed[:] = self.version
         self.pulled = dict.fromkeys(self.workers, -1)
         self._last = np.arange(self.changed.size)
-        self._answer = 0, 0, self._empty()
-
-    def _changed_since(self, version: int) -> Rows:
-        if version == self.version:
-            return self._empty()
-        index = self._last if version == self.version - 1 else np.flatnonzero(self.changed > version)
-        return Rows(self.width, index, self.params.reshape(-1, self.width)[index])
+        self._answer = 0, 0, self._nothing
 
     def _apply(self, rows: Rows, step: int, damping: float) -> None:
         """Update once, which makes the next version."""
@@ -93,9 +89,6 @@ class RowShard(Shard):
             raise Refused(f"{sender} pushed values of shape {shape} for {index.size} rows of {self.width}")
         if index.size and not (index[0] >= 0 and index[-1] < rows and (index[1:] > index[:-1]).all()):
             raise Refused(f"{sender} pushed rows that are not in order, or not of the {rows} that this shard has")
-
-    def _empty(self) -> Rows:
-        return Rows(self.width, NOTHING, np.empty((0, self.width), np.float32))
 
 
 def merge(parts: list[Rows]) -> Rows:

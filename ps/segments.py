@@ -67,7 +67,7 @@ def owned(buckets: Sequence[Bucket], sharding: Sharding, nbytes: int, server: in
     segments = []
     for bucket in buckets:
         if bucket.rows is None:
-            width, parts = 0, cut(sharding.pieces(bucket.start, bucket.params.size)[server], nbytes)
+            width, parts = 0, cut(sharding(bucket.start, bucket.params.size)[server], nbytes)
         else:
             width = bucket.rows.width
             rows = even(bucket.params.size // width, servers)[server]
@@ -82,7 +82,7 @@ def route(bucket: Bucket, sharding: Sharding, nbytes: int, worker: int = 0) -> l
     So every server soon has work; each gets its own segments in their order. Every worker begins with another server,
     so that they do not all crowd round one.
     """
-    parts = [cut(pieces, nbytes) for pieces in sharding.pieces(bucket.start, bucket.params.size)]
+    parts = [cut(pieces, nbytes) for pieces in sharding(bucket.start, bucket.params.size)]
     servers = [(worker + i) % len(parts) for i in range(len(parts))]
     turns = range(max(map(len, parts)))
     return [(server, parts[server][turn]) for turn in turns for server in servers if turn < len(parts[server])]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.context import Context, Optimizer
+from common.context import Context
 from common.strategy import Bucket
 from ps.any_order_loop import AnyOrderLoop
 from ps.checkpointing import ServerState
@@ -32,7 +32,12 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sha
             ctx.recv_into(ctx.workers[0], segment.params)
         _hand_out(ctx, segments)
     optimizers = [ctx.optimizer(segment.params) for segment in segments]
-    shards = [_shard(ctx, *owner, consistency) for owner in zip(segments, optimizers, strict=True)]
+    shards = [
+        RowShard(segment.params, segment.width, ctx.workers, optimizer.step_rows, consistency)
+        if segment.width
+        else Shard(segment.params, ctx.workers, optimizer.step, consistency)
+        for segment, optimizer in zip(segments, optimizers, strict=True)
+    ]
     history = PushHistory(ctx.record, ctx.now)
     state = ServerState(ctx, shards, optimizers, history.flush)
     if ctx.resumed is not None:
@@ -50,13 +55,6 @@ def serve(ctx: Context, buckets: Sequence[Bucket], consistency: Consistency, sha
     else:
         AnyOrderLoop(ctx, segments, shards, state.reached, history).serve()
     ctx.settle()
-
-
-def _shard(ctx: Context, segment: Segment, optimizer: Optimizer, consistency: Consistency) -> Shard:
-    params = segment.params
-    if segment.width:
-        return RowShard(params, segment.width, ctx.workers, optimizer.step_rows, consistency)
-    return Shard(params, ctx.workers, optimizer.step, consistency)
 
 
 def _announce(ctx: Context, segments: Sequence[Segment]) -> None:

@@ -1,8 +1,8 @@
 """Which parameters live on which server.
 
-A sharding answers `pieces(start, size)` for the bucket at [start, start + size) of the flat model: for each server the
-contiguous pieces of the bucket that live there, as slices relative to the bucket, in order, none of them empty. Every
-element of the bucket lives on one server. All ranks compute the same.
+A sharding is a function of `start` and `size`. For the bucket at [start, start + size) of the flat model it returns,
+for each server, the contiguous pieces that live there, as slices relative to the bucket, in order, none of them empty.
+Every element of the bucket lives on one server. All ranks compute the same.
 
     even        each bucket in equal parts, tensors cut where a boundary falls: the best balance possible
     by-tensor   whole tensors, the largest first, each to the server that has least so far (LPT, Graham 1969): the
@@ -12,21 +12,13 @@ element of the bucket lives on one server. All ranks compute the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Protocol
 from zlib import crc32
 
 from common.errors import suggest
 
-SHARDINGS = ("even", "by-tensor", "hashed")
-
-
-class Sharding(Protocol):
-    """Workers and servers make the same one, so they agree without a message."""
-
-    def pieces(self, start: int, size: int) -> list[list[slice]]:
-        """Return for each server its pieces of the bucket of `size` elements at `start` of the flat model."""
+Sharding = Callable[[int, int], list[list[slice]]]  # workers and servers make the same one, so agree without a message
 
 
 def even(size: int, servers: int) -> list[slice]:
@@ -34,51 +26,47 @@ def even(size: int, servers: int) -> list[slice]:
     return [slice(i * size // servers, (i + 1) * size // servers) for i in range(servers)]
 
 
-class Even:
-    """Every bucket in equal parts, one a server."""
-
-    def __init__(self, servers: int) -> None:
-        self.servers = servers
-
-    def pieces(self, start: int, size: int) -> list[list[slice]]:
-        return [[piece] if piece.start < piece.stop else [] for piece in even(size, self.servers)]
+def evenly(sizes: Sequence[int], servers: int) -> Sharding:
+    """Cut every bucket into equal parts, one a server, whatever the `sizes` of the tensors."""
+    return lambda start, size: [[piece] if piece.start < piece.stop else [] for piece in even(size, servers)]
 
 
-class WholeTensors:
-    """Tensors of `sizes` elements, each whole on the server that `owners` names for it: one of `servers`."""
-
-    def __init__(self, sizes: Sequence[int], owners: Sequence[int], servers: int) -> None:
-        self.owners, self.servers = owners, servers
-        self._edges = [0, *accumulate(sizes)]
-
-    def pieces(self, start: int, size: int) -> list[list[slice]]:
-        """Neighbouring tensors of one server are one piece. ValueError for a bucket outside the model."""
-        stop = start + size
-        if start < 0 or stop > self._edges[-1]:
-            raise ValueError(f"a bucket at [{start}, {stop}) of a model of {self._edges[-1]} parameters")
-        found: list[list[slice]] = [[] for _ in range(self.servers)]
-        for owner, (first, last) in zip(self.owners, pairwise(self._edges), strict=True):
-            low, high = max(first, start) - start, min(last, stop) - start
-            if low >= high:
-                continue
-            if found[owner] and found[owner][-1].stop == low:
-                low = found[owner].pop().start
-            found[owner].append(slice(low, high))
-        return found
-
-
-def by_tensor(sizes: Sequence[int], servers: int) -> WholeTensors:
+def by_tensor(sizes: Sequence[int], servers: int) -> Sharding:
     """Balance whole tensors greedily; among equal servers, and equal tensors, the first is taken."""
     loads, owners = [0] * servers, [0] * len(sizes)
     for tensor in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
         owners[tensor] = loads.index(min(loads))
         loads[owners[tensor]] += sizes[tensor]
-    return WholeTensors(sizes, owners, servers)
+    return _whole_tensors(sizes, owners, servers)
 
 
-def hashed(sizes: Sequence[int], servers: int) -> WholeTensors:
+def hashed(sizes: Sequence[int], servers: int) -> Sharding:
     """Place each tensor by the CRC-32 of its index in the model, written in decimal."""
-    return WholeTensors(sizes, [crc32(b"%d" % index) % servers for index in range(len(sizes))], servers)
+    return _whole_tensors(sizes, [crc32(b"%d" % index) % servers for index in range(len(sizes))], servers)
+
+
+def _whole_tensors(sizes: Sequence[int], owners: Sequence[int], servers: int) -> Sharding:
+    """Place tensors of `sizes` elements on `owners`. ValueError for a bucket outside the model."""
+    edges = [0, *accumulate(sizes)]
+
+    def pieces(start: int, size: int) -> list[list[slice]]:
+        stop = start + size
+        if start < 0 or stop > edges[-1]:
+            raise ValueError(f"a bucket at [{start}, {stop}) of a model of {edges[-1]} parameters")
+        found: list[list[slice]] = [[] for _ in range(servers)]
+        for owner, (first, last) in zip(owners, pairwise(edges), strict=True):
+            low, high = max(first, start) - start, min(last, stop) - start
+            if low >= high:
+                continue
+            if found[owner] and found[owner][-1].stop == low:  # neighbouring tensors of one server are one piece
+                low = found[owner].pop().start
+            found[owner].append(slice(low, high))
+        return found
+
+    return pieces
+
+
+SHARDINGS = {"even": evenly, "by-tensor": by_tensor, "hashed": hashed}
 
 
 def check_name(name: str) -> str:
@@ -86,10 +74,3 @@ def check_name(name: str) -> str:
     if name not in SHARDINGS:
         raise ValueError(f"unknown sharding {name!r}: {suggest(str(name), SHARDINGS)}")
     return name
-
-
-def sharding(name: str, tensor_sizes: Sequence[int], servers: int) -> Sharding:
-    """Return the sharding `name` of a model whose tensors have `tensor_sizes` elements; ValueError if it is unknown."""
-    if check_name(name) == "even":
-        return Even(servers)
-    return (by_tensor if name == "by-tensor" else hashed)(tensor_sizes, servers)

@@ -11,6 +11,7 @@ table only the rows that a gradient touches are pushed and pulled, if the optimi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -27,7 +28,7 @@ from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange_rows
 from ps.segments import BYTES, cut, elements_ahead, route
 from ps.server import serve
-from ps.sharding import Even, Sharding, check_name, sharding
+from ps.sharding import SHARDINGS, Sharding, check_name, even
 
 Sparse = Literal["auto", "on", "off"]  # whether the gradient of a table is pushed by rows; auto: if that is possible
 ASK_AGAIN = 0.02  # seconds until a worker that has finished asks again whether the others have, too
@@ -107,7 +108,7 @@ class ParameterServer(SyncStrategy):
 
     def _sharding_of(self, ctx: Context, size: int) -> Sharding:
         """Return which server owns what of a model of `size` elements: one tensor, if its tensors are not known."""
-        return sharding(self.sharding, ctx.tensors or (size,), len(ctx.servers))
+        return SHARDINGS[self.sharding](ctx.tensors or (size,), len(ctx.servers))
 
     def _sharers(self, ctx: Context, ranks: range) -> list[int]:
         """Return those of `ranks` with which this rank shares one copy of the parameters."""
@@ -151,8 +152,7 @@ class ParameterServer(SyncStrategy):
             return FLOAT_BYTES * size
         if self.sharding != "even":
             return None  # it depends on the tensors
-        own = Even(servers).pieces(0, size)[rank - workers]
-        return FLOAT_BYTES * workers * sum(len(range(size)[piece]) for piece in own)
+        return FLOAT_BYTES * workers * len(range(size)[even(size, servers)[rank - workers]])
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
         if self.sharding != "even":
@@ -185,9 +185,8 @@ class PsSsp(ParameterServer):
         self, staleness: int = 3, sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
     ) -> None:
         super().__init__(sharding, sparse, segment)
-        whole_number("--strategy.staleness", staleness, 0)
         self.traits, self.consistency = PsBsp.traits, PsBsp.consistency
-        if staleness:
+        if whole_number("--strategy.staleness", staleness, 0):
             self.consistency = SSP(staleness)
             self.traits = replace(PsSsp.traits, consistency=self.consistency.name)
 
@@ -245,11 +244,9 @@ class PsBackup(ParameterServer):
 
 
 def _segment_bytes(value: str | int) -> int:
-    try:
-        nbytes = byte_size(value)
-    except ValueError:
-        nbytes = 0
-    if nbytes < FLOAT_BYTES:
-        how = f"give a size from {FLOAT_BYTES} bytes, like 65536, 64KiB or 1MiB"
-        raise ConfigError(f"--strategy.segment is {value!r}: {how}")
-    return nbytes
+    with contextlib.suppress(ValueError):
+        if (nbytes := byte_size(value)) >= FLOAT_BYTES:
+            return nbytes
+    raise ConfigError(
+        f"--strategy.segment is {value!r}: give a size from {FLOAT_BYTES} bytes, like 65536, 64KiB or 1MiB"
+    )

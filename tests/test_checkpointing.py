@@ -28,7 +28,7 @@ class Owner:
         self.resumed = None
         self.optimizers = [FlatOptimizer(OptimizerSpec(), np.zeros(size, np.float32)) for size in SIZES]
         self.shards = [Shard(optimizer._params, WORKERS, optimizer.step, consistency) for optimizer in self.optimizers]
-        self.saved = ServerState(self, self.shards, self.optimizers)
+        self.saved = ServerState(self, self.shards, self.optimizers, lambda: None)
 
     def step(self, step):
         for shard in self.shards:

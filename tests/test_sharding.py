@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.pipeline.buckets import bucket_slices
-from ps.sharding import SHARDINGS, Even, by_tensor, even, hashed, sharding
+from ps.sharding import SHARDINGS, by_tensor, check_name, even, evenly, hashed
 
 SIZES, SERVERS = st.integers(0, 5000), st.integers(1, 40)
 TENSORS = st.lists(st.integers(0, 300), max_size=30)
@@ -19,7 +19,7 @@ whole = pytest.mark.parametrize("kind", [by_tensor, hashed])
 def owners(shards, start, size):
     """Return the server of each element of a bucket; fail if an element has none, or two."""
     found = np.full(size, -1)
-    for server, pieces in enumerate(shards.pieces(start, size)):
+    for server, pieces in enumerate(shards(start, size)):
         for piece in pieces:
             assert (found[piece] == -1).all(), "an element lives on two servers"
             found[piece] = server
@@ -59,19 +59,19 @@ def test_shards_are_views_without_a_copy(size, servers):
 
 def test_one_server_has_everything():
     assert even(10, 1) == [slice(0, 10)]
-    assert Even(1).pieces(5, 10) == [[slice(0, 10)]]
+    assert evenly((), 1)(5, 10) == [[slice(0, 10)]]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_some_servers_own_nothing_if_they_outnumber_the_parameters(size):
     sizes = [piece.stop - piece.start for piece in even(size, 5)]
     assert sorted(sizes) == [0] * (5 - size) + [1] * size
-    assert sorted(map(len, Even(5).pieces(0, size))) == [0] * (5 - size) + [1] * size
+    assert sorted(map(len, evenly((), 5)(0, size))) == [0] * (5 - size) + [1] * size
 
 
 @given(SIZES, SIZES, SERVERS)
 def test_even_cuts_every_bucket_alike_wherever_it_lies(start, size, servers):
-    pieces = Even(servers).pieces(start, size)
+    pieces = evenly((), servers)(start, size)
     expected = [each for each in even(size, servers) if each.start < each.stop]
     assert [piece for of_one in pieces for piece in of_one] == expected
 
@@ -84,8 +84,8 @@ def test_even_cuts_every_bucket_alike_wherever_it_lies(start, size, servers):
 def test_every_element_lives_on_one_server_in_sorted_pieces_that_do_not_touch(name, tensors, servers, data):
     start = data.draw(st.integers(0, sum(tensors)))
     size = data.draw(st.integers(0, sum(tensors) - start))
-    shards = sharding(name, tensors, servers)
-    pieces = shards.pieces(start, size)
+    shards = SHARDINGS[name](tensors, servers)
+    pieces = shards(start, size)
     assert len(pieces) == servers
     owners(shards, start, size)
     for mine in pieces:
@@ -96,19 +96,19 @@ def test_every_element_lives_on_one_server_in_sorted_pieces_that_do_not_touch(na
 @every
 @given(TENSORS, SERVERS)
 def test_all_ranks_compute_the_same(name, tensors, servers):
-    one, other = (sharding(name, list(tensors), servers).pieces(0, sum(tensors)) for _ in range(2))
+    one, other = (SHARDINGS[name](list(tensors), servers)(0, sum(tensors)) for _ in range(2))
     assert one == other
 
 
 @every
 def test_a_model_without_parameters_has_no_pieces(name):
-    assert sharding(name, [], 3).pieces(0, 0) == [[], [], []]
-    assert sharding(name, [0, 0], 3).pieces(0, 0) == [[], [], []]
+    assert SHARDINGS[name]([], 3)(0, 0) == [[], [], []]
+    assert SHARDINGS[name]([0, 0], 3)(0, 0) == [[], [], []]
 
 
 def test_an_unknown_name_is_refused_with_the_known_names():
     with pytest.raises(ValueError, match=r"unknown sharding 'by-tensors': did you mean by-tensor\?"):
-        sharding("by-tensors", [1], 1)
+        check_name("by-tensors")
 
 
 # --- whole tensors ---
@@ -138,7 +138,7 @@ def test_by_tensor_gives_the_largest_first_to_the_server_that_has_least():
 
 @whole
 def test_more_servers_than_tensors_leave_some_without_any(kind):
-    pieces = kind([5, 5], 7).pieces(0, 10)
+    pieces = kind([5, 5], 7)(0, 10)
     assert sum(map(bool, pieces)) <= 2
 
 
@@ -156,4 +156,4 @@ def test_a_hash_spreads_many_tensors_over_all_servers():
 @whole
 def test_a_bucket_outside_the_model_is_an_error(kind):
     with pytest.raises(ValueError, match=r"a bucket at \[8, 12\) of a model of 10 parameters"):
-        kind([5, 5], 2).pieces(8, 4)
+        kind([5, 5], 2)(8, 4)
