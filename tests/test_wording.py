@@ -109,7 +109,7 @@ def test_a_run_alone_has_no_verdict(runs):
     assert verdict_sentence(compare_runs(runs("ring", around(100.0)))) == (
         "There is nothing to compare besides ring (100 samples/s)."
     )
-    assert verdict_sentence(compare_runs([])) == "There is nothing to compare, as no run ended well."
+    assert verdict_sentence(compare_runs([])) == "There is nothing to compare, as no run came to its end."
 
 
 def test_a_title_is_the_verdict_of_the_command_line_in_brief_if_it_is_long(runs):

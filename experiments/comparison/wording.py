@@ -31,7 +31,7 @@ def verdict_sentence(comparison: Comparison) -> str:
     """
     contests, axes = comparison.contests, comparison.axes
     if not contests:
-        return "There is nothing to compare, as no run ended well."
+        return "There is nothing to compare, as no run came to its end."
     if len(contests) == 1:
         return f"{_capital(contest_clause(contests[0]))}."
     grown = growth(contests) if list(axes) == ["workers"] else ""

@@ -1,10 +1,10 @@
-"""Numbers for people: bytes, counts and seconds, in few digits."""
+"""Format bytes, counts and seconds in few digits."""
 
 from __future__ import annotations
 
 
 def human_bytes(value: float) -> str:
-    """`512 B`, `18.8 KiB`, `1.2 MiB`, three digits or so."""
+    """Return bytes with a unit, rounded: `512 B`, `18.8 KiB`, `1.2 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1000 or unit == "GiB":
             break
@@ -13,7 +13,7 @@ def human_bytes(value: float) -> str:
 
 
 def size_name(nbytes: int, space: str = " ") -> str:
-    """`4 KiB`, `25 MiB`, `1000 B`: never rounded, so that two that differ look different."""
+    """Return bytes with a unit, exact, so that different sizes look different: `4 KiB`, `25 MiB`, `1000 B`."""
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if nbytes and nbytes % factor == 0:
             return f"{nbytes // factor}{space}{unit}"
@@ -21,7 +21,7 @@ def size_name(nbytes: int, space: str = " ") -> str:
 
 
 def human_count(value: float) -> str:
-    """`950`, `31.2k`, `1.25M`: three digits."""
+    """Return a count in three digits: `950`, `31.2k`, `1.25M`."""
     if abs(value) < 999.5:
         return f"{value:.0f}"
     scaled, unit = (value / 1e3, "k") if abs(value) < 999.5e3 else (value / 1e6, "M")
@@ -29,13 +29,13 @@ def human_count(value: float) -> str:
 
 
 def human_ms(seconds: float) -> str:
-    """Milliseconds with three digits and no unit: `0.42`, `5.80`, `12.3`, `950`."""
+    """Return milliseconds in three digits, without a unit: `0.42`, `5.80`, `12.3`, `950`."""
     value = 1e3 * seconds
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
 def human_seconds(seconds: float) -> str:
-    """`12.3 µs`, `4.56 ms`, `1.23 s`, `1,235 s`: three digits, or more of seconds."""
+    """Return seconds in three digits with a unit: `12.3 µs`, `4.56 ms`, `1.23 s`; or all digits of `1,235 s`."""
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):
         if (value := seconds * factor) < 999.5:
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
@@ -43,5 +43,5 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_deviation(value: float) -> str:
-    """Relative, one digit: `1e-7`, `2e-1`, `3`, `0`."""
+    """Return a relative deviation in one digit: `1e-7`, `2e-1`, `3`, `0`."""
     return f"{value:.0e}".replace("e+00", "").replace("e+0", "e").replace("e-0", "e-")

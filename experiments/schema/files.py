@@ -185,14 +185,3 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in this file; NaN is read as None. ConfigError if it holds something else; OSError."""
-    try:
-        found = json.loads(path.read_bytes(), parse_constant=lambda name: None)
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} does not hold a JSON object")
-    return found
