@@ -22,7 +22,7 @@ from allreduce.strategy import AllReduce
 from common.context import Context
 from common.strategy import Link
 from common.types import FLOAT_BYTES, Array
-from common.util.options import whole_number
+from common.util.values import whole_number
 
 CHUNK_BYTES = 1 << 18  # smaller ones cost more, by their messages, than they gain, by the pipeline
 MOST_CHUNKS = 64

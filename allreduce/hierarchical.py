@@ -21,7 +21,7 @@ from allreduce.strategy import AllReduce
 from common.context import Context
 from common.strategy import Link
 from common.types import FLOAT_BYTES, Array, Vector
-from common.util.options import whole_number
+from common.util.values import whole_number
 
 Hosts = Sequence[Sequence[int]]
 

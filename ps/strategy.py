@@ -22,8 +22,7 @@ from common.context import Context
 from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits
 from common.types import EMPTY, FLOAT_BYTES, Vector
-from common.util.byte_size import byte_size
-from common.util.options import whole_number
+from common.util.values import byte_size, whole_number
 from ps.consistency import ASP, BSP, SSP, Backup, Consistency
 from ps.row_messages import exchange_rows
 from ps.segments import BYTES, cut, elements_ahead, route

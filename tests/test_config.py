@@ -12,8 +12,8 @@ from common.runtime.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.shm.arena import reason_against
 from experiments.config import RunOptions, plan
 from experiments.config.checks import sizes
-from experiments.config.data import BATCH_PER_WORKER
 from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
+from experiments.config.training import BATCH_PER_WORKER
 from experiments.machine.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
@@ -205,15 +205,15 @@ def test_a_job_travels_as_json_values():
         ({"momentum": math.nan}, "--momentum is nan: give a number from 0 to below 1"),
         ({"seed": -1}, "--seed is -1: give a whole number from 0"),
         ({"seed": 1 << 64}, "give a whole number from 0 to below 2**64"),
-        ({"hidden": ()}, "--hidden needs at least one layer"),
-        ({"hidden": (8, 0)}, "--hidden needs at least one layer"),
+        ({"hidden": ()}, "--hidden is (): give at least one layer"),
+        ({"hidden": (8, 0)}, "--hidden is (8, 0): give at least one layer"),
         ({"strategy": "ring", "servers": 2}, "strategy 'ring' has no servers"),
         ({"strategy": "ps-bsp", "servers": 0}, "--servers is 0"),
         ({"strategy": "ps-bsp", "servers": -1}, "--servers is -1"),
         ({"transport": "tcp", "interface": "0.0.0.0"}, "loopback only"),
         ({"transport": "tcp", "interface": "eth0"}, "loopback only"),
-        ({"bucket": 0}, "--bucket is 0 bytes: give 4, one float32, or more"),
-        ({"bucket": 3}, "--bucket is 3 bytes: give 4, one float32, or more"),
+        ({"bucket": 0}, "--bucket is 0: give 4 bytes, one float32, or more"),
+        ({"bucket": 3}, "--bucket is 3: give 4 bytes, one float32, or more"),
         ({"overlap": "maybe"}, "--overlap is 'maybe': give auto, on or off"),
         ({"batch": 0}, "--batch is 0: give a whole number from 1"),
         ({"batch": -4}, "--batch is -4: give a whole number from 1"),

@@ -12,7 +12,7 @@ from common.data.arrays import labels, samples, split
 from common.data.info import DataInfo
 from common.errors import ConfigError
 from common.types import Array
-from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder, suggest_callable
+from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
@@ -50,7 +50,7 @@ def _loaded(target: str) -> Dataset:
 
     what = f"--data {target}"
     import_from_working_folder()
-    made = call_user_code(what, import_attribute(what, target, suggest_callable))
+    made = call_user_code(what, import_attribute(what, target))
     if not (isinstance(made, tuple) and len(made) == 2):
         return Dataset.of(*split(what, *_arrays(what, made)))
     (x, y), (test_x, test_y) = _arrays(what, made[0]), _arrays(what, made[1])

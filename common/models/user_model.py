@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
-from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder, suggest_callable
+from common.util.import_by_name import call_user_code, import_attribute, import_from_working_folder
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ def build_user_model(target: str, info: DataInfo) -> torch.nn.Module:
 
     what = f"--model {target}"
     import_from_working_folder()
-    make = import_attribute(what, target, suggest_callable)
+    make = import_attribute(what, target)
     with torch.device("cpu"):  # in real memory, even if a server only counts the parameters
         module = call_user_code(what, make, info)
     if not isinstance(module, torch.nn.Module):

@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from common.errors import ConfigError, suggest
@@ -23,10 +22,16 @@ def import_from_working_folder() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def import_attribute(what: str, target: str, hint: Callable[[ModuleType, str], str]) -> Any:
+def import_attribute(
+    what: str,
+    target: str,
+    fits: Callable[[object], bool] = callable,
+    nothing: str = "it has nothing to call",
+) -> Any:
     """Return the attribute named by `target`, `module:name`. Runs the module's code. ConfigError, one line.
 
-    `what` begins the error line; `hint(module, name)` ends it if the module lacks the attribute.
+    `what` begins the error line. If the module lacks the attribute, the line suggests attributes that `fits` accepts,
+    or ends with `nothing` if there are none.
     """
     parts = TARGET.fullmatch(target)
     if parts is None:
@@ -34,29 +39,21 @@ def import_attribute(what: str, target: str, hint: Callable[[ModuleType, str], s
     module, name = parts.groups()
     if module.endswith(".py"):
         raise ConfigError(f"{what}: write {module.removesuffix('.py')}:{name}, without .py")
-    loaded = _imported(what, module)
-    try:
-        return functools.reduce(getattr, name.split("."), loaded)
-    except AttributeError:
-        raise ConfigError(f"{what}: module {module} has no {name}; {hint(loaded, name)}") from None
-
-
-def _imported(what: str, module: str) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
-            return importlib.import_module(module)
+            loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name is not None and f"{module}.".startswith(f"{error.name}.")
         why = "the module does not exist" if missing else str(error)
         raise ConfigError(f"{what}: {why}; give the name of a module in this folder or installed") from None
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{what}: importing it failed: {type(error).__name__}: {error}") from error
-
-
-def suggest_callable(module: ModuleType, wrong: str) -> str:
-    """Return a hint for `import_attribute`: other callables of the module."""
-    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-    return suggest(wrong, names) if names else "it has nothing to call"
+    try:
+        return functools.reduce(getattr, name.split("."), loaded)
+    except AttributeError:
+        names = [key for key, value in vars(loaded).items() if fits(value) and not key.startswith("_")]
+        hint = suggest(name, names) if names else nothing
+        raise ConfigError(f"{what}: module {module} has no {name}; {hint}") from None
 
 
 def call_user_code(what: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -11,7 +11,7 @@ from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits, engine_traits
 from common.runtime.job import COLOCATED, DEDICATED, TRANSPORTS, VIRTUAL, Job
 from common.types import FLOAT_BYTES
-from common.util.byte_size import byte_size
+from common.util.values import byte_size
 from experiments.config import RunOptions, plan
 from experiments.config.checks import at_least, on_off
 from experiments.config.option import check_options, made_from, option

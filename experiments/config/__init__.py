@@ -4,7 +4,6 @@
 raises ConfigError with one line for what cannot be, and fills in what was left open. `planning` joins them.
 """
 
-from experiments.config.options import RunOptions
-from experiments.config.planning import Plan, plan
+from experiments.config.planning import Plan, RunOptions, plan
 
 __all__ = ["Plan", "RunOptions", "plan"]

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from common.errors import ConfigError, suggest
 from experiments.config.checks import joined
-from experiments.config.option import REQUIRED, Option, check_options, declared, option
+from experiments.config.option import REQUIRED, Option, declared, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +57,16 @@ def parse(kind: Any, words: Sequence[str], program: str) -> Any:
         found = vars(parser.parse_args(list(words)))
     except (ArgumentError, ValueError) as error:  # ValueError: a configuration file that is no text
         raise ConfigError(_complaint(str(error), program, options)) from None
-    given = {about.name: found[about.name] for about in options if found[about.name] is not None}
-    made = kind(**given)
-    check_options(made)
-    return made
+    return kind(**{about.name: found[about.name] for about in options if found[about.name] is not None})
 
 
 def _how_to_read(about: Option) -> dict[str, Any]:
     """Return the keywords of `add_argument` that say how the words of a command line become a value."""
+    if about.action or about.type is bool:
+        return {"action": about.action or "store_true"}
     words = {key: value for key, value in (("metavar", about.unit), ("nargs", about.nargs)) if value}
-    if about.action:
-        return {"action": about.action}
-    if about.type is bool:
-        return {"action": "store_true"}
     if about.repeated:
-        return {"type": about, "action": "append", "default": None, **words}
+        return {"type": about, "action": "append", **words}
     if about.positional or about.nargs:
         return {"type": str, **words}
     default = joined(about.default) if isinstance(about.default, tuple) else about.default
@@ -80,13 +75,13 @@ def _how_to_read(about: Option) -> dict[str, Any]:
 
 def _complaint(message: str, program: str, options: Sequence[Option]) -> str:
     """Say in one line, in the words of the command line, what jsonargparse has found wrong."""
-    message = re.sub(r"\s+", " ", message).strip()
+    message = " ".join(message.split())
     flags = ["--help", *(about.flag for about in options if not about.positional)]
     if match := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
         wrong = match[1].partition("=")[0]
-        return (
-            f"unknown option {wrong}: {suggest(wrong, flags)}" if wrong[0] == "-" else f"{wrong!r} is one word too many"
-        )
+        if wrong[0] != "-":
+            return f"{wrong!r} is one word too many"
+        return f"unknown option {wrong}: {suggest(wrong, flags)}"
     if match := re.search(r"(?:[Oo]ption|nested key) '([^']*)'", message):
         return f"unknown option {match[1]}: {suggest(f'--{match[1]}', flags)}"
     if match := re.match(r"the following arguments are required: (\w+)", message):

@@ -6,6 +6,7 @@ ConfigError, one line that says what is wrong and what would be right.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -15,6 +16,27 @@ from typing import Any
 from common.errors import ConfigError, suggest
 
 Check = Callable[[str, Any], None]
+
+
+def rule(right: str, fits: Callable[[Any], bool]) -> Check:
+    """Make a check that a value `fits`; `right` says which values do."""
+
+    def check(name: str, value: Any) -> None:
+        if not fits(value):
+            shown = f"{value:g}" if isinstance(value, float) else repr(value)
+            raise ConfigError(f"{name} is {shown}: give {right}")
+
+    return check
+
+
+def at_least(least: int, most: float = math.inf) -> Check:
+    """Make a check that a whole number is at least `least`, and at most `most`."""
+    upto = "" if most == math.inf else f" to {most}"
+    return rule(f"a whole number from {least}{upto}", lambda value: least <= value <= most)
+
+
+positive = rule("a number above 0", lambda value: 0 < value < math.inf)
+not_negative = rule("a number from 0", lambda value: 0 <= value < math.inf)
 
 
 def one_of(*choices: str) -> Check:
@@ -27,31 +49,6 @@ def one_of(*choices: str) -> Check:
             raise ConfigError(f"{name} is {value!r}: {right}")
 
     return check
-
-
-def at_least(least: int, most: int | None = None) -> Check:
-    """Make a check that a whole number is at least `least`, and at most `most`."""
-
-    def check(name: str, value: int) -> None:
-        if value < least or (most is not None and value > most):
-            upto = "" if most is None else f" to {most}"
-            raise ConfigError(f"{name} is {value}: give a whole number from {least}{upto}")
-
-    return check
-
-
-def number(words: str, fits: Callable[[float], bool]) -> Check:
-    """Make a check that a number is finite and `fits`; `words` say which numbers do."""
-
-    def check(name: str, value: float) -> None:
-        if not (math.isfinite(value) and fits(value)):
-            raise ConfigError(f"{name} is {value:g}: give a number {words}")
-
-    return check
-
-
-positive = number("above 0", lambda value: value > 0)
-not_negative = number("from 0", lambda value: value >= 0)
 
 
 def understood(read: Callable[[str], object]) -> Check:
@@ -84,13 +81,10 @@ def sizes(given: str | int | Sequence[int]) -> tuple[int, ...]:
 
 def counts(given: str | int | Sequence[int]) -> tuple[int, ...]:
     """Read `2,4,8` as whole numbers from 1, ascending, each once. ValueError if it is something else."""
-    try:
-        found = sizes(given)
-    except ValueError:
-        found = ()
-    if not found or min(found) < 1:
-        raise ValueError(f"give whole numbers from 1, with commas between them, not {str(given)!r}")
-    return tuple(sorted(set(found)))
+    with contextlib.suppress(ValueError):
+        if min(found := sizes(given)) >= 1:
+            return tuple(sorted(set(found)))
+    raise ValueError(f"give whole numbers from 1, with commas between them, not {str(given)!r}")
 
 
 def names(given: Any) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.errors import ConfigError
+from common.pipeline.engine import EngineTraits
 from common.pipeline.straggler import jitter, slow_workers
-from common.runtime.job import COLOCATED
+from common.runtime.job import COLOCATED, VIRTUAL
 from common.strategy import Traits
 from experiments.config.checks import at_least, joined, not_negative, understood
 from experiments.config.network import NetworkOptions
@@ -95,3 +96,20 @@ def check_restarts(options: RestartOptions, traits: Traits) -> None:
     if every and traits.on_server_death == "abort":
         why = "servers that cannot come back" if traits.servers else "no servers"
         raise ConfigError(f"strategy {options.strategy!r} has {why}: leave --checkpoint-every out, or use ps-bsp")
+
+
+def check_virtual(options: RestartOptions, traits: EngineTraits) -> None:
+    """Check that the job can run in virtual time, if it is to: nothing dies there."""
+    if options.transport != VIRTUAL:
+        return
+    if traits.own_transport is not None:
+        why = "moves its bytes itself, which takes real time"
+        raise ConfigError(f"--transport virtual: strategy {options.strategy!r} {why}; use one of ours, like ring")
+    for words, given, why in (
+        ("overlap on", options.overlap == "on", "the gradient is complete when stage train is over"),
+        ("on-worker-death continue", options.on_worker_death == "continue", "no worker dies"),
+        ("checkpoint-every", options.checkpoint_every, "no server dies"),
+        ("restarts", options.restarts, "no server dies"),
+    ):
+        if given:
+            raise ConfigError(f"--{words}: in virtual time {why}; leave it out")

@@ -1,4 +1,4 @@
-"""The declaration of an option: its help, unit, choices and check stand beside its type and its default.
+"""The declaration of an option: its help, unit and check stand beside its type and its default.
 
     workers: int = option(4, "worker processes", check=at_least(1))
 
@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,14 +31,13 @@ REQUIRED = dataclasses.MISSING
 class Option:
     """What the user is told about an option, and which values are accepted.
 
-    `help` may contain `{choices}`. `check` gets the option's name, as the user wrote it, and a value that is not None;
-    it raises ConfigError. `read` makes the value from text or from a YAML value if the type alone does not say how; it
-    raises ValueError. An Option is called with text or a YAML value, which it reads, by a parser.
+    `check` gets the option's name, as the user wrote it, and a value that is not None; it raises ConfigError. `read`
+    makes the value from text or from a YAML value if the type alone does not say how; it raises ValueError. A parser
+    calls an Option with text or a YAML value, which it reads and checks.
     """
 
     help: str
     unit: str = ""  # stands for the value in --help, like SECONDS
-    choices: Collection[str] = ()
     check: Check | None = None
     read: Callable[[Any], Any] | None = None
     flag: str = ""  # on the command line, if it does not follow from the field's name
@@ -67,15 +66,19 @@ class Option:
         return tuple(typing.get_origin(kind) or kind for kind in kinds)
 
     def value(self, given: Any, name: str) -> Any:
-        """Return the value that text, or a value from YAML, stands for. Raises ConfigError that begins with `name`."""
-        if given is None or given == "null":
-            if self.default is None:
-                return None
-        elif self.read is not None:
-            try:
+        """Return the value of text, or of a value from YAML. Raises ConfigError, which begins with `name`."""
+        value = self._read(given, name)
+        self.verify(value, name)
+        return value
+
+    def _read(self, given: Any, name: str) -> Any:
+        if given in (None, "null") and self.default is None:
+            return None
+        try:
+            if self.read is not None and given is not None:
                 return self.read(given)
-            except ValueError as error:
-                raise ConfigError(f"{name}: {error}") from None
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
         try:
             plain = self._types[0](given) if self._types[0] in (int, float) and isinstance(given, str) else given
             return msgspec.convert(plain, self.type, strict=False)
@@ -85,15 +88,18 @@ class Option:
 
     def verify(self, value: Any, name: str) -> None:
         """Raise ConfigError, which begins with `name`, if the option cannot have this value."""
-        if value is not None and self.choices:
-            one_of(*self.choices)(name, value)
         if value is not None and self.check is not None:
             self.check(name, value)
 
 
-def option(default: Any, help: str, **more: Any) -> Any:
-    """Declare an option; `more` are further attributes of `Option`. REQUIRED as the default: it must be given."""
-    about = {"option": Option(help, **more)}
+def option(default: Any, help: str, *, choices: Sequence[str] = (), **more: Any) -> Any:
+    """Declare an option; `more` are further attributes of `Option`. REQUIRED as the default: it must be given.
+
+    `choices` are the only values, and stand in the help in place of `{choices}`.
+    """
+    if choices:
+        more.update(check=one_of(*choices))
+    about = {"option": Option(help.replace("{choices}", ", ".join(choices)), **more)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=about)
     return dataclasses.field(default=default, metadata=about)
@@ -109,7 +115,6 @@ def declared(kind: Any) -> Mapping[str, Option]:
             name = field.name
             found[name] = dataclasses.replace(
                 about,
-                help=about.help.replace("{choices}", ", ".join(about.choices)),
                 flag=about.flag or (name if about.positional else f"--{name.replace('_', '-')}"),
                 name=name,
                 type=types_of[name],

@@ -11,15 +11,27 @@ from common.pipeline.engine import EngineTraits, engine_traits
 from common.pipeline.transform_names import canonical_transforms
 from common.runtime.job import VIRTUAL, Job
 from experiments.config.checks import plain
-from experiments.config.data import batch_size, check_model, partition
-from experiments.config.faults import check_restarts, check_worker_deaths, stragglers
-from experiments.config.network import automatic, buckets, host_count, network
-from experiments.config.option import check_options, made_from
-from experiments.config.options import RunOptions
+from experiments.config.faults import RestartOptions, check_restarts, check_virtual, check_worker_deaths, stragglers
+from experiments.config.network import buckets, host_count, link, network
+from experiments.config.option import check_options, made_from, option
 from experiments.config.ranks import server_count
 from experiments.config.strategies import create
-from experiments.config.training import by_rows, check_schedule, update_rule
-from experiments.config.virtual import check_virtual, link
+from experiments.config.training import (
+    DataOptions,
+    TrainingOptions,
+    batch_size,
+    by_rows,
+    check_model,
+    partition,
+    update_rule,
+)
+
+
+@dataclass(frozen=True)
+class RunOptions(RestartOptions, TrainingOptions, DataOptions):
+    """The whole run"""
+
+    trace: bool = option(False, "write trace.json, a timeline of all ranks: see the verb `trace`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ def plan(options: RunOptions) -> Plan:
     """Check everything and fill in what was left open. Raises ConfigError, one line."""
     info = describe(options.data)
     check_options(options)
-    check_schedule(options)
+    rule = update_rule(options)
     transport, links = network(options), link(options)
     for name, value in options.strategy_options.items():
         plain(f"--strategy.{name}", value)
@@ -55,7 +67,6 @@ def plan(options: RunOptions) -> Plan:
     check_restarts(options, traits)
     if options.trace and options.restarts:
         raise ConfigError("--trace cannot follow a server that comes back: leave --restarts out")
-    rule = update_rule(options)
     overlap, bucket = buckets(options, servers)
     job = made_from(
         Job,
@@ -74,4 +85,6 @@ def plan(options: RunOptions) -> Plan:
         slow_worker=stragglers(options),
         sparse=by_rows(options.strategy, strategy, options.model, rule),
     )
-    return Plan(job, traits, 1 if traits.one_process else options.workers, automatic(options))
+    left_open = {"overlap": options.overlap == "auto", "bucket": options.bucket is None}
+    automatic = tuple(name for name, is_open in left_open.items() if is_open)
+    return Plan(job, traits, 1 if traits.one_process else options.workers, automatic)

@@ -47,21 +47,19 @@ def server_count(options: JobOptions, traits: Traits, virtual: bool) -> int:
 
     Raises ConfigError if there are more ranks than one machine can run, or than virtual time can simulate.
     """
-    if not traits.servers:
-        if options.servers:
-            raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
-        if options.placement == COLOCATED:
-            raise ConfigError(f"strategy {options.strategy!r} has no servers to be colocated: leave --placement out")
+    if options.servers and not traits.servers:
+        raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
+    if options.placement == COLOCATED and not traits.servers:
+        raise ConfigError(f"strategy {options.strategy!r} has no servers to be colocated: leave --placement out")
     servers = 0 if not traits.servers else 1 if options.servers is None else options.servers
     if traits.servers and servers < 1:
         raise ConfigError(f"--servers is {servers}: {options.strategy!r} needs at least 1")
     processes = len(ranks_by_process(options.workers, servers, options.placement))
-    if virtual:
-        if max(processes, servers) > MOST_VIRTUAL:
-            raise ConfigError(f"{max(processes, servers)} machines in virtual time: at most {MOST_VIRTUAL}")
-        return servers
-    if processes > MOST_PROCESSES:
+    ranks = options.workers + servers
+    if virtual and max(processes, servers) > MOST_VIRTUAL:
+        raise ConfigError(f"{max(processes, servers)} machines in virtual time: at most {MOST_VIRTUAL}")
+    if not virtual and processes > MOST_PROCESSES:
         raise ConfigError(f"{processes} processes on one machine: at most {MOST_PROCESSES}")
-    if (ranks := options.workers + servers) > MOST_RANKS:
+    if not virtual and ranks > MOST_RANKS:
         raise ConfigError(f"{ranks} workers and servers on one machine: at most {MOST_RANKS}")
     return servers

@@ -12,7 +12,6 @@ import sys
 import typing
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from types import ModuleType
 from typing import Any
 
 import yaml
@@ -64,27 +63,23 @@ def known() -> dict[str, str]:
 
 def strategy_class(name: str) -> type[SyncStrategy]:
     """Return the class that a name or a `module:Class` stands for. Raises ConfigError if it is no strategy."""
+    what = f"strategy {name!r}"
     target = BUILTIN.get(name) or (name if ":" in name else known().get(name))
     if target is None:
-        raise ConfigError(f"unknown strategy {name!r}: {suggest(name, known())} (your own is given as module:Class)")
+        raise ConfigError(f"unknown {what}: {suggest(name, known())} (your own is given as module:Class)")
     if TARGET.fullmatch(target) is None:
-        raise ConfigError(f"strategy {name!r}: your own is given as module:Class, for example my_strategy:MyStrategy")
+        raise ConfigError(f"{what}: your own is given as module:Class, for example my_strategy:MyStrategy")
     if name not in BUILTIN:
         import_from_working_folder()
-    found = import_attribute(f"strategy {name!r}", target, _strategies)
+    found = import_attribute(what, target, _is_strategy, "it defines no strategy")
     given = target.rpartition(":")[2].partition("[")[0].strip()
     if not _is_strategy(found):
-        raise ConfigError(f"strategy {name!r}: {given} is no subclass of syncbench.SyncStrategy")
+        raise ConfigError(f"{what}: {given} is no subclass of syncbench.SyncStrategy")
     if missing := sorted(found.__abstractmethods__):
-        raise ConfigError(f"strategy {name!r}: {given} does not define {', '.join(missing)}")
+        raise ConfigError(f"{what}: {given} does not define {', '.join(missing)}")
     if not isinstance(found.traits, Traits):
-        raise ConfigError(f"strategy {name!r}: the traits of {given} are no syncbench.Traits")
+        raise ConfigError(f"{what}: the traits of {given} are no syncbench.Traits")
     return typing.cast("type[SyncStrategy]", found)
-
-
-def _strategies(module: ModuleType, wrong: str) -> str:
-    names = [key for key, value in vars(module).items() if _is_strategy(value)]
-    return suggest(wrong, names) if names else "it defines no strategy"
 
 
 def _is_strategy(value: object) -> bool:

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from common.errors import ConfigError
 from common.link_probe import PIECE
 from common.strategy import Link
-from experiments.config.virtual import network
+from experiments.config.network import virtual_network
 from experiments.schema.documents import Environment
 
 LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where a reader gets one figure only
@@ -137,5 +137,5 @@ def link_terms(given: str) -> Link:
 
     An overhead a message is part of α. The formulas leave out that messages of one rank queue for it.
     """
-    asked = network(given)
+    asked = virtual_network(given)
     return Link(asked.latency + asked.overhead, 1 / asked.bandwidth)

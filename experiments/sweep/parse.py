@@ -79,9 +79,7 @@ def _value(setting: Option, given: Any, where: str) -> Any:
     """Return one value of a setting, from text, or from a list of texts, which stands for one text with commas."""
     name = setting.flag if where == "--" else f"{where}{setting.name}"
     texts = isinstance(given, list) and all(isinstance(each, str) for each in given)
-    value = setting.value(joined(given) if texts else given, name)
-    setting.verify(value, name)
-    return value
+    return setting.value(joined(given) if texts else given, name)
 
 
 def _values(key: str, given: Any, where: str) -> tuple[Any, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from common.errors import ConfigError
 from experiments.config import RunOptions
-from experiments.config.checks import at_least, joined
+from experiments.config.checks import at_least, joined, rule
 from experiments.config.option import REQUIRED, declared, option
 from experiments.config.strategies import StrategyOptions
 
@@ -19,11 +19,7 @@ SERVERS_ONLY = ("servers", "placement")  # settings that say nothing about a str
 Values = Mapping[str, tuple[Any, ...]]  # of each setting the values that it takes: more than one are an axis
 
 RUN_SETTINGS = {name: setting for name, setting in declared(RunOptions).items() if setting.owner is not StrategyOptions}
-
-
-def _folder_name(name: str, value: str) -> None:
-    if not value or not all(letter.isalnum() or letter in "-_." for letter in value):
-        raise ConfigError(f"{name} is {value!r}: give letters, digits, - and _ for a folder")
+_FOLDER_NAME = rule("letters, digits, - and _ for a folder", lambda name: bool(re.fullmatch(r"[\w.-]+", name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class Sweep:
 
     contestants: tuple[Contestant, ...]
     settings: Values
-    name: str = option(REQUIRED, "name of the sweep, for its folder", check=_folder_name)
+    name: str = option(REQUIRED, "name of the sweep, for its folder", check=_FOLDER_NAME)
     question: str = option("", "the question that the sweep is to answer")
     repeats: int = option(5, "how often each cell runs, in turns", check=at_least(1))
     ceiling: bool = option(True, "whether noop, training without synchronisation, is among the contestants")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.util.byte_size import byte_size
+from common.util.values import byte_size
 
 
 @pytest.mark.parametrize(
