@@ -6,9 +6,9 @@ from charts import table, texts
 from common.strategy import Link
 from experiments.charts.layout import blank
 from experiments.charts.predictions import _crossovers, plot_ahead, plot_beside
-from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import constant
 from experiments.prediction.crossovers import FastestRange
+from experiments.prediction.predict import PredictedExchange
 from experiments.prediction.residuals import Residual
 
 SIZES = (1024, 1 << 20)

@@ -1,5 +1,6 @@
 """The figures of a calibration and of a link as the terms of the formulas."""
 
+import numpy as np
 import pytest
 
 from common.errors import ConfigError
@@ -26,20 +27,22 @@ def figures(transport="shm", workers=4, **more):
 def test_curves_turn_seconds_into_the_terms_of_the_formulas():
     n, nbytes = 3, 4 * MIB
     piece = nbytes / (n + 1)
-    near = among_neighbours(n, [nbytes], 2.0, [2 + 5 * piece], [2 + 7 * piece])
+    near = among_neighbours(n, [nbytes], 2.0, np.array([2 + 5 * piece]), np.array([2 + 7 * piece]))
     assert near == Curve(2.0, (nbytes,), (5.0,), (2.0,))
-    hub = through_a_hub(n, [nbytes], 2.0, [2 + 1.25 * n * nbytes * 5], [2 + 1.25 * n * nbytes * 5 + 7 * n * nbytes])
+    hub = through_a_hub(
+        n, [nbytes], 2.0, np.array([2 + 1.25 * n * nbytes * 5]), np.array([2 + 1.25 * n * nbytes * 5 + 7 * n * nbytes])
+    )
     assert hub == Curve(1.0, (nbytes,), (5.0,), (7.0,))
 
 
 def test_where_adding_costs_less_than_moving_an_all_reduce_pays_the_mean_of_both():
-    near = among_neighbours(1, [8], 0.0, [4 * 6.0], [4 * 2.0])
+    near = among_neighbours(1, [8], 0.0, np.array([4 * 6.0]), np.array([4 * 2.0]))
     assert near == Curve(0.0, (8,), (4.0,), (0.0,))
 
 
 def test_a_step_that_takes_less_than_a_message_costs_nothing_a_byte():
-    assert among_neighbours(1, [8], 5.0, [1.0], [1.0]).beta == (0.0,)
-    assert through_a_hub(1, [8], 5.0, [1.0], [1.0]).beta == (0.0,)
+    assert among_neighbours(1, [8], 5.0, np.array([1.0]), np.array([1.0])).beta == (0.0,)
+    assert through_a_hub(1, [8], 5.0, np.array([1.0]), np.array([1.0])).beta == (0.0,)
 
 
 def test_between_sizes_figures_are_interpolated_and_beyond_them_flat():

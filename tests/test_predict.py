@@ -7,14 +7,19 @@ from runs import summary
 from allreduce.ring import Ring
 from allreduce.tree import Tree
 from common.strategy import Link
-from experiments.prediction.batch import by_formulas, simulated
 from experiments.prediction.cost_model import (
     Calibration,
     Curve,
     Figures,
     constant,
 )
-from experiments.prediction.predict import Predicted, predicted_exchange_seconds, predicted_step_exchange
+from experiments.prediction.predict import (
+    Predicted,
+    by_formulas,
+    predicted_exchange_seconds,
+    predicted_step_exchange,
+    simulated,
+)
 from experiments.prediction.step_cost import lockstep_seconds
 from ps.strategy import PsBsp
 

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from msgspec import to_builtins
 
 from experiments.charts.export import draw_files, write_csv
 from experiments.charts.layout import blank, frame, seconds_tick
@@ -18,9 +19,9 @@ from experiments.charts.lines import size_axes, thin_out
 from experiments.charts.style import FAINT, INK, RC, SIZE, style
 from experiments.format.units import human_bytes, size_name
 from experiments.format.words import plural
-from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import Figures
 from experiments.prediction.crossovers import FastestRange, curves
+from experiments.prediction.predict import PredictedExchange
 from experiments.prediction.residuals import Residual
 
 POINTS = 60  # of a curve
@@ -38,7 +39,7 @@ def plot_ahead(
 
     Lines are formulas, markers the simulations, dotted lines the sizes at which the fastest changes.
     """
-    rows = pd.DataFrame([cell.to_dict() for cell in cells])
+    rows = pd.DataFrame(to_builtins(cells))
     with mpl.rc_context(RC):
         figure, panels = _panels(len(found))
         for axes, workers in zip(panels, found, strict=True):

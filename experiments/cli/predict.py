@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
 from experiments.cli.output import console, dump, say
@@ -15,10 +17,10 @@ from experiments.comparison.predictions import residuals
 from experiments.config.arguments import OutputOptions
 from experiments.config.checks import at_least, counts, names, not_negative
 from experiments.config.option import option
-from experiments.prediction.batch import by_formulas, relaxed, simulated
 from experiments.prediction.calibration_file import calibration_beside, document, newest_calibration, read_calibration
 from experiments.prediction.cost_model import Calibration, Figures, constant, link_terms
 from experiments.prediction.crossovers import fastest_ranges, sentence
+from experiments.prediction.predict import by_formulas, relaxed, simulated
 from experiments.prediction.residuals import median_error
 from experiments.prediction.tables import error_line, grid_tables, residual_table
 from experiments.runs.files import new_folder, writable_folder, writing
@@ -100,7 +102,7 @@ def _ahead(options: Options, sizes: Sequence[int], calibration: Calibration) -> 
             print()
         print("\n".join(said))
     values = {
-        "rows": [cell.to_dict() for cell in cells],
+        "rows": to_builtins(cells),
         "crossovers": {str(count): [each.to_dict() for each in found[count]] for count in workers},
         "sentences": said,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from common.errors import ConfigError
 from common.transport.sockets.address import tcp_address
@@ -15,10 +16,10 @@ from experiments.format.words import plural
 from experiments.launch.agent import Agent
 from experiments.launch.job_folder import private_folder
 from experiments.machine.environment import environment
-from experiments.prediction.cost_model import Calibration, Curve, Figures, among_neighbours, through_a_hub
+from experiments.prediction.cost_model import Calibration, Costs, Curve, Figures, among_neighbours, through_a_hub
 from experiments.prediction.probes import CalibrationSpec
 
-ENTRY = "experiments.prediction.calibration_rank"
+ENTRY = "experiments.prediction.probes"
 ALONE = Curve(0.0, (1,), (0.0,), (0.0,))  # one worker has no neighbours
 WIDE = 0.3  # scatter above which the median of a few samples says little
 
@@ -32,42 +33,35 @@ def plan_calibration(
     names = list(dict.fromkeys(transport_named(name) for name in transports))
     if "tcp" in names:
         tcp_address(interface)
-    more: dict[str, Any] = {"interface": interface, "deadline": deadline, "threads": threads}
-    return [CalibrationSpec(name, count, **more) for name in names for count in sorted(set(workers))]
+    return [
+        CalibrationSpec(name, count, interface=interface, deadline=deadline, threads=threads)
+        for name in names
+        for count in sorted(set(workers))
+    ]
 
 
-def calibrate_all(
-    specs: Sequence[CalibrationSpec], show: Callable[[CalibrationSpec], None] = lambda spec: None
-) -> Calibration:
+def calibrate_all(specs: Sequence[CalibrationSpec], show: Callable[[CalibrationSpec], None]) -> Calibration:
     """Measure one spec after the other, and call `show` before each. Blocks for seconds each. RunError, ConfigError."""
     threads = specs[0].threads
     figures = []
-    with Agent(threads) as agent:
+    with Agent(threads) as agent, private_folder() as folder:
         for spec in specs:
             show(spec)
-            figures.append(measured(spec, agent))
+            outcome = agent.run(spec, spec.workers, folder, lambda ranks, seconds: None, ENTRY)
+            if outcome.error is not None:
+                raise outcome.error
+            reports = [report["measured"] for report in outcome.reports[: spec.workers] if report is not None]
+            figures.append(figures_of(spec.transport, spec.workers, spec.sizes, reports))
     return Calibration(tuple(figures), environment(threads))
-
-
-def measured(spec: CalibrationSpec, agent: Agent) -> Figures:
-    """Run the ranks of one calibration, and return its figures. Blocks. RunError."""
-    with private_folder() as folder:
-        outcome = agent.run(spec, spec.workers, folder, lambda ranks, seconds: None, ENTRY)
-    if outcome.error is not None:
-        raise outcome.error
-    reports = [report["measured"] for report in outcome.reports[: spec.workers] if report is not None]
-    return figures_of(spec.transport, spec.workers, spec.sizes, reports)
 
 
 def figures_of(transport: str, workers: int, sizes: Sequence[int], reports: Sequence[Mapping[str, Any]]) -> Figures:
     """Return the figures that follow from what each worker measured, by the mean over the workers."""
 
-    def mean(pattern: str) -> tuple[float, list[float], list[float]]:
+    def mean(pattern: str) -> tuple[float, Costs, Costs]:
         seen = [report[pattern] for report in reports]
-        moved, added = (
-            [fmean(values) for values in zip(*(one[how] for one in seen), strict=True)] for how in ("moved", "added")
-        )
-        return fmean(one["tiny"] for one in seen), moved, added
+        tiny, moved, added = (np.mean([one[how] for one in seen], axis=0) for how in ("tiny", "moved", "added"))
+        return float(tiny), moved, added
 
     exchange = among_neighbours(workers, sizes, *mean("shift")) if workers > 1 else ALONE
     worst = max(pattern["scatter"] for report in reports for pattern in report.values())

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.link_probe import PIECE
@@ -23,6 +24,7 @@ from experiments.schema.documents import Environment
 
 LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where a reader gets one figure only
 Cost = Annotated[float, Meta(ge=0)]
+Costs = NDArray[np.float64]  # seconds, one for each size
 
 
 class Curve(Struct, frozen=True):
@@ -63,43 +65,36 @@ class Figures(Struct, frozen=True):
     scatter: float | None = None
 
 
-def constant(link: Link, transport: str = "virtual", workers: int = 0, words: str | None = None) -> Figures:
+def constant(link: Link, words: str | None = None) -> Figures:
     """Return the figures of a network whose α, β and γ are the same for all sizes and patterns."""
     curve = Curve(link.alpha, (LARGE,), (link.beta,), (link.gamma,))
-    return Figures(transport, workers, curve, curve, words)
+    return Figures("virtual", 0, curve, curve, words)
 
 
-def among_neighbours(
-    workers: int, sizes: Sequence[int], tiny: float, moved: Sequence[float], added: Sequence[float]
-) -> Curve:
+def among_neighbours(workers: int, sizes: Sequence[int], tiny: float, moved: Costs, added: Costs) -> Curve:
     """Return the curve of the pattern `shift`, from seconds of one step, whose messages are 1/(n + 1) of the vector.
 
     If adding up costs no more than moving, as in memory that is read in place, γ is 0 and β is the mean of both, since
     an all-reduce adds up half of what it moves.
     """
-    beta, gamma = [], []
-    for nbytes, move, add in zip(sizes, moved, added, strict=True):
-        piece = nbytes // 4 // (workers + 1) * 4
-        step = move if add > move else (move + add) / 2
-        beta.append(max(0.0, step - tiny) / piece)
-        gamma.append(max(0.0, add - move) / piece)
-    return Curve(tiny, tuple(sizes), tuple(beta), tuple(gamma))
+    piece = np.array(sizes) // 4 // (workers + 1) * 4
+    step = np.where(added > moved, moved, (moved + added) / 2)
+    return _curve(tiny, sizes, (step - tiny) / piece, (added - moved) / piece)
 
 
-def through_a_hub(
-    workers: int, sizes: Sequence[int], tiny: float, moved: Sequence[float], added: Sequence[float]
-) -> Curve:
+def through_a_hub(workers: int, sizes: Sequence[int], tiny: float, moved: Costs, added: Costs) -> Curve:
     """Return the curve of the pattern `relay`, from seconds in which all workers push and pull.
 
     In k segments that takes 2α + (1 + 1/k)·n·Mβ, as in the formula of a server, and n·Mγ more if the server adds up.
     """
-    beta, gamma = [], []
-    for nbytes, move, add in zip(sizes, moved, added, strict=True):
-        busy = workers * nbytes
-        fill = 1 + 1 / max(1, -(-nbytes // PIECE))
-        beta.append(max(0.0, min(move, add) - tiny) / (fill * busy))
-        gamma.append(max(0.0, add - move) / busy)
-    return Curve(tiny / 2, tuple(sizes), tuple(beta), tuple(gamma))
+    busy = workers * np.array(sizes)
+    fill = 1 + 1 / np.maximum(1, -(-np.array(sizes) // PIECE))
+    return _curve(tiny / 2, sizes, (np.minimum(moved, added) - tiny) / (fill * busy), (added - moved) / busy)
+
+
+def _curve(alpha: float, sizes: Sequence[int], beta: Costs, gamma: Costs) -> Curve:
+    """Return the curve; a cost below 0, which is noise, becomes 0."""
+    return Curve(alpha, tuple(sizes), tuple(np.maximum(0.0, beta).tolist()), tuple(np.maximum(0.0, gamma).tolist()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +13,8 @@ from msgspec import Struct, structs
 
 from experiments.format.units import human_bytes, human_seconds
 from experiments.format.words import listed
-from experiments.prediction.batch import servers_of
 from experiments.prediction.cost_model import Figures
-from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.prediction.predict import predicted_exchange_seconds, servers_of
 
 STEPS = 24  # sizes that are tried in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
@@ -53,58 +53,46 @@ def fastest_ranges(
         least = min(seconds.values()) * (1 + EQUAL)
         return next(name for name, value in seconds.items() if value <= least)
 
-    found = [FastestRange(fastest(low), low, low)]
+    begins: list[tuple[float, str]] = [(low, fastest(low))]  # the size at which each range begins
     for left, right in pairwise(_sizes(low, high)):
-        _find_crossovers(fastest, left, right, found)
-    found[-1] = structs.replace(found[-1], high=high)
-    return _merged(found, times)
+        begin = left
+        while fastest(right) != begins[-1][1]:
+            begin = _crossover(fastest, begin, right)
+            begins.append((begin, fastest(begin)))
+    merged: list[FastestRange] = []
+    for (begin, strategy), (end, _) in pairwise([*begins, (high, "")]):
+        last = merged[-1] if merged else FastestRange(strategy, begin, end)
+        seconds, least = times[last.strategy], times[strategy]
+        if not merged or any(seconds(size) > LEVEL * least(size) for size in map(round, _sizes(begin, end))):
+            merged.append(FastestRange(strategy, begin, end))
+        else:
+            level = dict.fromkeys(name for name in (*last.level, strategy) if name != last.strategy)
+            merged[-1] = structs.replace(last, high=end, level=tuple(level))
+    return merged
 
 
 def _sizes(low: float, high: float) -> list[float]:
     """Return sizes from `low` to `high`, evenly spaced on a logarithmic axis."""
-    if high <= low:
-        return [low]
-    return [float(size) for size in np.geomspace(low, high, max(2, math.ceil(STEPS * math.log(high / low, 16)) + 1))]
+    return list(map(float, np.geomspace(low, high, max(2, math.ceil(STEPS * math.log(high / low, 16)) + 1))))
 
 
-def _merged(found: Sequence[FastestRange], times: Curves) -> list[FastestRange]:
-    """Merge a range into the one before it if the strategy of that one stays within LEVEL of the fastest."""
-    merged = [found[0]]
-    for one in found[1:]:
-        last = merged[-1]
-        sizes = [round(size) for size in _sizes(one.low, one.high)]
-        if any(times[last.strategy](size) > LEVEL * times[one.strategy](size) for size in sizes):
-            merged.append(one)
-        else:
-            level = dict.fromkeys([*last.level, *([one.strategy] if one.strategy != last.strategy else [])])
-            merged[-1] = FastestRange(last.strategy, last.low, one.high, tuple(level))
-    return merged
-
-
-def _find_crossovers(fastest: Callable[[float], str], left: float, right: float, found: list[FastestRange]) -> None:
-    """Add to `found` the strategies that become the fastest between two sizes, by bisection."""
-    while fastest(right) != found[-1].strategy:
-        low, high = left, right
-        while high > low * SHARP:
-            middle = math.sqrt(low * high)
-            if fastest(middle) == found[-1].strategy:
-                low = middle
-            else:
-                high = middle
-        found[-1] = structs.replace(found[-1], high=high)
-        found.append(FastestRange(fastest(high), high, high))
-        left = high
+def _crossover(fastest: Callable[[float], str], low: float, high: float) -> float:
+    """Return, by bisection, a size above `low` at which another strategy than the one at `low` is the fastest."""
+    before = fastest(low)
+    while high > low * SHARP:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if fastest(middle) == before else (low, middle)
+    return high
 
 
 def curves(strategies: Sequence[str], workers: int, servers: int, figures: Figures) -> Curves:
     """Return the predicted seconds by bytes, for each strategy that has a formula."""
+    own_servers = {name: servers_of(name, servers) for name in strategies}
 
-    def curve(name: str) -> Callable[[int], float | None]:
-        own = servers_of(name, servers)
-        return lambda nbytes: predicted_exchange_seconds(name, {}, workers, own, nbytes, figures).formula
+    def seconds(name: str, nbytes: int) -> Any:
+        return predicted_exchange_seconds(name, {}, workers, own_servers[name], nbytes, figures).formula
 
-    made = {name: curve(name) for name in strategies}
-    return {name: time for name, time in made.items() if time(1 << 20) is not None}  # type: ignore[misc]
+    return {name: partial(seconds, name) for name in strategies if seconds(name, 1 << 20) is not None}
 
 
 def sentence(
@@ -116,9 +104,13 @@ def sentence(
     if not found:
         return f"{workers} workers: none of these strategies has a formula"
     last, span = found[-1], f"{human_bytes(found[0].low)} to {human_bytes(found[-1].high)}"
-    parts = [f"{one.strategy} up to {human_bytes(one.high)}{_level(one)}" for one in found[:-1]]
-    every = " at every size" if len(found) == 1 else ""
-    text = ", then ".join([*parts, last.strategy]) + every + _level(last)
+    parts = []
+    for one in found:
+        alone = " at every size" if len(found) == 1 else ""
+        until = alone if one is last else f" up to {human_bytes(one.high)}"
+        level = f" ({listed(one.level)} within 5 %)" if one.level else ""
+        parts.append(one.strategy + until + level)
+    text = ", then ".join(parts)
     nbytes = round(last.high)
     times = {name: time(nbytes) for name, time in curves(strategies, workers, servers, figures).items()}
     others = {name: seconds for name, seconds in times.items() if name != last.strategy}
@@ -129,7 +121,3 @@ def sentence(
             f"{second} {others[second] / times[last.strategy]:.2f} times as long"
         )
     return f"{workers} workers, {span}: {text}"
-
-
-def _level(one: FastestRange) -> str:
-    return f" ({listed(one.level)} within 5 %)" if one.level else ""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, structs
 
 from common.errors import ConfigError, RunError
 from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, DEDICATED, VIRTUAL
-from common.strategy import Link, SyncStrategy
 from common.types import FLOAT_BYTES
 from experiments.config.strategies import create
 from experiments.prediction.cost_model import Calibration, Figures, constant, link_terms
-from experiments.prediction.simulation import simulated_seconds, simulation_cost
+from experiments.prediction.simulation import simulate_exchange, simulation_cost
 from experiments.prediction.step_cost import added_to_a_step
 from experiments.schema.documents import Summary
 
@@ -41,34 +43,82 @@ def predicted_exchange_seconds(
 ) -> Predicted:
     """Predict one exchange of `nbytes` bytes. It is simulated only if that takes at most `budget` seconds.
 
-    Blocks for as long. ConfigError for an unknown strategy or option.
+    Blocks for as long. With colocated servers, the formula is that of the busiest process. It is a worker, which pushes
+    1/S of the vector to each of the S - 1 servers elsewhere, and a server, to which n - 1 workers push as much. With
+    S = n these are the bytes of a ring. ConfigError for an unknown strategy or option.
     """
     made = create(strategy, dict(options))
     if engine_traits(made.traits).own_transport is not None:
         return Predicted(None)
     link = (figures.hub if made.traits.servers else figures.exchange).link(nbytes)
-    formula = by_formula(made, workers, servers, nbytes, link, placement)
+    if placement == COLOCATED and made.traits.servers:
+        busy = (servers + workers - 2) / servers * nbytes
+        formula: float | None = 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
+    else:
+        formula = made.seconds(workers, servers, nbytes, link)
     virtual = None
     if budget > 0 and simulation_cost(strategy, options, workers, servers, nbytes, placement) <= budget:
         try:
-            virtual = simulated_seconds(strategy, options, workers, servers, nbytes, link)
+            virtual, _ = simulate_exchange(strategy, options, workers, servers, nbytes, link)
         except RunError:
             virtual = None  # a user's strategy may fail here; its formula, if it has one, still holds
     return Predicted(formula, virtual)
 
 
-def by_formula(
-    strategy: SyncStrategy, workers: int, servers: int, nbytes: int, link: Link, placement: str = DEDICATED
-) -> float | None:
-    """Return the seconds by the strategy's own formula; with colocated servers, by the bytes of the busiest process.
+class PredictedExchange(
+    Struct, frozen=True, rename={"nbytes": "bytes", "formula": "formula_seconds", "virtual": "virtual_seconds"}
+):
+    """One exchange and its predicted seconds; None where there is no formula, or no simulation."""
 
-    That process is a worker, which pushes 1/S of the vector to each of the S - 1 servers elsewhere, and a server, to
-    which n - 1 workers push as much. With S = n these are the bytes of a ring.
-    """
-    if placement == COLOCATED and strategy.traits.servers:
-        busy = (servers + workers - 2) / servers * nbytes
-        return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
-    return strategy.seconds(workers, servers, nbytes, link)
+    strategy: str
+    workers: int
+    servers: int
+    nbytes: int
+    formula: float | None
+    virtual: float | None = None
+
+
+def servers_of(strategy: str, servers: int) -> int:
+    """Return `servers` for a strategy that has servers, else 0. ConfigError for an unknown strategy."""
+    return servers if create(strategy, {}).traits.servers else 0
+
+
+def relaxed(strategies: Sequence[str]) -> list[str]:
+    """Return the strategies with servers whose workers do not all wait for each other in each step. ConfigError."""
+    traits = {name: create(name, {}).traits for name in strategies}
+    return [name for name, its in traits.items() if its.servers and not in_lockstep(its.consistency)]
+
+
+def by_formulas(
+    strategies: Sequence[str], workers: Sequence[int], servers: int, sizes: Sequence[int], figures: dict[int, Figures]
+) -> list[PredictedExchange]:
+    """Return the prediction of each combination by formula; `figures` by the number of workers. ConfigError."""
+    own_servers = {name: servers_of(name, servers) for name in strategies}
+    cells = []
+    for count in workers:
+        for nbytes in sizes:
+            for name in strategies:
+                found = predicted_exchange_seconds(name, {}, count, own_servers[name], nbytes, figures[count])
+                cells.append(PredictedExchange(name, count, own_servers[name], nbytes, found.formula))
+    return cells
+
+
+def simulated(
+    cells: Sequence[PredictedExchange], figures: dict[int, Figures], budget: float
+) -> tuple[list[PredictedExchange], int]:
+    """Simulate the cheapest exchanges for about `budget` seconds; return all, and how many were not. Blocks."""
+    settings: list[tuple[str, dict[str, Any], int, int, int]] = [
+        (cell.strategy, {}, cell.workers, cell.servers, cell.nbytes) for cell in cells
+    ]
+    costs = [simulation_cost(*setting) for setting in settings]
+    done, left = list(cells), budget
+    for index in sorted(range(len(cells)), key=costs.__getitem__):
+        if costs[index] > left:
+            break
+        left -= costs[index]
+        found = predicted_exchange_seconds(*settings[index], figures[cells[index].workers], budget=math.inf)
+        done[index] = structs.replace(cells[index], virtual=found.virtual)
+    return done, sum(cell.virtual is None for cell in done)
 
 
 def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -> float | None:
@@ -83,11 +133,6 @@ def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -
     if figures is None:
         return None
     placement = summary.placement or DEDICATED
-
-    def seconds(nbytes: int) -> float | None:
-        who = summary.strategy, summary.strategy_options, summary.workers, summary.servers
-        return predicted_exchange_seconds(*who, nbytes, figures, placement=placement).formula
-
     nbytes = FLOAT_BYTES * summary.parameters
     bucket = min(summary.bucket or nbytes, nbytes)
     # Steps of a server that follow each other overlap (see step_cost). This formula is for one bucket on a given link:
@@ -97,9 +142,13 @@ def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -
         link = figures.hub.link(nbytes)
         if (added := added_to_a_step(made, summary.workers, summary.servers, nbytes, link, placement)) is not None:
             return added
-    whole = seconds(bucket)
-    rest = seconds(nbytes % bucket) if nbytes % bucket else 0.0
-    return None if whole is None or rest is None else nbytes // bucket * whole + rest
+    total, who = 0.0, (summary.strategy, summary.strategy_options, summary.workers, summary.servers)
+    for count, size in ((nbytes // bucket, bucket), (1, nbytes % bucket)):
+        seconds = predicted_exchange_seconds(*who, size, figures, placement=placement).formula if size else 0.0
+        if seconds is None:
+            return None
+        total += count * seconds
+    return total
 
 
 def in_lockstep(consistency: str) -> bool:

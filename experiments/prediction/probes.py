@@ -1,4 +1,4 @@
-"""What one rank of a calibration does: measure both patterns of communication at every size.
+"""One rank of a calibration, a worker or the server: measure both patterns of communication at every size.
 
 A pattern is timed with messages of one element, and with vectors of each size, which are once moved and once added up
 as they come. Worker 0 decides from a first sample how many rounds each of these cells needs, so that a sample lasts
@@ -10,6 +10,8 @@ median.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
@@ -19,7 +21,12 @@ import numpy as np
 from common.context import Context
 from common.link_probe import PIECE, relay, relay_server, shift
 from common.runtime.job import DEDICATED
+from common.runtime.status_board import PostedPlace, StatusBoard
+from common.transport.connect import connect
+from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import FLOAT_BYTES, Array
+from experiments.launch.job_order import JobOrder
+from experiments.launch.rank_process import LINGER, live
 
 SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # bytes of the vector: 64 KiB to 64 MiB
 SAMPLE_SECONDS = 0.02  # that a sample should last
@@ -47,6 +54,34 @@ class CalibrationSpec(msgspec.Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
+def main(folder: str, rank: int) -> None:
+    """Be rank `rank` of the calibration in `folder`. Its report has the result of `primitives`."""
+    live(folder, rank, _measure)
+
+
+def _measure(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) -> dict[str, Any]:
+    import torch
+
+    spec = msgspec.convert(order.job, CalibrationSpec)
+    torch.set_num_threads(spec.threads)
+
+    def watch() -> None:
+        if (culprit := board.culprit()) is not None:
+            raise culprit
+
+    more: dict[str, Any] = {"job": order.id, "deadline": spec.deadline, "interface": spec.interface}
+    endpoint = connect(spec.transport, place, order.ranks, home, crew=[place.rank], watch=watch, **more)
+    try:
+        place.enter("synchronize")
+        metered = MeteredEndpoint(endpoint)  # as in a training run: counting is part of what a message costs
+        found = primitives(Context(metered, workers=spec.workers, servers=spec.servers), spec.sizes)
+    except BaseException:
+        endpoint.close(linger=0.0)
+        raise
+    endpoint.close(linger=LINGER)
+    return {"measured": found}
+
+
 def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
     """Measure with all workers of `ctx` and its server, if it has one; seconds by this rank's clock. Blocks.
 
@@ -64,11 +99,12 @@ def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
 
 def _pattern(ctx: Context, timed: Timed, sizes: Sequence[int]) -> Raw:
     """Measure one pattern. All ranks make as many rounds of each cell as worker 0 decides."""
-    cells = [
-        ((ctx.size + 1) * FLOAT_BYTES, "moved"),
-        *((nbytes, how) for nbytes in sizes for how in ("moved", "added")),
-    ]
-    rounds = [_from_worker_0(ctx, _rounds(timed(nbytes, how, 1, 1))) for nbytes, how in cells]
+    cells = [((ctx.size + 1) * FLOAT_BYTES, "moved"), *product(sizes, ("moved", "added"))]
+    rounds = []
+    for nbytes, how in cells:
+        (seconds,) = timed(nbytes, how, 1, 1)
+        enough = round(SAMPLE_SECONDS / seconds) if seconds > 0 else 1
+        rounds.append(_from_worker_0(ctx, max(1, min(MOST_ROUNDS, enough))))
     seen: list[list[float]] = [[] for _ in cells]
     for _ in range(VISITS):
         for number, (nbytes, how) in enumerate(cells):
@@ -82,11 +118,6 @@ def scatter(visits: Sequence[float]) -> float:
     """Return the median distance of the visits from their median, as a share of that median."""
     middle = median(visits)
     return median(abs(seconds - middle) for seconds in visits) / middle if middle else 0.0
-
-
-def _rounds(first: Sequence[float]) -> int:
-    seconds = sum(first)
-    return max(1, min(MOST_ROUNDS, round(SAMPLE_SECONDS / seconds))) if seconds > 0 else 1
 
 
 def _from_worker_0(ctx: Context, number: int) -> int:

@@ -55,9 +55,9 @@ def median_error(rows: Iterable[Residual]) -> float | None:
 
 def read_bench(path: Path) -> Bench | None:
     """Return the benchmark in this file or folder; None for a folder without one. ConfigError."""
-    file = path / "bench.json" if path.is_dir() else path
-    if path.is_dir() and not file.is_file():
+    if path.is_dir() and not (path / "bench.json").is_file():
         return None
+    file = path / "bench.json" if path.is_dir() else path
     try:
         return read_document(file, Bench)
     except ConfigError as error:
@@ -77,24 +77,12 @@ def bench_residuals(bench: Bench, calibration: Calibration, budget: float) -> tu
             continue
         figures, note = calibration.nearest(row.transport, row.workers)
         notes += [note] if note else []
-        cost = simulation_cost(*who, placement)
-        allowed = budget if cost <= budget else 0.0
-        budget -= cost if allowed else 0.0
-        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=allowed)
+        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=budget)
+        if found.virtual is not None:
+            budget -= simulation_cost(*who, placement)
         if found.formula == 0:
             notes.append(NOTHING)
             continue
-        rows.append(
-            Residual(
-                row.strategy,
-                row.transport,
-                row.workers,
-                row.servers,
-                row.bytes,
-                found.formula,
-                found.virtual,
-                row.seconds_median,
-                "exchange",
-            )
-        )
+        setting = row.strategy, row.transport, row.workers, row.servers, row.bytes
+        rows.append(Residual(*setting, found.formula, found.virtual, row.seconds_median, "exchange"))
     return rows, notes, budget

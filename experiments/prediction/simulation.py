@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from common.context import Context
+from common.context import Context, Optimizer
 from common.errors import FINISH, SETUP, RunError
 from common.pipeline.engine import engine_traits
 from common.runtime.job import COLOCATED, DEDICATED
 from common.simulate import simulate
 from common.strategy import Bucket, Link
 from common.transport.virtual.network import Network
-from common.types import FLOAT_BYTES, Array, Rows, Vector
+from common.types import FLOAT_BYTES, Vector
 from experiments.config.strategies import create
 
 MOST_WORKERS = 1024
@@ -24,33 +24,16 @@ MESSAGE_SECONDS, BYTE_SECONDS = 15e-6, 12e-9  # that it takes to simulate a mess
 FOREVER = 1e12  # seconds of virtual time
 
 
-class FreeOptimizer:
+class FreeOptimizer(Optimizer):
     """An optimizer that takes no time and changes nothing."""
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None: ...
-
-    def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None: ...
-
-    def state(self) -> dict[str, Array]:
-        return {}
-
-    def restore(self, state: Mapping[str, Array]) -> None: ...
-
-
-def simulated_seconds(
-    name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
-) -> float:
-    """Return the virtual seconds from the moment all workers begin one exchange until the last has its result.
-
-    The servers' update takes no time. Blocks for about `simulation_cost` seconds. May raise RunError.
-    """
-    return _exchange(name, options, workers, servers, nbytes, link)[0]
 
 
 def simulation_cost(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, placement: str = DEDICATED
 ) -> float:
-    """Return roughly the real seconds that `simulated_seconds` takes; infinite if it cannot be run.
+    """Return roughly the real seconds that `simulate_exchange` takes; infinite if it cannot be run.
 
     The number of messages is extrapolated from a few workers.
     """
@@ -60,7 +43,9 @@ def simulation_cost(
         return math.inf
     few = [min(workers, count) for count in (4, 8)]
     try:
-        small, large = (_exchange(name, options, count, servers, FLOAT_BYTES * count, Link())[1] for count in few)
+        small, large = (
+            simulate_exchange(name, options, count, servers, FLOAT_BYTES * count, Link())[1] for count in few
+        )
     except RunError:
         return math.inf
     messages = float(large)
@@ -69,10 +54,14 @@ def simulation_cost(
     return messages * MESSAGE_SECONDS + (workers + servers) * nbytes * BYTE_SECONDS
 
 
-def _exchange(
+def simulate_exchange(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
 ) -> tuple[float, int]:
-    """Return the virtual seconds of an exchange, and the number of messages, those of the set-up included."""
+    """Return the virtual seconds of an exchange, and the number of messages, those of the set-up included.
+
+    The seconds are those from the moment all workers begin until the last has its result; the servers' update takes no
+    time. Blocks for about `simulation_cost` seconds. May raise RunError.
+    """
     ready: list[float] = []
     size = nbytes // FLOAT_BYTES
 

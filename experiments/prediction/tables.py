@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from rich import box
 from rich.table import Table as RichTable
@@ -12,8 +12,8 @@ from rich.text import Text
 from experiments.format.table import DASH, Column, Table, terminal_table
 from experiments.format.units import human_seconds, size_name
 from experiments.format.words import plural
-from experiments.prediction.batch import PredictedExchange
 from experiments.prediction.cost_model import Calibration
+from experiments.prediction.predict import PredictedExchange
 from experiments.prediction.residuals import Residual, median_error
 
 
@@ -50,33 +50,25 @@ def grid_tables(cells: Sequence[PredictedExchange]) -> list[RichTable]:
         for nbytes in dict.fromkeys(cell.nbytes for cell in mine):
             row = [cell for cell in mine if cell.nbytes == nbytes]
             best = min((cell.formula for cell in row if cell.formula is not None), default=None)
-            texts = [
-                Text(
-                    f"{_seconds(cell.formula)} / {_seconds(cell.virtual)}",
-                    style="bold" if best is not None and cell.formula == best else "",
-                )
-                for cell in row
-            ]
-            table.add_row(Text(size_name(nbytes)), *texts)
+            texts = [Text(size_name(nbytes))]
+            for cell in row:
+                both = (DASH if value is None else human_seconds(value) for value in (cell.formula, cell.virtual))
+                is_best = cell.formula is not None and cell.formula == best
+                texts.append(Text(" / ".join(both), style="bold" if is_best else ""))
+            table.add_row(*texts)
         tables.append(table)
     return tables
-
-
-def _seconds(value: float | None) -> str:
-    return DASH if value is None else human_seconds(value)
 
 
 def residual_table(rows: Sequence[Residual]) -> RichTable:
     """Return predicted beside measured seconds, by transport, workers and strategy."""
     columns: list[Column[Residual]] = [
         Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
-        Column("transport", lambda row: row.transport, words=True),
-        Column("workers", lambda row: row.workers),
-        Column("vector", lambda row: row.nbytes, size_name),
-        Column("formula", lambda row: row.formula, human_seconds),
-        Column("virtual", lambda row: row.virtual, human_seconds),
-        Column("measured", lambda row: row.measured, human_seconds),
-        Column("residual", lambda row: row.residual, "{:+.0%}".format),
+        Column("transport", attrgetter("transport"), words=True),
+        Column("workers", attrgetter("workers")),
+        Column("vector", attrgetter("nbytes"), size_name),
+        *(Column(name, attrgetter(name), human_seconds) for name in ("formula", "virtual", "measured")),
+        Column("residual", attrgetter("residual"), "{:+.0%}".format),
     ]
     rows = sorted(rows, key=lambda row: (row.transport, row.workers, row.strategy, row.nbytes))
     return terminal_table(Table(columns, rows, "Predicted and measured"))
