@@ -60,8 +60,9 @@ def serve(job: Job, ctx: Context, strategy: SyncStrategy) -> None:
 
     The vectors have the size of the model, but only the parts that the strategy touches use memory.
     """
+    info = describe(job.data)  # before the device changes: it may run the user's code, which makes real tensors
     with torch.device("meta"):  # sizes alone: the values come from worker 0
-        model = build_for(describe(job.data), job.model, job.hidden, job.seed, job.sparse)
+        model = build_for(info, job.model, job.hidden, job.seed, job.sparse)
     ctx.tensors = sizes = [tensor.numel() for tensor in model.parameters()]
     rows = sparse_rows(model)
     table = sizes[0] if rows is not None else 0
