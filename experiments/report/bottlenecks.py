@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 from common.runtime.job import VIRTUAL
 from experiments.comparison import Contest, Entry
@@ -18,7 +18,6 @@ from experiments.format.words import plural
 from experiments.runs.describe import slowness
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 from experiments.schema.documents import PerRank
-from experiments.schema.records import StepRow
 
 YARDSTICK_LINK = 1e9 / 8  # bytes/s of 1 Gbit/s, which all traffic is compared with
 NOTABLE = 1.2  # times the median: the others wait for a rank that trains this much longer
@@ -49,19 +48,16 @@ class Share:
 
 def shares(entries: Sequence[Entry]) -> list[Share]:
     """Return the shares of each entry, from its run with the median throughput."""
-    return [_share(entry.label, entry.run) for entry in entries]
-
-
-def _share(label: str, run: Run) -> Share:
-    stages, hidden = stage_seconds_per_step(run), hidden_seconds_per_step(run)
-    total = math.fsum(stages.values()) if stages else 0.0
-    train = exposed = beside = None
-    if stages and total > 0:
-        train = stages["train"] / total
-        if not run.within_train:
-            exposed, beside = stages["synchronize"] / total, hidden / total
-    who, sent, times = busiest(run)
-    return Share(label, train, exposed, beside, who, sent, times)
+    rows = []
+    for entry in entries:
+        run, train, exposed, beside = entry.run, None, None, None
+        stages = stage_seconds_per_step(run)
+        if stages and (total := math.fsum(stages.values())) > 0:
+            train = stages["train"] / total
+            if not run.within_train:
+                exposed, beside = stages["synchronize"] / total, hidden_seconds_per_step(run) / total
+        rows.append(Share(entry.label, train, exposed, beside, *busiest(run)))
+    return rows
 
 
 def busiest(run: Run) -> tuple[str, float | None, float]:
@@ -94,9 +90,8 @@ def _a_step(run: Run, counts: PerRank | None) -> dict[str, float]:
     steps = run.summary.steps_done
     if counts is None or not steps or run.summary.own_transport is not None:
         return {}
-    workers = len(counts.per_worker)
-    named = [(f"worker rank {rank}", value) for rank, value in enumerate(counts.per_worker)]
-    named += [(f"server rank {workers + number}", value) for number, value in enumerate(counts.per_server)]
+    workers, every = len(counts.per_worker), enumerate(counts.per_worker + counts.per_server)
+    named = ((f"{'worker' if rank < workers else 'server'} rank {rank}", value) for rank, value in every)
     return {name: value / steps for name, value in named if value is not None}
 
 
@@ -104,9 +99,9 @@ def share_table(rows: Sequence[Share]) -> Table[Share]:
     """Return the shares as a table; columns that nobody has are left out."""
     columns = [
         Column[Share]("strategy", lambda row: row.label),
-        Column[Share]("train", lambda row: row.train, _percent),
-        Column[Share]("synchronise, exposed", lambda row: row.exposed, _percent),
-        Column[Share]("synchronise, beside train", lambda row: row.hidden or None, _percent),
+        Column[Share]("train", lambda row: row.train, "{:.0%}".format),
+        Column[Share]("synchronise, exposed", lambda row: row.exposed, "{:.0%}".format),
+        Column[Share]("synchronise, beside train", lambda row: row.hidden or None, "{:.0%}".format),
         Column[Share]("busiest rank", _busiest_words),
         Column[Share]("sends or receives a step", lambda row: row.sent or None, human_bytes),
         Column[Share]("alone on 1 Gbit/s", lambda row: row.link_seconds or None, human_seconds),
@@ -116,10 +111,6 @@ def share_table(rows: Sequence[Share]) -> Table[Share]:
 
 def _busiest_words(row: Share) -> str:
     return row.busiest + (f", {row.times:.1f}× the others" if 1.0 < row.times < math.inf else "")
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"
 
 
 def limits(contest: Contest, rows: Sequence[Share]) -> dict[str, str]:
@@ -175,9 +166,7 @@ def exposed_line(rows: Sequence[Share]) -> str:
     if not known:
         return ""
     low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    span = f"{known[high]:.0%} of a step in {high}"
-    if low != high:
-        span = f"{known[low]:.0%} of a step in {low}, and up to {known[high]:.0%} in {high}"
+    span = f"{known[low]:.0%} of a step in {low}" + (f", and up to {known[high]:.0%} in {high}" if low != high else "")
     line = f"Workers only synchronise, or wait for others, for {span}."
     hidden = {row.label: row.hidden for row in rows if row.hidden and row.hidden >= 0.005}
     if hidden:
@@ -192,17 +181,13 @@ def busiest_line(rows: Sequence[Share]) -> str:
     if not known:
         return ""
     row = max(known, key=lambda share: share.sent or 0.0)
+    traffic = f"{human_bytes(row.sent or 0.0)} a step (alone {1e3 * (row.link_seconds or 0.0):.3g} ms on 1 Gbit/s)"
     if row.times == 1.0:
-        return f"All links are equally busy: in {row.label} every rank moves {_traffic(row)}."
+        return f"All links are equally busy: in {row.label} every rank moves {traffic}."
     often = f", {row.times:.1f} times as much as the others" if math.isfinite(row.times) else ""
     if " of " in row.busiest:
-        return f"In {row.label}, {row.busiest} move {_traffic(row)} each{often}. Their links are the first to be full."
-    return f"In {row.label}, {row.busiest} moves {_traffic(row)}{often}. Its link is the first to be full."
-
-
-def _traffic(row: Share) -> str:
-    seconds = row.link_seconds or 0.0
-    return f"{human_bytes(row.sent or 0.0)} a step (alone {1e3 * seconds:.3g} ms on 1 Gbit/s)"
+        return f"In {row.label}, {row.busiest} move {traffic} each{often}. Their links are the first to be full."
+    return f"In {row.label}, {row.busiest} moves {traffic}{often}. Its link is the first to be full."
 
 
 def stragglers(entries: Sequence[Entry]) -> str:
@@ -213,7 +198,8 @@ def stragglers(entries: Sequence[Entry]) -> str:
     lines = [f"On purpose: {planted}."] if planted else []
     worst: tuple[float, str, int] = (0.0, "", 0)
     for entry in entries:
-        means = {rank: _mean_train(rows) for rank, rows in entry.run.worker_rows.items() if rows}
+        every = entry.run.worker_rows.items()
+        means = {rank: fmean(row.seconds.train for row in rows) for rank, rows in every if rows}
         if len(means) > 1 and (usual := median(means.values())) > 0:
             slowest = max(means, key=means.__getitem__)
             worst = max(worst, (means[slowest] / usual, entry.label, slowest))
@@ -221,7 +207,3 @@ def stragglers(entries: Sequence[Entry]) -> str:
     if times >= NOTABLE:
         lines.append(f"Measured: in {label}, worker rank {rank} trains {times:.1f} times as long as the median worker.")
     return " ".join(lines)
-
-
-def _mean_train(rows: Sequence[StepRow]) -> float:
-    return math.fsum(row.seconds.train for row in rows) / len(rows)

@@ -58,7 +58,8 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     """Collect the report on the runs in `paths`. ConfigError if there is no run, or one that cannot be read."""
     runs = find_runs(paths)
     comparison = compare_paths(paths, baseline)
-    sweep = _sweep_of(paths)
+    first = Path(paths[0])
+    sweep = first if len(paths) == 1 and (first / "sweep.yaml").is_file() else None
     failed = failures(comparison.failed, finished(sweep) if sweep else [])
     # What limits the contest with the most processes limits the others at most as much.
     largest = max(comparison.contests, key=lambda contest: largest_run(contest).summary.processes, default=None)
@@ -66,7 +67,7 @@ def report_on(paths: Sequence[str | Path], baseline: str | None = None) -> Repor
     parent = parents.pop() if len(parents) == 1 else ""
     rows = shares(largest.entries) if largest else []
     return Report(
-        title=_title(paths, runs),
+        title=_STAMP.sub("", first.resolve().name) if len(paths) == 1 else plural(len(runs), "run"),
         headline=_headline(comparison, failed),
         conditions=conditions(runs),
         limits_line=limits_line(comparison) if largest else "",
@@ -94,17 +95,10 @@ def _table(comparison: Comparison, contest: Contest) -> Table[Any]:
     return dataclasses.replace(contest_table(contest), title=title, caption=" ".join(notes))
 
 
-def _sweep_of(paths: Sequence[str | Path]) -> Path | None:
-    """The folder of the sweep, if `paths` is one and nothing else."""
-    (first, *more) = map(Path, paths)
-    return first if not more and (first / "sweep.yaml").is_file() else None
-
-
 def _headline(comparison: Comparison, failed: Sequence[Failure]) -> str:
-    entries = [entry for contest in comparison.contests for entry in contest.entries]
-    if len(entries) == 1:
-        return alone(entries[0])
-    if entries:
+    if len(comparison.entries) == 1:
+        return alone(comparison.entries[0])
+    if comparison.entries:
         return verdict_sentence(comparison)
     if len(failed) == 1:
         return f"{failed[0].what} did not come to its end. {failed[0].sentence}"
@@ -118,13 +112,6 @@ def alone(entry: Entry) -> str:
     figures += [f"test accuracy {accuracy:.1%}"] if accuracy is not None else []
     figures += [f"final loss {loss:.3g}"] if loss is not None else []
     return f"{entry.label}: {', '.join(figures) or 'it came to its end and recorded nothing'}"
-
-
-def _title(paths: Sequence[str | Path], runs: Sequence[Run]) -> str:
-    """The name of the folder, without its time; of several folders the number of runs."""
-    if len(paths) == 1:
-        return _STAMP.sub("", Path(paths[0]).resolve().name)
-    return plural(len(runs), "run")
 
 
 def _when(runs: Sequence[Run]) -> str:

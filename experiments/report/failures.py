@@ -9,7 +9,7 @@ from common.errors import FINISH, SETUP, ConfigError
 from experiments.runs.labels import labels
 from experiments.runs.run import Run
 from experiments.schema.documents import ErrorRecord, Summary
-from experiments.schema.records import JournalEntry, ServerStepRow, StepRow
+from experiments.schema.records import JournalEntry
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,14 @@ class Failure:
 
 def failures(failed: Sequence[Run], cells: Iterable[JournalEntry] = ()) -> list[Failure]:
     """Return the runs that failed or were interrupted, and the failed cells of a sweep that left no run."""
-    found = [_failure(run, label) for run, label in zip(failed, labels(failed), strict=True)]
+    found = []
+    for run, label in zip(failed, labels(failed), strict=True):
+        progress = f"{run.summary.steps_done} of {run.summary.steps} steps were done by every worker."
+        words = in_words(run.summary), hint(run.summary), progress, str(run.path)
+        found.append(Failure(label, *words, tuple(_progress(run))))
     known = {run.path.name for run in failed}
     lost = [cell for cell in cells if cell.status != "ok" and cell.folder not in known]
     return found + [Failure(cell.cell, _sentence_of(cell.error), "", "", cell.folder or "") for cell in lost]
-
-
-def _failure(run: Run, label: str) -> Failure:
-    summary = run.summary
-    progress = f"{summary.steps_done} of {summary.steps} steps were done by every worker."
-    return Failure(label, in_words(summary), hint(summary), progress, str(run.path), tuple(_progress(run)))
 
 
 def in_words(summary: Summary) -> str:
@@ -101,16 +99,14 @@ def _sentence_of(text: object) -> str:
 
 def _progress(run: Run) -> list[Progress]:
     """The progress of every rank that recorded anything, and of the rank that failed first."""
+    found: dict[int, Progress] = {}
     try:
-        found = {rank: _recorded(rank, "server", rows) for rank, rows in run.server_rows.items()}
-        found |= {rank: _recorded(rank, "worker", rows) for rank, rows in run.worker_rows.items()}
+        for role, by_rank in (("server", run.server_rows), ("worker", run.worker_rows)):
+            for rank, rows in by_rank.items():
+                found[rank] = Progress(rank, role, len(rows), rows[-1].ended if rows else None)
     except ConfigError:
         return []  # damaged, as files may be after a crash; the sentence is shown all the same
     error = run.summary.error
     if error is not None and error.rank is not None:
         found.setdefault(error.rank, Progress(error.rank, str(error.role), 0, None))
     return [found[rank] for rank in sorted(found)]
-
-
-def _recorded(rank: int, role: str, rows: Sequence[StepRow | ServerStepRow]) -> Progress:
-    return Progress(rank, role, len(rows), rows[-1].ended if rows else None)

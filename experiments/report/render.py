@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from experiments.format.table import Table, html_table
+from experiments.format.table import html_table
 from experiments.report.build import Report
 
 
@@ -21,12 +20,8 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["html"] = _html
+    environment.filters["html"] = lambda table: Markup(html_table(table))
     return environment.get_template("report.html").render(report=report)
-
-
-def _html(table: Table[Any]) -> Markup:
-    return Markup(html_table(table))
 
 
 def write(report: Report, file: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from common.errors import ConfigError
 from experiments.config import RunOptions
 from experiments.format.units import size_name
 from experiments.runs.run import Run
+from experiments.sweep.parse import read
+from experiments.sweep.yaml_files import load
 
 AGAIN = "results/again"  # where runs that are repeated by hand meet
 _DELIMITER = "END_OF_SWEEP"
@@ -34,33 +37,22 @@ def run_words(config: Mapping[str, Any], *more: str) -> list[str]:
     Settings that a machine chooses itself (transport, overlap, buckets) are spelled out; defaults are left out.
     """
     words = ["syncbench", "run"]
-    for option in dataclasses.fields(RunOptions):
-        name, value = option.name, config.get(option.name, _default(option))
+    for name, default in vars(RunOptions()).items():
+        value = config.get(name, default)
+        plain = tuple(value) if isinstance(value, list) else value
         if name == "strategy_options":
             words += [f"--strategy.{key}={_yaml(part)}" for key, part in sorted((value or {}).items())]
-        elif name == "strategy" or (_plain(value) != _plain(_default(option)) and not _follows(name, value, config)):
+        elif name == "strategy" or (plain != default and not _follows(name, value, config)):
             text, flag = _text(name, value), "--" + name.replace("_", "-")
             words += [flag] if value is True else [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return [*words, *more]
 
 
-def _default(option: dataclasses.Field[Any]) -> Any:
-    return option.default_factory() if option.default_factory is not dataclasses.MISSING else option.default
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _follows(name: str, value: Any, config: Mapping[str, Any]) -> bool:
     """Whether `value` follows from the other options."""
-    match name:
-        case "servers":
-            return not value  # of a strategy without servers
-        case "decay_every":
-            return config.get("schedule") != "step"
-        case _:
-            return False
+    if name == "servers":
+        return not value  # of a strategy without servers
+    return name == "decay_every" and config.get("schedule") != "step"
 
 
 def _text(name: str, value: Any) -> str:
@@ -97,16 +89,14 @@ def commands(runs: Sequence[Run], sweep: Path | None = None) -> list[Command]:
     """Return the commands that repeat `runs`: of the file `sweep` if there is one, else one command for each run."""
     if sweep is not None:
         return [_sweep_command(sweep)]
-    lines: dict[str, int] = {}
+    lines: Counter[str] = Counter()
     missing = []
     place = ["--results", AGAIN] if len(runs) > 1 else []
     for run in runs:
         try:
-            line = shlex.join(run_words(read_config(run), *place))
+            lines[shlex.join(run_words(read_config(run), *place))] += 1
         except ConfigError as error:
             missing.append(Command(f"No command: {error}."))
-        else:
-            lines[line] = lines.get(line, 0) + 1
     return [*_in_turns(lines), *missing]
 
 
@@ -126,23 +116,19 @@ def _in_turns(lines: Mapping[str, int]) -> list[Command]:
 
 
 def _sweep_command(sweep: Path) -> Command:
-    """The command carries the sweep's file, because a report is also read where the folder is not."""
+    """The command carries the sweep's file, because a report is also read where the folder is not.
+
+    The file has no defaults, unless this version cannot read it.
+    """
     try:
-        content = _asked(sweep).rstrip("\n")
+        try:
+            content = read(load(sweep), {}).asked_yaml()
+        except ConfigError:
+            content = sweep.read_text()
     except (OSError, UnicodeDecodeError):
         return Command(f"No command: {sweep} cannot be read.")
+    content = content.rstrip("\n")
     end = _DELIMITER
     while end in content:
         end += "_"
     return Command("The same sweep:", f"cat > again.yaml <<'{end}'\n{content}\n{end}\nsyncbench sweep again.yaml")
-
-
-def _asked(sweep: Path) -> str:
-    """The sweep's file without defaults; the whole file if this version cannot read it."""
-    from experiments.sweep.parse import read
-    from experiments.sweep.yaml_files import load
-
-    try:
-        return read(load(sweep), {}).asked_yaml()
-    except ConfigError:
-        return sweep.read_text()

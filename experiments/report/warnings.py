@@ -54,14 +54,14 @@ def _scatter(comparison: Comparison) -> list[str]:
 
 def _events(run: Run) -> list[str]:
     """Deaths, restarts and imbalance in a run."""
-    summary, lines = run.summary, []
-    if summary.deaths:
-        lines.append(deaths_line(summary.deaths, summary.workers))
-    if summary.restarts:
-        lines.append(restarts_line(summary.restarts, summary.pushes.lost if summary.pushes else 0))
-    if uneven := imbalance(summary):
-        lines.append(uneven)
-    return [f"{run.path.name}: {line}" for line in lines]
+    summary = run.summary
+    lost = summary.pushes.lost if summary.pushes else 0
+    lines = [
+        summary.deaths and deaths_line(summary.deaths, summary.workers),
+        summary.restarts and restarts_line(summary.restarts, lost),
+        imbalance(summary),
+    ]
+    return [f"{run.path.name}: {line}" for line in lines if line]
 
 
 def _uncommitted(runs: Sequence[Run]) -> list[str]:
