@@ -23,105 +23,73 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allreduce.strategy import AllReduce
-    from common.context import Context, Optimizer
-    from common.errors import (
-        CheckFailed,
-        ConfigError,
-        DeadlineExceeded,
-        Deadlock,
-        PeerFailed,
-        ProtocolError,
-        RunError,
-        SyncbenchError,
-    )
-    from common.pipeline.engine import EngineStrategy, EngineTraits
-    from common.simulate import Outcome, simulate
-    from common.strategy import Bucket, Link, SyncStrategy, Traits
-    from common.testing.checks import check_strategy as check
-    from common.transport.virtual.network import Delay, Drop, Kill, Network
-    from common.types import Array, Rows, Vector
-    from experiments.comparison import Comparison
-    from experiments.runs.execute import RunFailed
-    from experiments.runs.frames import RunFrames, load_runs
-    from experiments.runs.run import Run
-    from syncbench._harness import compare, run, sweep
+    from allreduce.strategy import AllReduce as AllReduce
+    from common.context import Context as Context
+    from common.context import Optimizer as Optimizer
+    from common.errors import CheckFailed as CheckFailed
+    from common.errors import ConfigError as ConfigError
+    from common.errors import DeadlineExceeded as DeadlineExceeded
+    from common.errors import Deadlock as Deadlock
+    from common.errors import PeerFailed as PeerFailed
+    from common.errors import ProtocolError as ProtocolError
+    from common.errors import RunError as RunError
+    from common.errors import SyncbenchError as SyncbenchError
+    from common.pipeline.engine import EngineStrategy as EngineStrategy
+    from common.pipeline.engine import EngineTraits as EngineTraits
+    from common.simulate import Outcome as Outcome
+    from common.simulate import simulate as simulate
+    from common.strategy import Bucket as Bucket
+    from common.strategy import Link as Link
+    from common.strategy import SyncStrategy as SyncStrategy
+    from common.strategy import Traits as Traits
+    from common.testing import checks
+    from common.transport.virtual.network import Delay as Delay
+    from common.transport.virtual.network import Drop as Drop
+    from common.transport.virtual.network import Kill as Kill
+    from common.transport.virtual.network import Network as Network
+    from common.types import Array as Array
+    from common.types import Rows as Rows
+    from common.types import Vector as Vector
+    from experiments.comparison import Comparison as Comparison
+    from experiments.runs.execute import RunFailed as RunFailed
+    from experiments.runs.frames import RunFrames as RunFrames
+    from experiments.runs.frames import load_runs as load_runs
+    from experiments.runs.run import Run as Run
+    from syncbench._harness import compare as compare
+    from syncbench._harness import run as run
+    from syncbench._harness import sweep as sweep
 
-__all__ = [
-    "AllReduce",
-    "Array",
-    "Bucket",
-    "CheckFailed",
-    "Comparison",
-    "ConfigError",
-    "Context",
-    "DeadlineExceeded",
-    "Deadlock",
-    "Delay",
-    "Drop",
-    "EngineStrategy",
-    "EngineTraits",
-    "Kill",
-    "Link",
-    "Network",
-    "Optimizer",
-    "Outcome",
-    "PeerFailed",
-    "ProtocolError",
-    "Rows",
-    "Run",
-    "RunError",
-    "RunFailed",
-    "RunFrames",
-    "SyncStrategy",
-    "SyncbenchError",
-    "Traits",
-    "Vector",
-    "check",
-    "compare",
-    "load_runs",
-    "run",
-    "simulate",
-    "sweep",
-]
+    check = checks.check_strategy
 
 _MODULES = {
-    "allreduce.strategy": ("AllReduce",),
-    "common.context": ("Context", "Optimizer"),
-    "common.errors": (
-        "CheckFailed",
-        "ConfigError",
-        "DeadlineExceeded",
-        "Deadlock",
-        "PeerFailed",
-        "ProtocolError",
-        "RunError",
-        "SyncbenchError",
-    ),
-    "common.pipeline.engine": ("EngineStrategy", "EngineTraits"),
-    "common.simulate": ("Outcome", "simulate"),
-    "common.strategy": ("Bucket", "Link", "SyncStrategy", "Traits"),
-    "common.testing.checks": ("check",),
-    "common.transport.virtual.network": ("Delay", "Drop", "Kill", "Network"),
-    "common.types": ("Array", "Rows", "Vector"),
-    "experiments.comparison": ("Comparison",),
-    "experiments.runs.execute": ("RunFailed",),
-    "experiments.runs.frames": ("RunFrames", "load_runs"),
-    "experiments.runs.run": ("Run",),
-    "syncbench._harness": ("compare", "run", "sweep"),
+    "allreduce.strategy": "AllReduce",
+    "common.context": "Context Optimizer",
+    "common.errors": "CheckFailed ConfigError DeadlineExceeded Deadlock "
+    "PeerFailed ProtocolError RunError SyncbenchError",
+    "common.pipeline.engine": "EngineStrategy EngineTraits",
+    "common.simulate": "Outcome simulate",
+    "common.strategy": "Bucket Link SyncStrategy Traits",
+    "common.testing.checks": "check",
+    "common.transport.virtual.network": "Delay Drop Kill Network",
+    "common.types": "Array Rows Vector",
+    "experiments.comparison": "Comparison",
+    "experiments.runs.execute": "RunFailed",
+    "experiments.runs.frames": "RunFrames load_runs",
+    "experiments.runs.run": "Run",
+    "syncbench._harness": "compare run sweep",
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-_NAME_THERE = {"check": "check_strategy"}
+_MODULE_OF = dict(sorted((name, module) for module, names in _MODULES.items() for name in names.split()))
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name on its first use."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), _NAME_THERE.get(name, name))
+    value = getattr(importlib.import_module(_MODULE_OF[name]), "check_strategy" if name == "check" else name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

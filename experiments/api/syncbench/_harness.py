@@ -22,9 +22,8 @@ from experiments.sweep.estimate import seconds_by_cell
 from experiments.sweep.folder import begin
 from experiments.sweep.grid import make_grid
 from experiments.sweep.journal import Journal
-from experiments.sweep.parse import KEYS, read, shortened
+from experiments.sweep.parse import KEYS, read_given
 from experiments.sweep.runner import run_cells
-from experiments.sweep.yaml_files import find, load
 
 
 def run(*, results: str | Path = "results", **options: Any) -> Run:
@@ -55,11 +54,7 @@ def sweep(
     """
     _refuse_unknown(settings, KEYS)
     given = {name: list(value) if isinstance(value, tuple | range) else value for name, value in settings.items()}
-    path = None if file is None else find(str(file))
-    raw = {} if path is None else load(path)
-    where = "" if path is None else f"{path}: "
-    small = shortened(raw or given, where) if quick else None
-    asked = read(raw, given, quick=small, where=where, name="sweep" if path is None else path.stem)
+    asked = read_given(None if file is None else str(file), given, quick)
     grid = make_grid(asked)
     folder = begin(writable_folder(results), asked)
     with _without_main_module(), Journal(folder) as journal:
