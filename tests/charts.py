@@ -8,7 +8,8 @@ import pandas as pd
 from runs import write_run
 
 from experiments.charts import ChartData, draw
-from experiments.comparison import Comparison, compare_runs
+from experiments.comparison.compare import compare_runs
+from experiments.comparison.model import Comparison
 from experiments.runs.find import load_run
 
 STALE = {"staleness_histogram": {"0": 6, "3": 2}, "staleness_max": 3, "consistency": "asp"}

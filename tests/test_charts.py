@@ -15,7 +15,7 @@ from runs import SECONDS, fail, worker_row, write_rows, write_run
 
 from experiments.charts import CHARTS, Absent, ChartData, draw, image, plot_all
 from experiments.charts.style import STYLES, style
-from experiments.comparison import compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.format.colours import STAGE_COLOURS
 from experiments.runs.find import load_run
 

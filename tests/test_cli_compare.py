@@ -10,8 +10,8 @@ from charts import predict
 from rich.console import Console
 from runs import fail, write_run
 
-from experiments.comparison import compare_runs
 from experiments.comparison import predictions as predictions_module
+from experiments.comparison.compare import compare_runs
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.predictions import with_predictions
 from experiments.comparison.render import markdown_comparison, print_comparison

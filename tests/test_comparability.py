@@ -3,7 +3,7 @@
 import pytest
 from runs import fail, write_run
 
-from experiments.comparison import compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.comparison.wording import verdict_sentence
 from experiments.runs.find import load_run
 

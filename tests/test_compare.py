@@ -11,8 +11,10 @@ from runs import write_run
 from sweeps import entry, sweep
 
 from common.errors import ConfigError
-from experiments.comparison import Interval, compare_paths, compare_runs
+from experiments.comparison.compare import compare_runs
+from experiments.comparison.load import compare_paths
 from experiments.comparison.wording import verdict_sentence
+from experiments.metrics.intervals import Interval
 from experiments.schema.files import to_line
 from experiments.sweep.grid import make_grid
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from runs import summary
 
-from experiments.comparison import Contest, Entry
+from experiments.comparison.model import Contest, Entry
 from experiments.comparison.predictions import predicted_rate
 from experiments.metrics.intervals import Interval
 from experiments.prediction.cost_model import (

@@ -5,7 +5,7 @@ import json
 import pytest
 from runs import PARAMETERS, SECONDS, WORKERS, worker_row, write_rows, write_run
 
-from experiments.comparison import compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.report import bottlenecks as module
 from experiments.report.bottlenecks import busiest, cores, limits, shares, stragglers
 from experiments.runs.find import load_run

@@ -5,7 +5,7 @@ import re
 import pytest
 from contests import around, contest_of, repeats_in
 
-from experiments.comparison import compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.comparison.wording import LONGEST, contest_clause, verdict_sentence, verdict_title
 
 

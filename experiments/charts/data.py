@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from experiments.charts.export import Sheet
 from experiments.charts.layout import frame
 from experiments.charts.style import ALARM, FAINT
-from experiments.comparison import Comparison, Contest, Entry
+from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.wording import setting_words
 from experiments.format.words import plural
 from experiments.runs.describe import conditions

@@ -16,7 +16,7 @@ from experiments.charts.layout import plain_tick, side_legend, slide, thousands,
 from experiments.charts.loss_targets import race, target, times_to
 from experiments.charts.style import FAINT, look
 from experiments.charts.titles import learning
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, smooth
 from experiments.runs.run import Run
 

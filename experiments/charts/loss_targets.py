@@ -8,7 +8,7 @@ from statistics import median
 
 from experiments.charts.data import ROLES, ChartData
 from experiments.charts.titles import learning_time
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.runs.loss_curves import loss_by_time, rounded_up, seconds_to_loss
 
 

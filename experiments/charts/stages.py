@@ -16,7 +16,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, beside, dots, slide
 from experiments.charts.style import ALARM, INK
 from experiments.charts.titles import synchronisation
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.colours import STAGE_COLOURS
 from experiments.format.units import human_ms
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step

@@ -19,7 +19,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import blank, panels, percent, wrapped
 from experiments.charts.style import INK, look
 from experiments.charts.titles import stale
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 
 BARS = 10  # in a histogram, at most
 COLUMNS = ("counted_in", "staleness_from", "staleness_to", "share_of_updates")

@@ -13,7 +13,7 @@ from experiments.charts.data import ChartData, panelled
 from experiments.charts.export import Sheet
 from experiments.charts.layout import ACROSS, blank, panels, wrapped
 from experiments.charts.style import INK, look
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.units import human_ms
 from experiments.format.words import listed
 from experiments.runs.frames import RunFrames

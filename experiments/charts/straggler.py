@@ -16,7 +16,7 @@ from experiments.charts.loss import few, loss_axis
 from experiments.charts.loss_targets import target
 from experiments.charts.style import ALARM, DASHES, FAINT, INK, look
 from experiments.charts.titles import straggler_cost
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.units import human_count
 from experiments.runs.loss_curves import loss_by_time, seconds_to_loss
 from experiments.runs.run import Run

@@ -12,7 +12,7 @@ from experiments.charts.data import Absent, ChartData, records
 from experiments.charts.export import Sheet
 from experiments.charts.layout import name_ends, plain_tick, seconds_tick, slide
 from experiments.charts.lines import draw_lines, size_axes, size_tick, thin_out, ticks_in_sight
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.units import human_seconds
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 

@@ -12,7 +12,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, beside, dots, slide
 from experiments.charts.loss_targets import middle_time, race, target, times_to
 from experiments.charts.style import ALARM, INK, look
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.runs.loss_curves import loss_by_time
 
 COLUMNS = ("loss", "seconds", "final_loss", "recorded_seconds", "repeats")

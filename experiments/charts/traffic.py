@@ -14,7 +14,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, slide
 from experiments.charts.style import ALARM, INK, look
 from experiments.charts.titles import hub, hubs
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.runs.frames import RunFrames
 
 MANY = 10  # bars of one role in a band; of more ranks three are shown

@@ -19,7 +19,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import ACROSS, blank, panels, wrapped
 from experiments.charts.style import FAINT, INK
 from experiments.charts.titles import some
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.units import human_bytes
 
 ROOM = 6  # ranks, at most, whose cells have room for a number

@@ -8,9 +8,9 @@ from typing import Any
 
 from common.errors import CheckFailed, ConfigError
 from experiments.cli.output import console, dump, say
-from experiments.comparison import Comparison
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.load import compare_paths
+from experiments.comparison.model import Comparison
 from experiments.comparison.render import limits, markdown_comparison, print_comparison
 from experiments.comparison.wording import setting_words
 from experiments.config.arguments import InputOptions

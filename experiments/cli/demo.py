@@ -8,9 +8,10 @@ from typing import ClassVar
 from common.runtime.job import DEDICATED
 from experiments.cli.output import console, dump, say
 from experiments.cli.run_plans import check_replicas, execute_all
-from experiments.comparison import Comparison, Entry, compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.comparison.equivalence import same_bits
 from experiments.comparison.export import document
+from experiments.comparison.model import Comparison, Entry
 from experiments.comparison.render import limits, print_comparison
 from experiments.comparison.wording import verdict_sentence
 from experiments.config import Plan, RunOptions, plan

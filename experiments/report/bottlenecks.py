@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from common.runtime.job import VIRTUAL
-from experiments.comparison import Contest, Entry
+from experiments.comparison.model import Contest, Entry
 from experiments.format.table import Column, Table, filled
 from experiments.format.units import human_bytes, human_count, human_seconds
 from experiments.format.words import plural

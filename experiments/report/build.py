@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.comparison import Comparison, Contest, Entry, compare_paths
 from experiments.comparison.contest_table import contest_table
+from experiments.comparison.load import compare_paths
+from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.predictions import not_predicted
 from experiments.comparison.render import limits as limits_line
 from experiments.comparison.wording import setting_words, verdict_sentence

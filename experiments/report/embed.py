@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from experiments.comparison import Comparison
+from experiments.comparison.model import Comparison
 
 BUDGET = 1_700_000  # bytes for all of them; the page may have 2 MB
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from experiments.comparison import Comparison, Contest
 from experiments.comparison.caveats import SCATTER, scatter
+from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.wording import located
 from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance

@@ -7,8 +7,8 @@ themselves. `Link` is for predictions, `Optimizer` for servers; `Array` and `Vec
 Try a strategy without processes: `check` holds it to its promises, `simulate` runs any program on a `Network` of your
 choice in virtual time, with `Kill`, `Drop` and `Delay` as faults, and returns an `Outcome`.
 
-Measure: `run` trains with one strategy and returns a `Run`; `sweep` runs a grid; `compare` gives a `Comparison` with
-the verdict; `load_runs` gives `RunFrames`, the results as pandas frames.
+Measure: `run` trains with one strategy and returns a `Run`; `sweep` runs a grid; `compare` gives a `Comparison`, and
+`verdict` puts it into words; `load_runs` gives `RunFrames`, the results as pandas frames.
 
 Errors: `SyncbenchError` is the base of `ConfigError` (a wrong option), `CheckFailed` (a broken promise), `RunFailed`
 (a run that ended badly) and `RunError` (a rank that failed) with its kinds `PeerFailed`, `DeadlineExceeded`,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from common.types import Array as Array
     from common.types import Rows as Rows
     from common.types import Vector as Vector
-    from experiments.comparison import Comparison as Comparison
+    from experiments.comparison.model import Comparison as Comparison
     from experiments.runs.execute import RunFailed as RunFailed
     from experiments.runs.frames import RunFrames as RunFrames
     from experiments.runs.frames import load_runs as load_runs
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from syncbench._harness import compare as compare
     from syncbench._harness import run as run
     from syncbench._harness import sweep as sweep
+    from syncbench._harness import verdict as verdict
 
     check = checks.check_strategy
 
@@ -72,11 +73,11 @@ _MODULES = {
     "common.testing.checks": "check",
     "common.transport.virtual.network": "Delay Drop Kill Network",
     "common.types": "Array Rows Vector",
-    "experiments.comparison": "Comparison",
+    "experiments.comparison.model": "Comparison",
     "experiments.runs.execute": "RunFailed",
     "experiments.runs.frames": "RunFrames load_runs",
     "experiments.runs.run": "Run",
-    "syncbench._harness": "compare run sweep",
+    "syncbench._harness": "compare run sweep verdict",
 }
 _MODULE_OF = dict(sorted((name, module) for module, names in _MODULES.items() for name in names.split()))
 __all__ = list(_MODULE_OF)

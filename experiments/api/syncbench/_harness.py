@@ -1,4 +1,4 @@
-"""The verbs of the command line as functions: `run`, `sweep`, `compare`."""
+"""The verbs of the command line as functions: `run`, `sweep`, `compare`, and `verdict` on a comparison."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 from common.errors import CheckFailed, ConfigError, suggest
 from experiments.cli.output import say
 from experiments.cli.run_plans import check_replicas, execute_all
-from experiments.comparison import Comparison
 from experiments.comparison.load import compare_paths
+from experiments.comparison.model import Comparison
+from experiments.comparison.wording import verdict_sentence
 from experiments.config import RunOptions, plan
 from experiments.config.option import declared
 from experiments.runs.files import writable_folder
@@ -74,6 +75,11 @@ def compare(
     if comparison.refusal and not anyway:
         raise CheckFailed(f"cannot compare: {comparison.refusal}; anyway=True compares them all the same")
     return comparison
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return the verdict of `comparison` in sentences, as the command line prints it."""
+    return verdict_sentence(comparison)
 
 
 def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
