@@ -7,11 +7,12 @@ its source behind the colon, as in `npz:<path>`; a user's own is `module:callabl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from common.data.clicks import Clicks
 from common.data.digits import Digits
-from common.data.info import DataInfo, Generated, Source, parse_parameters
+from common.data.info import DataInfo, Source, parse_parameters
 from common.data.npz import Npz
 from common.data.openml import OpenMl
 from common.data.synthetic import Synthetic
@@ -23,15 +24,14 @@ from common.util.import_by_name import TARGET
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
 
-__all__ = ["DATASETS", "ELSEWHERE", "DataInfo", "canonical", "check", "describe", "load"]
-
-GENERATED: dict[str, type[Generated]] = {"clicks": Clicks, "synthetic": Synthetic}
-READERS: Mapping[str, Callable[[str], Source]] = {"npz": Npz.read, "openml": OpenMl.read, "text": Text.read}
-DATASETS = {
-    "digits": Digits().info(),
-    **{name: kind().info() for name, kind in GENERATED.items()},
-    "text": Text().info(),
+READERS: Mapping[str, Callable[[str], Source]] = {
+    "clicks": partial(parse_parameters, Clicks),
+    "npz": Npz.read,
+    "openml": OpenMl.read,
+    "synthetic": partial(parse_parameters, Synthetic),
+    "text": Text.read,
 }
+DATASETS = {str(source): source.info() for source in (Digits(), Clicks(), Synthetic(), Text())}
 ELSEWHERE = {
     "npz:<path>": "arrays x, y (and x_test, y_test) of a NumPy archive",
     "openml:<name>": "openml.org through scikit-learn, kept once downloaded: mnist_784, Fashion-MNIST, CIFAR_10 …",
@@ -45,8 +45,6 @@ def _source(data: str) -> Source:
     name, colon, given = data.partition(":")
     if name in READERS:
         return READERS[name](given)
-    if name in GENERATED:
-        return parse_parameters(given, GENERATED[name])
     if name == "digits":
         if colon:
             raise ConfigError(f"--data {data}: {name} has no parameters; leave {colon + given} out")

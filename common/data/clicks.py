@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.data.info import DataInfo, Generated
-
-if TYPE_CHECKING:
-    from common.data.dataset import Dataset
+from common.types import Array
 
 SEED = 0x636C6B  # the samples belong to the data set: they do not change with the seed of a run
 CHUNK = 1 << 16  # samples generated at a time, which bounds the memory for intermediate results
@@ -44,28 +42,19 @@ class Clicks(Generated):
         if (self.samples + self.test_samples) * self.ids > MOST_IDS:
             raise self.out_of_range("samples", f"fewer: {MOST_IDS:,} ids at most, tests included")
 
-    @property
-    def test_samples(self) -> int:
-        """Test samples, in addition to the training samples."""
-        return max(1, self.samples // 10)
-
     def info(self) -> DataInfo:
         """Return its sizes."""
         about = f"generated clicks: {self.samples:,} samples of {self.ids} ids out of {self.rows:,}, Zipf {self.skew:g}"
         return DataInfo(self.samples, self.test_samples, (self.ids,), 2, about, self.rows)
 
-    def load(self) -> Dataset:
-        """Generate ids, int32 of shape (n, ids), each 0 … rows-1, and labels 0 (no click) and 1."""
-        from common.data.dataset import Dataset
-
-        x, y = self._generate()
-        return Dataset.of(x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
-
-    def _generate(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def generate(self) -> tuple[Array, NDArray[np.int64]]:
+        """Return ids, int32 of shape (n, ids), each 0 … rows-1, and labels 0 (no click) and 1."""
         random = np.random.default_rng(SEED)
         id_of = random.permutation(np.arange(self.rows, dtype=np.int32))  # popular ids lie anywhere in the table
         weight = random.standard_normal(self.rows, np.float32) * np.float32(SHARPNESS / math.sqrt(self.ids))
-        law = self._zipf()
+        # The cumulative probabilities of the ids, the most popular id first.
+        law = np.cumsum(np.arange(1, self.rows + 1, dtype=np.float64) ** -self.skew)
+        law /= law[-1]
         total = self.samples + self.test_samples
         x, y = np.empty((total, self.ids), np.int32), np.empty(total, np.int64)
         for start in range(0, total, CHUNK):
@@ -75,9 +64,3 @@ class Clicks(Generated):
             chance = 1 / (1 + np.exp(-weight[x[piece]].sum(1)))
             y[piece] = random.random(chance.shape) < chance
         return x, y
-
-    def _zipf(self) -> NDArray[Any]:
-        """Return the cumulative probabilities of the ids, the most popular id first, float64 of shape (rows,)."""
-        law: NDArray[Any] = np.cumsum(np.arange(1, self.rows + 1, dtype=np.float64) ** -self.skew)
-        law /= law[-1]
-        return law

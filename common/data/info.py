@@ -8,7 +8,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from common.errors import ConfigError, suggest
+from common.types import Array
 
 if TYPE_CHECKING:
     from common.data.dataset import Dataset
@@ -41,34 +45,43 @@ class Source(Protocol):
         """Read or generate it into memory."""
 
 
-@dataclass(frozen=True)
-class Generated(ABC):
+class Generated(Source, ABC):
     """A generated data set: subclasses are frozen dataclasses of numbers, its parameters, with defaults.
 
     The constructor raises ConfigError for a number out of range.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     name: ClassVar[str]
+    samples: int  # to train on
+
+    @property
+    def test_samples(self) -> int:
+        """Test samples, in addition to the training samples."""
+        return max(1, self.samples // 10)
+
+    @abstractmethod
+    def generate(self) -> tuple[Array, NDArray[np.int64]]:
+        """Return all samples, those for testing last, and their labels."""
+
+    def load(self) -> Dataset:
+        """Generate it."""
+        from common.data.dataset import Dataset
+
+        x, y = self.generate()
+        return Dataset.of(x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
 
     def __str__(self) -> str:
         fields = dataclasses.fields(self)
         chosen = [f"{each.name}={value}" for each in fields if (value := getattr(self, each.name)) != each.default]
         return f"{self.name}:{','.join(chosen)}" if chosen else self.name
 
-    @abstractmethod
-    def info(self) -> DataInfo:
-        """Return what is known of it."""
-
-    @abstractmethod
-    def load(self) -> Dataset:
-        """Generate it."""
-
     def out_of_range(self, key: str, right: str) -> ConfigError:
         """Return the error that says what the parameter `key` should be."""
-        return _wrong_value(self.name, key, getattr(self, key), right)
+        return ConfigError(f"--data {self.name}: {key} is {getattr(self, key)}: give {right}")
 
 
-def parse_parameters(given: str, kind: type[Generated]) -> Generated:
+def parse_parameters(kind: type[Generated], given: str) -> Generated:
     """Return a `kind` with the parameters `rows=400000,skew=1.1`, or with its defaults. ConfigError, one line."""
     name, defaults = kind.name, {field.name: field.default for field in dataclasses.fields(kind)}
     values: dict[str, Any] = {}
@@ -80,19 +93,13 @@ def parse_parameters(given: str, kind: type[Generated]) -> Generated:
             raise ConfigError(f"--data {name} has no parameter {key!r}: {suggest(key, defaults)}")
         if key in values:
             raise ConfigError(f"--data {name}: {key} is given twice")
-        values[key] = _number(name, key, value, type(defaults[key]))
+        whole = isinstance(defaults[key], int)
+        try:
+            values[key] = int(value.replace("_", "")) if whole else float(value)
+        except ValueError:
+            right = "a whole number" if whole else "a number"
+            raise ConfigError(f"--data {name}: {key} is {value}: give {right}") from None
     return kind(**values)
-
-
-def _number(name: str, key: str, value: str, kind: type[Any]) -> Any:
-    try:
-        return kind(value.replace("_", "") if kind is int else value)
-    except ValueError:
-        raise _wrong_value(name, key, value, "a whole number" if kind is int else "a number") from None
-
-
-def _wrong_value(name: str, key: str, value: object, right: str) -> ConfigError:
-    return ConfigError(f"--data {name}: {key} is {value}: give {right}")
 
 
 def is_special_file(path: str) -> bool:

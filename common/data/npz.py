@@ -66,7 +66,7 @@ class Npz:
         """ConfigError unless all samples are finite. Blocks; reads a file again only if it has changed."""
         with self._opened():  # explains a wrong path
             stamp = os.stat(self.path)
-        _all_finite(self, stamp.st_mtime_ns, stamp.st_size)
+        _check_values(self, stamp.st_mtime_ns, stamp.st_size)
 
     def load(self) -> Dataset:
         """Read it; held-out samples replace missing x_test and y_test."""
@@ -90,19 +90,6 @@ class Npz:
         if own[1:] != shape[1:]:
             raise ConfigError(f"{self._what('x_test')} has samples of shape {own[1:]}, x has {shape[1:]}")
         return labels(self._what("y_test"), archive["y_test"], own[0])
-
-    def _look_through(self) -> None:
-        with self._opened() as archive:
-            for array in ("x", "x_test"):
-                if f"{array}.npy" not in archive.zip.namelist():
-                    continue
-                _, dtype = self._header(archive, array)
-                if dtype.kind != "f":
-                    continue
-                with archive.zip.open(f"{array}.npy") as file:
-                    _read_header(file)
-                    while part := file.read(CHUNK // dtype.itemsize * dtype.itemsize):
-                        check_finite(self._what(array), np.frombuffer(part, dtype))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -149,5 +136,13 @@ def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 @functools.lru_cache(maxsize=8)
-def _all_finite(archive: Npz, changed: int, size: int) -> None:
-    archive._look_through()
+def _check_values(source: Npz, changed: int, size: int) -> None:
+    """ConfigError unless all samples are finite."""
+    with source._opened() as archive:
+        for array in ("x", "x_test"):
+            if f"{array}.npy" not in archive.zip.namelist():
+                continue
+            with archive.zip.open(f"{array}.npy") as file:
+                _, dtype = _read_header(file)
+                while dtype.kind == "f" and (part := file.read(CHUNK // dtype.itemsize * dtype.itemsize)):
+                    check_finite(source._what(array), np.frombuffer(part, dtype))

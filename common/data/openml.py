@@ -6,14 +6,12 @@ read. Both are in the folder of `sklearn.datasets.get_data_home` ($SCIKIT_LEARN_
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +86,10 @@ class OpenMl:
         dataset: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdecimal() else {"name": self.name}
         # The pandas parser is faster but may infer other dtypes. At least one retry, after some delay, is demanded.
         settings: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1, "delay": 0.1}
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(TIMEOUT)  # of sockets that are opened meanwhile
         try:
-            with _socket_timeout(), warnings.catch_warnings():
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about newer versions, and about the retry
                 bunch = fetch_openml(**dataset, **settings)
         except HTTPError as error:
@@ -101,6 +101,8 @@ class OpenMl:
             ) from None
         except ValueError as error:  # OpenMLError is one
             raise ConfigError(f"--data {self}: {' '.join(str(error).split())}") from None
+        finally:
+            socket.setdefaulttimeout(before)
         name = str(getattr(bunch, "details", {}).get("name", self.name)).lower()
         x = self._samples(bunch.data)
         shape = IMAGES.get(name, x.shape[1:])
@@ -121,17 +123,6 @@ class OpenMl:
         if len(names) > min(MOST_CLASSES, max(2, len(y) // 2)):
             raise ConfigError(f"--data {self} has {len(names):,} different targets: that is no class")
         return y.astype(np.int64)
-
-
-@contextlib.contextmanager
-def _socket_timeout() -> Iterator[None]:
-    """Give sockets that are opened meanwhile a timeout."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _write(path: Path, x: Array, y: NDArray[np.int64]) -> None:

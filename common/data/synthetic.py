@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.data.info import DataInfo, Generated
-
-if TYPE_CHECKING:
-    from common.data.dataset import Dataset
+from common.types import Array
 
 SEED = 0x73796E  # the samples belong to the data set: they do not change with the seed of a run
 MOST = 1 << 28  # values, tests included: a GiB
@@ -47,21 +45,14 @@ class Synthetic(Generated):
         """The shape of a sample."""
         return (self.features, self.side, self.side) if self.side else (self.features,)
 
-    @property
-    def test_samples(self) -> int:
-        """Test samples, in addition to the training samples."""
-        return max(1, self.samples // 10)
-
     def info(self) -> DataInfo:
         """Return its sizes."""
         size = "×".join(map(str, self.shape))
         about = f"generated: {self.samples:,} samples of {size} in {self.classes} classes, noise {self.noise:g}"
         return DataInfo(self.samples, self.test_samples, self.shape, self.classes, about)
 
-    def load(self) -> Dataset:
-        """Generate values, float32 of shape (n, *shape), and classes."""
-        from common.data.dataset import Dataset
-
+    def generate(self) -> tuple[Array, NDArray[np.int64]]:
+        """Return values, float32 of shape (n, *shape), and classes."""
         random = np.random.default_rng(SEED)
         centres = random.standard_normal((self.classes, *self.shape), np.float32)
         total = self.samples + self.test_samples
@@ -69,4 +60,4 @@ class Synthetic(Generated):
         x = random.standard_normal((total, *self.shape), np.float32)
         x *= np.float32(self.noise)
         x += centres[y]
-        return Dataset.of(x[: self.samples], y[: self.samples], x[self.samples :], y[self.samples :])
+        return x, y
