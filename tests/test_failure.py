@@ -8,14 +8,14 @@ import pytest
 from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.runtime.status_board import StatusBoard
 from experiments.launch.failure import RunningJob, first_error
-from experiments.launch.processes import LOST
+from experiments.launch.mpirun import LOST
 
 
 @pytest.fixture
 def job(tmp_path):
     """A job of three workers and a server; `ends(rank, exitcode, report)` says how a rank has ended."""
     board = StatusBoard(tmp_path / "board", 4, create=True)
-    running = RunningJob(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
+    running = RunningJob(tmp_path, board, 3, [SimpleNamespace(exitcode=None) for _ in range(4)])
 
     def ends(rank, exitcode, report=None):
         running.ranks[rank].exitcode = exitcode
@@ -23,7 +23,7 @@ def job(tmp_path):
             (tmp_path / f"report-{rank}.json").write_text(json.dumps(report))
 
     def blamed():
-        return first_error(running, running.failed(), workers=3)
+        return first_error(running, running.failed())
 
     yield SimpleNamespace(board=board, running=running, ends=ends, blamed=blamed)
     board.close()

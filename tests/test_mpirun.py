@@ -13,8 +13,7 @@ import pytest
 from system.leftovers import ROOT
 
 from experiments.launch import job_folder, mpirun
-from experiments.launch.mpirun import MpiRank, MpiRun, exit_path
-from experiments.launch.processes import LOST, VANISHED
+from experiments.launch.mpirun import LOST, VANISHED, MpiRank, MpiRun, exit_path
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from common.runtime.status_board import StatusBoard
 from common.transport.virtual.network import Kill, Network
 from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import Incarnation
-from experiments.launch.processes import LOST
+from experiments.launch.mpirun import LOST
 from experiments.launch.recovery import Restarts, deaths_line, restarts_line, survivable, survive
 from experiments.schema.documents import Death, Restart
 from ps.strategy import PsAsync, PsSsp
@@ -27,7 +27,7 @@ def running(tmp_path):
     """Two workers and two servers, all alive."""
     home = tmp_path / "job"
     home.mkdir()
-    running = RunningJob(home, StatusBoard(home / "board", 4, create=True))
+    running = RunningJob(home, StatusBoard(home / "board", 4, create=True), len(WORKERS))
     running.ranks += [SimpleNamespace(exitcode=None) for _ in range(4)]
     yield running
     running.board.close()
@@ -46,7 +46,7 @@ def killed(running, *ranks, exitcode=-9):
 
 
 def announced(running, restarts, *ranks):
-    restarts.announce(running, ranks, SERVERS, JOB)
+    restarts.announce(running, ranks, JOB)
     return Incarnation.read(running.home / str(running.board.incarnation))
 
 
@@ -57,31 +57,31 @@ def announced(running, restarts, *ranks):
 def test_killed_servers_can_come_back_as_often_as_was_asked_and_workers_cannot(
     running, tmp_path, ranks, left, possible
 ):
-    assert Restarts(left, tmp_path, True).possible(running, killed(running, *ranks), WORKERS) == possible
+    assert Restarts(left, tmp_path, True).possible(running, killed(running, *ranks)) == possible
 
 
 def test_a_server_that_reported_an_error_does_not_come_back(running, tmp_path):
     failed = killed(running, 2, exitcode=1)
     (running.home / "report-2.json").write_text(json.dumps({"error": {"type": "RunError"}}))
-    assert not Restarts(1, tmp_path, True).possible(running, failed, WORKERS)
+    assert not Restarts(1, tmp_path, True).possible(running, failed)
 
 
 def test_no_server_comes_back_once_a_worker_is_gone(running, tmp_path):
     running.deaths.append(Death(rank=1, step=3, stage="train", cause="killed"))
-    assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2), WORKERS)
+    assert not Restarts(1, tmp_path, False).possible(running, killed(running, 2))
 
 
 def test_the_death_of_a_worker_that_has_not_joined_again_is_not_survivable(running, tmp_path):
     for worker in WORKERS:
         running.board.enter(worker, 7, "train")
     killed(running, 1)
-    assert survivable(running, 1, WORKERS.stop)
+    assert survivable(running, 1)
     announced(running, Restarts(1, tmp_path, False), 2)
-    assert not survivable(running, 1, WORKERS.stop)
+    assert not survivable(running, 1)
 
 
 def test_no_server_comes_back_without_the_fork_server(running, tmp_path):
-    assert not Restarts(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST), WORKERS)
+    assert not Restarts(1, tmp_path, True).possible(running, killed(running, 2, exitcode=LOST))
 
 
 @pytest.mark.parametrize(
@@ -186,24 +186,24 @@ def three_workers(tmp_path):
     board = StatusBoard(tmp_path / "board", 4, create=True)
     for rank in range(3):
         board.enter(rank, 7, "train")
-    yield RunningJob(tmp_path, board, [SimpleNamespace(exitcode=None) for _ in range(4)])
+    yield RunningJob(tmp_path, board, 3, [SimpleNamespace(exitcode=None) for _ in range(4)])
     board.close()
 
 
 def test_the_death_of_a_worker_is_noted_and_all_ranks_learn_of_it(three_workers):
     three_workers.ranks[1].exitcode = -9
-    survive(three_workers, 3)
+    survive(three_workers)
     (death,) = three_workers.deaths
     assert death == Death(rank=1, step=7, stage="train", cause="killed by signal 9 (SIGKILL)")
     assert StatusBoard(three_workers.home / "board", 4).departed() == {1}
     assert three_workers.failed() == []
-    survive(three_workers, 3)
+    survive(three_workers)
     assert len(three_workers.deaths) == 1
 
 
 def test_a_servers_death_is_not_survived(three_workers):
     three_workers.ranks[3].exitcode = -9
-    survive(three_workers, 3)
+    survive(three_workers)
     assert (three_workers.deaths, three_workers.failed()) == ([], [3])
 
 
@@ -211,25 +211,25 @@ def test_a_worker_that_reports_an_error_is_not_survivable(three_workers):
     three_workers.ranks[1].exitcode = 1
     error = RunError("a bug", rank=1, role="worker", stage="train", step=7)
     (three_workers.home / "report-1.json").write_text(json.dumps({"error": error.record()}))
-    assert not survivable(three_workers, 1, 3)
+    assert not survivable(three_workers, 1)
 
 
 def test_no_death_is_survivable_during_the_set_up(three_workers):
     three_workers.board.enter(2, -1, "setup")
     three_workers.ranks[1].exitcode = -9
-    assert not survivable(three_workers, 1, 3)
+    assert not survivable(three_workers, 1)
 
 
 def test_the_death_of_the_last_worker_is_survivable_only_if_another_ended_well(three_workers):
     for rank in (0, 1):
         three_workers.ranks[rank].exitcode = -9
-        survive(three_workers, 3)
+        survive(three_workers)
     three_workers.ranks[2].exitcode = -9
-    assert not survivable(three_workers, 2, 3)
+    assert not survivable(three_workers, 2)
     three_workers.departed.clear()
     three_workers.deaths.pop()
     three_workers.ranks[1].exitcode = 0
-    assert survivable(three_workers, 2, 3)
+    assert survivable(three_workers, 2)
 
 
 def test_dead_ranks_need_not_report(three_workers):
@@ -237,7 +237,7 @@ def test_dead_ranks_need_not_report(three_workers):
         (three_workers.home / f"report-{rank}.json").write_text("{}")
     assert not three_workers.all_reported()
     three_workers.ranks[1].exitcode = -9
-    survive(three_workers, 3)
+    survive(three_workers)
     assert three_workers.all_reported()
 
 

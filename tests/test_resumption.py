@@ -9,7 +9,7 @@ from common.runtime.checkpoint import Checkpoints, versions
 from common.runtime.job import Job
 from common.runtime.status_board import PostedPlace, StatusBoard
 from experiments.launch.incarnation import CarriedState, Incarnation
-from experiments.launch.job_order import JobOrder
+from experiments.launch.rank_process import JobOrder
 from experiments.ranks.resumption import Resumption, added
 
 FIRST = 77

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.runtime.status_board import StatusBoard
 from experiments.config import RunOptions, plan
-from experiments.launch.job_order import JobOrder
+from experiments.launch.rank_process import JobOrder
 from experiments.metrics.step_totals import add_up
 from experiments.ranks.virtual_job import VirtualJob
 

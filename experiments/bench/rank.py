@@ -38,8 +38,7 @@ from experiments.bench.exchanges import (
 )
 from experiments.bench.plan import BenchPlan, Block, rank_file, schedule
 from experiments.config.strategies import create_call
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_process import LINGER, live, overdue, writing
+from experiments.launch.rank_process import LINGER, JobOrder, live, overdue, writing
 from experiments.schema.files import to_line
 from experiments.schema.records import BenchBlock
 

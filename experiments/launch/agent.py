@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import secrets
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 from common.errors import ConfigError
 from common.runtime.placement import ranks_by_process
@@ -28,21 +32,21 @@ from experiments.config.faults import MOST_RESTARTS
 from experiments.config.ranks import MOST_RANKS
 from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import home_of
-from experiments.launch.inheritance import raise_file_limit, rank_environment, signals_deferred
+from experiments.launch.inheritance import rank_environment, signals_deferred
 from experiments.launch.job_folder import cannot_be_set_up, private_folder
-from experiments.launch.job_order import JobOrder
-from experiments.launch.mpirun import under_mpirun
-from experiments.launch.processes import Launcher, RankProcess, forked
+from experiments.launch.mpirun import RankProcess, under_mpirun
+from experiments.launch.rank_process import JobOrder, enter
 from experiments.launch.recovery import Restarts, survive
-from experiments.launch.supervisor import JobOutcome, Show, Supervisor, end_all
+from experiments.launch.supervisor import JobOutcome, Show, end_all, supervise
 
 ENTRY = "experiments.ranks.training"  # its `main(folder, rank)` is the life of a rank that trains
 PRELOADED = ("sklearn.datasets", "sklearn.model_selection")  # once for all ranks: each takes a second to import
 START = 60.0  # seconds that the first process may take to end, once torch is loaded
+Launcher = Literal["fork", "mpi", "together"]  # together: one process runs all ranks of a job
 
 
 class JobSpec(Protocol):
-    """What the agent must know of a job; the rest is for its ranks."""
+    """The part of a job that the agent must know."""
 
     @property
     def servers(self) -> int: ...
@@ -79,7 +83,8 @@ class Agent:
 
     def _start(self) -> None:
         ipc_address(home_of(self._folder / "job-12345678", MOST_RESTARTS))(MOST_RANKS, MOST_RANKS)
-        raise_file_limit()
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a rank needs about seven files a peer
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([ENTRY, *PRELOADED])
         self._undo.callback(_stop_servers)
@@ -106,12 +111,11 @@ class Agent:
     ) -> JobOutcome:
         """Run `job` with `workers` worker ranks and its servers; return when all of them have ended. Blocks.
 
-        `entry` is the module whose `main(folder, rank)` is the life of a rank; the order is in `folder`. `launcher`
-        starts the workers. Servers are forked, or live in the process of a worker; with "together" one process runs
-        all ranks. Rows and parameters go to `results`. `show` gets the workers' status and the seconds so far, several
-        times a second. The first failure of a rank ends the job; it is in the outcome. KeyboardInterrupt ends it too.
-        `restarts` says how often servers that die are started again, and from what; None: never. `on_worker_death` is
-        "continue" if the job goes on without workers that die (see `experiments.launch.recovery`).
+        `entry` is the module whose `main(folder, rank)` is the life of a rank. `launcher` starts the workers; servers
+        are forked, or live in the process of a worker. Ranks write to `results`. `show` gets the workers' status and
+        the seconds so far, several times a second. The first failure of a rank ends the job; it is in the outcome.
+        KeyboardInterrupt ends it too. `restarts` says how often servers that die are started again, and from what;
+        with `on_worker_death` "continue" the job goes on without workers that die (see `experiments.launch.recovery`).
         """
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         order = JobOrder(
@@ -124,47 +128,51 @@ class Agent:
             epoch=time.perf_counter(),
             stay=restarts is not None and restarts.left > 0,
         )
-        running = RunningJob(home, StatusBoard(home / "board", order.ranks, create=True), stay=order.stay)
-        order.write(home)
+        board = StatusBoard(home / "board", order.ranks, create=True)
+        running = RunningJob(home, board, workers, stay=order.stay)
+        (home / "job.json").write_bytes(msgspec.json.encode(order))
 
         def revive(failed: Sequence[int]) -> bool:
-            if restarts is None or not restarts.possible(running, failed, range(workers)):
+            if restarts is None or not restarts.possible(running, failed):
                 return False
-            restarts.announce(running, failed, range(workers, order.ranks), order.id)
+            restarts.announce(running, failed, order.id)
             with signals_deferred():
-                for rank, process in zip(failed, forked(self._context, entry, home, failed), strict=True):
+                for rank, process in zip(failed, self._fork(entry, home, failed), strict=True):
                     running.ranks[rank] = process
             return True
 
-        def go_on() -> None:
-            if on_worker_death == "continue":
-                survive(running, workers)
-
+        go_on = partial(survive, running) if on_worker_death == "continue" else lambda: None
         try:
-            self._start_ranks(running, order, entry, launcher)
-            return Supervisor(running, workers, go_on, revive).until_ended(show)
+            with signals_deferred():
+                for process in self._processes(order, home, entry, launcher):
+                    running.ranks.append(process)
+                count = len(running.ranks)
+                running.ranks += [running.ranks[rank % count] for rank in range(count, order.ranks)]
+            return supervise(running, go_on, revive, show)
         finally:
             end_all(running.processes)
-            running.board.close()
+            board.close()
             shutil.rmtree(home, ignore_errors=True)
 
-    def _start_ranks(self, running: RunningJob, order: JobOrder, entry: str, launcher: Launcher) -> None:
+    def _processes(self, order: JobOrder, home: Path, entry: str, launcher: Launcher) -> Iterator[RankProcess]:
         """Start the processes of a job, those of the workers first. The other ranks live in these."""
-        count = len(ranks_by_process(order.workers, order.servers, order.placement))
+        forks = range(len(ranks_by_process(order.workers, order.servers, order.placement)))
         if launcher == "together":
-            count = 1
-        with signals_deferred():
-            for process in self._launch(launcher, entry, running.home, order.workers, count):
-                running.ranks.append(process)
-            running.ranks += [running.ranks[rank % count] for rank in range(count, order.ranks)]
-
-    def _launch(self, launcher: Launcher, entry: str, home: Path, workers: int, count: int) -> Iterator[RankProcess]:
-        forks = range(count)
-        if launcher == "mpi":
-            forks = range(workers, count)
+            forks = range(1)
+        elif launcher == "mpi":
+            forks = forks[order.workers :]
             with rank_environment(self.threads, self._folder):
-                yield from under_mpirun(entry, home, workers)
-        yield from forked(self._context, entry, home, forks)
+                yield from under_mpirun(entry, home, order.workers)
+        yield from self._fork(entry, home, forks)
+
+    def _fork(self, entry: str, home: Path, ranks: Iterable[int]) -> Iterator[RankProcess]:
+        """Start these ranks as forks of the fork server, one after the other."""
+        for rank in ranks:
+            process = self._context.Process(
+                target=enter, args=(entry, str(home), rank), name=f"rank-{rank}", daemon=True
+            )
+            process.start()
+            yield process
 
 
 def _stop_servers() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from common.errors import PeerFailed, RunError, step_name
 from common.runtime.status_board import StatusBoard
-from experiments.launch.processes import LOST, VANISHED, RankProcess
+from experiments.launch.mpirun import LOST, VANISHED, RankProcess
 from experiments.schema.documents import Death
 
 _TYPES: dict[str, type[RunError]] = {cls.__name__: cls for cls in RunError.__subclasses__()}
@@ -29,6 +29,7 @@ class RunningJob:
 
     home: Path
     board: StatusBoard
+    workers: int  # worker ranks: the first ones
     ranks: list[RankProcess] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     stay: bool = False  # ranks that are done wait until the agent dismisses them
@@ -55,11 +56,9 @@ class RunningJob:
 
     def all_reported(self) -> bool:
         """Return whether every rank has left a report in the present incarnation of the job."""
-        ranks = set(range(len(self.ranks))) - self.departed
-        if not all((self.home / f"report-{rank}.json").exists() for rank in ranks):
-            return False
         now = self.board.incarnation
-        return not now or all((self.report(rank) or {}).get("incarnation") == now for rank in ranks)
+        reports = (self.report(rank) for rank in range(len(self.ranks)) if rank not in self.departed)
+        return all(report is not None and (not now or report.get("incarnation") == now) for report in reports)
 
     def failed(self) -> list[int]:
         """Return the ranks that ended badly: with an exit code, or without a report.
@@ -69,17 +68,15 @@ class RunningJob:
         """
         if self.board.dismissed:  # all ranks are done; a process that was killed since did no harm
             return [rank for rank in range(len(self.ranks)) if self.reported_error(rank) is not None]
-        codes = {rank: process.exitcode for rank, process in enumerate(self.ranks) if rank not in self.departed}
-        return [
-            rank
-            for rank, code in codes.items()
-            if (self._to_blame(rank) if code else code == 0 and self.report(rank) is None)
-        ]
-
-    def _to_blame(self, rank: int) -> bool:
-        """Return whether `rank` made its process end badly."""
-        together = [other for other, process in enumerate(self.ranks) if process is self.ranks[rank]]
-        return rank in ([other for other in together if self.reported_error(other) is not None] or together[:1])
+        failed: set[int] = set()
+        for process in self.processes:
+            if (code := process.exitcode) is not None:
+                together = [rank for rank, other in enumerate(self.ranks) if other is process]
+                if code:
+                    failed |= {rank for rank in together if self.reported_error(rank) is not None} or {together[0]}
+                else:
+                    failed |= {rank for rank in together if self.report(rank) is None}
+        return sorted(failed - self.departed)
 
     def certain(self, failed: Sequence[int]) -> bool:
         """Return whether one of `failed` did more than wait in vain, for which another rank is to blame."""
@@ -87,7 +84,7 @@ class RunningJob:
         return any(error is None or error["type"] != "DeadlineExceeded" for error in errors)
 
 
-def first_error(job: RunningJob, failed: Sequence[int], workers: int) -> tuple[RunError, str | None]:
+def first_error(job: RunningJob, failed: Sequence[int]) -> tuple[RunError, str | None]:
     """Return what went wrong first among the ranks that ended badly, and its traceback if one was reported.
 
     A death without a report comes before all reports, and the oldest report before the others. But a rank that waited
@@ -95,23 +92,24 @@ def first_error(job: RunningJob, failed: Sequence[int], workers: int) -> tuple[R
     """
     if silent := [rank for rank in failed if job.reported_error(rank) is None]:
         rank = min(silent, key=lambda rank: job.ranks[rank].exitcode == LOST)  # others were lost because of it
-        return death(job, rank, workers), None
-    reports = [job.report(rank) or {} for rank in failed]
+        return death(job, rank), None
 
     def order(report: dict[str, Any]) -> tuple[bool, float]:
         peers = set(report["error"].get("peers") or ())
         return bool(peers) and peers <= set(failed), report["at"]
 
-    first = min(reports, key=order)
-    record = dict(first["error"])
-    kind = record.pop("type")
+    first = min((job.report(rank) or {} for rank in failed), key=order)
+    record = first["error"]
+    error_type = _TYPES.get(record.pop("type"), RunError)
     if peers := record.get("peers"):
         record["peers"] = [peer for peer in peers if peer not in failed] or peers
-        record["cause"] += "".join(f"; {_whereabouts(job, peer, workers)}" for peer in record["peers"])
-    return _TYPES.get(kind, RunError)(**record), first["traceback"]
+        for peer in record["peers"]:
+            status = job.board.read(peer)
+            record["cause"] += f"; {_role(job, peer)} rank {peer} was in stage {status.stage}, {step_name(status.step)}"
+    return error_type(**record), first["traceback"]
 
 
-def death(job: RunningJob, rank: int, workers: int) -> PeerFailed:
+def death(job: RunningJob, rank: int) -> PeerFailed:
     """Return the error of a rank that ended without a report, in the stage and step where the board last saw it."""
     code = job.ranks[rank].exitcode or 0
     cause = f"ended with exit code {code} and said nothing"
@@ -123,13 +121,8 @@ def death(job: RunningJob, rank: int, workers: int) -> PeerFailed:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-code} ({signal.Signals(-code).name})"
     status = job.board.read(rank)
-    return PeerFailed(cause, rank=rank, role=_role(rank, workers), stage=status.stage, step=status.step)
+    return PeerFailed(cause, rank=rank, role=_role(job, rank), stage=status.stage, step=status.step)
 
 
-def _role(rank: int, workers: int) -> str:
-    return "worker" if rank < workers else "server"
-
-
-def _whereabouts(job: RunningJob, rank: int, workers: int) -> str:
-    status = job.board.read(rank)
-    return f"{_role(rank, workers)} rank {rank} was in stage {status.stage}, {step_name(status.step)}"
+def _role(job: RunningJob, rank: int) -> str:
+    return "worker" if rank < job.workers else "server"

@@ -8,17 +8,18 @@ each other again in that folder. All processes go on, but for the dead server's,
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from common.errors import SETUP, DeadlineExceeded
 from common.place import Place
-from common.runtime.checkpoint import Checkpoints
 from common.runtime.status_board import Reincarnated, StatusBoard
 from common.types import Array
 
@@ -28,8 +29,7 @@ POLL = 0.005  # seconds between two looks for a change
 Sent = dict[str, dict[int, int]]  # bytes_to and messages_to, by receiving rank
 
 
-@dataclass(frozen=True, slots=True)
-class Incarnation:
+class Incarnation(msgspec.Struct, frozen=True):
     """One incarnation. Its ranks meet in the folder `home`; `id` tells their messages from those of others."""
 
     number: int
@@ -42,17 +42,15 @@ class Incarnation:
         """Make the folder and describe the incarnation in it, atomically."""
         self.home.mkdir(mode=0o700)
         part = self.home / f"{FILE}.part"
-        part.write_text(json.dumps({**asdict(self), "home": str(self.home)}))
+        part.write_bytes(msgspec.json.encode(self, enc_hook=str))
         part.rename(self.home / FILE)
 
     @classmethod
     def read(cls, home: Path) -> Incarnation | None:
         """Return the incarnation described in `home`; None if it is not described yet."""
-        try:
-            found = json.loads((home / FILE).read_text())
-        except FileNotFoundError:
-            return None
-        return cls(**{**found, "home": Path(found["home"])})
+        with contextlib.suppress(FileNotFoundError):
+            return msgspec.json.decode((home / FILE).read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text))
+        return None
 
 
 def home_of(job: Path, number: int) -> Path:
@@ -75,12 +73,6 @@ class CarriedState:
         self.sent_by[steps] = sent
         for old in sorted(self.sent_by)[:-4]:
             del self.sent_by[old]
-
-    def leave(self, steps: int, totals: dict[str, float], sent: Sent, checkpoints: Checkpoints | None) -> None:
-        """Take over what a rank has when an incarnation ends. Copies a server's state, if there is one."""
-        self.steps, self.totals, self.sent = steps, totals, sent
-        if checkpoints is not None and (state := checkpoints.snapshot()) is not None:
-            self.state = state
 
 
 def live_through(

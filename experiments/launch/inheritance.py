@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 # Without these, glibc maps the memory of every large message, faults it in and unmaps it again at its receiver.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
-FORBIDDEN_TO_RANKS = {signal.SIGINT}  # Ctrl-C reaches every process of a terminal; the agent answers it for all
 
 
 @contextlib.contextmanager
@@ -33,13 +31,6 @@ def signals_deferred() -> Iterator[None]:
             signal.raise_signal(caught[0])
 
 
-def raise_file_limit() -> None:
-    """Let this process and its ranks open as many files as the system allows: a rank needs about seven a peer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 @contextlib.contextmanager
 def rank_environment(threads: int, folder: Path) -> Iterator[None]:
     """Set the environment for ranks: `threads` threads, lean malloc, no Ctrl-C, temporary files in `folder`."""
@@ -47,7 +38,8 @@ def rank_environment(threads: int, folder: Path) -> Iterator[None]:
     changes = {**MALLOC, **threading, "TMPDIR": str(folder)}  # importing torch makes a folder in TMPDIR
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update({name: value for name, value in changes.items() if name not in MALLOC or before[name] is None})
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORBIDDEN_TO_RANKS)
+    # Ctrl-C reaches every process of a terminal; the agent answers it for all
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # multiprocessing's folder for the socket of its fork server: inside `folder`, so that it is removed with it
     multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]
     try:

@@ -20,12 +20,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from experiments.launch.job_folder import make_shared
-from experiments.launch.processes import LOST, VANISHED, RankProcess
 
+LOST = 255  # exit code of a rank whose launcher was killed; multiprocessing uses the same number
+VANISHED = 254  # exit code of a rank under mpirun that told no exit code
 POLL = 0.1  # seconds between two looks of a rank for its mpirun
 
 
@@ -90,10 +92,13 @@ class MpiRun:
 
 
 class MpiRank:
-    """A rank under `mpirun`. To end one of them, the agent must end mpirun, and so all of them."""
+    """A rank under `mpirun`, with the part of `multiprocessing.Process` that the agent uses.
+
+    To end one of them, the agent must end mpirun, and so all of them.
+    """
 
     def __init__(self, launcher: MpiRun, sentinel: int) -> None:
-        self.sentinel = sentinel
+        self.sentinel = sentinel  # the rank's fifo: it becomes readable when the rank ends
         self._launcher = launcher
         self._started = False
         self._exitcode: int | None = None
@@ -135,6 +140,9 @@ class MpiRank:
             select.select([self.sentinel], [], [], 0.05)
         os.close(self.sentinel)
         self.sentinel = -1
+
+
+RankProcess: TypeAlias = BaseProcess | MpiRank
 
 
 def main(entry: str, home: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import resource
@@ -12,22 +13,49 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common.errors import DeadlineExceeded, RunError
+import msgspec
+
+from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
 from common.runtime.placement import ranks_in_process_of
 from common.runtime.status_board import PostedPlace, StatusBoard
 from experiments.launch.job_folder import LOCK, remove_private
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_threads import ColocatedRanks
 
 LINGER = 5.0  # seconds that the last messages get to leave
+# Seconds within which the deadlines pass of ranks that wait for each other; the last rank of such a chain is to blame.
+PATIENCE = 0.5
+LEAVE = 1.0  # seconds that the other ranks get to end by themselves; then the process ends
+
+
+class JobOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The order for a job, in the file `job.json` of its folder: what every rank must know."""
+
+    job: dict[str, Any]  # what to do, as the entry module understands it
+    workers: int  # worker ranks: the first ones
+    servers: int
+    placement: str  # of the servers
+    id: int  # tells this job's messages and checkpoints from those of others
+    results: str  # folder for results
+    epoch: float  # seconds on the clock `time.perf_counter` from which results count time
+    stay: bool = False  # ranks that are done wait for the agent's word: a server may come back and need them
+
+    @property
+    def ranks(self) -> int:
+        """The number of ranks."""
+        return self.workers + self.servers
+
 
 # What one rank does. It takes the order, the job's folder, the board and the rank's place, and returns a report.
 Life = Callable[[JobOrder, Path, StatusBoard, PostedPlace], dict[str, Any]]
+
+
+def enter(entry: str, folder: str, rank: int) -> None:
+    """Call `main(folder, rank)` of the module `entry`, in a new process. The agent itself must not import torch."""
+    importlib.import_module(entry).main(folder, rank)
 
 
 def live(folder: str, rank: int, life: Life) -> NoReturn:
@@ -50,13 +78,80 @@ def live(folder: str, rank: int, life: Life) -> NoReturn:
     sys.exit(0 if together.run(one) else 1)
 
 
+class ColocatedRanks:
+    """The ranks of this process, which share `board`: a worker in the main thread, its servers in threads of their own.
+
+    They end as one. The first rank to fail reports its error. The others learn of it from the board object, end by
+    themselves within a moment, and report nothing.
+    """
+
+    def __init__(self, board: StatusBoard, ranks: Sequence[int]) -> None:
+        self.board, self.ranks = board, ranks
+        self._lock = threading.Lock()
+        self._failed = False
+        self._ended: list[int] = []
+
+    def run(self, live: Callable[[int], None]) -> bool:
+        """Call `live(rank)` for each rank, the first in this thread; return whether all ended well. Blocks.
+
+        `live` must not raise; it tells a failure by calling `fails`.
+        """
+        others = [
+            threading.Thread(target=self._live, args=(live, rank), name=f"rank-{rank}", daemon=True)
+            for rank in self.ranks[1:]
+        ]
+        for thread in others:
+            thread.start()
+        self._live(live, self.ranks[0])
+        for thread in others:
+            thread.join()  # every call in it has a deadline, and after a failure the process ends anyway
+        return not self._failed and len(self._ended) == len(self.ranks)
+
+    def _live(self, live: Callable[[int], None], rank: int) -> None:
+        live(rank)
+        self._ended.append(rank)
+
+    def fails(self, record: dict[str, Any], tell: Callable[[], None]) -> None:
+        """Handle the failure of a rank with this error record; `tell` reports it to the agent.
+
+        The other ranks learn of it only after `tell`, since they may end the process. A rank that fails because of
+        another rank of this process reports nothing. After a wait in vain the others get PATIENCE seconds first, to
+        report for whom they wait.
+        """
+        if len(self.ranks) == 1:
+            tell()
+            self._failed = True
+            return
+        error = PeerFailed(record["cause"], **{key: record[key] for key in ("rank", "role", "stage", "step")})
+        with self._lock:
+            self._failed = True
+            if str(error) == str(self.board.here):
+                return
+            tell()
+        patience = PATIENCE if record["type"] == DeadlineExceeded.__name__ else 0.0
+
+        def spread() -> None:
+            with self._lock:
+                if self.board.here is None:
+                    self.board.here = error
+
+        timers = [threading.Timer(patience + LEAVE, os._exit, (1,))]
+        if patience:
+            timers.append(threading.Timer(patience, spread))
+        else:
+            spread()
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
+
+
 def begin(folder: str) -> tuple[JobOrder, Path, StatusBoard]:
     """Make this process one of the job in `folder`; return its order, its folder and its board."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent answers Ctrl-C
     os.dup2(2, 1)  # output of a strategy must not get into the agent's JSON
     home = Path(folder)
     die_with_the_agent(home)
-    order = JobOrder.read(home)
+    order = msgspec.json.decode((home / "job.json").read_bytes(), type=JobOrder)
     return order, home, StatusBoard(home / "board", order.ranks)
 
 

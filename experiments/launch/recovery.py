@@ -16,7 +16,7 @@ from common.errors import SETUP, step_name
 from common.runtime.checkpoint import intact_versions
 from experiments.launch.failure import RunningJob, death
 from experiments.launch.incarnation import Incarnation, home_of
-from experiments.launch.processes import LOST
+from experiments.launch.mpirun import LOST
 from experiments.schema.documents import Death, Restart
 
 
@@ -33,16 +33,16 @@ class Restarts:
     rollback: bool
     done: list[Restart] = field(default_factory=list)
 
-    def possible(self, job: RunningJob, failed: Sequence[int], workers: range) -> bool:
+    def possible(self, job: RunningJob, failed: Sequence[int]) -> bool:
         """Return whether the job can go on after `failed` ended badly: all are servers and reported nothing.
 
         It cannot after the death of a worker, for which the next incarnation would wait.
         """
-        if job.departed or set(failed) & set(workers) or len(failed) > self.left:
+        if job.departed or min(failed) < job.workers or len(failed) > self.left:
             return False
         return all(job.reported_error(rank) is None and job.ranks[rank].exitcode != LOST for rank in failed)
 
-    def announce(self, job: RunningJob, failed: Sequence[int], servers: range, job_id: int) -> None:
+    def announce(self, job: RunningJob, failed: Sequence[int], job_id: int) -> None:
         """Begin the next incarnation: tell all ranks to leave the present one, and where they meet.
 
         The caller starts the processes of `failed`.
@@ -50,14 +50,14 @@ class Restarts:
         number = job.board.incarnation + 1
         died = {rank: job.board.read(rank) for rank in failed}
         job.board.reincarnate(number)
-        for worker in range(servers.start):  # the death of a worker that has not joined yet is not survivable
+        for worker in range(job.workers):  # the death of a worker that has not joined yet is not survivable
             job.board.enter(worker, SETUP, "setup")
         at = time.monotonic() - job.began
         whole, damages = {}, []
-        for rank in servers:
+        for rank in range(job.workers, len(job.ranks)):
             whole[rank], damaged = intact_versions(self.checkpoints / str(rank), job_id, rank)
             damages += damaged
-        steps_done = min(job.board.read(worker).steps_done for worker in range(servers.start))
+        steps_done = min(job.board.read(worker).steps_done for worker in range(job.workers))
         resumed, step = self._resumption(list(whole.values()), steps_done)
         Incarnation(number, home_of(job.home, number), secrets.randbits(64), resumed, step).write()
         self.left -= len(failed)
@@ -87,25 +87,25 @@ class Restarts:
         return (True, None) if all(whole) else (False, 0)
 
 
-def survivable(job: RunningJob, rank: int, workers: int) -> bool:
+def survivable(job: RunningJob, rank: int) -> bool:
     """Return whether the job can go on without `rank`, which has ended badly.
 
     It can if `rank` is a worker that reported no error: an error is a mistake that other workers would meet too. All
     workers must have left the set-up, in which they meet at a barrier, and another worker must run or have ended well.
     """
-    if rank >= workers or job.reported_error(rank) is not None:
+    if rank >= job.workers or job.reported_error(rank) is not None:
         return False
-    if any(job.board.read(worker).step == SETUP for worker in range(workers)):
+    if any(job.board.read(worker).step == SETUP for worker in range(job.workers)):
         return False
-    others = set(range(workers)) - {rank} - job.departed
+    others = set(range(job.workers)) - {rank} - job.departed
     return any(job.ranks[worker].exitcode in (None, 0) for worker in others)
 
 
-def survive(job: RunningJob, workers: int) -> None:
+def survive(job: RunningJob) -> None:
     """Let the job go on without workers that have died, where it can: note each death and tell all ranks."""
     for rank in job.failed():
-        if survivable(job, rank, workers):
-            error = death(job, rank, workers)
+        if survivable(job, rank):
+            error = death(job, rank)
             job.deaths.append(Death(rank=rank, step=error.step, stage=error.stage, cause=error.cause))
             job.board.depart(rank)
 

@@ -14,8 +14,8 @@ from common.errors import PeerFailed, RunError
 from common.runtime.status_board import Status
 from experiments.launch.failure import RunningJob, first_error
 from experiments.launch.inheritance import signals_deferred
-from experiments.launch.processes import RankProcess
-from experiments.launch.rank_threads import PATIENCE
+from experiments.launch.mpirun import RankProcess
+from experiments.launch.rank_process import PATIENCE
 from experiments.schema.documents import Death
 
 TICK = 0.1  # seconds between two looks at the processes
@@ -36,63 +36,43 @@ class JobOutcome:
     deaths: Sequence[Death] = ()
 
 
-class Supervisor:
-    """Watches a job with `workers` worker ranks.
+def supervise(
+    job: RunningJob, survive: Callable[[], None], revive: Callable[[Sequence[int]], bool], show: Show
+) -> JobOutcome:
+    """Return when every process of `job` has ended, by itself or not. Blocks; calls `show` several times a second.
 
     `survive` lets the job go on without workers that have died, where it can. `revive` starts failed ranks again, where
-    it can, and returns whether it did.
+    it can, and returns whether it did. Else the job ends as soon as it is certain which rank is to blame.
     """
-
-    def __init__(
-        self, job: RunningJob, workers: int, survive: Callable[[], None], revive: Callable[[Sequence[int]], bool]
-    ) -> None:
-        self._job, self._workers, self._survive, self._revive = job, workers, survive, revive
-        self._error: RunError | None = None
-        self._traceback: str | None = None
-        self._noticed = inf  # when a failure was seen first
-        self._give_up = inf  # when the remaining processes are killed
-
-    def until_ended(self, show: Show) -> JobOutcome:
-        """Return when every process has ended, by itself or not. Blocks; calls `show` several times a second."""
-        job = self._job
-        while alive := [process for process in job.processes if process.exitcode is None]:
-            connection.wait([process.sentinel for process in alive], TICK)
-            self._look_for_failures()
-            self._look_for_the_end()
-            if time.monotonic() > self._give_up:
-                end_all(job.processes)
-            left = [rank for rank in range(self._workers) if rank not in job.departed]
-            show([job.board.read(rank) for rank in left], time.monotonic() - job.began)
-        if self._error is None:
-            self._survive()
-            if failed := job.failed():
-                self._error, self._traceback = first_error(job, failed, self._workers)
-        reports = [job.report(rank) for rank in range(len(job.ranks))]
-        return JobOutcome(reports, self._error, self._traceback, time.monotonic() - job.began, job.deaths)
-
-    def _look_for_failures(self) -> None:
-        """End the job if ranks have failed, nothing helps, and it is certain which rank is to blame."""
-        if self._error is not None:
-            return
-        job = self._job
-        self._survive()
-        if not (failed := job.failed()) or self._revive(failed):
-            return
-        self._noticed = min(self._noticed, time.monotonic())
-        if job.certain(failed) or time.monotonic() > self._noticed + PATIENCE:
-            error, self._traceback = first_error(job, failed, self._workers)
-            self._error = error
-            job.board.abort(
-                PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
-            )
-            self._give_up = time.monotonic() + GRACE
-
-    def _look_for_the_end(self) -> None:
-        """Dismiss the ranks when all of them have reported."""
-        if self._give_up == inf and self._job.all_reported():
-            if self._job.stay:
-                self._job.board.dismiss()
-            self._give_up = time.monotonic() + FAREWELL
+    first: tuple[RunError, str | None] | None = None
+    noticed = give_up = inf  # when a failure was seen first, and when the remaining processes are killed
+    while alive := [process for process in job.processes if process.exitcode is None]:
+        connection.wait([process.sentinel for process in alive], TICK)
+        if first is None:
+            survive()
+            if (failed := job.failed()) and not revive(failed):
+                noticed = min(noticed, time.monotonic())
+                if job.certain(failed) or time.monotonic() > noticed + PATIENCE:
+                    first = error, _ = first_error(job, failed)
+                    job.board.abort(
+                        PeerFailed(error.cause, rank=error.rank, role=error.role, stage=error.stage, step=error.step)
+                    )
+                    give_up = time.monotonic() + GRACE
+        if give_up == inf and job.all_reported():
+            if job.stay:
+                job.board.dismiss()
+            give_up = time.monotonic() + FAREWELL
+        if time.monotonic() > give_up:
+            end_all(job.processes)
+        left = [rank for rank in range(job.workers) if rank not in job.departed]
+        show([job.board.read(rank) for rank in left], time.monotonic() - job.began)
+    if first is None:
+        survive()
+        if failed := job.failed():
+            first = first_error(job, failed)
+    reports = [job.report(rank) for rank in range(len(job.ranks))]
+    blamed, traceback = first or (None, None)
+    return JobOutcome(reports, blamed, traceback, time.monotonic() - job.began, job.deaths)
 
 
 def end_all(processes: Sequence[RankProcess]) -> None:

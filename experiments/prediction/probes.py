@@ -25,8 +25,7 @@ from common.runtime.status_board import PostedPlace, StatusBoard
 from common.transport.connect import connect
 from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import FLOAT_BYTES, Array
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_process import LINGER, live
+from experiments.launch.rank_process import LINGER, JobOrder, live
 
 SIZES = tuple(1 << exponent for exponent in (16, 20, 22, 24, 25, 26))  # bytes of the vector: 64 KiB to 64 MiB
 SAMPLE_SECONDS = 0.02  # that a sample should last

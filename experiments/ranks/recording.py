@@ -13,8 +13,7 @@ from common.runtime.job import Job
 from common.runtime.status_board import StatusBoard
 from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.launch.incarnation import CarriedState, Incarnation, Sent
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_process import writing
+from experiments.launch.rank_process import JobOrder, writing
 from experiments.ranks.resumption import Resumption, added
 
 

@@ -11,7 +11,7 @@ from common.records.recorder import EventLog, Recorder
 from common.runtime.checkpoint import Checkpoints
 from common.runtime.job import Job
 from experiments.launch.incarnation import CarriedState, Incarnation, Sent
-from experiments.launch.job_order import JobOrder
+from experiments.launch.rank_process import JobOrder
 
 NEVER = 1 << 62  # a step that no job has
 

@@ -35,8 +35,7 @@ from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import POLL, CarriedState, Incarnation, live_through
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_process import LINGER, live, overdue, tell, writing
+from experiments.launch.rank_process import LINGER, JobOrder, live, overdue, tell, writing
 from experiments.ranks.recording import RankRecorder
 from experiments.ranks.server_optimizer import TimedUpdates
 from experiments.ranks.trace_recorder import TraceRecorder, Untraced, trace_file
@@ -176,8 +175,11 @@ class Rank:
                     report["incarnation"] = self.incarnation.number
                     self._await_dismissal(report)
             except Reincarnated:
-                recorder = self.recorder
-                self.carried.leave(recorder.steps_done, recorder.totals, recorder.sent_so_far(), self.ctx.checkpoints)
+                carried, recorder = self.carried, self.recorder
+                carried.steps, carried.totals = recorder.steps_done, recorder.totals
+                carried.sent = recorder.sent_so_far()
+                if self.ctx.checkpoints is not None and (state := self.ctx.checkpoints.snapshot()) is not None:
+                    carried.state = state  # a copy
                 raise
             linger = LINGER
         return report

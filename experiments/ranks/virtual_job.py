@@ -32,8 +32,7 @@ from common.transport.wrappers.metered import MeteredEndpoint
 from common.types import Vector
 from experiments.config.strategies import create
 from experiments.launch.incarnation import CarriedState, Incarnation
-from experiments.launch.job_order import JobOrder
-from experiments.launch.rank_process import begin, failure, overdue, tell
+from experiments.launch.rank_process import JobOrder, begin, failure, overdue, tell
 from experiments.ranks.compute_costs import CostlyClock, CostlyOptimizer, costs_of
 from experiments.ranks.training import Rank, recording_of
 
