@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.95
-RESAMPLES = 9999
 SEED = 0  # the same samples give the same interval
 # Added to what repeats show. Two equal programs differ in speed by this much for reasons that lie in neither, such as
 # where memory happens to be, and that stay the same over repeats in a row (Mytkowicz et al., "Producing wrong data
@@ -83,16 +82,9 @@ def load() -> None:
 def _bootstrap(samples: tuple[Sequence[float], ...], statistic: Any) -> tuple[float, float]:
     from scipy import stats
 
-    found = stats.bootstrap(
-        samples,
-        statistic,
-        vectorized=True,
-        confidence_level=LEVEL,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        random_state=SEED,
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    found = stats.bootstrap(samples, statistic, confidence_level=LEVEL, method="percentile", random_state=SEED)
+    low, high = found.confidence_interval
+    return float(low), float(high)
 
 
 def _student(test: Any, *samples: Any, **options: Any) -> tuple[float, float]:

@@ -13,17 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.schema import records
 from experiments.schema.documents import PushCounts
 from experiments.schema.files import read_events
-from experiments.schema.records import (
-    AnsweredEvent,
-    DepartedEvent,
-    FinishedEvent,
-    LostEvent,
-    PushEvent,
-    ResumedEvent,
-    ServerEvent,
-)
 
 
 @dataclass(slots=True)
@@ -56,14 +48,14 @@ class PushTotals:
             "waited_seconds": tuple(self.waited[w] / self.servers for w in range(workers)) if self.timed else None,
         }
 
-    def add(self, event: ServerEvent, behind: int | None) -> None:
+    def add(self, event: records.ServerEvent, behind: int | None) -> None:
         """Count one event; `behind` is the staleness of a push in updates."""
         match event:
-            case LostEvent():
+            case records.LostEvent():
                 self.lost += event.pushes
-            case AnsweredEvent():
+            case records.AnsweredEvent():
                 self.waited[event.worker] += event.waited
-            case PushEvent():
+            case records.PushEvent():
                 self.outcomes[event.outcome] += 1
                 if event.outcome == "applied":
                     self.staleness[event.staleness] += 1
@@ -100,23 +92,23 @@ class UpdateStaleness:
         self._waiting: set[int] = set()  # workers that wait for an answer
         self._version = 0
 
-    def take(self, event: ServerEvent) -> int | None:
+    def take(self, event: records.ServerEvent) -> int | None:
         """Return how many updates the gradient of this push has not seen; None for an event that is no push."""
         match event:
-            case PushEvent():
+            case records.PushEvent():
                 return self._push(event) if self._at_once else event.version - event.step
-            case FinishedEvent() | DepartedEvent():
+            case records.FinishedEvent() | records.DepartedEvent():
                 slowest = self._slowest()
                 self._clock.pop(event.worker, None)
                 self._waiting.discard(event.worker)
                 self._release(slowest)
-            case ResumedEvent():
+            case records.ResumedEvent():
                 self._version = event.version
                 self._has = dict.fromkeys(self._has, self._version)
                 self._waiting.clear()
         return None
 
-    def _push(self, event: PushEvent) -> int:
+    def _push(self, event: records.PushEvent) -> int:
         slowest = self._slowest()
         behind = max(0, event.version - self._has.get(event.worker, 0))
         self._version = event.version + (event.outcome == "applied")

@@ -37,10 +37,7 @@ class StepTotals:
 
 
 def add_up(
-    files: Sequence[Path],
-    warmup: int,
-    pushes: PushTotals | None = None,
-    departed: Collection[int] = (),
+    files: Sequence[Path], warmup: int, pushes: PushTotals | None = None, departed: Collection[int] = ()
 ) -> StepTotals:
     """Read the step records of all worker processes, by rank. The throughput leaves out `warmup` steps.
 
@@ -48,7 +45,7 @@ def add_up(
     `pushes` says which pushes were not applied.
     """
     totals, ledger, window = StepTotals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
-    sums, hidden = dict.fromkeys(STAGES, 0.0), 0.0
+    sums = dict.fromkeys(STAGES, 0.0)
     for by_rank in _steps(files, departed):
         rows = by_rank.values()
         if not totals.steps:
@@ -60,14 +57,13 @@ def add_up(
         for rank, row in by_rank.items():
             window.add(rank, row, pushes.share_dropped(rank, row.step) if pushes else 0.0)
             totals.skipped[rank] += row.skipped
-            hidden += row.hidden_seconds
+            totals.hidden_seconds += row.hidden_seconds / len(files)
             for stage, seconds in row.seconds.by_stage().items():
                 sums[stage] += seconds
             for offset, samples in enumerate(row.samples):  # a process that stands for all workers has theirs in order
                 ledger.add(row.step, rank + offset, samples)
     if totals.steps:
         totals.stage_seconds = {stage: seconds / len(files) for stage, seconds in sums.items()}
-        totals.hidden_seconds = hidden / len(files)
         totals.ledger_sha256 = ledger.hexdigest()
         totals.steps_per_second = window.steps_per_second(warmup)
     return totals
@@ -92,15 +88,13 @@ def _steps(files: Sequence[Path], departed: Collection[int]) -> Iterator[dict[in
 
 def last_steps(files: Sequence[Path]) -> int:
     """Return how many steps every worker has done, by the last whole line of each file."""
-    return min(_steps_in(file) for file in files)
-
-
-def _steps_in(file: Path) -> int:
-    with contextlib.suppress(FileNotFoundError), open(file, "rb") as rows:
-        rows.seek(max(0, rows.seek(0, os.SEEK_END) - TAIL))
-        whole = [line for line in rows.read().splitlines(keepends=True)[1:] if line.endswith(b"\n")]
-        return _DECODER.decode(whole[-1]).step + 1 if whole else 0
-    return 0
+    steps = [0] * len(files)
+    for rank, file in enumerate(files):
+        with contextlib.suppress(FileNotFoundError), open(file, "rb") as rows:
+            rows.seek(max(0, rows.seek(0, os.SEEK_END) - TAIL))
+            if whole := [line for line in rows.read().splitlines(keepends=True)[1:] if line.endswith(b"\n")]:
+                steps[rank] = _DECODER.decode(whole[-1]).step + 1
+    return min(steps)
 
 
 class ThroughputWindow:

@@ -5,6 +5,7 @@ A summary must stay small however many ranks a job has.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -22,34 +23,34 @@ Reports = Sequence[Mapping[str, Any] | None]
 
 def servers_detail(plan: Plan, reports: Reports, sent: PerRank, received: PerRank) -> tuple[ServerDetail, ...]:
     """Return what each server holds, sends and receives, and its shares; None where it did not live to report."""
-    entries = [_held(plan, plan.processes + server, reports) for server in range(plan.job.servers)]
-    held = _shares([entry["bytes"] for entry in entries])
+    by_rank = {rank: report or {} for rank, report in enumerate(reports)}
+    servers = range(plan.processes, plan.processes + plan.job.servers)
+    held = [by_rank.get(rank, {}).get("parameters") for rank in servers]
     moved = list(zip(sent.per_server, received.per_server, strict=True))
-    load = _shares([None if out is None or back is None else out + back for out, back in moved])
-    return tuple(
-        ServerDetail(**entry, bytes_sent=out, bytes_received=back, held_share=of_bytes, load_share=of_load)
-        for entry, (out, back), of_bytes, of_load in zip(entries, moved, held, load, strict=True)
-    )
-
-
-def _held(plan: Plan, rank: int, reports: Reports) -> dict[str, Any]:
-    by_rank = {number: report or {} for number, report in enumerate(reports)}
-    report = by_rank.get(rank, {})
-    parameters = report.get("parameters")
-    together = ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
-    others = [other for other in together if other != rank]
-    within = None
-    if all("bytes_to" in by_rank.get(other, {}) for other in together):
-        pairs = [(rank, other) for other in others] + [(other, rank) for other in others]
-        within = sum(int(by_rank[sender]["bytes_to"].get(str(to), 0)) for sender, to in pairs)
-    return {
-        "rank": rank,
-        "process_of": others[0] if others else rank,
-        "parameters": parameters,
-        "bytes": None if parameters is None else FLOAT_BYTES * parameters,
-        "optimizer_state_bytes": report.get("optimizer_state_bytes"),
-        "bytes_within_process": within,
-    }
+    held_shares = _shares(held)
+    load_shares = _shares([None if out is None or back is None else out + back for out, back in moved])
+    details = []
+    for server, (rank, parameters) in enumerate(zip(servers, held, strict=True)):
+        together = ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
+        others = [other for other in together if other != rank]
+        within = None
+        if all("bytes_to" in by_rank.get(other, {}) for other in together):
+            pairs = [(rank, other) for other in others] + [(other, rank) for other in others]
+            within = sum(int(by_rank[sender]["bytes_to"].get(str(to), 0)) for sender, to in pairs)
+        detail = ServerDetail(
+            rank=rank,
+            process_of=others[0] if others else rank,
+            parameters=parameters,
+            bytes=None if parameters is None else FLOAT_BYTES * parameters,
+            optimizer_state_bytes=by_rank.get(rank, {}).get("optimizer_state_bytes"),
+            bytes_within_process=within,
+            bytes_sent=moved[server][0],
+            bytes_received=moved[server][1],
+            held_share=held_shares[server],
+            load_share=load_shares[server],
+        )
+        details.append(detail)
+    return tuple(details)
 
 
 def _shares(values: Sequence[float | None]) -> list[float | None]:
@@ -102,9 +103,7 @@ def between(bytes_to: Mapping[int, Mapping[str, int]], workers: int) -> Between:
 
 def groups(workers: int, servers: int) -> list[str]:
     """Return the name of the group of each rank. Groups are as small as MOST_GROUPS of them allow."""
-    size = 1
-    while -(-workers // size) + -(-servers // size) > MOST_GROUPS:
-        size += 1
+    size = next(size for size in itertools.count(1) if -(-workers // size) + -(-servers // size) <= MOST_GROUPS)
     names = []
     for first, end in ((0, workers), (workers, workers + servers)):
         for low in range(first, end, size):

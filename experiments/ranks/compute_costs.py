@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from common.types import Rows, Vector
 
 STEPS, WARMUP = 25, 5  # steps that are measured, and how many of them do not count
 TIMES = 5  # how often anything else is measured
+OWED = {"load": ("partition", "preprocess", "load"), "update": ("update",)}  # costs to pay when leaving a stage
 ROWS = 256  # rows of a table, to measure the update of one
 
 
@@ -45,29 +45,21 @@ class Costs:
     _updates: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)  # by parameters
     _rows: dict[tuple[OptimizerSpec, int], float] = field(default_factory=dict)  # by columns
 
-    def record(self) -> dict[str, Any]:
-        """Return the costs as the summary has them."""
-        return {**self.stages, "reduce_per_byte": self.reduce, "measured": self.measured}
-
     def update(self, spec: OptimizerSpec, size: int) -> float:
         """Return the seconds of a server's update of `size` parameters. Measures it the first time."""
-        if not self.measured:
-            return 0.0
-        if (spec, size) not in self._updates:
+        if self.measured and (spec, size) not in self._updates:
             grad = np.zeros(size, np.float32)
             optimizer = FlatOptimizer(spec, np.zeros(size, np.float32))
             self._updates[spec, size] = _median(lambda: optimizer.step(grad))
-        return self._updates[spec, size]
+        return self._updates.get((spec, size), 0.0)
 
     def row_update(self, spec: OptimizerSpec, width: int) -> float:
         """Return the seconds of a server's update of one row of `width` columns. Measures it the first time."""
-        if not self.measured:
-            return 0.0
-        if (spec, width) not in self._rows:
+        if self.measured and (spec, width) not in self._rows:
             optimizer = FlatOptimizer(spec, np.zeros(4 * ROWS * width, np.float32))
             rows = Rows(width, np.arange(ROWS) * 4, np.zeros((ROWS, width), np.float32))
             self._rows[spec, width] = _median(lambda: optimizer.step_rows(rows)) / ROWS
-        return self._rows[spec, width]
+        return self._rows.get((spec, width), 0.0)
 
 
 def costs_of(job: Job, traits: Traits, dataset: Dataset) -> Costs:
@@ -123,24 +115,19 @@ class CostlyClock(StageClock):
     ) -> None:
         super().__init__(now, enter)
         self._sleep, self._costs = sleep, costs
-        self._owed = {"load": ("partition", "preprocess", "load"), "update": ("update",)}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and len(self._stack) == 1:
-            for stage in self._owed.get(self._stack[0], ()):
-                self._pay(stage)
+            for stage in OWED.get(self._stack[0], ()):
+                if self._costs[stage]:
+                    self._charge()
+                    self._stack.append(stage)
+                    self._sleep(self._costs[stage])
+                    self._charge()
+                    self._stack.pop()
         super().__exit__(kind, error, trace)
-
-    def _pay(self, stage: str) -> None:
-        if not self._costs[stage]:
-            return
-        self._charge()
-        self._stack.append(stage)
-        self._sleep(self._costs[stage])
-        self._charge()
-        self._stack.pop()
 
 
 class CostlyOptimizer(FlatOptimizer):

@@ -45,10 +45,8 @@ class TimedUpdates:
             step()
         self._meter.place.enter("synchronize")
         self.done += 1
-        if not self.done % len(self._optimizers):
-            self._record()
-
-    def _record(self) -> None:
+        if self.done % len(self._optimizers):
+            return
         place, ended = self._meter.place, self._meter.now()
         seconds = self._clock.take()
         seconds["synchronize"] = ended - self._began - seconds["update"]  # waiting, receiving, adding up, replying

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,63 +66,38 @@ def recording_of(job: Job, order: JobOrder, place: Place, clock: int) -> Untrace
     return TraceRecorder(trace_file(Path(order.results), place), place, order.ranks, clock)
 
 
-class _BoardWatch:
-    """What the status board tells a rank that waits."""
-
-    def __init__(self, board: StatusBoard, incarnation: int) -> None:
-        self._board, self._incarnation = board, incarnation
-        self._known: frozenset[int] = frozenset()  # departed workers that this rank knows of
-
-    def watch(self) -> None:
-        """Raise PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
-        if (culprit := self._board.culprit()) is not None:
-            raise culprit
-        if (number := self._board.incarnation) != self._incarnation:
-            raise Reincarnated(number)
-
-    def departed(self) -> frozenset[int]:
-        """Return the workers that have departed. This rank knows of them from now on."""
-        self._known = self._board.departed()
-        return self._known
-
-    def departures(self) -> None:
-        """Raise Departed if a worker has departed of which this rank does not know."""
-        if self._board.departed() != self._known:
-            raise Departed
-
-
+@dataclass(eq=False)
 class Rank:
     """The parts of one rank, put together, for one incarnation of the job."""
 
-    def __init__(
-        self,
-        job: Job,
-        order: JobOrder,
-        home: Path,
-        board: StatusBoard,
-        place: PostedPlace,
-        incarnation: Incarnation,
-        carried: CarriedState,
-        recording: Untraced,
-    ) -> None:
+    job: Job
+    order: JobOrder
+    home: Path
+    board: StatusBoard
+    place: PostedPlace
+    incarnation: Incarnation
+    carried: CarriedState
+    recording: Untraced
+
+    def __post_init__(self) -> None:
+        job, order, home, place = self.job, self.order, self.home, self.place
         torch.set_num_threads(job.threads)
-        self.job, self.order, self.home, self.board, self.place = job, order, home, board, place
-        self.incarnation, self.carried, self.recording = incarnation, carried, recording
+        self._departed: frozenset[int] = frozenset()  # departed workers that this rank knows of
         self.strategy: SyncStrategy = create(job.strategy, job.strategy_options)
         if isinstance(self.strategy, EngineStrategy):
             self.strategy.host = EngineHost(home, order.ranks, place, job.deadline, overdue(home, place))
-        self.watch = _BoardWatch(board, incarnation.number)
-        self.meter = MeteredEndpoint(recording.endpoint(self._endpoint()))
-        self.recorder = RankRecorder(job, order, board, self.meter, incarnation, carried)
+        self.hosts = ranks_by_host(order.workers, job.servers, job.hosts, job.placement)
+        self.meter = MeteredEndpoint(self.recording.endpoint(self._endpoint()))
+        self.recorder = RankRecorder(job, order, self.board, self.meter, self.incarnation, self.carried)
         self.resumption = self.recorder.resumption
         self.clock = self._clock()
         self.updates = TimedUpdates(self.meter, self.clock, self.recorder.step)
         self.ctx = self._context()
-        self.ctx.skip_to(incarnation.step or 0)
+        self.ctx.skip_to(self.incarnation.step or 0)
 
     def _endpoint(self) -> Endpoint:
         """Return an endpoint connected to all other ranks. Blocks. Raises RunError."""
-        job, place, workers = self.job, self.place, self.order.workers
+        job, place = self.job, self.place
         endpoint = connect(
             job.transport,
             place,
@@ -130,29 +106,45 @@ class Rank:
             job=self.incarnation.id,
             deadline=job.deadline,
             interface=job.interface,
-            hosts=ranks_by_host(workers, job.servers, job.hosts, job.placement),
-            crew=ranks_in_process_of(place.rank, workers, job.servers, job.placement),
-            watch=self.watch.watch,
+            hosts=self.hosts,
+            crew=ranks_in_process_of(place.rank, self.order.workers, job.servers, job.placement),
+            watch=self._watch,
         )
         if job.on_worker_death == "continue" and place.role == "server":
-            endpoint.idle = self.watch.departures
+            endpoint.idle = self._raise_departed
         return endpoint
 
     def _context(self) -> Context:
         job, workers = self.job, self.order.workers
-        hosts = ranks_by_host(workers, job.servers, job.hosts, job.placement)
         return Context(
             self.meter,
             workers=workers,
             servers=job.servers,
             optimizer=lambda params: self.updates.expect(self._optimizer(params)),
-            hosts=[[rank for rank in host if rank < workers] for host in hosts],
+            hosts=[[rank for rank in host if rank < workers] for host in self.hosts],
             record=self.recorder.event,
-            departed=self.watch.departed if job.on_worker_death == "continue" else frozenset,
+            departed=self._learn_departed if job.on_worker_death == "continue" else frozenset,
             checkpoints=self.resumption.checkpoints,
             resumed=self.resumption.start if self.incarnation.resumed else None,
             overlaps=job.overlap == "on",
         )
+
+    def _watch(self) -> None:
+        """Raise PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
+        if (culprit := self.board.culprit()) is not None:
+            raise culprit
+        if (number := self.board.incarnation) != self.incarnation.number:
+            raise Reincarnated(number)
+
+    def _learn_departed(self) -> frozenset[int]:
+        """Return the workers that have departed. This rank knows of them from now on."""
+        self._departed = self.board.departed()
+        return self._departed
+
+    def _raise_departed(self) -> None:
+        """Raise Departed if a worker has departed of which this rank does not know."""
+        if self.board.departed() != self._departed:
+            raise Departed
 
     def _clock(self) -> StageClock:
         return self.recording.clock(StageClock, self.meter.now, self.place.enter)
@@ -191,30 +183,28 @@ class Rank:
         """
         tell(self.home, self.place.rank, report)
         while not self.board.dismissed:
-            self.watch.watch()
+            self._watch()
             time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
         worker = self._worker()
         trained = worker.run(self.recorder.step, self.meter.reset)
+        notes: dict[str, Any] = {}
         if trained.test_accuracy is not None:
             self._save(trained.params)
+            told = self.strategy.notes()
+            try:
+                json.dumps(told, allow_nan=False)
+                notes = dict(told)
+            except (TypeError, ValueError):
+                raise RunError(f"notes() gave what is no JSON object: {told!r}", **self.place.fields()) from None
         return {
             **self.recorder.sent,
             "params_sha256": trained.params_sha256,
             "test_accuracy": trained.test_accuracy,
             "data_sha256": worker.dataset.sha256(),
-            "strategy_notes": self._notes() if trained.test_accuracy is not None else {},
+            "strategy_notes": notes,
         }
-
-    def _notes(self) -> dict[str, Any]:
-        """Return the strategy's notes on its choices. RunError if they are no JSON object."""
-        notes = self.strategy.notes()
-        try:
-            json.dumps(notes, allow_nan=False)
-            return dict(notes)
-        except (TypeError, ValueError):
-            raise RunError(f"notes() gave what is no JSON object: {notes!r}", **self.place.fields()) from None
 
     def _save(self, params: Vector) -> None:
         results = Path(self.order.results)

@@ -66,6 +66,10 @@ class VirtualJob:
             self._fails(error, place)
             return False
         parts = job.workers // workers if self.costs.measured else 1  # workers whose step one process does
+        if job.hosts > 1:
+            machines = ranks_by_host(workers, job.servers, job.hosts, job.placement)
+        else:
+            machines = ranks_by_process(workers, job.servers, job.placement)
         self.job = replace(job, train_seconds=self.costs.stages["train"] / parts)  # a straggler sleeps in stage 4
         try:
             simulate(
@@ -75,7 +79,7 @@ class VirtualJob:
                 network=replace(parse_link(job.link or ""), reduce=self.costs.reduce, seed=job.seed),
                 deadline=job.deadline,
                 check=False,
-                machines=self._machines(workers),
+                machines=machines,
                 place=lambda rank, role: PostedPlace(self.board, rank, role),
             )
         except Deadlock as error:
@@ -84,21 +88,16 @@ class VirtualJob:
             self._over.set()
         return self.culprit is None
 
-    def _machines(self, workers: int) -> list[list[int]]:
-        """Return the ranks of each machine: a host with `--hosts`, else a process."""
-        job = self.job
-        if job.hosts > 1:
-            return ranks_by_host(workers, job.servers, job.hosts, job.placement)
-        return ranks_by_process(workers, job.servers, job.placement)
-
     def _live(self, ctx: Context) -> None:
         if ctx.rank == 0:
-            Watchdog(cast("VirtualEndpoint", _bare(ctx)).scheduler, self.home, self._over).start()
+            scheduler = cast("VirtualEndpoint", _bare(ctx)).scheduler
+            threading.Thread(target=self._watch, args=(scheduler,), name="watchdog", daemon=True).start()
         try:
             rank = VirtualRank(self, ctx)
             with rank.recording:
                 report = rank.run()
-            tell(self.home, ctx.rank, {**report, "costs": self.costs.record()})
+            costs = {**self.costs.stages, "reduce_per_byte": self.costs.reduce, "measured": self.costs.measured}
+            tell(self.home, ctx.rank, {**report, "costs": costs})
         except Exception as error:
             self._fails(error, ctx.place)
             raise
@@ -114,6 +113,23 @@ class VirtualJob:
             tell(self.home, report["error"]["rank"], report)
             known = {key: report["error"][key] for key in ("rank", "role", "stage", "step")}
             self.culprit = PeerFailed(report["error"]["cause"], **known)
+
+    def _watch(self, scheduler: Scheduler) -> None:
+        """End the process when one rank has computed for longer than the deadline, in real seconds. Blocks.
+
+        No other rank can run while one computes, so virtual time does not advance and no deadline in it passes.
+        """
+        seen, since = -1, time.monotonic()
+        while not self._over.wait(LOOK):
+            if scheduler.count != seen:
+                seen, since = scheduler.count, time.monotonic()
+            elif time.monotonic() > since + scheduler.deadline:
+                # The greenlet that runs now is the only one that is alive and not suspended.
+                fibers = [fiber for rank in scheduler.ranks for fiber in rank.fibers]
+                running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
+                place = next(running, scheduler.ranks[0].place)
+                cause = f"computed for {scheduler.deadline:g} s of real time, and no other rank could run"
+                overdue(self.home, place)(DeadlineExceeded(cause, **place.fields()))
 
 
 class VirtualRank(Rank):
@@ -150,33 +166,3 @@ class VirtualRank(Rank):
 def _bare(ctx: Context) -> Endpoint:
     """Return the endpoint below the context's meter, since the rank has a meter of its own."""
     return cast("MeteredEndpoint", ctx.endpoint).inner
-
-
-class Watchdog:
-    """Ends the process when one rank has computed for longer than the deadline, in real seconds.
-
-    No other rank can run while one computes, so virtual time does not advance and no deadline in it passes.
-    """
-
-    def __init__(self, scheduler: Scheduler, home: Path, over: threading.Event) -> None:
-        self._scheduler, self._home, self._over = scheduler, home, over
-
-    def start(self) -> None:
-        """Watch from now on, in a thread, until the event `over`."""
-        threading.Thread(target=self._look, name="watchdog", daemon=True).start()
-
-    def _look(self) -> None:
-        seen, since = -1, time.monotonic()
-        while not self._over.wait(LOOK):
-            if self._scheduler.count != seen:
-                seen, since = self._scheduler.count, time.monotonic()
-            elif time.monotonic() > since + self._scheduler.deadline:
-                place = self._running()
-                cause = f"computed for {self._scheduler.deadline:g} s of real time, and no other rank could run"
-                overdue(self._home, place)(DeadlineExceeded(cause, **place.fields()))
-
-    def _running(self) -> Place:
-        """Return the place of the rank whose greenlet runs now: the only one that is alive and not suspended."""
-        fibers = [fiber for rank in self._scheduler.ranks for fiber in rank.fibers]
-        running = (fiber.rank.place for fiber in fibers if fiber.run and fiber.run.gr_frame is None)
-        return next(running, self._scheduler.ranks[0].place)

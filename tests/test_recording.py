@@ -10,7 +10,7 @@ from common.runtime.job import Job
 from common.runtime.status_board import PostedPlace, StatusBoard
 from experiments.launch.incarnation import CarriedState, Incarnation
 from experiments.launch.rank_process import JobOrder
-from experiments.ranks.resumption import Resumption, added
+from experiments.ranks.recording import Resumption, added
 
 FIRST = 77
 JOB = Job("ps-bsp", 2, 1, batch=2, steps=50, checkpoint_every=10, restarts=1)
