@@ -51,7 +51,7 @@ class RunningJob:
         return json.loads(file.read_text()) if file.exists() else None
 
     def reported_error(self, rank: int) -> dict[str, Any] | None:
-        """Return the error in the report of `rank`; None if it has left no report, or one without an error."""
+        """Return the error in the report of `rank`, if it has left one."""
         return (self.report(rank) or {}).get("error")
 
     def all_reported(self) -> bool:
@@ -112,12 +112,12 @@ def first_error(job: RunningJob, failed: Sequence[int]) -> tuple[RunError, str |
 def death(job: RunningJob, rank: int) -> PeerFailed:
     """Return the error of a rank that ended without a report, in the stage and step where the board last saw it."""
     code = job.ranks[rank].exitcode or 0
-    cause = f"ended with exit code {code} and said nothing"
-    if code == LOST:
-        cause = "lost with the fork server or mpirun that started it, which was killed"
-    elif code == VANISHED:
-        cause = "killed by signal 9 (SIGKILL), or crashed in native code: mpirun does not tell which"
-    elif code < 0:
+    known = {
+        LOST: "lost with the fork server or mpirun that started it, which was killed",
+        VANISHED: "killed by signal 9 (SIGKILL), or crashed in native code: mpirun does not tell which",
+    }
+    cause = known.get(code, f"ended with exit code {code} and said nothing")
+    if code < 0:
         with contextlib.suppress(ValueError):
             cause = f"killed by signal {-code} ({signal.Signals(-code).name})"
     status = job.board.read(rank)

@@ -34,10 +34,9 @@ def signals_deferred() -> Iterator[None]:
 @contextlib.contextmanager
 def rank_environment(threads: int, folder: Path) -> Iterator[None]:
     """Set the environment for ranks: `threads` threads, lean malloc, no Ctrl-C, temporary files in `folder`."""
+    before = dict(os.environ)
     threading = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    changes = {**MALLOC, **threading, "TMPDIR": str(folder)}  # importing torch makes a folder in TMPDIR
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update({name: value for name, value in changes.items() if name not in MALLOC or before[name] is None})
+    os.environ.update({**MALLOC, **before, **threading, "TMPDIR": str(folder)})  # torch makes a folder in TMPDIR
     # Ctrl-C reaches every process of a terminal; the agent answers it for all
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # multiprocessing's folder for the socket of its fork server: inside `folder`, so that it is removed with it
@@ -46,8 +45,6 @@ def rank_environment(threads: int, folder: Path) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from common.errors import ConfigError
 
-PREFIX = "syncbench-"
-LOCK = "agent.lock"
+PREFIX, LOCK = "syncbench-", "agent.lock"
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_PREFIX = "syncbench-mpi-"
 SHARED_NOTE = "shared-memory"  # a file in a job's folder: the path of the job's folder in SHARED_MEMORY
@@ -38,10 +37,7 @@ def claim(folder: Path) -> int:
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """Give a folder that lives as long as this context. Raises ConfigError.
-
-    A child process can watch it with `rank_process.die_with_the_agent`.
-    """
+    """Give a folder that lives as long as this context, for children that `die_with_the_agent`. Raises ConfigError."""
     with contextlib.ExitStack() as undo:
         try:
             sweep()
@@ -55,8 +51,7 @@ def private_folder() -> Iterator[Path]:
 
 def cannot_be_set_up(error: OSError) -> ConfigError:
     """Return the one-line error for a private folder that cannot be made."""
-    reason = error.strerror or error
-    return ConfigError(f"temporary files cannot be set up: {reason}; set TMPDIR to another folder")
+    return ConfigError(f"temporary files cannot be set up: {error.strerror or error}; set TMPDIR to another folder")
 
 
 def sweep() -> None:

@@ -98,20 +98,18 @@ class MpiRank:
     """
 
     def __init__(self, launcher: MpiRun, sentinel: int) -> None:
-        self.sentinel = sentinel  # the rank's fifo: it becomes readable when the rank ends
-        self._launcher = launcher
+        self._launcher, self.sentinel = launcher, sentinel  # the rank's fifo: it becomes readable when the rank ends
         self._started = False
         self._exitcode: int | None = None
 
     @property
     def exitcode(self) -> int | None:
-        if self._exitcode is None:
-            written = self._read()
+        if self._exitcode is None and (written := self._read()) is not None:
             if written:
                 self._exitcode = int(written)
-            elif written is not None and self._started:
+            elif self._started:
                 self._exitcode = VANISHED
-            elif written is not None and (code := self._launcher.process.poll()) is not None:
+            elif (code := self._launcher.process.poll()) is not None:
                 self._exitcode = code if code > 0 else LOST  # the rank never started
         return self._exitcode
 

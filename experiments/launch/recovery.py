@@ -47,12 +47,11 @@ class Restarts:
 
         The caller starts the processes of `failed`.
         """
-        number = job.board.incarnation + 1
-        died = {rank: job.board.read(rank) for rank in failed}
+        number, at = job.board.incarnation + 1, time.monotonic() - job.began
+        died = [(rank, job.board.read(rank)) for rank in failed]
         job.board.reincarnate(number)
         for worker in range(job.workers):  # the death of a worker that has not joined yet is not survivable
             job.board.enter(worker, SETUP, "setup")
-        at = time.monotonic() - job.began
         whole, damages = {}, []
         for rank in range(job.workers, len(job.ranks)):
             whole[rank], damaged = intact_versions(self.checkpoints / str(rank), job_id, rank)
@@ -64,14 +63,14 @@ class Restarts:
         self.done += [
             Restart(
                 rank=rank,
-                step=died[rank].step,
-                stage=died[rank].stage,
+                step=status.step,
+                stage=status.stage,
                 at=at,
                 resumed_from=whole[rank][-1] if step is None else step,
                 incarnation=number,
                 damaged=tuple(damages),
             )
-            for rank in failed
+            for rank, status in died
         ]
 
     def _resumption(self, whole: Sequence[Sequence[int]], steps_done: int) -> tuple[bool, int | None]:
@@ -112,13 +111,12 @@ def survive(job: RunningJob) -> None:
 
 def restarts_line(restarts: Sequence[Restart], lost: int) -> str:
     """Return `server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
-    pushes = f"; {lost} push{'' if lost == 1 else 'es'} lost" if lost else ""
-    line = "; ".join(
+    phrases = [
         f"server rank {restart.rank} died at {restart.at:.1f} s in {step_name(restart.step)} "
         f"and came back from step {restart.resumed_from}"
         for restart in restarts
-    )
-    return line + pushes
+    ]
+    return "; ".join([*phrases, f"{lost} push{'' if lost == 1 else 'es'} lost"] if lost else phrases)
 
 
 def deaths_line(deaths: Sequence[Death], workers: int) -> str:

@@ -48,8 +48,7 @@ class Costs:
     def update(self, spec: OptimizerSpec, size: int) -> float:
         """Return the seconds of a server's update of `size` parameters. Measures it the first time."""
         if self.measured and (spec, size) not in self._updates:
-            grad = np.zeros(size, np.float32)
-            optimizer = FlatOptimizer(spec, np.zeros(size, np.float32))
+            grad, optimizer = np.zeros(size, np.float32), FlatOptimizer(spec, np.zeros(size, np.float32))
             self._updates[spec, size] = _median(lambda: optimizer.step(grad))
         return self._updates.get((spec, size), 0.0)
 

@@ -92,7 +92,18 @@ class Rank:
         self.resumption = self.recorder.resumption
         self.clock = self._clock()
         self.updates = TimedUpdates(self.meter, self.clock, self.recorder.step)
-        self.ctx = self._context()
+        self.ctx = Context(
+            self.meter,
+            workers=order.workers,
+            servers=job.servers,
+            optimizer=lambda params: self.updates.expect(self._optimizer(params)),
+            hosts=[[rank for rank in host if rank < order.workers] for host in self.hosts],
+            record=self.recorder.event,
+            departed=self._learn_departed if job.on_worker_death == "continue" else frozenset,
+            checkpoints=self.resumption.checkpoints,
+            resumed=self.resumption.start if self.incarnation.resumed else None,
+            overlaps=job.overlap == "on",
+        )
         self.ctx.skip_to(self.incarnation.step or 0)
 
     def _endpoint(self) -> Endpoint:
@@ -113,21 +124,6 @@ class Rank:
         if job.on_worker_death == "continue" and place.role == "server":
             endpoint.idle = self._raise_departed
         return endpoint
-
-    def _context(self) -> Context:
-        job, workers = self.job, self.order.workers
-        return Context(
-            self.meter,
-            workers=workers,
-            servers=job.servers,
-            optimizer=lambda params: self.updates.expect(self._optimizer(params)),
-            hosts=[[rank for rank in host if rank < workers] for host in self.hosts],
-            record=self.recorder.event,
-            departed=self._learn_departed if job.on_worker_death == "continue" else frozenset,
-            checkpoints=self.resumption.checkpoints,
-            resumed=self.resumption.start if self.incarnation.resumed else None,
-            overlaps=job.overlap == "on",
-        )
 
     def _watch(self) -> None:
         """Raise PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
@@ -163,9 +159,12 @@ class Rank:
             undo.callback(lambda: self.meter.close(linger=linger))
             try:
                 report = self._serve() if self.place.role == "server" else self._work()
-                if self.order.stay:
+                if self.order.stay:  # report, then wait: a server that comes back may need this rank to repeat steps
                     report["incarnation"] = self.incarnation.number
-                    self._await_dismissal(report)
+                    tell(self.home, self.place.rank, report)
+                    while not self.board.dismissed:  # the wait ends with the job or with the agent
+                        self._watch()
+                        time.sleep(POLL)
             except Reincarnated:
                 carried, recorder = self.carried, self.recorder
                 carried.steps, carried.totals = recorder.steps_done, recorder.totals
@@ -175,16 +174,6 @@ class Rank:
                 raise
             linger = LINGER
         return report
-
-    def _await_dismissal(self, report: dict[str, Any]) -> None:
-        """Report, then wait: a server that comes back may need this rank to repeat steps.
-
-        The wait ends with the job or with the agent, so it needs no deadline.
-        """
-        tell(self.home, self.place.rank, report)
-        while not self.board.dismissed:
-            self._watch()
-            time.sleep(POLL)
 
     def _work(self) -> dict[str, Any]:
         worker = self._worker()
