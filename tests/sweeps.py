@@ -24,7 +24,7 @@ def sweep(text, flags=None, *, quick=False):
 def pretend(words, *, input="", **more):
     """In place of a process that measures a step of each job, and of git, which is asked for the commit."""
     jobs = json.loads(input) if input else ()
-    return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps({"steps": [(0.01, 4 << 20) for _ in jobs]}))
+    return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps([(0.01, 4 << 20) for _ in jobs]))
 
 
 def entry(cell, repeat, folder="x", seconds=1.0):

@@ -7,9 +7,9 @@ import pytest
 from sweeps import grid
 
 from common.errors import ConfigError
-from experiments.sweep.calibration import pairs
 from experiments.sweep.estimate import Forecast, _alone, _exchange, duration, seconds_by_cell
-from experiments.sweep.run_order import turns
+from experiments.sweep.grid import turns
+from experiments.sweep.runner import pairs
 
 CELLS = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells
 TURNS = turns(CELLS, 2)
@@ -61,7 +61,7 @@ def test_each_model_is_measured_once():
     [
         ((1, "", "Traceback …\nMemoryError: too large\n"), "a first step could not be trained: MemoryError: too large"),
         ((-9, "", ""), "a first step could not be trained: exit code -9"),
-        ((0, '{"error": "no such data"}', ""), "no such data"),
+        ((1, "", "no such data\n"), "a first step could not be trained: no such data"),
     ],
 )
 def test_a_model_that_cannot_be_trained_is_refused_before_anything_starts(monkeypatch, ended, complaint):

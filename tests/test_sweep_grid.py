@@ -1,9 +1,10 @@
-"""The cells of a sweep: which there are, which combinations are left out, and which are refused."""
+"""The cells of a sweep: which there are, which combinations are left out or refused, and the order of their runs."""
 
 import pytest
-from sweeps import abouts, grid
+from sweeps import abouts, grid, sweep
 
 from common.errors import ConfigError
+from experiments.sweep.grid import make_grid, turns
 
 ALONE = "ceiling: false\nyardstick: false\n"
 
@@ -84,7 +85,7 @@ def test_ceiling_and_yardstick_have_nothing_to_do_with_servers_that_come_back():
     [
         ("strategies: [ring, ps-backup]\nworkers: 1", "give fewer than workers"),
         ("strategies: ring\nservers: [1, 2]", "none of the strategies has servers"),
-        ("strategies: ring\nplacement: colocated", "none of the strategies has servers to be colocated"),
+        ("strategies: ring\nplacement: colocated", "none of the strategies has servers: leave placement out"),
         ("strategies: [ps-bsp, {name: ring, servers: 2}]", "strategy 'ring' has no servers"),
         ("strategies: [ring, {name: ring, servers: 2}]", "strategy 'ring' has no servers"),
         ("strategies: ring\ntransport: [shm, tpc]", "f.yaml: transport is 'tpc': did you mean tcp"),
@@ -109,3 +110,39 @@ def test_a_cell_keeps_its_name_when_others_come_and_go():
     more = {cell.about: cell.id for cell in grid("strategies: [tree, ring]\nworkers: [1, 2, 4]\nrepeats: 9").cells}
     assert few.items() <= more.items()
     assert all(name.startswith("ring-w") for name in few.values())
+
+
+def test_repeats_take_turns():
+    cells = grid("strategies: [ring, tree, ps-bsp]\nworkers: [1, 2]").cells
+    order = turns(cells, 3)
+    size = len(cells)
+    assert len(order) == len({(cell.id, repeat) for cell, repeat in order}) == 3 * size
+    for repeat in range(3):
+        block = order[repeat * size : (repeat + 1) * size]
+        assert {number for _, number in block} == {repeat + 1}
+        assert {cell.id for cell, _ in block} == {cell.id for cell in cells}
+
+
+def test_no_cell_has_the_same_place_twice_before_all_have_had_it():
+    cells = grid("strategies: [ring, tree, ps-bsp]\nworkers: 2").cells
+    order = turns(cells, len(cells))
+    for cell in cells:
+        places = [place % len(cells) for place, (each, _) in enumerate(order) if each is cell]
+        assert sorted(places) == list(range(len(cells)))
+
+
+def test_cells_that_are_compared_run_next_to_each_other():
+    cells = grid("strategies: [ring, {name: ps-bsp, servers: [1, 2]}]\nworkers: [1, 2, 4]").cells
+    workers = [cell.plan.job.workers for cell, _ in turns(cells, 1)]
+    assert workers == sorted(workers)
+
+
+def test_the_order_is_the_same_every_time():
+    text = "strategies: [ring, tree, ps-bsp, star]\nworkers: [1, 2]"
+    first, second = ([(c.id, r) for c, r in turns(make_grid(sweep(text)).cells, 2)] for _ in range(2))
+    assert first == second
+
+
+def test_more_repeats_continue_the_order_of_fewer():
+    cells = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells
+    assert turns(cells, 5)[: 2 * len(cells)] == turns(cells, 2)

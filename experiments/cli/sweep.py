@@ -20,7 +20,16 @@ from experiments.sweep.folder import begin, changes, check_cells, reopen
 from experiments.sweep.grid import Grid, make_grid
 from experiments.sweep.journal import Journal, finished
 from experiments.sweep.parse import read_given
-from experiments.sweep.render import document, failures, grid_table, headline, next_steps, remarks, what_is_left
+from experiments.sweep.render import (
+    document,
+    failures,
+    grid_table,
+    headline,
+    next_steps,
+    remarks,
+    runs_left,
+    what_is_left,
+)
 from experiments.sweep.runner import run_cells
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Sweep
 from experiments.sweep.yaml_files import ready
@@ -120,9 +129,10 @@ def _show_plan(sweep: Sweep, grid: Grid, options: Options) -> int:
     shown = console()
     if sweep.question:
         shown.print(sweep.question)
-    if (table := grid_table(grid, seconds, sweep.repeats, done)).row_count:
+    runs = runs_left(sweep, grid, done)
+    if (table := grid_table(grid, seconds, sweep.repeats, runs)).row_count:
         shown.print(table)
-    left = [] if folder is None else [what_is_left(sweep, grid, seconds, done)]
+    left = [] if folder is None else [what_is_left(sweep, seconds, runs)]
     print("\n".join([*remarks(sweep, grid), headline(sweep, grid, seconds), *left]))
     return 0
 

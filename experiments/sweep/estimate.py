@@ -17,8 +17,7 @@ from experiments.config import Plan
 from experiments.config.strategies import create
 from experiments.machine.environment import cores
 from experiments.sweep import step_timing
-from experiments.sweep.grid import Cell
-from experiments.sweep.run_order import Turn
+from experiments.sweep.grid import Cell, Turn
 
 # Orders of magnitude on one host, where ranks take turns on the cores.
 LINK = Link(alpha=1e-4, beta=1e-9, gamma=2.5e-10)

@@ -1,4 +1,6 @@
-"""The cells of a sweep: every contestant with every combination of settings, planned before the first one starts.
+"""The cells of a sweep, every contestant with every combination of settings, and the order of their runs.
+
+All cells are planned before the first one starts.
 
 A setting that means nothing to a strategy makes no second cell: `servers` for a strategy without them, `transport` for
 one that brings its own. A combination that cannot run is left out, with the reason. But a strategy that can run
@@ -10,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import ConfigError
 from common.pipeline.engine import engine_traits
@@ -23,6 +26,8 @@ from experiments.sweep.spec import CEILING, SERVERS_ONLY, Contestant, Sweep, Val
 
 # Settings with which the ceiling or the yardstick cannot run, and which mean nothing to them.
 FAULTS = ("checkpoint_every", "restarts", "on_worker_death")
+# Settings in which contestants of one contest may differ. Cells that differ in other settings are different contests.
+FREE_SETTINGS = (*SERVERS_ONLY, *FAULTS, "transport", "bucket", "overlap", "interface")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,10 @@ class Cell:
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+Turn = tuple[Cell, int]  # a cell and which of its repeats, from 1
+
+
+class LeftOut(NamedTuple):
     """A combination that cannot run, and why."""
 
     about: str
@@ -58,71 +65,51 @@ def make_grid(sweep: Sweep) -> Grid:
     """Plan every cell. Raises ConfigError, one line, if a strategy or a value that was asked for is in no cell."""
     _check_servers(sweep)
     grid, seen = Grid(), set[str]()
-    axes = _axes(sweep)
+    axes = {key for key, several in sweep.settings.items() if len(several) > 1}
+    axes |= {key for contestant in sweep.contestants for key in contestant.settings}
     for contestant in sweep.everyone:
         asked = contestant in sweep.contestants
         applied = _applied(sweep, contestant, asked, grid)
         refused: list[LeftOut] = []
-        possible = False
-        for options, settings in _combinations(contestant, applied):
+        combinations = list(itertools.product(_combined(contestant.options), _combined(applied)))
+        for options, settings in combinations:
             about = _about(contestant.strategy, options, settings, axes)
             try:
-                planned = plan(RunOptions(strategy=contestant.strategy, strategy_options=dict(options), **settings))
+                planned = plan(RunOptions(strategy=contestant.strategy, strategy_options=options, **settings))
             except ConfigError as error:
                 refused.append(LeftOut(about, str(error)))
                 continue
-            possible = True
-            if (same := _identity(planned)) not in seen:
+            if (same := json.dumps(planned.job.to_dict(), sort_keys=True)) not in seen:
                 seen.add(same)
                 name = _identifier(contestant.strategy, options, settings)
                 grid.cells.append(Cell(name, about, contestant.strategy, options, settings, planned))
-        if asked and not possible:
+        if asked and len(refused) == len(combinations):
             raise ConfigError(refused[0].reason)
         grid.left_out += refused
     _check_used(sweep, grid)
     return grid
 
 
-def _axes(sweep: Sweep) -> set[str]:
-    """Return the settings and options that take several values in this sweep."""
-    shared = {key for key, each in sweep.settings.items() if len(each) > 1}
-    own = {key for contestant in sweep.contestants for key in contestant.settings}
-    return shared | own
+def _combined(values: Values) -> list[dict[str, Any]]:
+    """Return every combination of settings or options; the last key varies fastest."""
+    return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
 
 
 def _applied(sweep: Sweep, contestant: Contestant, asked: bool, grid: Grid) -> Values:
     """Return the sweep's settings that mean something to this contestant, replaced by its own."""
     shared = dict(sweep.settings)
-    traits = create(contestant.strategy, {key: each[0] for key, each in contestant.options.items()}).traits
-    if not traits.servers:
-        _drop(shared, SERVERS_ONLY, contestant, grid)
-    if not asked:
-        _drop(shared, FAULTS, contestant, grid)
-    engine = engine_traits(traits)
-    if engine.own_transport is not None or engine.one_process or contestant.strategy == CEILING:
-        shared["transport"] = _one_real(shared.get("transport", ()))
-        if len(shared["transport"]) < len(sweep.settings.get("transport", ())):
-            grid.not_applied.setdefault("transport", []).append(contestant.strategy)
-    return {key: each for key, each in {**shared, **contestant.settings}.items() if each}
-
-
-def _drop(shared: dict[str, tuple[Any, ...]], keys: tuple[str, ...], contestant: Contestant, grid: Grid) -> None:
-    for key in keys:
+    traits = engine_traits(create(contestant.strategy, _combined(contestant.options)[0]).traits)
+    for key in (*(() if traits.servers else SERVERS_ONLY), *(() if asked else FAULTS)):
         if len(shared.pop(key, ())) > 1 and key not in contestant.settings:
             grid.not_applied.setdefault(key, []).append(contestant.strategy)
-
-
-def _one_real(transports: tuple[str, ...]) -> tuple[str, ...]:
-    """Return only the first of our real transports, which make no difference, and all others, like virtual time."""
-    real = [name for name in transports if name in (*TRANSPORTS, "auto")]
-    return tuple(name for name in transports if name not in real[1:])
-
-
-def _combinations(contestant: Contestant, shared: Values) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield every combination of options and of settings; the last key varies fastest."""
-    for options in itertools.product(*contestant.options.values()):
-        for settings in itertools.product(*shared.values()):
-            yield dict(zip(contestant.options, options, strict=True)), dict(zip(shared, settings, strict=True))
+    if traits.own_transport is not None or traits.one_process or contestant.strategy == CEILING:
+        # Our real transports make no difference, so the first one stands for all of them. Virtual time does.
+        transports = shared.get("transport", ())
+        real = [name for name in transports if name in (*TRANSPORTS, "auto")]
+        shared["transport"] = tuple(name for name in transports if name not in real[1:])
+        if len(real) > 1:
+            grid.not_applied.setdefault("transport", []).append(contestant.strategy)
+    return {key: each for key, each in {**shared, **contestant.settings}.items() if each}
 
 
 def _about(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any], axes: set[str]) -> str:
@@ -133,42 +120,53 @@ def _about(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any
 
 def _identifier(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Return an id that is stable over versions: made of what was asked for, not of what the plan chose."""
-    asked = json.dumps([strategy, dict(options), dict(settings)], sort_keys=True)
+    asked = json.dumps([strategy, options, settings], sort_keys=True)
     slug = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in strategy)
     return f"{slug}-w{settings['workers']}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
-
-
-def _identity(planned: Plan) -> str:
-    return json.dumps(planned.job.to_dict(), sort_keys=True)
 
 
 def _check_servers(sweep: Sweep) -> None:
     """Raise ConfigError for settings of servers in a sweep whose strategies have none."""
     if any(strategy_class(each.strategy).traits.servers for each in sweep.contestants):
         return
-    if any(sweep.settings.get("servers", ())):
-        raise ConfigError("none of the strategies has servers: leave servers out, or add ps-bsp")
-    if COLOCATED in sweep.settings.get("placement", ()):
-        raise ConfigError("none of the strategies has servers to be colocated: leave placement out, or add ps-bsp")
+    given = {"servers": any(sweep.settings["servers"]), "placement": COLOCATED in sweep.settings["placement"]}
+    if wanted := [key for key, asked in given.items() if asked]:
+        raise ConfigError(f"none of the strategies has servers: leave {wanted[0]} out, or add ps-bsp")
 
 
 def _check_used(sweep: Sweep, grid: Grid) -> None:
     """Raise ConfigError if a value of an axis is in no cell of a contestant that was asked for."""
-    for key, several in sweep.settings.items():
-        for value in several if len(several) > 1 else ():
-            used = {cell.strategy for cell in grid.cells if cell.settings.get(key) == value}
-            if used.isdisjoint(each.strategy for each in sweep.contestants):
-                raise ConfigError(_why_unused(key, value, grid))
-    for contestant in sweep.contestants:
-        for key, several in {**contestant.options, **contestant.settings}.items():
-            mine = [cell for cell in grid.cells if cell.strategy == contestant.strategy]
-            for value in several:
-                if not any({**cell.options, **cell.settings}.get(key) == value for cell in mine):
-                    raise ConfigError(_why_unused(key, value, grid))
+    names = {each.strategy for each in sweep.contestants}
+    cells_of = {name: [cell for cell in grid.cells if cell.strategy == name] for name in names}
+    together = list(itertools.chain(*cells_of.values()))
+    axes = [(key, several, together) for key, several in sweep.settings.items() if len(several) > 1]
+    for each in sweep.contestants:
+        axes += [(key, several, cells_of[each.strategy]) for key, several in {**each.options, **each.settings}.items()]
+    for key, several, cells in axes:
+        for value in several:
+            if not any({**cell.options, **cell.settings}.get(key) == value for cell in cells):
+                words = f"{key}={text(value)}"
+                near = [each for each in grid.left_out if words in each.about.split()] or grid.left_out
+                reason = near[0].reason if near else "it makes no cell that the sweep does not have without it"
+                raise ConfigError(f"{key} {text(value)} cannot be run with anything: {reason}")
 
 
-def _why_unused(key: str, value: Any, grid: Grid) -> str:
-    words = f"{key}={text(value)}"
-    near = [each for each in grid.left_out if words in each.about.split()] or grid.left_out
-    reason = near[0].reason if near else "it makes no cell that the sweep does not have without it"
-    return f"{key} {text(value)} cannot be run with anything: {reason}"
+def turns(cells: Sequence[Cell], repeats: int) -> list[Turn]:
+    """Return every cell `repeats` times: repeat 1 of all, then repeat 2 of all, … (A B A B …, never A A B B).
+
+    Cells that will be compared with each other stand together, so that a machine whose speed drifts is fair to them.
+    In each repeat another cell goes first, so that its place favours none. The order is drawn with a fixed seed: the
+    same cells give the same order, so that a stopped sweep can be resumed. Cells with equally many threads stand
+    together, too: a change takes seconds.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.plan.job.threads):
+        shared = sorted((key, repr(value)) for key, value in cell.settings.items() if key not in FREE_SETTINGS)
+        groups.setdefault(repr(shared), []).append(cell)
+    contests = [random.Random(group[0].id).sample(group, len(group)) for group in groups.values()]
+    return [
+        (cell, repeat + 1)
+        for repeat in range(repeats)
+        for contest in contests
+        for cell in itertools.chain(contest[repeat % len(contest) :], contest[: repeat % len(contest)])
+    ]

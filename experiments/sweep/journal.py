@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from common.errors import ConfigError
 from experiments.schema.files import iter_lines, to_line
@@ -28,24 +27,22 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Lock the sweep and read its journal. ConfigError if another process holds the lock, or a line is damaged."""
         self.folder = folder
-        self.entries: dict[tuple[str, int], JournalEntry] = {}
         self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError(f"another process is at this sweep: {folder}") from None
-            self._read()
-        except BaseException:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.entries = {(entry.cell, entry.repeat): entry for entry in finished(folder)}
+            whole = (folder / NAME).read_bytes().rfind(b"\n") + 1
+            os.ftruncate(self._file, whole)  # a line that was cut short does not count
+        except BaseException as error:
             os.close(self._file)
+            if isinstance(error, BlockingIOError):
+                raise ConfigError(f"another process is at this sweep: {folder}") from None
             raise
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         os.close(self._file)
 
     def add(self, entry: JournalEntry) -> None:
@@ -70,11 +67,6 @@ class Journal:
                 (self.folder / ASIDE).mkdir(exist_ok=True)
                 moved.append(folder.rename(self.folder / ASIDE / folder.name))
         return moved
-
-    def _read(self) -> None:
-        self.entries = {(entry.cell, entry.repeat): entry for entry in finished(self.folder)}
-        whole = (self.folder / NAME).read_bytes().rfind(b"\n") + 1
-        os.ftruncate(self._file, whole)  # a line that was cut short does not count
 
 
 def finished(folder: Path) -> Iterator[JournalEntry]:

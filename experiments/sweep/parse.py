@@ -45,11 +45,10 @@ def read(
 def read_given(file: str | None, flags: Raw, quick: bool) -> Sweep:
     """Return the sweep of a file, or of a ready sweep, with `flags`, or of `flags` alone. See `read`."""
     path = None if file is None else find(file)
-    raw = {} if path is None else load(path)
-    small = shortened(flags if path is None else raw, "--" if path is None else f"{path}: ") if quick else None
     if path is None:
-        return read({}, flags, quick=small)
-    return read(raw, flags, quick=small, where=f"{path}: ", name=path.stem)
+        return read({}, flags, quick=shortened(flags, "--") if quick else None)
+    raw, where = load(path), f"{path}: "
+    return read(raw, flags, quick=shortened(raw, where) if quick else None, where=where, name=path.stem)
 
 
 def shortened(raw: Raw, where: str) -> dict[str, Any]:
@@ -84,10 +83,14 @@ def _value(setting: Option, given: Any, where: str) -> Any:
 
 def _values(key: str, given: Any, where: str) -> tuple[Any, ...]:
     """Return the values of a setting, each once."""
-    several = given if isinstance(given, list) else [given]
-    if not several:
-        raise ConfigError(f"{where}{key}: the list is empty")
-    return tuple(dict.fromkeys(_value(RUN_SETTINGS[key], each, where) for each in several))
+    return tuple(dict.fromkeys(_value(RUN_SETTINGS[key], each, where) for each in _several(given, f"{where}{key}")))
+
+
+def _several(given: Any, name: str) -> list[Any]:
+    """Return a list as it is, and one value as a list. ConfigError for an empty list."""
+    if given == []:
+        raise ConfigError(f"{name}: the list is empty")
+    return given if isinstance(given, list) else [given]
 
 
 def _contestants(given: Any, where: str) -> tuple[Contestant, ...]:
@@ -96,30 +99,24 @@ def _contestants(given: Any, where: str) -> tuple[Contestant, ...]:
     if not isinstance(several, list):
         raise ConfigError(f"{where}strategies: give a list, like strategies: [ring, ps-bsp]")
     entries = [each.strip() if isinstance(each, str) else each for each in several]
-    found = [_contestant(each, where) for each in entries if each != ""]
-    if not found:
-        raise ConfigError(f"{where}strategies: the list is empty")
+    found = [_contestant(each, where) for each in _several([each for each in entries if each], f"{where}strategies")]
     return tuple(each for number, each in enumerate(found) if each not in found[:number])
 
 
 def _contestant(given: Any, where: str) -> Contestant:
-    if isinstance(given, str):
-        strategy_class(given)
-        return Contestant(given)
-    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+    entry = {"name": given} if isinstance(given, str) else given
+    if not isinstance(entry, Mapping) or not isinstance(name := entry.get("name"), str):
         raise ConfigError(f"{where}strategies: {given!r} is neither a name nor a mapping with a name")
-    name = given["name"]
     own = options_of(strategy_class(name))
     settings: dict[str, tuple[Any, ...]] = {}
-    for key, value in given.items():
-        if key in ("name", "options"):
-            continue
+    for key, value in entry.items():
         if key in own:
             raise ConfigError(f"{where}strategies: {key} is an option of {name}: write options: {{{key}: …}}")
         here = f"{where}strategies: {name}: "
         known = _known_key(key, ("name", "options", *RUN_SETTINGS), here)
-        settings[known] = _values(known, value, here)
-    return Contestant(name, _options(name, own, given.get("options") or {}, where), settings)
+        if known in RUN_SETTINGS:
+            settings[known] = _values(known, value, here)
+    return Contestant(name, _options(name, own, entry.get("options") or {}, where), settings)
 
 
 def _options(name: str, own: Collection[str], given: Any, where: str) -> Values:
@@ -132,9 +129,7 @@ def _options(name: str, own: Collection[str], given: Any, where: str) -> Values:
         spelled = str(key).replace("-", "_")
         if spelled not in own:
             raise ConfigError(f"{where}no option {key!r}: {suggest(spelled, own) if own else f'{name} has none'}")
-        several = value if isinstance(value, list) else [value]
-        if not several:
-            raise ConfigError(f"{where}{key}: the list is empty")
+        several = _several(value, f"{where}{key}")
         try:
             options[spelled] = tuple(yaml.safe_load(each) if isinstance(each, str) else each for each in several)
         except yaml.YAMLError:

@@ -43,17 +43,24 @@ def remarks(sweep: Sweep, grid: Grid) -> list[str]:
     return lines
 
 
-def grid_table(
-    grid: Grid, seconds: Mapping[str, float], repeats: int, done: Container[tuple[str, int]] = ()
-) -> RichTable:
-    """Return a table with a row for each cell: what tells it from the others, and an estimate of its seconds.
+def runs_left(sweep: Sweep, grid: Grid, done: Container[tuple[str, int]]) -> dict[str, int]:
+    """Return how many runs of each cell are left, given those that are `done`, by (cell, repeat)."""
+    repeats = range(1, sweep.repeats + 1)
+    return {cell.id: sum((cell.id, repeat) not in done for repeat in repeats) for cell in grid.cells}
 
-    If some runs are `done`, by (cell, repeat), the table has only cells with runs left, and how many are left.
+
+def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Mapping[str, int]) -> RichTable:
+    """Return a table with a row for each cell with runs left: what tells it from the others, and its seconds.
+
+    If some runs of the sweep are done, the table says how many are left.
     """
-    left = {cell.id: _left(cell.id, repeats, done) for cell in grid.cells}
     begun = any(count < repeats for count in left.values())
+    settings = [cell.settings for cell in grid.cells]
+    keys = dict.fromkeys(key for each in settings for key in each)
+    names = [key for key in keys if len({str(each[key]) for each in settings if key in each}) > 1]
+    names += dict.fromkeys(key for cell in grid.cells for key in cell.options)
     columns: list[Column[Cell]] = [Column("strategy", lambda cell: cell.strategy, words=True)]
-    columns += [Column(name, partial(_chosen, name), words=True) for name in _columns(grid)]
+    columns += [Column(name, partial(_chosen, name), words=True) for name in names]
     columns += [Column("one run", lambda cell: f"{seconds[cell.id]:.1f} s")]
     columns += [Column("runs left", lambda cell: f"{left[cell.id]} of {repeats}")] if begun else []
     last = "together" if begun else f"all {repeats}"
@@ -66,33 +73,19 @@ def _chosen(name: str, cell: Cell) -> Any:
     return text({**cell.settings, **cell.options}.get(name))
 
 
-def what_is_left(sweep: Sweep, grid: Grid, seconds: Mapping[str, float], done: Container[tuple[str, int]]) -> str:
+def what_is_left(sweep: Sweep, seconds: Mapping[str, float], left: Mapping[str, int]) -> str:
     """`left: 12 of 90 runs, about 40 s`."""
-    left = {cell.id: _left(cell.id, sweep.repeats, done) for cell in grid.cells}
     if not sum(left.values()):
         return "left: nothing, all runs are done"
     rest = math.fsum(seconds[cell] * count for cell, count in left.items())
-    return f"left: {sum(left.values())} of {plural(len(grid.cells) * sweep.repeats, 'run')}, about {duration(rest)}"
-
-
-def _left(cell: str, repeats: int, done: Container[tuple[str, int]]) -> int:
-    return sum((cell, repeat) not in done for repeat in range(1, repeats + 1))
-
-
-def _columns(grid: Grid) -> list[str]:
-    """Return the settings and options in which cells differ."""
-    every = [cell.settings for cell in grid.cells]
-    keys = dict.fromkeys(key for settings in every for key in settings)
-    settings = [key for key in keys if len({str(each[key]) for each in every if key in each}) > 1]
-    return [*settings, *dict.fromkeys(key for cell in grid.cells for key in cell.options)]
+    return f"left: {sum(left.values())} of {plural(len(left) * sweep.repeats, 'run')}, about {duration(rest)}"
 
 
 def document(
     sweep: Sweep, grid: Grid, seconds: Mapping[str, float], entries: Sequence[JournalEntry], folder: Path | None
 ) -> dict[str, Any]:
     """Return the sweep as JSON values. Before it has begun, `folder` is None and no cell has runs."""
-    done = {(entry.cell, entry.repeat) for entry in entries}
-    failed = [entry for entry in entries if entry.status != "ok"]
+    left = runs_left(sweep, grid, {(entry.cell, entry.repeat) for entry in entries})
     return {
         "schema": 1,
         "name": sweep.name,
@@ -108,14 +101,15 @@ def document(
                 "settings": {key: text(value) for key, value in cell.settings.items()},
                 "estimated_seconds": round(seconds[cell.id], 2),
                 "runs": [entry.folder for entry in entries if entry.cell == cell.id and entry.status == "ok"],
-                "runs_left": _left(cell.id, sweep.repeats, done),
+                "runs_left": left[cell.id],
             }
             for cell in grid.cells
         ],
         "left_out": [{"cell": each.about, "reason": each.reason} for each in grid.left_out],
         "failed": [
-            {"cell": entry.cell, "repeat": entry.repeat, "error": entry.error, "folder": entry.folder}
-            for entry in failed
+            {key: getattr(entry, key) for key in ("cell", "repeat", "error", "folder")}
+            for entry in entries
+            if entry.status != "ok"
         ],
     }
 

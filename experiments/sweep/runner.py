@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
-from common.errors import ConfigError
+from common.errors import ConfigError, RunError
+from common.runtime.job import TRANSPORTS
+from experiments.launch.agent import Agent
+from experiments.prediction.calibrate import calibrate_all, plan_calibration
+from experiments.prediction.calibration_file import NAME, write_calibration
+from experiments.runs.execute import RunFailed, execute
 from experiments.runs.files import without_advice, writing
+from experiments.runs.progress import Progress
+from experiments.runs.run import Run
 from experiments.schema.records import JournalEntry
-from experiments.sweep.calibration import calibrate
 from experiments.sweep.estimate import Forecast, duration
-from experiments.sweep.grid import Cell, Grid
+from experiments.sweep.grid import Cell, Grid, Turn, turns
 from experiments.sweep.journal import Journal
 from experiments.sweep.render import headline, remarks
-from experiments.sweep.run_order import Turn, turns
-from experiments.sweep.spec import Sweep
+from experiments.sweep.spec import CEILING, Sweep
 
-if TYPE_CHECKING:
-    from experiments.launch.agent import Agent
-    from experiments.runs.run import Run
-
-
-# Runs a cell under a title. Blocks. Raises experiments.runs.execute.RunFailed, KeyboardInterrupt, ConfigError.
-Execute: TypeAlias = "Callable[[Cell, str], Run]"
+Execute = Callable[[Cell, str], Run]  # a cell under a title. Blocks. Raises RunFailed, KeyboardInterrupt, ConfigError
 
 
 def conduct(
-    order: Sequence[Turn],
-    journal: Journal,
-    execute: Execute,
-    forecast: Forecast,
-    say: Callable[[str], None],
+    order: Sequence[Turn], journal: Journal, execute: Execute, forecast: Forecast, say: Callable[[str], None]
 ) -> None:
     """Run all turns of `order` that the journal does not have. Blocks.
 
     A run that fails is noted with its error, and the next one starts. KeyboardInterrupt, and errors that the next run
     would meet too (no room for results), end the sweep, which can be resumed later.
     """
-    from experiments.runs.execute import RunFailed
-
     for entry in journal.entries.values():
         forecast.learn(entry.cell, entry.seconds)
     for number, (cell, repeat) in enumerate(order):
@@ -109,34 +102,50 @@ class Executor:
         self._agent: Agent | None = None
 
     def __enter__(self) -> Executor:
-        self._start(self._threads)
+        self._agent = self._held.enter_context(Agent(self._threads))
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._dismiss()
+        self._held.close()
 
     def __call__(self, cell: Cell, title: str) -> Run:
         """Run one cell; its progress goes to standard error. See `Execute`."""
-        from experiments.runs.execute import RunFailed, execute
-        from experiments.runs.progress import Progress
-
         job = cell.plan.job
-        if self._agent is not None and self._agent.threads != job.threads:
-            self._dismiss()
-        agent = self._agent or self._start(job.threads)
+        if self._agent is None or self._agent.threads != job.threads:
+            self._held.close()
+            self._agent = self._held.enter_context(Agent(job.threads))
         try:
             with Progress(title, job.steps, job.workers) as progress:
-                return execute(cell.plan, agent, self._folder, progress.update)
+                return execute(cell.plan, self._agent, self._folder, progress.update)
         except RunFailed:
-            self._dismiss()
+            self._agent = None
             raise
 
-    def _start(self, threads: int) -> Agent:
-        from experiments.launch.agent import Agent
 
-        self._agent = self._held.enter_context(Agent(threads))
-        return self._agent
+def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+    """Measure each transport with each number of workers that `cells` use it with. Blocks, some seconds for each.
 
-    def _dismiss(self) -> None:
-        self._agent = None
-        self._held.close()
+    An earlier calibration is kept. If a transport cannot be measured, a line says so, and the sweep runs without.
+    """
+    asked = pairs(cells)
+    if not asked or (folder / NAME).is_file():
+        return
+    job = cells[0].plan.job
+    plans = (plan_calibration([name], [count], job.interface, job.deadline, job.threads) for name, count in asked)
+    specs = list(itertools.chain(*plans))
+    try:
+        found = calibrate_all(specs, lambda spec: say(f"calibrating {spec.transport}, {spec.workers} workers"))
+        write_calibration(folder / NAME, found)
+    except RunError as error:
+        say(f"warning: no predictions, as the transport could not be measured: {error}")
+
+
+def pairs(cells: Sequence[Cell]) -> list[tuple[str, int]]:
+    """Return each transport with each number of workers that exchange data over it, in the order of the cells."""
+    found: dict[tuple[str, int], None] = {}
+    for cell in cells:
+        job, traits = cell.plan.job, cell.plan.traits
+        silent = traits.one_process or traits.own_transport is not None or cell.strategy == CEILING
+        if not silent and job.workers > 1 and job.transport in TRANSPORTS:
+            found[job.transport, job.workers] = None
+    return list(found)

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from common.errors import ConfigError
 from common.runtime.job import Job
@@ -45,10 +44,7 @@ def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
     if done.returncode:
         *_, reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ConfigError(f"a first step could not be trained: {reason}")
-    answer = json.loads(done.stdout)
-    if "error" in answer:
-        raise ConfigError(answer["error"])
-    return [(seconds, nbytes) for seconds, nbytes in answer["steps"]]
+    return [(seconds, nbytes) for seconds, nbytes in json.loads(done.stdout)]
 
 
 def _one_step(job: Job) -> tuple[float, int]:
@@ -79,13 +75,12 @@ def _one_step(job: Job) -> tuple[float, int]:
 
 def main() -> None:
     """Read jobs from standard input and answer on standard output. The process ends when its parent does."""
-    answer: dict[str, Any]
     die_with_the_agent(Path(tempfile.gettempdir()) / "step_timing")
     try:
-        answer = {"steps": [_one_step(Job.from_dict(values)) for values in json.load(sys.stdin)]}
+        steps = [_one_step(Job.from_dict(values)) for values in json.load(sys.stdin)]
     except ConfigError as error:
-        answer = {"error": str(error)}
-    json.dump(answer, sys.stdout)
+        sys.exit(str(error))
+    json.dump(steps, sys.stdout)
 
 
 if __name__ == "__main__":
