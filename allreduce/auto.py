@@ -59,7 +59,7 @@ class Auto(AllReduce):
         self.picked: dict[int, str] = {}  # by bytes of x
 
     def setup(self, ctx: Context, params: Vector) -> None:
-        """Give every worker the parameters of worker 0 and the figures that it measures. Blocks."""
+        """Give every worker the parameters of worker 0 and the α, β and γ that it measures. Blocks."""
         super().setup(ctx, params)
         for candidate in self.candidates.values():
             candidate.setup(ctx, params[:0])
@@ -73,15 +73,13 @@ class Auto(AllReduce):
         self._candidate(len(ctx.workers), x.nbytes).mean(ctx, x)
 
     def _candidate(self, workers: int, nbytes: int) -> AllReduce:
-        if nbytes not in self.picked:
-            self.picked[nbytes] = self._pick(workers, nbytes)
-        return self.candidates[self.picked[nbytes]]
-
-    def _pick(self, workers: int, nbytes: int) -> str:
         """Return the fastest candidate by its formula and the measured figures; the first of equally fast ones."""
-        times = {name: predicted(algorithm, workers, nbytes, self.link) for name, algorithm in self.candidates.items()}
-        fastest = min(times.values()) * (1 + ROUNDING)
-        return next(name for name, seconds in times.items() if seconds <= fastest)
+        if nbytes not in self.picked:
+            family = self.candidates.items()
+            times = {name: predicted(algorithm, workers, nbytes, self.link) for name, algorithm in family}
+            fastest = min(times.values()) * (1 + ROUNDING)
+            self.picked[nbytes] = next(name for name, seconds in times.items() if seconds <= fastest)
+        return self.candidates[self.picked[nbytes]]
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         return min(predicted(algorithm, workers, nbytes, link) for algorithm in self.candidates.values())

@@ -17,16 +17,18 @@ def broadcast(ctx: Context, x: Array) -> None:
     Before the round of distance d, exactly the workers below d hold x.
     """
     n, rank = len(ctx.workers), ctx.rank
-    distance = 1
-    while distance < n:
+    for distance in distances(n):
         if rank < distance and rank + distance < n:
             ctx.lend(rank + distance, x)
         elif distance <= rank < 2 * distance:
             ctx.recv_into(rank - distance, x)
-        distance *= 2
 
 
 def receivers(rank: int, n: int) -> int:
     """Return how many workers get x from `rank`."""
-    rounds = (n - 1).bit_length()
-    return sum(rank < 1 << k and rank + (1 << k) < n for k in range(rounds))
+    return sum(rank < distance and rank + distance < n for distance in distances(n))
+
+
+def distances(n: int) -> list[int]:
+    """Return 1, 2, 4, … below n: how far apart partners are in the rounds of an algorithm over n workers."""
+    return [1 << k for k in range((n - 1).bit_length())]

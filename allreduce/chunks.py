@@ -22,9 +22,6 @@ class Chunks:
     def __init__(self, x: Array, n: int) -> None:
         self.x, self.n = x, n
 
-    def __len__(self) -> int:
-        return self.n
-
     def __iter__(self) -> Iterator[Array]:
         return (self[i] for i in range(self.n))
 

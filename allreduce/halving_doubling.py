@@ -15,8 +15,7 @@ for n, and see `fold` for what is added; the folded workers are added first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from allreduce.broadcast import distances
 from allreduce.chunks import bounds
 from allreduce.fold import fold, fold_bytes, fold_seconds, largest_power_of_two
 from allreduce.strategy import AllReduce
@@ -32,31 +31,21 @@ def halving_doubling(ctx: Context, x: Array) -> None:
     proves that it was read.
     """
     n, rank = len(ctx.workers), ctx.rank
-    block = blocks(x.size, n)
+    edge = bounds(x.size, n)
     for distance in reversed(distances(n)):  # reduce-scatter
         partner = rank ^ distance
-        ctx.lend(partner, x[block(partner, distance)])
-        ctx.recv_add(partner, x[block(rank, distance)])
+        ctx.lend(partner, x[block(edge, partner, distance)])
+        ctx.recv_add(partner, x[block(edge, rank, distance)])
     for distance in distances(n):  # all-gather
         partner = rank ^ distance
-        ctx.lend(partner, x[block(rank, distance)])
-        ctx.recv_into(partner, x[block(partner, distance)])
+        ctx.lend(partner, x[block(edge, rank, distance)])
+        ctx.recv_into(partner, x[block(edge, partner, distance)])
 
 
-def distances(p: int) -> list[int]:
-    """Return 1, 2, 4, … p/2."""
-    return [1 << k for k in range(p.bit_length() - 1)]
-
-
-def blocks(size: int, p: int) -> Callable[[int, int], slice]:
-    """Return `block(rank, distance)`: the aligned run of `distance` of the p chunks that contains chunk `rank`."""
-    edge = bounds(size, p)
-
-    def block(rank: int, distance: int) -> slice:
-        first = rank - rank % distance
-        return slice(edge[first], edge[first + distance])
-
-    return block
+def block(edge: list[int], rank: int, distance: int) -> slice:
+    """Return the aligned run of `distance` chunks that contains chunk `rank`, by the chunks' boundaries."""
+    first = rank - rank % distance
+    return slice(edge[first], edge[first + distance])
 
 
 class HalvingDoubling(AllReduce):
@@ -67,8 +56,8 @@ class HalvingDoubling(AllReduce):
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
         def own(p: int) -> int:
-            block = blocks(size, p)
-            sent = [block(peer, distance) for distance in distances(p) for peer in (rank, rank ^ distance)]
+            edge = bounds(size, p)
+            sent = [block(edge, peer, distance) for distance in distances(p) for peer in (rank, rank ^ distance)]
             return FLOAT_BYTES * sum(len(range(size)[part]) for part in sent)
 
         return fold_bytes(rank, workers, FLOAT_BYTES * size, own)

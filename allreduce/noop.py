@@ -1,9 +1,14 @@
-"""No synchronisation: every worker trains on its own. Wrong, and as fast as possible: the ceiling."""
+"""No synchronisation: the two ends of every comparison.
+
+`Noop`: every worker trains on its own. Wrong, and as fast as possible: the ceiling. `Single`: one process trains on
+the whole batch; every synchronous strategy must agree with it.
+"""
 
 from __future__ import annotations
 
 from allreduce.broadcast import broadcast
 from common.context import Context
+from common.pipeline.engine import EngineTraits
 from common.strategy import Bucket, Link, SyncStrategy, Traits
 from common.types import Vector
 
@@ -26,3 +31,9 @@ class Noop(SyncStrategy):
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         return 0.0
+
+
+class Single(Noop):
+    """One process trains on the samples of all workers: the yardstick; nothing to synchronise."""
+
+    traits = EngineTraits(one_process=True)

@@ -15,6 +15,7 @@ largest power of two below it, for n, and see `fold` for what is added; the fold
 
 from __future__ import annotations
 
+from allreduce.broadcast import distances
 from allreduce.fold import fold, fold_bytes, fold_seconds, largest_power_of_two
 from allreduce.strategy import AllReduce
 from common.context import Context
@@ -24,12 +25,10 @@ from common.types import FLOAT_BYTES, Array
 
 def recursive_doubling(ctx: Context, x: Array) -> None:
     """Sum x over all workers, a power of two, in place. Blocks."""
-    distance = 1
-    while distance < len(ctx.workers):
+    for distance in distances(len(ctx.workers)):
         partner = ctx.rank ^ distance
         ctx.send(partner, x)  # a copy: both partners add to their x in this very round
         ctx.recv_add(partner, x)
-        distance *= 2
 
 
 class RecursiveDoubling(AllReduce):
@@ -40,13 +39,8 @@ class RecursiveDoubling(AllReduce):
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int:
         nbytes = FLOAT_BYTES * size
-        return fold_bytes(rank, workers, nbytes, lambda p: log2(p) * nbytes)
+        return fold_bytes(rank, workers, nbytes, lambda p: len(distances(p)) * nbytes)
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
         step = link.alpha + nbytes * (link.beta + link.gamma)
-        return log2(largest_power_of_two(workers)) * step + fold_seconds(workers, nbytes, link)
-
-
-def log2(p: int) -> int:
-    """Return log₂p of a power of two."""
-    return p.bit_length() - 1
+        return len(distances(largest_power_of_two(workers))) * step + fold_seconds(workers, nbytes, link)

@@ -62,7 +62,9 @@ def all_gather(ctx: Context, rows: Rows, most: int) -> list[Rows]:
         ctx.lend(peer, rows.values)
     gathered = {rank: rows}
     for peer in senders:
-        k = _size(ctx, peer, most)
+        k = int(ctx.recv(peer, np.empty(1, np.int64))[0])
+        if not 0 <= k <= most:  # before memory is allocated
+            raise ProtocolError(f"rank {peer} has {k} rows of a table of {most}", **ctx.place.fields())
         index: Array = np.empty(k, np.int64)
         values: Array = np.empty((k, rows.width), np.float32)
         ctx.recv_into(peer, index)
@@ -70,12 +72,3 @@ def all_gather(ctx: Context, rows: Rows, most: int) -> list[Rows]:
         gathered[peer] = Rows(rows.width, index, values)
     ctx.settle()
     return [gathered[peer] for peer in range(n)]
-
-
-def _size(ctx: Context, peer: int, most: int) -> int:
-    """Receive how many rows `peer` will send; ProtocolError if the table has fewer, before memory is allocated."""
-    size = np.empty(1, np.int64)
-    ctx.recv_into(peer, size)
-    if not 0 <= size[0] <= most:
-        raise ProtocolError(f"rank {peer} has {size[0]} rows of a table of {most}", **ctx.place.fields())
-    return int(size[0])

@@ -13,7 +13,7 @@ Few messages, so it wins when x is small. Each message is the whole of x, so it 
 
 from __future__ import annotations
 
-from allreduce.broadcast import broadcast, receivers
+from allreduce.broadcast import broadcast, distances, receivers
 from allreduce.strategy import AllReduce
 from common.context import Context
 from common.strategy import Link
@@ -29,14 +29,12 @@ def tree(ctx: Context, x: Array) -> None:
 def reduce(ctx: Context, x: Array) -> None:
     """Leave in worker 0's x the sum over all workers, and partial sums in the others'. Blocks."""
     n, rank = len(ctx.workers), ctx.rank
-    distance = 1
-    while distance < n:
+    for distance in distances(n):
         if rank % (2 * distance):
             ctx.lend(rank - distance, x)  # the broadcast will bring a sum that contains it
             return
         if rank + distance < n:
             ctx.recv_add(rank + distance, x)
-        distance *= 2
 
 
 class Tree(AllReduce):
@@ -49,5 +47,4 @@ class Tree(AllReduce):
         return FLOAT_BYTES * size * ((rank > 0) + receivers(rank, workers))
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float:
-        rounds = (workers - 1).bit_length()
-        return rounds * (2 * link.alpha + nbytes * (2 * link.beta + link.gamma))
+        return len(distances(workers)) * (2 * link.alpha + nbytes * (2 * link.beta + link.gamma))

@@ -12,6 +12,7 @@ strided array are ValueErrors.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,17 +99,15 @@ class Context:
         """
         self.endpoint = endpoint
         self.place = endpoint.place
-        self.rank = endpoint.place.rank
-        self.role = endpoint.place.role
+        self.rank, self.role = endpoint.place.rank, endpoint.place.role
         self.deadline = endpoint.deadline
         self.workers = range(workers)
         self.servers = range(workers, workers + servers)
         self.size = workers + servers
         self.hosts = tuple(tuple(host) for host in hosts or (self.workers,))
-        if not all(self.hosts) or sorted(rank for host in self.hosts for rank in host) != list(self.workers):
-            raise ValueError(
-                f"hosts {self.hosts}: each of the {workers} workers belongs to one host, and no host is empty"
-            )
+        if not all(self.hosts) or sorted(itertools.chain(*self.hosts)) != list(self.workers):
+            wanted = f"each of the {workers} workers belongs to one host, and no host is empty"
+            raise ValueError(f"hosts {self.hosts}: {wanted}")
         self.fast = FastPaths(endpoint, frozenset() if overlaps else endpoint.crew)
         self.tensors: Sequence[int] = ()  # known once the model is built
         self.record = record

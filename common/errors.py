@@ -53,15 +53,8 @@ class RunError(SyncbenchError):
 
     def record(self) -> dict[str, Any]:
         """Return the error as `summary.json` has it."""
-        return {
-            "type": type(self).__name__,
-            "rank": self.rank,
-            "role": self.role,
-            "stage": self.stage,
-            "step": self.step,
-            **({"bucket": self.bucket} if self.bucket else {}),
-            "cause": self.cause,
-        }
+        names = ["rank", "role", "stage", "step", *(["bucket"] if self.bucket else []), "cause"]
+        return {"type": type(self).__name__, **{name: getattr(self, name) for name in names}}
 
 
 class JobFailed(SyncbenchError):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from common.errors import SETUP, step_name
 
 
+@dataclass(slots=True, eq=False)
 class Place:
     """A rank's position in the job; every error and every message is stamped with it. Mutable, one per rank."""
 
-    __slots__ = ("bucket", "rank", "role", "stage", "step")
-
-    def __init__(
-        self, rank: int, role: str = "worker", stage: str = "setup", step: int = SETUP, bucket: int = 0
-    ) -> None:
-        self.rank = rank
-        self.role = role
-        self.stage = stage
-        self.step = step
-        self.bucket = bucket
+    rank: int
+    role: str = "worker"
+    stage: str = "setup"
+    step: int = SETUP
+    bucket: int = 0
 
     def enter(self, stage: str) -> None:
         """Note that the rank is in `stage` from now on."""

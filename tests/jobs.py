@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allreduce.noop import Noop
+from allreduce.noop import Noop, Single
 from allreduce.ring import Ring
-from allreduce.single import Single
 from allreduce.star import Star
 from allreduce.tree import Tree
 from common.pipeline.engine import engine_traits

@@ -10,10 +10,9 @@ from allreduce.direct import Direct
 from allreduce.double_tree import DoubleTree
 from allreduce.halving_doubling import HalvingDoubling
 from allreduce.hierarchical import Hierarchical
-from allreduce.noop import Noop
+from allreduce.noop import Noop, Single
 from allreduce.recursive_doubling import RecursiveDoubling
 from allreduce.ring import Ring
-from allreduce.single import Single
 from allreduce.sparse_all_gather import SparseAllGather
 from allreduce.star import Star
 from allreduce.tree import Tree

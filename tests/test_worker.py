@@ -9,7 +9,7 @@ import planted
 import pytest
 from jobs import ADAM, MOMENTUM, job, run
 
-from allreduce.single import Single
+from allreduce.noop import Single
 from common.context import Context
 from common.data import load
 from common.errors import FINISH, SETUP, PeerFailed, RunError

@@ -45,7 +45,7 @@ def check_end(trial: Trial) -> None:
     With backups nobody knows which gradients count: there all workers have the same one, and each step counts once.
     """
     backups = trial.make().traits.consistency.startswith("backup")
-    gradient = _same_for_all if backups else whole_gradient
+    gradient = (lambda rank, step, size: whole_gradient(0, step, size)) if backups else whole_gradient
     train = _pace(trial.workers - 1, trial.steps, {})
     results = replace(trial, gradient=gradient, train=train, optimizer=Undamped).run().results[: trial.workers]
     steps, ranks = range(trial.steps), range(trial.workers)
@@ -56,10 +56,6 @@ def check_end(trial: Trial) -> None:
         compare(trial, f"worker {rank}'s parameters after finish", seen[-1, PARAMS], want)
         if not np.array_equal(seen[-1, PARAMS], results[0][-1, PARAMS]):
             raise AssertionError(f"{trial}: after finish workers 0 and {rank} hold different parameters")
-
-
-def _same_for_all(rank: int, step: int, size: int) -> Vector:
-    return whole_gradient(0, step, size)
 
 
 def check_alone(trial: Trial) -> None:

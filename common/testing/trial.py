@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -21,23 +21,15 @@ NETWORK = Network(latency=LINK.alpha, bandwidth=1 / LINK.beta, reduce=LINK.gamma
 GRAD, PARAMS = 0, 1
 
 
-class SGD:
+class SGD(Optimizer):
     """Stage 6 as plain NumPy: `params -= rate * grad`."""
 
     def __init__(self, params: Vector, rate: float = 0.125) -> None:
-        self.params = params
-        self.rate = rate
+        self.params, self.rate = params, rate
 
     def step(self, grad: Vector, at: int = 0, damping: float = 1.0) -> None:
         """Update `params` in place."""
         self.params -= self.rate * damping * grad
-
-    def state(self) -> dict[str, Array]:
-        """Return nothing: plain SGD has no state."""
-        return {}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Nothing to restore."""
 
     def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
         """Update some rows of `params` in place."""

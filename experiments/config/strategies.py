@@ -23,7 +23,7 @@ from experiments.config.option import option
 
 GROUP = "syncbench.strategies"
 BUILTIN = {
-    "single": "allreduce.single:Single",
+    "single": "allreduce.noop:Single",
     "noop": "allreduce.noop:Noop",
     "ps-bsp": "ps.strategy:PsBsp",
     "ps-ssp": "ps.strategy:PsSsp",

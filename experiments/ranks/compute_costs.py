@@ -16,8 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from allreduce.noop import Noop
-from allreduce.single import Single
+from allreduce.noop import Noop, Single
 from common.data.dataset import Dataset
 from common.pipeline.engine import engine_traits
 from common.pipeline.update import FlatOptimizer
