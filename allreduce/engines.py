@@ -129,10 +129,7 @@ class Ddp(TorchEngine):
 
         with translated(ctx, self.host, "gloo"):  # it compares the models of all workers
             model.forward = DistributedDataParallel(
-                model.module,
-                process_group=self.group,
-                bucket_cap_mb=self.bucket_cap_mb,
-                gradient_as_bucket_view=False,
+                model.module, process_group=self.group, bucket_cap_mb=self.bucket_cap_mb, gradient_as_bucket_view=False
             )
 
         def averaged(model: FlatModel, batch: Batch) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from allreduce.ring import Ring
 from common.context import Context
 from common.errors import ProtocolError
-from common.models.sparse_rows import sum_duplicate_rows
+from common.models.sparse_rows import merge
 from common.strategy import Bucket, Traits
 from common.types import Array, Rows
 
@@ -44,12 +44,10 @@ def mean_rows(ctx: Context, rows: Rows, most: int) -> None:
 
     ProtocolError if a worker sends rows that the table does not have.
     """
-    gathered = all_gather(ctx, rows, most)
-    index = np.concatenate([part.index for part in gathered])
-    if index.size and not 0 <= index.min() <= index.max() < most:
+    total = merge(all_gather(ctx, rows, most))
+    if total.index.size and not 0 <= total.index[0] <= total.index[-1] < most:
         raise ProtocolError(f"a worker sent a row that a table of {most} does not have", **ctx.place.fields())
-    rows.index, total = sum_duplicate_rows(index, np.concatenate([part.values for part in gathered]))
-    rows.values = total / np.float32(len(ctx.workers))
+    rows.index, rows.values = total.index, total.values / np.float32(len(ctx.workers))
 
 
 def all_gather(ctx: Context, rows: Rows, most: int) -> list[Rows]:

@@ -37,10 +37,7 @@ class FastPaths:
         self._endpoint.recv_add_all(from_, into)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
-        """Receive the next message from each of `from_`, one at least; `out` becomes their sum, added in that order.
-
-        Blocks.
-        """
+        """Receive a message from each of `from_`, one at least; `out` becomes their sum, in that order. Blocks."""
         self._endpoint.recv_sum(from_, out)
 
     def expose(self, to: int, array: Array) -> None:
@@ -70,10 +67,7 @@ class FastPaths:
         self._endpoint.share(to, array)
 
     def recv_shared(self, from_: int, like: Array) -> Array:
-        """Return the memory that `from_`, a colocated rank, shares: an array of the shape and dtype of `like`. Blocks.
-
-        ValueError for any other rank.
-        """
+        """Return the memory that `from_` shares, as an array of the shape and dtype of `like`. Blocks; ValueError."""
         return self._endpoint.recv_shared(from_, like)
 
     def spawn(self, fn: Callable[[], None]) -> Task:

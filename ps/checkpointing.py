@@ -17,11 +17,7 @@ class ServerState:
     """
 
     def __init__(
-        self,
-        ctx: Context,
-        shards: Sequence[Shard],
-        optimizers: Sequence[Optimizer],
-        before_save: Callable[[], None],
+        self, ctx: Context, shards: Sequence[Shard], optimizers: Sequence[Optimizer], before_save: Callable[[], None]
     ) -> None:
         self._checkpoints, self._shards, self._optimizers = ctx.checkpoints, shards, optimizers
         self._before_save = before_save

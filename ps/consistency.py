@@ -11,6 +11,7 @@ from typing import Literal
 
 from ps.clocks import Clocks
 
+Damping = Literal["none", "inverse"]
 Decision = Literal["add", "apply", "drop", "duplicate", "wait", "refuse"]
 
 
@@ -119,7 +120,7 @@ class ASP(Consistency):
     name = "asp"
     at_once = True
 
-    def __init__(self, damping: Literal["none", "inverse"] = "none") -> None:
+    def __init__(self, damping: Damping = "none") -> None:
         self._damping = damping
 
     def decide(self, clocks: Clocks, worker: int, step: int) -> Decision:

@@ -39,16 +39,8 @@ class PushHistory:
 
     def push(self, worker: int, step: int, pushed: Pushed) -> None:
         """Note a push and what became of it."""
-        event = {
-            "event": "push",
-            "worker": worker,
-            "step": step,
-            "applied": pushed.highest,
-            "staleness": pushed.staleness,
-            "version": pushed.version,
-            "waited": 0.0,
-            "outcome": pushed.outcome,
-        }
+        event = {"event": "push", "worker": worker, "step": step, "applied": pushed.highest}
+        event |= {"staleness": pushed.staleness, "version": pushed.version, "waited": 0.0, "outcome": pushed.outcome}
         self._events.append(event)
         if worker not in pushed.answer:
             self._unanswered[worker] = event, self._now()

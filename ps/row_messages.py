@@ -16,9 +16,9 @@ import numpy as np
 
 from common.context import Context
 from common.errors import ProtocolError
+from common.models.sparse_rows import merge
 from common.strategy import Bucket
 from common.types import Array, Rows, Vector
-from ps.row_shard import merge
 from ps.sharding import even
 
 

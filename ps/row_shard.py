@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from common.models.sparse_rows import sum_duplicate_rows
+from common.models.sparse_rows import merge
 from common.types import Array, Indices, Rows, Vector
 from ps.consistency import Consistency
 from ps.shard import Refused, Shard
@@ -89,10 +89,3 @@ class RowShard(Shard):
             raise Refused(f"{sender} pushed values of shape {shape} for {index.size} rows of {self.width}")
         if index.size and not (index[0] >= 0 and index[-1] < rows and (index[1:] > index[:-1]).all()):
             raise Refused(f"{sender} pushed rows that are not in order, or not of the {rows} that this shard has")
-
-
-def merge(parts: list[Rows]) -> Rows:
-    """Return the sum of sparse gradients of one table, on the union of their rows, added up in the order given."""
-    index = np.concatenate([part.index for part in parts])
-    index, values = sum_duplicate_rows(index, np.concatenate([part.values for part in parts]))
-    return Rows(parts[0].width, index, values)

@@ -23,7 +23,7 @@ from common.errors import ConfigError, ProtocolError
 from common.strategy import Bucket, Link, SyncStrategy, Traits
 from common.types import EMPTY, FLOAT_BYTES, Vector
 from common.util.values import byte_size, whole_number
-from ps.consistency import ASP, BSP, SSP, Backup, Consistency
+from ps.consistency import ASP, BSP, SSP, Backup, Consistency, Damping
 from ps.row_messages import exchange_rows
 from ps.segments import BYTES, cut, elements_ahead, route
 from ps.server import serve
@@ -173,11 +173,7 @@ class PsSsp(ParameterServer):
     """Parameter server, stale synchronous: no worker is more than `staleness` steps ahead; with 0 it is ps-bsp."""
 
     traits = replace(
-        PsBsp.traits,
-        consistency="ssp(3)",
-        replicas_equal=False,
-        on_worker_death="optional",
-        on_server_death="continue",
+        PsBsp.traits, consistency="ssp(3)", replicas_equal=False, on_worker_death="optional", on_server_death="continue"
     )
 
     def __init__(
@@ -196,11 +192,7 @@ class PsAsync(ParameterServer):
     traits = replace(PsSsp.traits, consistency="asp")
 
     def __init__(
-        self,
-        damping: Literal["none", "inverse"] = "none",
-        sharding: str = "even",
-        sparse: Sparse = "auto",
-        segment: str | int = BYTES,
+        self, damping: Damping = "none", sharding: str = "even", sparse: Sparse = "auto", segment: str | int = BYTES
     ) -> None:
         super().__init__(sharding, sparse, segment)
         if damping not in ("none", "inverse"):

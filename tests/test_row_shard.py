@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.models.sparse_rows import merge
 from common.testing.trial import SGD
 from common.types import Rows
 from ps.consistency import ASP, BSP, SSP, Backup
-from ps.row_shard import RowShard, merge
+from ps.row_shard import RowShard
 from ps.shard import Refused, Shard
 
 ROWS, WIDTH = 8, 3
