@@ -45,7 +45,7 @@ def plotted(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(plotted):
-    return plotted.pictures[0].svg.parent
+    return plotted.pictures[0].files[0].parent
 
 
 def test_every_chart_is_drawn_or_said_not_to_be_and_leaves_three_files(plotted, folder):

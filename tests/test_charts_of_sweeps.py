@@ -8,8 +8,8 @@ from charts import Seen, grid, planted, predict, refuse
 from runs import BATCH, write_run
 
 from experiments.charts import Absent, ChartData
-from experiments.charts.straggler import has_straggler
-from experiments.comparison.compare import compare_runs
+from experiments.charts.throughput import has_straggler
+from experiments.comparison import compare_runs
 from experiments.runs.find import load_run
 
 PAIR = ("noop", "ring")

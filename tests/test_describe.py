@@ -3,7 +3,7 @@
 import pytest
 from runs import summary, write_run
 
-from experiments.charts.straggler import has_straggler
+from experiments.charts.throughput import has_straggler
 from experiments.runs.describe import conditions, limits_line, slowness
 from experiments.runs.find import load_run
 from experiments.schema.documents import Environment

@@ -14,39 +14,20 @@ import matplotlib as mpl
 
 from experiments.charts.data import Absent, ChartData
 from experiments.charts.export import Picture, Sheet, image, write
-from experiments.charts.loss import loss_vs_samples, loss_vs_seconds
-from experiments.charts.scaling import efficiency, scaling
-from experiments.charts.servers import servers
-from experiments.charts.stages import stages
+from experiments.charts.loss import loss_vs_samples, loss_vs_seconds, time_to_loss
+from experiments.charts.scaling import efficiency, scaling, servers, size_bandwidth, size_time
+from experiments.charts.stages import stages, step_times
 from experiments.charts.staleness import staleness
-from experiments.charts.step_times import step_times
-from experiments.charts.straggler import stragglers
 from experiments.charts.style import RC
-from experiments.charts.sync_vs_size import size_bandwidth, size_time
-from experiments.charts.throughput import throughput
-from experiments.charts.time_to_loss import time_to_loss
-from experiments.charts.traffic import traffic
-from experiments.charts.traffic_matrix import traffic_between
+from experiments.charts.throughput import stragglers, throughput
+from experiments.charts.traffic import traffic, traffic_between
 
+_SPEED = (throughput, scaling, efficiency, stages)
+_LOSS = (loss_vs_samples, loss_vs_seconds, time_to_loss)
+_SIZES = (size_time, size_bandwidth, servers)
+_RANKS = (stragglers, staleness, step_times, traffic, traffic_between)
 CHARTS: Mapping[str, Callable[[ChartData], Sheet]] = {
-    chart.__name__: chart
-    for chart in (
-        throughput,
-        scaling,
-        efficiency,
-        stages,
-        loss_vs_samples,
-        loss_vs_seconds,
-        time_to_loss,
-        size_time,
-        size_bandwidth,
-        servers,
-        stragglers,
-        staleness,
-        step_times,
-        traffic,
-        traffic_between,
-    )
+    chart.__name__: chart for chart in (*_SPEED, *_LOSS, *_SIZES, *_RANKS)
 }
 
 

@@ -19,33 +19,16 @@ from msgspec import structs
 
 from common.runtime.job import COLOCATED
 from experiments.bench.table import notes, with_update
+from experiments.charts import layout
 from experiments.charts.export import draw_files, write_csv
-from experiments.charts.layout import blank, frame, name_ends, plain_tick, seconds_tick
-from experiments.charts.lines import draw_lines, size_axes, thin_out, ticks_in_sight
-from experiments.charts.style import FAINT, INK, RC
+from experiments.charts.style import FAINT, RC, records
 from experiments.format.units import human_seconds, size_name
 from experiments.machine.bandwidth_limits import RESOURCE
-from experiments.schema.documents import Bench
+from experiments.schema.documents import Bench, BenchRow
 
-COLUMNS = [
-    "strategy",
-    "transport",
-    "workers",
-    "servers",
-    "placement",
-    "bytes",
-    "update",
-    "seconds_median",
-    "seconds_ci95_low",
-    "seconds_ci95_high",
-    "seconds_predicted",
-    "algbw_GBps",
-    "busbw_GBps",
-    "server_ingress_GBps",
-    "server_egress_GBps",
-    "samples",
-]
-_MORE = ["wire_bytes", "wrong", "limit_fraction"]
+SECONDS = ["seconds_median", "seconds_ci95_low", "seconds_ci95_high", "seconds_predicted"]
+RATES = ["algbw_GBps", "busbw_GBps", "server_ingress_GBps", "server_egress_GBps"]
+COLUMNS = ["strategy", "transport", "workers", "servers", "placement", "bytes", "update", *SECONDS, *RATES, "samples"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +38,7 @@ class _Chart:
     points: Callable[[pd.DataFrame], pd.DataFrame]
     title: Callable[[pd.DataFrame], str]
     unit: str
-    tick: Callable[[float, float], str]
+    tick: layout.Tick
     words: Callable[[float], str]  # a value with its unit
 
 
@@ -79,13 +62,12 @@ def plot_bench(bench: Bench, folder: Path) -> list[Path]:
 
 def _rows(bench: Bench) -> pd.DataFrame:
     """The rows of the benchmark, with what lines need to be drawn."""
-    rows = pd.DataFrame(map(structs.asdict, bench.rows)).reindex(columns=[*COLUMNS, *_MORE, "seconds_ci95"])
-    spans = [span if isinstance(span, list | tuple) else (None, None) for span in rows["seconds_ci95"]]
-    rows["seconds_ci95_low"], rows["seconds_ci95_high"] = [low for low, _ in spans], [high for _, high in spans]
-    contestant = rows["strategy"].astype(str).str.rpartition(":")[2] if len(rows) else ""
+    rows = pd.DataFrame(map(structs.asdict, bench.rows), columns=BenchRow.__struct_fields__)
+    spans = rows.pop("seconds_ci95")
     rows = rows.astype(dict.fromkeys(("limit_fraction", "seconds_predicted", "busbw_GBps"), float))
-    rows["wrong"] = rows["wrong"].fillna(0).astype(bool)
-    return rows.assign(contestant=contestant, x=rows["bytes"], refused=False, twin=0)
+    rows = rows.assign(seconds_ci95_low=spans.str[0], seconds_ci95_high=spans.str[1], x=rows["bytes"])
+    contestant = [name.rpartition(":")[2] for name in rows["strategy"]]
+    return rows.assign(contestant=contestant, wrong=rows["wrong"].fillna(0).astype(bool), refused=False, twin=0)
 
 
 def panels(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -97,43 +79,36 @@ def panels(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _figure(chart: _Chart, bench: Bench, rows: pd.DataFrame, points: pd.DataFrame) -> Figure:
     parts = panels(points)
-    figure = blank(max(1.0, 0.75 * len(parts)))
+    figure = layout.blank(max(1.0, 0.75 * len(parts)))
     many = figure.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False)[0]
     sizes = sorted(points["bytes"].unique().tolist())
     ends = [_panel(axes, chart, part, sizes) for axes, part in zip(many, parts.values(), strict=True)]
     updated = " and update" if chart.unit.startswith("time") and with_update(bench.rows) else ""
-    many[0].set_ylabel(chart.unit + updated)
-    ticks_in_sight(many[0])
-    many[0].yaxis.set_major_formatter(chart.tick)
+    layout.value_axis(many[0], chart.unit + updated, chart.tick)
     for axes, name, lines in zip(many, parts, ends, strict=True):
-        axes.set_title(name, loc="left", fontsize=11, color=INK)
-        name_ends(axes, lines)
+        axes.set_title(name, fontsize=11)
+        layout.name_ends(axes, lines)
     missing = rows.loc[~rows["strategy"].isin(points["strategy"]), "contestant"].unique()
     foot = [f"without {', '.join(missing)}: through a server there is no bus bandwidth to compare"] * bool(len(missing))
-    frame(
-        figure,
-        chart.title(points),
-        _conditions(bench, rows),
-        [(text, FAINT) for text in [*foot, *notes(bench)[:2]]],
-    )
+    lines = [(text, FAINT) for text in [*foot, *notes(bench)[:2]]]
+    layout.frame(figure, chart.title(points), _conditions(bench, rows), lines)
     for axes in many:
-        thin_out(axes)
+        layout.thin_out(axes)
     return figure
 
 
 def _panel(axes: Axes, chart: _Chart, part: pd.DataFrame, sizes: Sequence[int]) -> Any:
     """Draw one; return the ends of its lines, to be named when all panels are drawn."""
-    size_axes(axes, sizes, size_name)
-    axes.set_xlabel("bytes of the vector")
+    layout.size_axes(axes, sizes, size_name, "bytes of the vector")
     lines = part.sort_values("x", kind="stable").groupby(["strategy", "transport"], sort=False)
-    named = [line.assign(name=_line_name(chart, line), line=number) for number, (_, line) in enumerate(lines)]
-    _limit(axes, part) if chart.unit.startswith("bus") else None
-    return draw_lines(axes, pd.concat(named), by="line")
-
-
-def _line_name(chart: _Chart, line: pd.DataFrame) -> str:
-    value = f", {chart.words(line['y'].iloc[0])}" if len(line) == 1 else ""
-    return f"{line['contestant'].iloc[0]}{value}{', wrong' if line['wrong'].any() else ''}"
+    if chart.unit.startswith("bus"):
+        _limit(axes, part)
+    named = []
+    for number, (_, line) in enumerate(lines):
+        value = f", {chart.words(line['y'].iloc[0])}" if len(line) == 1 else ""
+        name = f"{line['contestant'].iloc[0]}{value}{', wrong' if line['wrong'].any() else ''}"
+        named.append(line.assign(name=name, line=number))
+    return layout.draw_lines(axes, pd.concat(named), by="line")
 
 
 def _conditions(bench: Bench, rows: pd.DataFrame) -> str:
@@ -154,15 +129,8 @@ def _limit(axes: Axes, part: pd.DataFrame) -> None:
     value = first.busbw_GBps / first.limit_fraction
     axes.axhline(value, color="#B5B5B5", linewidth=5, alpha=0.6, zorder=1)
     kind = "copying" if RESOURCE.get(first.transport) == "copy" else "plain streams"
-    axes.annotate(
-        f"limit: {kind}, {value:.2g} GB/s",
-        (first.bytes, value),
-        (0, 6),
-        textcoords="offset points",
-        fontsize=9.5,
-        color=FAINT,
-        va="bottom",
-    )
+    text, above = f"limit: {kind}, {value:.2g} GB/s", (0, 6)
+    axes.annotate(text, (first.bytes, value), above, textcoords="offset points", fontsize=9.5, color=FAINT, va="bottom")
 
 
 def _name(row: Any) -> str:
@@ -177,13 +145,9 @@ def _time_title(points: pd.DataFrame) -> str:
     right = points[~points["wrong"]].reset_index(drop=True)
     if right.empty:
         return "Every result was wrong"
-    best = right.loc[right.groupby("bytes")["seconds_median"].idxmin()].set_index("bytes")
-    sizes = dict.fromkeys((points["bytes"].min(), points["bytes"].max()))
-    parts = [
-        f"{size_name(size)}: {_name(best.loc[size])} in {human_seconds(best.loc[size, 'seconds_median'])}"
-        for size in sizes
-        if size in best.index
-    ]
+    best = right.loc[right.groupby("bytes")["seconds_median"].idxmin()]
+    ends = best[best["bytes"].isin([points["bytes"].min(), points["bytes"].max()])]
+    parts = [f"{size_name(row.bytes)}: {_name(row)} in {human_seconds(row.seconds_median)}" for row in records(ends)]
     return "Lowest median at " + "; at ".join(parts)
 
 
@@ -206,8 +170,6 @@ def _bandwidth_title(points: pd.DataFrame) -> str:
 
 
 CHARTS = {
-    "time": _Chart(_times, _time_title, "time of one exchange", seconds_tick, human_seconds),
-    "bandwidth": _Chart(
-        _bandwidths, _bandwidth_title, "bus bandwidth, GB/s", plain_tick, lambda value: f"{value:.3g} GB/s"
-    ),
+    "time": _Chart(_times, _time_title, "time of one exchange", layout.seconds_tick, human_seconds),
+    "bandwidth": _Chart(_bandwidths, _bandwidth_title, "bus bandwidth, GB/s", "{x:g}", "{:.3g} GB/s".format),
 }

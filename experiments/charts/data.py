@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.charts.export import Sheet
-from experiments.charts.layout import frame
+from experiments.charts.layout import blank, frame, panels
 from experiments.charts.style import ALARM, FAINT
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.wording import setting_words
@@ -48,6 +49,7 @@ class ChartData:
     def entries(self) -> pd.DataFrame:
         """One row an entry of a contest. The index is the entry's place among all (see `entry`). Absent without any.
 
+        entry            the entry itself
         contest          place of its contest in the comparison
         label, strategy, workers, servers, processes, consistency, within_train
         placement        of the servers; missing without servers
@@ -64,27 +66,21 @@ class ChartData:
         """
         rows: list[dict[str, Any]] = []
         for place, contest in enumerate(self.comparison.contests):
-            seen: Counter[str] = Counter()
-            for entry in contest.entries:
-                predicted = _predicted(contest, entry.predicted)
-                rows.append({"contest": place, "twin": seen[entry.strategy], **_row(entry), **predicted})
-                seen[entry.strategy] += 1
+            rows += [{"contest": place, **_row(entry), **_predicted(contest, entry)} for entry in contest.entries]
         if not rows:
             raise Absent("no run came to its end")
-        return pd.DataFrame(rows).astype(_DTYPES)
+        frame = pd.DataFrame(rows).astype(_DTYPES)
+        return frame.assign(twin=frame.groupby(["contest", "strategy"]).cumcount())
 
     @cached_property
     def focus(self) -> pd.DataFrame:
         """The entries of the contest that charts of one contest show: most entries, then most workers."""
         return self.largest(lambda rows: True)
 
-    def entry(self, place: Hashable) -> Entry:
+    def entry(self, place: Any) -> Entry:
         """Return the entry in this row of `entries`."""
-        return self._every[int(str(place))]
-
-    @cached_property
-    def _every(self) -> list[Entry]:
-        return [entry for contest in self.comparison.contests for entry in contest.entries]
+        found: Entry = self.entries["entry"].loc[place]
+        return found
 
     def largest(self, fits: Callable[[pd.DataFrame], bool | np.bool]) -> pd.DataFrame:
         """Return the entries of the largest contest that `fits`. Absent if none does."""
@@ -104,7 +100,7 @@ class ChartData:
         """
         groups: dict[str, dict[Any, int]] = {}
         for place, contest in enumerate(self.comparison.contests):
-            same = repr(sorted((key, repr(value)) for key, value in contest.setting.items() if key not in besides))
+            same = without_settings(contest, *besides)
             known = self.entries.loc[self.entries["contest"] == place, column].dropna()
             if not known.empty:
                 groups.setdefault(same, {}).setdefault(contest.setting.get(column, known.iloc[0]), place)
@@ -176,17 +172,11 @@ class ChartData:
 
     def _failed(self) -> list[str]:
         """The runs that did not come to their end, counted by strategy, in words."""
-        several = "workers" in self.comparison.axes
-        named: Counter[tuple[str, str]] = Counter()
+        named: Counter[str] = Counter()
         for run in self.comparison.failed:
-            with_workers = f" with {plural(run.summary.workers, 'worker')}" if several else ""
-            named[run.strategy.rpartition(":")[2] + with_workers, run.status] += 1
-        return [f"{count}× " * (count > 1) + f"{name} ({status})" for (name, status), count in named.items()]
-
-
-def records(frame: pd.DataFrame) -> list[Any]:
-    """Return the rows, whose columns are attributes; `Index` is the place."""
-    return list(frame.itertuples())
+            with_workers = f" with {plural(run.summary.workers, 'worker')}" * ("workers" in self.comparison.axes)
+            named[f"{run.strategy.rpartition(':')[2]}{with_workers} ({run.status})"] += 1
+        return [f"{count}× " * (count > 1) + name for name, count in named.items()]
 
 
 def by_label(frame: pd.DataFrame, column: str) -> dict[str, Any]:
@@ -194,12 +184,19 @@ def by_label(frame: pd.DataFrame, column: str) -> dict[str, Any]:
     return {str(row["label"]): row[column] for _, row in frame.drop_duplicates("label").iterrows()}
 
 
-def panelled(shown: pd.DataFrame) -> tuple[list[pd.DataFrame], list[str]]:
-    """Return the rows of each entry that gets a panel, contenders first, and a note that names the entries without."""
+def without_settings(contest: Contest, *names: str) -> str:
+    """Return the settings of a contest except some, to be compared with those of another contest."""
+    return repr(sorted((key, repr(value)) for key, value in contest.setting.items() if key not in names))
+
+
+def panelled(shown: pd.DataFrame, **more: Any) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]], list[str]]:
+    """Return a slide, its panels and the rows of the entry for each, contenders first, and a note on those left out."""
     order = shown.sort_values("contends", ascending=False, kind="stable").index.unique()
     left_out = shown.loc[order[PANELS:], "label"].unique()
     note = [f"No room for {', '.join(left_out)}."] if len(left_out) else []
-    return [shown.loc[[place]] for place in order[:PANELS]], note
+    figure = blank()
+    many = panels(figure, min(len(order), PANELS), **more)
+    return figure, [(axes, shown.loc[[place]]) for axes, place in zip(many, order, strict=False)], note
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -207,6 +204,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     summary, refused, known = entry.run.summary, entry.refused is not None, bool(entry.rates)
     short_name = entry.label + ("" if refused else ROLES.get(entry.strategy, ""))
     return {
+        "entry": entry,
         "label": entry.label,
         "strategy": entry.strategy,
         "name": entry.label + ", not comparable" if refused else short_name,
@@ -229,13 +227,9 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _predicted(contest: Contest, rate: float | None) -> dict[str, float | None]:
-    """The columns of a prediction. A predicted step is a step of noop and an exchange: the exchange is the rest.
-
-    Without noop the exchange is not known.
-    """
-    ceiling, batch = contest.strategy("noop"), contest.setting["batch"]
-    seconds = None
-    if rate and batch and ceiling is not None and ceiling.rates:
-        seconds = batch / rate - batch / ceiling.rate.middle
-    return {"predicted": rate, "predicted_seconds": seconds if seconds and seconds > 0 else None}
+def _predicted(contest: Contest, entry: Entry) -> dict[str, float | None]:
+    """The columns of a prediction. A predicted step is a step of noop and an exchange, so it needs noop."""
+    ceiling, batch, seconds = contest.strategy("noop"), contest.setting["batch"], 0.0
+    if entry.predicted and batch and ceiling is not None and ceiling.rates:
+        seconds = batch / entry.predicted - batch / ceiling.rate.middle
+    return {"predicted": entry.predicted, "predicted_seconds": seconds if seconds > 0 else None}

@@ -18,18 +18,12 @@ IMAGE_DPI = 160  # of an image in a page: 1,250 pixels wide
 
 @dataclass(frozen=True)
 class Picture:
-    """One chart that was drawn. `note` says what it lacks and what limits it; empty if nothing does."""
+    """One chart that was written. `note` says what it lacks and what limits it; empty if nothing does."""
 
     name: str
     title: str
-    png: Path
-    svg: Path
-    csv: Path
-    note: str = ""
-
-    @property
-    def files(self) -> tuple[Path, Path, Path]:
-        return self.png, self.svg, self.csv
+    files: tuple[Path, Path, Path]  # .png, .svg, .csv
+    note: str
 
 
 @dataclass(frozen=True)
@@ -48,10 +42,9 @@ class Sheet:
 
 def write(name: str, sheet: Sheet, out: Path) -> Picture:
     """Write `name`.png, .svg and .csv into `out`, which is there already. The same sheet gives the same bytes."""
-    png, svg = draw_files(name, sheet.figure, sheet.title, out)
-    table = out / f"{name}.csv"
-    write_csv(sheet.frame, table)
-    return Picture(name, sheet.title, png, svg, table, sheet.note)
+    files = (*draw_files(name, sheet.figure, sheet.title, out), out / f"{name}.csv")
+    write_csv(sheet.frame, files[-1])
+    return Picture(name, sheet.title, files, sheet.note)
 
 
 def draw_files(name: str, figure: Figure, title: str, out: Path) -> tuple[Path, Path]:
@@ -71,16 +64,13 @@ def image(sheet: Sheet) -> bytes:
     for text in sheet.figure.texts:
         text.set_visible(False)
     png = io.BytesIO()
-    look: dict[str, Any] = {"dpi": IMAGE_DPI, "bbox_inches": "tight", "pad_inches": 0.05}
+    save: dict[str, Any] = {"dpi": IMAGE_DPI, "metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
     with mpl.rc_context(RC):
-        sheet.figure.savefig(png, metadata={"Software": None}, pil_kwargs={"optimize": True}, **look)
+        sheet.figure.savefig(png, bbox_inches="tight", pad_inches=0.05, **save)
     return png.getvalue()
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a line a row, with a heading. A cell of several numbers has spaces between; an unknown one is empty."""
-    frame.map(_cell).to_csv(path, index=False)
-
-
-def _cell(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, tuple | list) else value
+    cells = frame.map(lambda value: " ".join(map(str, value)) if isinstance(value, tuple | list) else value)
+    cells.to_csv(path, index=False)

@@ -1,8 +1,10 @@
-"""Loss against the samples that were seen, and against the seconds that passed."""
+"""Loss against the samples that were seen and against the seconds that passed, and the time to one loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.charts.data import ChartData, by_label
+from experiments.charts.data import Absent, ChartData, by_label
 from experiments.charts.export import Sheet
-from experiments.charts.layout import plain_tick, side_legend, slide, thousands, wrapped
-from experiments.charts.loss_targets import race, target, times_to
-from experiments.charts.style import FAINT, look
-from experiments.charts.titles import learning
-from experiments.comparison.model import Entry
-from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, smooth
+from experiments.charts.layout import WHITE, bands, bar_end, slide, thousands, wrapped
+from experiments.charts.style import FAINT, look, records
+from experiments.charts.titles import learning, learning_time
+from experiments.comparison import Entry
+from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, rounded_up, seconds_to_loss, smooth
 from experiments.runs.run import Run
 
 POINTS = 240  # of a line: more than a slide can show
@@ -26,34 +27,75 @@ Curve = tuple[Floats, Floats]  # x and the smoothed loss
 
 def loss_vs_samples(data: ChartData) -> Sheet:
     """The smoothed training loss of the middle repeat, over that of each repeat. Absent without losses."""
-    figure, axes, shown, missing = _draw(data, "samples", _by_samples)
+    figure, axes, shown, missing, notes = _draw(data, "samples", _by_samples)
     axes.set_xlabel("samples seen by all workers together")
     axes.xaxis.set_major_formatter(thousands)
     compared = shown[shown["contends"]]
     final = compared[compared["drawn"] == "bold"].drop_duplicates("label", keep="last")
     title = learning(by_label(final, "loss"), synchronous=bool((compared["consistency"] == "bsp").all()))
-    columns = ("repeat", "drawn", "samples", "loss")
-    return data.sheet(figure, title, shown, columns, missing=missing, notes=_notes(shown))
+    return data.sheet(figure, title, shown, ("repeat", "drawn", "samples", "loss"), missing=missing, notes=notes)
 
 
 def loss_vs_seconds(data: ChartData) -> Sheet:
     """The same against the clock: seconds since the end of the first step. Absent without losses."""
-    figure, axes, shown, missing = _draw(data, "seconds", _by_seconds)
+    figure, axes, shown, missing, notes = _draw(data, "seconds", _by_seconds)
     axes.set_xlabel("seconds since the end of the first step")
-    title, notes = "Loss against time", _notes(shown)
-    contenders = [data.entry(place) for place in shown.index[shown["contends"]].unique()]
-    goal = target(data, contenders)
-    if goal is not None and contenders:
-        _mark(axes, goal)
-        title = race(goal, {entry.label: times_to(entry, goal) for entry in contenders})
+    title, goal = "Loss against time", target(data, shown)
+    if goal is not None and shown["contends"].any():
+        low, high = axes.get_ylim()
+        if low <= goal <= high:
+            axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
+            style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT}
+            axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), bbox=WHITE, **style)
+        title = _race(data, shown, goal)
         notes += ["Times in the title are medians of all."] if notes else []
-    columns = ("repeat", "drawn", "seconds", "loss")
-    return data.sheet(figure, title, shown, columns, missing=missing, notes=notes)
+    return data.sheet(figure, title, shown, ("repeat", "drawn", "seconds", "loss"), missing=missing, notes=notes)
+
+
+def time_to_loss(data: ChartData) -> Sheet:
+    """Bars, the first to reach the loss on top. An entry that never did has a hatched bar as long as its run.
+
+    Absent without losses.
+    """
+    goal = target(data, data.focus)
+    if goal is None:
+        raise Absent("no contender recorded losses")
+    shown, missing = data.read(data.focus, lambda entry: _times(entry, goal), "losses")
+    shown = shown.sort_values(["refused", "seconds", "final_loss"], kind="stable")
+    figure, axes = slide()
+    longest = max(_bar(axes, entry, y) for y, entry in enumerate(records(shown)))
+    bands(axes, shown["short_name"])
+    axes.set_xlim(0, 1.42 * longest or 1.0)
+    repeats = shown["repeats"].map(len).max()
+    several = f", median of {repeats} repeats, each a dot" if repeats > 1 else ""
+    axes.set_xlabel(f"seconds to a training loss of {goal:.3g}{several}")
+    notes = ["The loss is smoothed, and a mean over the workers; seconds count from the end of the first step."]
+    notes += ["Each worker of noop learns alone, from its own samples."] * bool((shown["strategy"] == "noop").any())
+    columns = ("loss", "seconds", "final_loss", "recorded_seconds", "repeats")
+    return data.sheet(figure, _race(data, shown, goal), shown, columns, missing=missing, notes=notes)
+
+
+def target(data: ChartData, shown: pd.DataFrame) -> float | None:
+    """Return the loss that the user gave, else one that most contenders reached; None without losses.
+
+    It is a tenth above the final loss of the middle contender, rounded up to one significant digit: near enough to the
+    end to tell the entries apart, and far enough that noise does not decide.
+    """
+    if data.loss is not None:
+        return data.loss
+    curves = [loss_by_time(entry.run)[1] for entry in _contenders(data, shown)]
+    final = [float(loss[-1]) for loss in curves if loss.size]
+    return rounded_up(1.1 * median(final)) if final else None
+
+
+def _contenders(data: ChartData, shown: pd.DataFrame) -> list[Entry]:
+    return [data.entry(place) for place in shown.index[shown["contends"]].unique()]
 
 
 def _draw(
     data: ChartData, against: str, read: Callable[[Run], Curve | None]
-) -> tuple[Figure, Axes, pd.DataFrame, list[str]]:
+) -> tuple[Figure, Axes, pd.DataFrame, list[str], list[str]]:
+    """Draw all curves; return the points, the labels of entries without any, and notes."""
     shown, missing = data.read(data.focus, lambda entry: _points(entry, against, read), "losses")
     figure, axes = slide()
     lines = shown.groupby("label", sort=False)
@@ -61,8 +103,10 @@ def _draw(
         _line(axes, line, against, index / len(lines))
     loss_axis(axes, shown["loss"], steep=20)
     axes.set_xlim(0, 1.1 * shown[against].max() or 1.0)
-    side_legend(axes)
-    return figure, axes, shown, missing
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), borderaxespad=0, handlelength=2.2)
+    repeats = lines["repeat"].nunique().max()
+    note = f"Strong lines are the repeats with the median throughput of {repeats}; pale ones are the others."
+    return figure, axes, shown, missing, [note] if repeats > 1 else []
 
 
 def _points(entry: Entry, against: str, read: Callable[[Run], Curve | None]) -> list[dict[str, Any]] | None:
@@ -119,9 +163,10 @@ def _line(axes: Axes, line: pd.DataFrame, against: str, offset: float) -> None:
         return
     every = max(1, len(y) // 8)
     marks: dict[str, Any] = {"marker": own.marker, "markevery": (int(offset * every), every), "ms": own.size}
+    marks |= {"color": own.colour, "mec": "white"}
     name = f"{first.label} (each on its own samples)" if first.strategy == "noop" else first["name"]
-    axes.plot(x, y, linestyle=own.dashes, color=own.colour, label=wrapped(name), zorder=2.5, mec="white", **marks)
-    axes.plot(x, y, linestyle="", color=own.colour, zorder=3, mec="white", **marks)  # over the lines of the others
+    axes.plot(x, y, linestyle=own.dashes, label=wrapped(name), zorder=2.5, **marks)
+    axes.plot(x, y, linestyle="", zorder=3, **marks)  # over the lines of the others
 
 
 def loss_axis(axes: Axes, losses: pd.Series[float], steep: float) -> None:
@@ -130,24 +175,58 @@ def loss_axis(axes: Axes, losses: pd.Series[float], steep: float) -> None:
     if low > 0 and high > steep * low:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.6, high * 1.3)
-        axes.yaxis.set_major_formatter(plain_tick)
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(lambda *_: "")
     else:
         axes.set_ylim(min(0.0, low), 1.05 * high or 1.0)
     axes.set_ylabel("training loss, smoothed")
 
 
-def _mark(axes: Axes, goal: float) -> None:
-    """A level line, if it is in the picture; its number is where no curve gets to."""
-    low, high = axes.get_ylim()
-    if low <= goal <= high:
-        axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT, "bbox": box}
-        axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), **style)
+def _times(entry: Entry, goal: float) -> list[dict[str, Any]] | None:
+    curves = [loss_by_time(run) for run in entry.runs]
+    if not all(seconds.size for seconds, _ in curves):
+        return None
+    times = _seconds_to(entry, goal)
+    middle = _middle(times)
+    row = {
+        "loss": goal,
+        "seconds": middle if math.isfinite(middle) else math.nan,
+        "final_loss": float(loss_by_time(entry.run)[1][-1]),
+        "recorded_seconds": max(float(seconds[-1]) for seconds, _ in curves),
+        "repeats": tuple(seconds if math.isfinite(seconds) else "never" for seconds in times),
+    }
+    return [row]
 
 
-def _notes(shown: pd.DataFrame) -> list[str]:
-    repeats = shown.groupby("label")["repeat"].nunique().max()
-    words = f"Strong lines are the repeats with the median throughput of {repeats}; pale ones are the others."
-    return [words] if repeats > 1 else []
+def _seconds_to(entry: Entry, goal: float) -> list[float]:
+    """Return the seconds to `goal` of each repeat; infinity for one that never reached it."""
+    return [math.inf if (seconds := seconds_to_loss(run, goal)) is None else seconds for run in entry.runs]
+
+
+def _middle(times: Sequence[float]) -> float:
+    """Return the median; infinity if half of the repeats or more did not reach the loss."""
+    return median(times) if sum(map(math.isfinite, times)) * 2 > len(times) else math.inf
+
+
+def _bar(axes: Axes, entry: Any, y: int) -> float:
+    """Draw one entry; return where its bar or its last dot ends."""
+    times = [math.nan if seconds == "never" else seconds for seconds in entry.repeats]
+    never = sum(map(math.isnan, times))
+    reached, end = math.isfinite(entry.seconds), entry.seconds
+    if reached:
+        axes.barh(y, end, 0.68, **look(entry).bar)
+        text = f"{end:.3g} s" + (f", {never} of {len(times)} not" if never else "")
+    else:
+        end = entry.recorded_seconds
+        axes.barh(y, end, 0.68, facecolor="white", edgecolor=look(entry).colour, hatch="////")
+        text = f"not reached: {entry.final_loss:.2g} after {end:.3g} s"
+    return bar_end(axes, y, end, times, "not comparable" if entry.refused else text, entry.refused or not reached)
+
+
+def _race(data: ChartData, shown: pd.DataFrame, goal: float) -> str:
+    """Return a title from the times of the contenders: the first and the last by their medians."""
+    times: Mapping[str, Sequence[float]] = {entry.label: _seconds_to(entry, goal) for entry in _contenders(data, shown)}
+    reached = {label: middle for label, each in times.items() if math.isfinite(middle := _middle(each))}
+    first, *others = sorted(reached, key=reached.__getitem__) or [""]
+    overlap = bool(others) and len(times[first]) > 1 and max(times[first]) >= min(min(times[one]) for one in others)
+    return learning_time(goal, reached, len(times) - len(reached), overlap)

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from msgspec import to_builtins
 
 from experiments.charts.export import draw_files, write_csv
-from experiments.charts.layout import blank, frame, seconds_tick
-from experiments.charts.lines import size_axes, thin_out
+from experiments.charts.layout import blank, frame, seconds_tick, size_axes, thin_out
 from experiments.charts.style import FAINT, INK, RC, SIZE, style
 from experiments.format.units import human_bytes, size_name
 from experiments.format.words import plural
@@ -51,7 +50,7 @@ def plot_ahead(
             _finish(axes, part, plural(workers, "worker"))
     below = "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers (beyond 5%)"
     title = "Where the fastest exchange changes, by formula"
-    return _write(figure, panels, title, below, rows, folder / "prediction.csv")
+    return _write(figure, title, below, rows, folder / "prediction.csv")
 
 
 def _formulas(axes: Axes, part: pd.DataFrame, figures: Figures) -> None:
@@ -77,16 +76,12 @@ def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float)
         high = not high and before > 0 and math.log(fastest.low / before) < CLOSE * math.log(span)
         before = fastest.low
         axes.axvline(fastest.low, ls=":", color=FAINT, lw=1.2, zorder=1)
-        axes.annotate(
+        text, (y, va) = (
             f" {fastest.strategy} from {human_bytes(fastest.low)} ",
-            (fastest.low, 0.98 if high else 0.02),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            fontsize=8.5,
-            color=FAINT,
-            ha="right",
-            va="top" if high else "bottom",
+            (0.98, "top") if high else (0.02, "bottom"),
         )
+        look: dict[str, Any] = {"rotation": 90, "fontsize": 8.5, "color": FAINT, "ha": "right", "va": va}
+        axes.text(fastest.low, y, text, transform=axes.get_xaxis_transform(), **look)
 
 
 def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list[Path]:
@@ -103,7 +98,7 @@ def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list
                 _beside(axes, str(name), line)
             _finish(axes, part, f"{transport}, {plural(workers, 'worker')}")
     below = f"{title}; dots: measured; lines: formula; hollow: virtual time"
-    return _write(figure, panels, "Predicted and measured", below, rows, folder / "residuals.csv")
+    return _write(figure, "Predicted and measured", below, rows, folder / "residuals.csv")
 
 
 def _beside(axes: Axes, name: str, line: pd.DataFrame) -> None:
@@ -126,21 +121,18 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _finish(axes: Axes, part: pd.DataFrame, title: str) -> None:
-    size_axes(axes, sorted(part["bytes"].unique().tolist()), size_name)
+    size_axes(axes, sorted(part["bytes"].unique().tolist()), size_name, "bytes of the vector")
     axes.yaxis.set_major_formatter(seconds_tick)
-    axes.set_title(title, loc="left", fontsize=12, color=INK)
-    axes.set_xlabel("bytes of the vector")
+    axes.set_title(title, fontsize=12)
     axes.set_ylabel("time of one exchange")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="best")
 
 
-def _write(
-    figure: Figure, panels: Sequence[Axes], title: str, below: str, rows: pd.DataFrame, table: Path
-) -> list[Path]:
+def _write(figure: Figure, title: str, below: str, rows: pd.DataFrame, table: Path) -> list[Path]:
     with mpl.rc_context(RC):
         frame(figure, title, below, ())
-        for axes in panels:
+        for axes in figure.axes:
             thin_out(axes)
     table.parent.mkdir(parents=True, exist_ok=True)
     write_csv(rows, table)

@@ -1,67 +1,79 @@
-"""How throughput grows with the number of workers, and how much is left of what lone workers would do."""
+"""Sweeps: throughput against workers and servers, and the time of synchronisation against the size of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from experiments.charts.data import Absent, ChartData
+from common.runtime.job import COLOCATED
+from experiments.charts import layout
+from experiments.charts.data import ROLES, Absent, ChartData
 from experiments.charts.export import Sheet
-from experiments.charts.layout import End, blank, name_ends, percent, slide, thousands
-from experiments.charts.lines import draw_lines
-from experiments.charts.style import FAINT, INK
+from experiments.charts.style import FAINT, INK, look, records
+from experiments.comparison import Entry
 from experiments.comparison.wording import growth
-from experiments.format.units import human_count
+from experiments.format.units import human_count, human_seconds
 from experiments.format.words import plural
+from experiments.runs.labels import bound
+from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 
-DOTTED = (0, (1, 1.5))
-COLUMNS = (
-    "workers",
-    "processes",
-    "samples_per_second",
-    "low",
-    "high",
-    "ideal",
-    "predicted",
-    "efficiency_per_worker",
-    "efficiency_per_process",
-    "repeats",
-)
+IDEAL: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.2, "zorder": 1}
+EFFICIENCIES = ("efficiency_per_worker", "efficiency_per_process")
+COLUMNS = ("workers", "processes", "samples_per_second", "low", "high", "ideal", "predicted", *EFFICIENCIES, "repeats")
+SIZE_COLUMNS = ("bytes", "seconds", "value", "predicted_seconds", "repeats_seconds")
 
 
 @dataclass(frozen=True)
 class _Scaling:
     shown: pd.DataFrame  # entries of several contests, fewest workers first
     missing: Sequence[str]
-    fewest: int  # workers
+    counts: Sequence[int]  # of workers
+    fewest: int  # workers, also of entries without a throughput
     alone: float  # samples/s of one worker that synchronises with nobody, measured with the fewest workers
     base: str  # label of the entry with that throughput
 
     @property
-    def counts(self) -> list[int]:
-        return sorted(self.shown["workers"].unique().tolist())
+    def most(self) -> pd.DataFrame:
+        """The contenders with the most workers, the fastest first."""
+        shown = self.shown[self.shown["contends"] & (self.shown["workers"] == self.counts[-1])]
+        return shown.sort_values("samples_per_second", ascending=False, kind="stable")
 
 
 def scaling(data: ChartData) -> Sheet:
     """Samples/s against workers, with the ideal. Absent unless runs differ in their number of workers."""
     known = _read(data)
-    shown = known.shown
-    figure, axes = slide()
-    ends = draw_lines(axes, shown.assign(x=shown["workers"], y=shown["samples_per_second"], dots=shown["repeats"]))
+    shown, most = known.shown, known.counts[-1]
+    figure, axes = layout.slide()
+    ends = layout.draw_lines(
+        axes, shown.assign(x=shown["workers"], y=shown["samples_per_second"], dots=shown["repeats"])
+    )
     _worker_axis(axes, known.counts)
     ideal = [known.alone * workers for workers in known.counts]
-    axes.plot(known.counts, ideal, color=INK, linestyle=DOTTED, linewidth=1.2, zorder=1)
-    _throughput_axis(axes, known, ideal[-1])
-    _name_lines(axes, known, ends)
+    axes.plot(known.counts, ideal, **IDEAL)
+    _throughput_axis(axes, shown["repeats"].explode().astype(float), ideal[-1])
+    high = axes.get_ylim()[1]
+    if ideal[-1] <= high:
+        ends.append((most, ideal[-1], "ideal", INK))
+    else:
+        place = (high / known.alone, high)
+        axes.annotate("ideal", place, (5, -4), textcoords="offset points", va="top", fontsize=9.5, color=FAINT)
+    layout.name_ends(axes, ends)
     dots = "Each repeat is a dot. " if shown["repeats"].map(len).max() > 1 else ""
     dashed = "Dashed: predicted. " if shown["predicted"].notna().any() else ""
     notes = [f"{dots}{dashed}Ideal: {known.base} with {plural(known.fewest, 'worker')}, times workers."]
-    return data.sheet(figure, _title(data, known), shown, COLUMNS, missing=known.missing, notes=notes)
+    title = growth([data.comparison.contests[place] for place in shown["contest"].unique()])
+    if not title:  # no entry ran with the fewest and the most workers
+        title = "Throughput against workers, without a strategy to compare"
+        for best in records(known.most[:1]):
+            title = f"{best.label}: {human_count(best.samples_per_second)} samples/s with {plural(most, 'worker')}"
+    return data.sheet(figure, title, shown, COLUMNS, missing=known.missing, notes=notes)
 
 
 def efficiency(data: ChartData) -> Sheet:
@@ -70,22 +82,23 @@ def efficiency(data: ChartData) -> Sheet:
     shown = known.shown[known.shown["strategy"] != "single"]
     if shown.empty:
         raise Absent("only the yardstick ran, which has no workers")
-    panels = {"workers": "per worker"}
+    panels = {"workers": ""}
     if (shown["processes"] != shown["workers"]).any():
-        panels["processes"] = "per process: servers count"
-    figure = blank()
+        panels = {"workers": "per worker", "processes": "per process: servers count"}
+    figure = layout.blank()
     many = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (per, words) in zip(many, panels.items(), strict=True):
         share = 1 / (shown[per] * known.alone)
         dots: Any = [[rate * one for rate in rates] for rates, one in zip(shown["repeats"], share, strict=True)]
         points = shown.assign(x=shown["workers"], y=shown["samples_per_second"] * share, dots=dots)
-        ends = draw_lines(axes, points.drop(columns="predicted"))
+        ends = layout.draw_lines(axes, points.drop(columns="predicted"))
         _worker_axis(axes, known.counts)
-        axes.axhline(1.0, color=INK, linestyle=DOTTED, linewidth=1.2, zorder=1)
-        axes.set_title(words if len(panels) > 1 else "", fontsize=10.5, loc="left", color=INK)
+        axes.axhline(1.0, **IDEAL)
+        axes.set_title(words, fontsize=10.5)
     most = (shown["repeats"].map(max) / shown["workers"]).max() / known.alone
-    percent(many[0].yaxis, 1.08 * max(1.0, most))
-    name_ends(many[-1], ends)
+    many[0].yaxis.set_major_formatter("{x:.0%}")
+    many[0].set_ylim(0, 1.08 * max(1.0, most))
+    layout.name_ends(many[-1], ends)
     many[0].set_ylabel(f"share of {known.base} with {plural(known.fewest, 'worker')}", fontsize=9.5)
     return data.sheet(figure, _efficiency_title(known), shown, COLUMNS, missing=known.missing)
 
@@ -106,12 +119,9 @@ def _read(data: ChartData) -> _Scaling:
     base: Any = order.sort_values(["ceiling", "worker", "samples_per_second"], kind="stable").iloc[-1]
     alone = base.samples_per_second / fewest
     rate = shown["samples_per_second"] / alone
-    shown = shown.assign(
-        ideal=alone * shown["workers"],
-        efficiency_per_worker=rate / shown["workers"],
-        efficiency_per_process=rate / shown["processes"],
-    )
-    return _Scaling(shown, missing, fewest, alone, base.label)
+    shares = [rate / shown["workers"], rate / shown["processes"]]
+    shown = shown.assign(ideal=alone * shown["workers"], **dict(zip(EFFICIENCIES, shares, strict=True)))
+    return _Scaling(shown, missing, sorted(shown["workers"].unique().tolist()), fewest, alone, base.label)
 
 
 def _worker_axis(axes: Axes, counts: Sequence[int]) -> None:
@@ -126,8 +136,7 @@ def _worker_axis(axes: Axes, counts: Sequence[int]) -> None:
     axes.set_xlabel("workers")
 
 
-def _throughput_axis(axes: Axes, known: _Scaling, ideal: float) -> None:
-    rates = known.shown["repeats"].explode().astype(float)
+def _throughput_axis(axes: Axes, rates: pd.Series[float], ideal: float) -> None:
     if axes.get_xscale() == "log":
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -135,45 +144,137 @@ def _throughput_axis(axes: Axes, known: _Scaling, ideal: float) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(0, min(1.05 * max(ideal, rates.max()), 1.6 * rates.max()))
-    axes.yaxis.set_major_formatter(thousands)
+    axes.yaxis.set_major_formatter(layout.thousands)
     axes.set_ylabel("samples per second")
 
 
-def _name_lines(axes: Axes, known: _Scaling, ends: Sequence[End]) -> None:
-    """Name every line at its end, and the ideal where it leaves the picture if it does."""
-    high, most = axes.get_ylim()[1], known.counts[-1]
-    if known.alone * most <= high:
-        name_ends(axes, [*ends, (most, known.alone * most, "ideal", INK)])
-        return
-    name_ends(axes, ends)
-    place = (high / known.alone, high)
-    axes.annotate("ideal", place, (5, -4), textcoords="offset points", va="top", fontsize=9.5, color=FAINT)
-
-
-def _most(known: _Scaling) -> pd.DataFrame:
-    """The contenders with the most workers, the fastest first."""
-    shown = known.shown[known.shown["contends"] & (known.shown["workers"] == known.counts[-1])]
-    return shown.sort_values("samples_per_second", ascending=False, kind="stable")
-
-
-def _title(data: ChartData, known: _Scaling) -> str:
-    """How throughput grows. If no entry ran with the fewest and the most workers: how far the fastest came."""
-    contests = [data.comparison.contests[place] for place in known.shown["contest"].unique()]
-    if words := growth(contests):
-        return words
-    most = _most(known)
-    if most.empty:
-        return "Throughput against workers, without a strategy to compare"
-    best = most.iloc[0]
-    rate = human_count(best["samples_per_second"])
-    return f"{best['label']}: {rate} samples/s with {plural(best['workers'], 'worker')}"
-
-
 def _efficiency_title(known: _Scaling) -> str:
-    most = _most(known)
-    if most.empty:
+    if known.most.empty:
         return "Efficiency, without a strategy to compare"
-    best, worst = most.iloc[0], most.iloc[-1]
+    best, worst = known.most.iloc[0], known.most.iloc[-1]
     line = f"With {known.counts[-1]} workers each does {best['efficiency_per_worker']:.0%} ({best['label']}) "
-    line += f"to {worst['efficiency_per_worker']:.0%} ({worst['label']}) " if len(most) > 1 else ""
+    line += f"to {worst['efficiency_per_worker']:.0%} ({worst['label']}) " if len(known.most) > 1 else ""
     return line + f"of what one of {known.base} does {'alone' if known.fewest == 1 else f'among {known.fewest}'}"
+
+
+def servers(data: ChartData) -> Sheet:
+    """Samples/s against servers, beside entries without any. Absent unless runs differ in their number of servers."""
+    entries = data.entries.assign(line=[_line_name(data.entry(place).run) for place in data.entries.index])
+    several = entries[entries["servers"] > 0].groupby(["contest", "line"])["label"].transform("size") > 1
+    if not several.any():
+        raise Absent("all runs of a strategy have the same number of servers")
+    focus = data.largest(lambda rows: several.reindex(rows.index).eq(True).any())
+    shown, missing = data.timed(entries.loc[focus.index])
+    points = shown.assign(x=shown["servers"], y=shown["samples_per_second"], dots=shown["repeats"])
+    points = points.assign(hollow=shown["placement"] == COLOCATED, twin=0)
+    points["name"] = points["line"].mask(points["refused"], points["line"] + ", not comparable")
+    points = points[points["servers"] > 0].sort_values("x", kind="stable")
+    without = shown[(shown["servers"] == 0) & (shown["strategy"] != "single")]
+    figure, axes = layout.slide()
+    ends = layout.draw_lines(axes, points, by="line")
+    counts = sorted(points["servers"].unique().tolist())
+    axes.set_xlim(0, counts[-1] * 1.03)
+    axes.set_xticks(counts, map(str, counts))
+    axes.set_ylim(0, 1.1 * pd.concat([points, without])["repeats"].map(max).max())
+    ends += [_level(axes, entry, counts[-1]) for entry in records(without)]
+    axes.yaxis.set_major_formatter(layout.thousands)
+    axes.set_ylabel("samples per second")
+    axes.set_xlabel("servers")
+    layout.name_ends(axes, ends)
+    notes = ["Solid, filled: dedicated servers, in processes of their own; dashed, hollow: in the workers' processes."]
+    notes += ["Level lines: without servers."] if len(without) else []
+    drawn, columns = (
+        pd.concat([points, without]),
+        ("servers", "placement", "samples_per_second", "low", "high", "repeats"),
+    )
+    return data.sheet(figure, _servers_title(points), drawn, columns, missing=missing, notes=notes)
+
+
+def _line_name(run: Run) -> str:
+    """The label of a run without its number of servers."""
+    options = sorted(run.summary.strategy_options.items())
+    words = [f"{key}={value}" for key, value in options if f"({value})" != bound(run)]
+    return " ".join([run.strategy.rpartition(":")[2] + bound(run), *words, run.summary.placement or "dedicated"])
+
+
+def _level(axes: Axes, entry: Any, most: int) -> layout.End:
+    """A level line for an entry without servers."""
+    own = look(entry)
+    rate, dashes = entry.samples_per_second, "-." if entry.contends else ":"
+    axes.axhline(rate, color=own.colour, linestyle=dashes, linewidth=1.3, zorder=2)
+    if len(entry.repeats) > 1:
+        axes.axhspan(min(entry.repeats), max(entry.repeats), color=own.colour, alpha=0.1, linewidth=0, zorder=1)
+    return most * 1.03, rate, entry.name, own.ink
+
+
+def _servers_title(points: pd.DataFrame) -> str:
+    compared = points[points["contends"]]
+    if compared.empty:
+        return "Throughput against servers"
+    best: Any = compared.sort_values("samples_per_second", kind="stable").iloc[-1]
+    fewest: Any = compared[compared["line"] == best.line].iloc[0]
+    rate = best.samples_per_second
+    title = f"Highest: {best.line}, {human_count(rate)} samples/s with {plural(best.servers, 'server')}"
+    if fewest.servers == best.servers:
+        return title
+    return f"{title}, {rate / fewest.samples_per_second:.1f}× that with {fewest.servers}"
+
+
+def size_time(data: ChartData) -> Sheet:
+    """Seconds of synchronize in a step, hidden ones included. Absent unless models differ in size."""
+    shown, missing = _read_sizes(data, lambda nbytes, seconds: seconds)
+    parts = [
+        f"{layout.size_tick(best.bytes)}: {best.label} in {human_seconds(best.seconds)}" for best in _fastest(shown)
+    ]
+    title = f"Shortest median with {'; with '.join(parts)}" if parts else "Time of synchronisation, nothing to compare"
+    return _size_sheet(data, shown, missing, title, "seconds of synchronize in a step", layout.seconds_tick)
+
+
+def size_bandwidth(data: ChartData) -> Sheet:
+    """Bytes of the parameters by these seconds: what a user gets, whatever was sent."""
+    shown, missing = _read_sizes(data, lambda nbytes, seconds: nbytes / seconds / 1e6)
+    parts = [f"{layout.size_tick(best.bytes)}: {best.label} with {best.value:.3g} MB/s" for best in _fastest(shown)]
+    title = f"Highest at {'; at '.join(parts)}" if parts else "Bandwidth of synchronisation, nothing to compare"
+    return _size_sheet(data, shown, missing, title, "MB of parameters a second", "{x:g}")
+
+
+def _read_sizes(data: ChartData, value: Callable[[Any, Any], Any]) -> tuple[pd.DataFrame, list[str]]:
+    """Read the seconds, and add what is drawn: the `value` of a size and seconds, of all repeats and the prediction."""
+    rows = data.along("bytes", "model", "data")
+    if rows["contest"].nunique() < 2:
+        raise Absent("all models have the same size")
+    shown, missing = data.read(rows[~rows["strategy"].isin(ROLES)], _seconds, "how long it synchronised")
+    nbytes = shown["bytes"].astype(int)
+    values, ahead = value(nbytes, shown["seconds"]), value(nbytes, shown["predicted_seconds"])
+    dots: Any = [value(size, np.array(each)) for size, each in zip(nbytes, shown["repeats_seconds"], strict=True)]
+    return shown.assign(x=nbytes, value=values, y=values, dots=dots, predicted=ahead), missing
+
+
+def _seconds(entry: Entry) -> list[dict[str, Any]] | None:
+    stages = [(run, {} if run.within_train else stage_seconds_per_step(run)) for run in entry.runs]
+    times = [times["synchronize"] + hidden_seconds_per_step(run) for run, times in stages if times]
+    known = tuple(filter(None, times))
+    return [{"seconds": median(known), "repeats_seconds": known}] if known else None
+
+
+def _fastest(shown: pd.DataFrame) -> list[Any]:
+    """The fastest contender with the smallest model, and the one with the largest."""
+    compared = shown[shown["contends"]].reset_index(drop=True)
+    best = compared.loc[compared.groupby("bytes")["seconds"].idxmin()]
+    return records(best.iloc[sorted({0, len(best) - 1})]) if len(best) else []
+
+
+def _size_sheet(
+    data: ChartData, shown: pd.DataFrame, missing: list[str], title: str, unit: str, tick: layout.Tick
+) -> Sheet:
+    figure, axes = layout.slide()
+    ends = layout.draw_lines(axes, shown)
+    layout.size_axes(axes, sorted(shown["x"].unique().tolist()), layout.size_tick, "bytes of the parameters (float32)")
+    layout.value_axis(axes, unit, tick)
+    layout.name_ends(axes, ends)
+    repeats = shown["repeats_seconds"].map(len).max()
+    notes = [f"Median of {repeats} repeats, each a dot."] if repeats > 1 else []
+    notes += ["Dashed: predicted."] if shown["predicted"].notna().any() else []
+    sheet = data.sheet(figure, title, shown, SIZE_COLUMNS, missing=missing, notes=notes)
+    layout.thin_out(axes)
+    return sheet

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from experiments.charts.data import Absent, ChartData, by_label, panelled
 from experiments.charts.export import Sheet
-from experiments.charts.layout import blank, panels, percent, wrapped
+from experiments.charts.layout import wrapped
 from experiments.charts.style import INK, look
 from experiments.charts.titles import stale
 from experiments.comparison.model import Entry
@@ -50,14 +50,13 @@ def staleness(data: ChartData) -> Sheet:
     unit, contest = _unit(data)
     every, _ = data.read(contest, lambda entry: _bars(unit, entry), "pushes")
     fresh = every.loc[every["most"] == 0, "label"].unique()
-    parts, notes = panelled(every[every["most"] > 0])
-    shown = pd.concat(parts)
-    figure = blank()
-    many = panels(figure, len(parts), sharey=True)
-    for axes, part in zip(many, parts, strict=True):
+    figure, parts, notes = panelled(every[every["most"] > 0], sharey=True)
+    for axes, part in parts:
         _histogram(axes, part, unit)
-    percent(many[0].yaxis, 1.12 * shown["share_of_updates"].max())
-    many[0].set_ylabel("share of updates")
+    shown, first = pd.concat(part for _, part in parts), parts[0][0]
+    first.yaxis.set_major_formatter("{x:.0%}")
+    first.set_ylim(0, 1.12 * shown["share_of_updates"].max())
+    first.set_ylabel("share of updates")
     repeats = max(len(data.entry(place).runs) for place in shown.index)
     notes += [f"Updates of {repeats} repeats."] if repeats > 1 else []
     notes += [f"None was behind, in {unit.name}s: {', '.join(fresh)}."] if len(fresh) else []
@@ -114,5 +113,4 @@ def _histogram(axes: Axes, bars: pd.DataFrame, unit: Unit) -> None:
     axes.set_xlim(-0.6, max(len(bars), 3) - 0.4)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel(unit.axis, fontsize=9, labelpad=1)
-    title = f"{wrapped(first['name'])}\nmean {first['mean']:.2g}, at most {first.most}"
-    axes.set_title(title, fontsize=9.5, loc="left", color=INK)
+    axes.set_title(f"{wrapped(first['name'])}\nmean {first['mean']:.2g}, at most {first.most}")

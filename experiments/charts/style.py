@@ -6,6 +6,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 Marker = Any  # of matplotlib: a letter, or (points, kind, degrees)
 STYLES: dict[str, tuple[str, Marker]] = {  # Okabe and Ito's, then Tol's muted ones; double-tree's is far from tree's
     "single": ("#000000", "."),
@@ -28,6 +30,7 @@ STYLES: dict[str, tuple[str, Marker]] = {  # Okabe and Ito's, then Tol's muted o
     "mpi": ("#6699CC", "d"),
 }
 _OTHERS = (("#CC6677", "o"), ("#5F4690", "D"), ("#1D6996", "s"), ("#94346E", "^"), ("#0F8554", "v"), ("#805500", "P"))
+_SIZES = {"*": 12.0, ".": 12.0, "X": 8.5}  # points of markers on a line, so that all look about as large
 INK, FAINT, REFUSED, ALARM = "#222222", "#6B6B6B", "#BDBDBD", "#B00020"
 SIZE = (8.0, 4.5)  # inches: text of 11 points can still be read where the chart takes half the width of a page
 DPI = 200
@@ -38,6 +41,9 @@ RC: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
     "font.size": 10.5,
     "grid.color": "#E6E6E6",
@@ -71,15 +77,15 @@ def look(row: Any) -> Look:
         colour=own,
         ink=FAINT if row.refused else colour,
         marker=marker,
-        size=size(marker),
+        size=_SIZES.get(marker, 7.5) if isinstance(marker, str) else 10.0,
         dashes=":" if row.refused else DASHES[row.twin % len(DASHES)],
         bar={"facecolor": face, "edgecolor": own, "linewidth": 1.4},
     )
 
 
-def size(marker: Marker) -> float:
-    """Points of a marker on a line: all look about as large."""
-    return {"*": 12.0, ".": 12.0, "X": 8.5}.get(marker, 7.5) if isinstance(marker, str) else 10.0
+def records(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows, whose columns are attributes; `Index` is the place."""
+    return list(frame.itertuples())
 
 
 def style(strategy: str) -> tuple[str, Marker]:

@@ -1,25 +1,35 @@
-"""Bytes that each process sends and receives: a hub stands out."""
+"""Bytes that each process sends and receives, and that each sends to each other: a hub stands out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from experiments.charts.data import ChartData, by_label, records
+from experiments.charts.data import Absent, ChartData, by_label, panelled
 from experiments.charts.export import Sheet
-from experiments.charts.layout import bands, slide
-from experiments.charts.style import ALARM, INK, look
-from experiments.charts.titles import hub, hubs
-from experiments.comparison.model import Entry
+from experiments.charts.layout import bands, size_tick, slide, wrapped
+from experiments.charts.style import ALARM, FAINT, INK, look, records
+from experiments.charts.titles import hub, hubs, some
+from experiments.comparison import Entry
+from experiments.format.units import human_bytes
 from experiments.runs.frames import RunFrames
 
 MANY = 10  # bars of one role in a band; of more ranks three are shown
 SERVER: dict[str, Any] = {"edgecolor": INK, "hatch": "//////", "linewidth": 0.6}
 SENT, RECEIVED = "sent_bytes_per_step", "received_bytes_per_step"
+ROOM = 6  # ranks, at most, whose cells have room for a number
+PATTERNS = 3  # in a title, at most
+MEAN = "bytes_per_step_and_rank"
 
 
 def traffic(data: ChartData) -> Sheet:
@@ -85,3 +95,136 @@ def _band(axes: Axes, part: pd.DataFrame, y: int, scale: float) -> None:
     column: dict[str, Any] = {"va": "center", "fontsize": 9.5, "color": ALARM if first.refused else INK}
     text = "not comparable" if first.refused else first.words.replace(", ", ",\n")
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), **column)  # aligned: bars may be as long as the axes
+
+
+def traffic_between(data: ChartData) -> Sheet:
+    """A panel an entry with a cell for each pair of ranks, one scale for all.
+
+    Absent if no run knows the pairs, or nothing was sent.
+    """
+    every, missing = data.read(data.focus, _cells, "bytes by sender and receiver")
+    if every.empty:
+        raise Absent("nothing was sent between processes")
+    figure, parts, no_room = panelled(every)
+    shown = pd.concat(part for _, part in parts)
+    # Each of the 32 colours is a path in a drawing.
+    scale = ScalarMappable(Normalize(0.0, shown[MEAN].max()), colormaps["cividis_r"].resampled(32))
+    columns = parts[0][0].get_gridspec().ncols  # type: ignore[union-attr]
+    for index, (axes, part) in enumerate(parts):
+        _matrix(axes, part, scale)
+        if len(part["ranks"].iloc[0]) <= ROOM and len(parts) <= columns:
+            _numbers(axes, part, scale)
+        axes.set_ylabel("" if index % columns else "from", fontsize=9, labelpad=1)
+        axes.set_xlabel("to" if index + columns >= len(parts) else "", fontsize=9, labelpad=1)
+    grouped = shown.loc[shown["sizes"].map(max) > 1, "ranks"].drop_duplicates()
+    bar = figure.colorbar(scale, ax=[axes for axes, _ in parts], shrink=0.8, pad=0.03, aspect=30)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: size_tick(value))
+    bar.set_label(f"payload in a step{'' if grouped.empty else ' for each rank'}", color=FAINT)
+    bar.outline.set_visible(False)
+    notes = ["w: worker, s: server; white: nothing."]
+    if len(grouped):
+        named = " or ".join(dict.fromkeys(next(name for name in names if "-" in name) for names in grouped))
+        notes.append(f"{named}: ranks put together; a cell is the mean over the ranks of the larger group.")
+    quiet = [label for label in data.focus["label"] if label not in {*every["label"], *missing}]
+    notes += [f"Nothing is sent by {', '.join(quiet)}."] if quiet else []
+    title = _patterns([part for _, part in parts])
+    columns_shown = ("from", "to", "bytes_per_step", MEAN)
+    return data.sheet(figure, title, shown, columns_shown, missing=missing, notes=[*notes, *no_room])
+
+
+def _cells(entry: Entry) -> list[dict[str, Any]] | None:
+    """One row a pair of ranks, or of groups of them: their names and places, and the bytes of the middle repeat."""
+    summary = entry.run.summary
+    known, steps = summary.bytes_between, summary.steps_done
+    if known is None or not steps:
+        return None
+    groups = [[int(rank) for rank in name.split("-")] for name in known]  # the first rank, and the last of several
+    workers = 1 + max(last for *_, last in groups) - summary.servers
+    roles = [("w", 0) if group[0] < workers else ("s", workers) for group in groups]
+    names = [
+        role + "-".join(str(rank - start) for rank in group) for (role, start), group in zip(roles, groups, strict=True)
+    ]
+    sizes = [group[-1] - group[0] + 1 for group in groups]
+    places = {name: place for place, name in enumerate(known)}
+    return [
+        {
+            "sender": (sender := places[sends]),
+            "receiver": (receiver := places[receives]),
+            "from": names[sender],
+            "to": names[receiver],
+            "bytes_per_step": count / steps,
+            # Bytes for each rank of the larger group, so that groups of any size have comparable colours.
+            MEAN: count / steps / max(sizes[sender], sizes[receiver]),
+            "ranks": tuple(names),
+            "sizes": tuple(sizes),
+        }
+        for sends, receivers in known.items()
+        for receives, count in receivers.items()
+    ]
+
+
+def _matrix(axes: Axes, part: pd.DataFrame, scale: ScalarMappable) -> None:
+    names = part["ranks"].iloc[0]
+    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
+    squares = part[["receiver", "sender"]].to_numpy()[:, None] + corners
+    shades = scale.to_rgba(part[MEAN].to_numpy())
+    shades[:, 3] = 0.35 if part["refused"].iloc[0] else 1.0
+    wide = 0.6 if len(names) <= 12 else 0.2
+    axes.add_collection(PolyCollection(list(squares), facecolors=shades, edgecolors="white", linewidths=wide))
+    ticks = range(0, len(names), max(1, -(-len(names) // 8)))
+    axes.set_xticks(ticks, [names[tick] for tick in ticks], fontsize=7.5, rotation=90 if len(names) > 12 else 0)
+    axes.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=7.5)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(True)
+    axes.set_title(wrapped(part["name"].iloc[0], 16))
+
+
+def _numbers(axes: Axes, part: pd.DataFrame, scale: ScalarMappable) -> None:
+    """The bytes of each pair, in its cell."""
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "linespacing": 0.9}
+    for cell in records(part):
+        dark = cell.bytes_per_step_and_rank > 0.55 * scale.get_clim()[1] and not cell.refused
+        text = human_bytes(cell.bytes_per_step_and_rank).replace(" ", "\n")
+        axes.text(cell.receiver, cell.sender, text, color="white" if dark else INK, **look)
+
+
+def _patterns(parts: Sequence[pd.DataFrame]) -> str:
+    """A title: first strategies in which all goes through one rank, then to how many others a rank sends."""
+    through: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for part in parts:
+        label = str(part["label"].iloc[0])
+        if part["contends"].iloc[0]:
+            if middle := _middle(part):
+                through.setdefault(f"everything goes through {middle}", []).append(label)
+            elif words := _degree(part):
+                others.setdefault(words, []).append(label)
+    patterns = [f"in {some(labels)} {words}" for words, labels in [*through.items(), *others.items()]]
+    text = "; ".join(patterns[:PATTERNS])
+    return text[:1].upper() + text[1:] if text else "Payload by sender and receiver"
+
+
+def _middle(part: pd.DataFrame) -> str:
+    """`s0`, `its 2 servers`, `w0`: the ranks at one end of all that is sent; empty if there are none."""
+    names, sizes = part["ranks"].iloc[0], part["sizes"].iloc[0]
+    pairs = [{cell.sender, cell.receiver} for cell in records(part)]
+    servers = {place for place, name in enumerate(names) if name.startswith("s")}
+    if servers and all(servers & pair for pair in pairs):
+        count = sum(sizes[place] for place in servers)
+        return names[min(servers)] if count == 1 else f"its {count} servers"
+    alone = [place for place in set.intersection(*pairs) if sizes[place] == 1 and len(names) > 2]
+    return str(names[alone[0]]) if len(alone) == 1 else ""
+
+
+def _degree(part: pd.DataFrame) -> str:
+    """To how many others a rank sends; empty where ranks were put together, because then it is not known."""
+    if max(part["sizes"].iloc[0]) > 1:
+        return ""
+    ranks = len(part["ranks"].iloc[0])
+    counts = part["sender"].value_counts().reindex(range(ranks), fill_value=0)
+    most = counts.max()
+    if counts.min() < most:
+        return f"no rank sends to more than {most} {'other' if most == 1 else 'others'}"
+    return f"each rank sends to {'one other' if most == 1 else 'all' if most == ranks - 1 else f'{most} others'}"
