@@ -9,7 +9,7 @@ from runs import BATCH, write_run
 
 from experiments.charts import Absent, ChartData
 from experiments.charts.throughput import has_straggler
-from experiments.comparison import compare_runs
+from experiments.comparison.compare import compare_runs
 from experiments.runs.find import load_run
 
 PAIR = ("noop", "ring")

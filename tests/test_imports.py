@@ -146,7 +146,7 @@ def test_a_planted_import_is_found(module, source, found):
         ("common.pipeline.train", "import torch"),
         ("experiments.run", "from common.transport import zmq"),
         ("experiments.charts", "from matplotlib import pyplot"),
-        ("experiments.charts.lines", "import matplotlib"),
+        ("experiments.charts.layout", "import matplotlib"),
         ("tests.test_ring", "import ps, allreduce, experiments"),
         ("common.context", "import psutil, zmqlike"),
     ],

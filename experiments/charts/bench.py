@@ -42,6 +42,7 @@ class _Chart:
     words: Callable[[float], str]  # a value with its unit
 
 
+@mpl.rc_context(RC)
 def plot_bench(bench: Bench, folder: Path) -> list[Path]:
     """Write each chart as PNG and SVG, and their data as CSV, into `folder` (made if need be); return the files.
 
@@ -55,8 +56,7 @@ def plot_bench(bench: Bench, folder: Path) -> list[Path]:
         points = chart.points(rows) if len(rows) else rows
         if points.empty:
             continue
-        with mpl.rc_context(RC):
-            files += draw_files(name, _figure(chart, bench, rows, points), chart.title(points), folder)
+        files += draw_files(name, _figure(chart, bench, rows, points), chart.title(points), folder)
     return files
 
 

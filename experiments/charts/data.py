@@ -69,8 +69,8 @@ class ChartData:
             rows += [{"contest": place, **_row(entry), **_predicted(contest, entry)} for entry in contest.entries]
         if not rows:
             raise Absent("no run came to its end")
-        frame = pd.DataFrame(rows).astype(_DTYPES)
-        return frame.assign(twin=frame.groupby(["contest", "strategy"]).cumcount())
+        table = pd.DataFrame(rows).astype(_DTYPES)
+        return table.assign(twin=table.groupby(["contest", "strategy"]).cumcount())
 
     @cached_property
     def focus(self) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -17,17 +17,16 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import WHITE, bands, bar_end, slide, thousands, wrapped
 from experiments.charts.style import FAINT, look, records
 from experiments.charts.titles import learning, learning_time
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, rounded_up, seconds_to_loss, smooth
 from experiments.runs.run import Run
 
 POINTS = 240  # of a line: more than a slide can show
-Curve = tuple[Floats, Floats]  # x and the smoothed loss
 
 
 def loss_vs_samples(data: ChartData) -> Sheet:
     """The smoothed training loss of the middle repeat, over that of each repeat. Absent without losses."""
-    figure, axes, shown, missing, notes = _draw(data, "samples", _by_samples)
+    figure, axes, shown, missing, notes = _draw(data, "samples")
     axes.set_xlabel("samples seen by all workers together")
     axes.xaxis.set_major_formatter(thousands)
     compared = shown[shown["contends"]]
@@ -38,7 +37,7 @@ def loss_vs_samples(data: ChartData) -> Sheet:
 
 def loss_vs_seconds(data: ChartData) -> Sheet:
     """The same against the clock: seconds since the end of the first step. Absent without losses."""
-    figure, axes, shown, missing, notes = _draw(data, "seconds", _by_seconds)
+    figure, axes, shown, missing, notes = _draw(data, "seconds")
     axes.set_xlabel("seconds since the end of the first step")
     title, goal = "Loss against time", target(data, shown)
     if goal is not None and shown["contends"].any():
@@ -92,11 +91,9 @@ def _contenders(data: ChartData, shown: pd.DataFrame) -> list[Entry]:
     return [data.entry(place) for place in shown.index[shown["contends"]].unique()]
 
 
-def _draw(
-    data: ChartData, against: str, read: Callable[[Run], Curve | None]
-) -> tuple[Figure, Axes, pd.DataFrame, list[str], list[str]]:
+def _draw(data: ChartData, against: str) -> tuple[Figure, Axes, pd.DataFrame, list[str], list[str]]:
     """Draw all curves; return the points, the labels of entries without any, and notes."""
-    shown, missing = data.read(data.focus, lambda entry: _points(entry, against, read), "losses")
+    shown, missing = data.read(data.focus, lambda entry: _points(entry, against), "losses")
     figure, axes = slide()
     lines = shown.groupby("label", sort=False)
     for index, (_, line) in enumerate(lines):
@@ -109,10 +106,10 @@ def _draw(
     return figure, axes, shown, missing, [note] if repeats > 1 else []
 
 
-def _points(entry: Entry, against: str, read: Callable[[Run], Curve | None]) -> list[dict[str, Any]] | None:
+def _points(entry: Entry, against: str) -> list[dict[str, Any]] | None:
     """The points of each repeat with a curve; the middle repeat comes first and is drawn bold."""
     order = sorted(enumerate(entry.runs, 1), key=lambda numbered: numbered[1] is not entry.run)
-    curves = [(number, curve) for number, run in order if (curve := read(run)) is not None]
+    curves = [(number, curve) for number, run in order if len((curve := _curve(run, against))[0])]
     points = [
         {"repeat": number, "drawn": "faint" if place else "bold", against: x, "loss": loss}
         for place, (number, curve) in enumerate(curves)
@@ -121,22 +118,20 @@ def _points(entry: Entry, against: str, read: Callable[[Run], Curve | None]) -> 
     return points or None
 
 
-def _by_samples(run: Run) -> Curve | None:
-    samples, _, loss = loss_curve(run)
-    return _finite(samples, smooth(loss)) if loss.size else None
+def _curve(run: Run, against: str) -> tuple[Floats, Floats]:
+    """Samples or seconds, and the smoothed loss: that of each step.
 
-
-def _by_seconds(run: Run) -> Curve | None:
-    """The mean over the workers at a time, if they may be at different steps then; else that of each step."""
-    if run.summary.consistency not in ("bsp", "none"):
-        return _finite(*loss_by_time(run))
-    _, seconds, loss = loss_curve(run)
-    return _finite(seconds - seconds[:1], smooth(loss)) if loss.size else None
-
-
-def _finite(x: Floats, loss: Floats) -> Curve | None:
+    Over seconds it is the mean over the workers at a time, if they may be at different steps then.
+    """
+    samples, seconds, loss = loss_curve(run)
+    if against == "seconds" and run.summary.consistency not in ("bsp", "none"):
+        x, loss = loss_by_time(run)
+    elif loss.size:
+        x, loss = samples if against == "samples" else seconds - seconds[:1], smooth(loss)
+    else:
+        x = loss
     finite = np.isfinite(x) & np.isfinite(loss)
-    return (x[finite], loss[finite]) if finite.any() else None
+    return x[finite], loss[finite]
 
 
 def few(values: Floats) -> list[float]:
@@ -225,7 +220,7 @@ def _bar(axes: Axes, entry: Any, y: int) -> float:
 
 def _race(data: ChartData, shown: pd.DataFrame, goal: float) -> str:
     """Return a title from the times of the contenders: the first and the last by their medians."""
-    times: Mapping[str, Sequence[float]] = {entry.label: _seconds_to(entry, goal) for entry in _contenders(data, shown)}
+    times = {entry.label: _seconds_to(entry, goal) for entry in _contenders(data, shown)}
     reached = {label: middle for label, each in times.items() if math.isfinite(middle := _middle(each))}
     first, *others = sorted(reached, key=reached.__getitem__) or [""]
     overlap = bool(others) and len(times[first]) > 1 and max(times[first]) >= min(min(times[one]) for one in others)

@@ -28,6 +28,7 @@ COLUMNS = 3  # panels side by side
 CLOSE = 0.06  # of the width of a panel: the height of a name on its side, and some air
 
 
+@mpl.rc_context(RC)
 def plot_ahead(
     cells: Sequence[PredictedExchange],
     found: Mapping[int, Sequence[FastestRange]],
@@ -39,15 +40,14 @@ def plot_ahead(
     Lines are formulas, markers the simulations, dotted lines the sizes at which the fastest changes.
     """
     rows = pd.DataFrame(to_builtins(cells))
-    with mpl.rc_context(RC):
-        figure, panels = _panels(len(found))
-        for axes, workers in zip(panels, found, strict=True):
-            part = rows[rows["workers"] == workers]
-            _formulas(axes, part, figures[workers])
-            for name, line in part[part["virtual_seconds"] > 0].groupby("strategy", sort=False):
-                _markers(axes, str(name), line["bytes"], line["virtual_seconds"], mec="white", ms=8)
-            _crossovers(axes, found[workers], part["bytes"].max() / part["bytes"].min())
-            _finish(axes, part, plural(workers, "worker"))
+    figure, panels = _panels(len(found))
+    for axes, workers in zip(panels, found, strict=True):
+        part = rows[rows["workers"] == workers]
+        _formulas(axes, part, figures[workers])
+        for name, line in part[part["virtual_seconds"] > 0].groupby("strategy", sort=False):
+            _markers(axes, str(name), line, "virtual_seconds", mec="white", ms=8)
+        _crossovers(axes, found[workers], part["bytes"].max() / part["bytes"].min())
+        _finish(axes, part, plural(workers, "worker"))
     below = "lines: formula; markers: the strategy itself in virtual time; dotted: crossovers (beyond 5%)"
     title = "Where the fastest exchange changes, by formula"
     return _write(figure, title, below, rows, folder / "prediction.csv")
@@ -61,12 +61,13 @@ def _formulas(axes: Axes, part: pd.DataFrame, figures: Figures) -> None:
         axes.plot(span, [seconds(nbytes) for nbytes in span], "-", color=style(name)[0], label=name, zorder=3)
 
 
-def _markers(axes: Axes, name: str, sizes: pd.Series[Any], seconds: pd.Series[Any], **how: Any) -> None:
-    """Markers of a strategy, which is named in the legend once."""
+def _markers(axes: Axes, name: str, line: pd.DataFrame, seconds: str, **how: Any) -> None:
+    """Markers of a strategy at its known seconds; it is named in the legend once."""
+    line = line[line[seconds] > 0]
     colour, marker = style(name)
     short = name.rpartition(":")[2]
     label = None if short in axes.get_legend_handles_labels()[1] else short
-    axes.plot(sizes, seconds, marker, **{"color": colour, "ls": "", "label": label, "zorder": 4} | how)
+    axes.plot(line["bytes"], line[seconds], marker, **{"color": colour, "ls": "", "label": label, "zorder": 4} | how)
 
 
 def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float) -> None:
@@ -76,14 +77,13 @@ def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float)
         high = not high and before > 0 and math.log(fastest.low / before) < CLOSE * math.log(span)
         before = fastest.low
         axes.axvline(fastest.low, ls=":", color=FAINT, lw=1.2, zorder=1)
-        text, (y, va) = (
-            f" {fastest.strategy} from {human_bytes(fastest.low)} ",
-            (0.98, "top") if high else (0.02, "bottom"),
-        )
+        y, va = (0.98, "top") if high else (0.02, "bottom")
         look: dict[str, Any] = {"rotation": 90, "fontsize": 8.5, "color": FAINT, "ha": "right", "va": va}
-        axes.text(fastest.low, y, text, transform=axes.get_xaxis_transform(), **look)
+        name = f" {fastest.strategy} from {human_bytes(fastest.low)} "
+        axes.text(fastest.low, y, name, transform=axes.get_xaxis_transform(), **look)
 
 
+@mpl.rc_context(RC)
 def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list[Path]:
     """Write residuals.png, .svg and .csv into `folder`, made if need be; return them.
 
@@ -91,23 +91,17 @@ def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list
     """
     rows = pd.DataFrame([row.to_dict() for row in residuals])
     parts: Any = list(rows.sort_values("bytes", kind="stable").groupby(["transport", "workers"]))
-    with mpl.rc_context(RC):
-        figure, panels = _panels(len(parts))
-        for axes, ((transport, workers), part) in zip(panels, parts, strict=True):
-            for name, line in part.groupby("strategy", sort=False):
-                _beside(axes, str(name), line)
-            _finish(axes, part, f"{transport}, {plural(workers, 'worker')}")
+    figure, panels = _panels(len(parts))
+    for axes, ((transport, workers), part) in zip(panels, parts, strict=True):
+        for name, line in part.groupby("strategy", sort=False):
+            colour = style(name)[0]
+            _markers(axes, name, line, "measured_seconds", mec=INK, ms=8)
+            formula = line[line["formula_seconds"] > 0]
+            axes.plot(formula["bytes"], formula["formula_seconds"], "-", color=colour, zorder=3)
+            _markers(axes, name, line, "virtual_seconds", color="none", mec=colour, ms=12, zorder=2)
+        _finish(axes, part, f"{transport}, {plural(workers, 'worker')}")
     below = f"{title}; dots: measured; lines: formula; hollow: virtual time"
     return _write(figure, "Predicted and measured", below, rows, folder / "residuals.csv")
-
-
-def _beside(axes: Axes, name: str, line: pd.DataFrame) -> None:
-    measured, formula = line[line["measured_seconds"] > 0], line[line["formula_seconds"] > 0]
-    virtual = line[line["virtual_seconds"] > 0]
-    _markers(axes, name, measured["bytes"], measured["measured_seconds"], mec=INK, ms=8)
-    axes.plot(formula["bytes"], formula["formula_seconds"], "-", color=style(name)[0], zorder=3)
-    hollow: dict[str, Any] = {"color": "none", "mec": style(name)[0], "ms": 12, "zorder": 2}
-    _markers(axes, name, virtual["bytes"], virtual["virtual_seconds"], **hollow)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -130,10 +124,9 @@ def _finish(axes: Axes, part: pd.DataFrame, title: str) -> None:
 
 
 def _write(figure: Figure, title: str, below: str, rows: pd.DataFrame, table: Path) -> list[Path]:
-    with mpl.rc_context(RC):
-        frame(figure, title, below, ())
-        for axes in figure.axes:
-            thin_out(axes)
+    frame(figure, title, below, ())
+    for axes in figure.axes:
+        thin_out(axes)
     table.parent.mkdir(parents=True, exist_ok=True)
     write_csv(rows, table)
     return [table, *draw_files(table.stem, figure, title, table.parent)]

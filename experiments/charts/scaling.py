@@ -16,8 +16,9 @@ from common.runtime.job import COLOCATED
 from experiments.charts import layout
 from experiments.charts.data import ROLES, Absent, ChartData
 from experiments.charts.export import Sheet
+from experiments.charts.layout import size_tick
 from experiments.charts.style import FAINT, INK, look, records
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.comparison.wording import growth
 from experiments.format.units import human_count, human_seconds
 from experiments.format.words import plural
@@ -51,9 +52,8 @@ def scaling(data: ChartData) -> Sheet:
     known = _read(data)
     shown, most = known.shown, known.counts[-1]
     figure, axes = layout.slide()
-    ends = layout.draw_lines(
-        axes, shown.assign(x=shown["workers"], y=shown["samples_per_second"], dots=shown["repeats"])
-    )
+    points = shown.assign(x=shown["workers"], y=shown["samples_per_second"], dots=shown["repeats"])
+    ends = layout.draw_lines(axes, points)
     _worker_axis(axes, known.counts)
     ideal = [known.alone * workers for workers in known.counts]
     axes.plot(known.counts, ideal, **IDEAL)
@@ -183,10 +183,8 @@ def servers(data: ChartData) -> Sheet:
     layout.name_ends(axes, ends)
     notes = ["Solid, filled: dedicated servers, in processes of their own; dashed, hollow: in the workers' processes."]
     notes += ["Level lines: without servers."] if len(without) else []
-    drawn, columns = (
-        pd.concat([points, without]),
-        ("servers", "placement", "samples_per_second", "low", "high", "repeats"),
-    )
+    columns = ("servers", "placement", "samples_per_second", "low", "high", "repeats")
+    drawn = pd.concat([points, without])
     return data.sheet(figure, _servers_title(points), drawn, columns, missing=missing, notes=notes)
 
 
@@ -215,27 +213,24 @@ def _servers_title(points: pd.DataFrame) -> str:
     fewest: Any = compared[compared["line"] == best.line].iloc[0]
     rate = best.samples_per_second
     title = f"Highest: {best.line}, {human_count(rate)} samples/s with {plural(best.servers, 'server')}"
-    if fewest.servers == best.servers:
-        return title
-    return f"{title}, {rate / fewest.samples_per_second:.1f}× that with {fewest.servers}"
+    more = f"{title}, {rate / fewest.samples_per_second:.1f}× that with {fewest.servers}"
+    return more if fewest.servers < best.servers else title
 
 
 def size_time(data: ChartData) -> Sheet:
     """Seconds of synchronize in a step, hidden ones included. Absent unless models differ in size."""
     shown, missing = _read_sizes(data, lambda nbytes, seconds: seconds)
-    parts = [
-        f"{layout.size_tick(best.bytes)}: {best.label} in {human_seconds(best.seconds)}" for best in _fastest(shown)
-    ]
+    parts = [f"{size_tick(best.bytes)}: {best.label} in {human_seconds(best.seconds)}" for best in _fastest(shown)]
     title = f"Shortest median with {'; with '.join(parts)}" if parts else "Time of synchronisation, nothing to compare"
-    return _size_sheet(data, shown, missing, title, "seconds of synchronize in a step", layout.seconds_tick)
+    return _sizes(data, shown, missing, title, "seconds of synchronize in a step", layout.seconds_tick)
 
 
 def size_bandwidth(data: ChartData) -> Sheet:
     """Bytes of the parameters by these seconds: what a user gets, whatever was sent."""
     shown, missing = _read_sizes(data, lambda nbytes, seconds: nbytes / seconds / 1e6)
-    parts = [f"{layout.size_tick(best.bytes)}: {best.label} with {best.value:.3g} MB/s" for best in _fastest(shown)]
+    parts = [f"{size_tick(best.bytes)}: {best.label} with {best.value:.3g} MB/s" for best in _fastest(shown)]
     title = f"Highest at {'; at '.join(parts)}" if parts else "Bandwidth of synchronisation, nothing to compare"
-    return _size_sheet(data, shown, missing, title, "MB of parameters a second", "{x:g}")
+    return _sizes(data, shown, missing, title, "MB of parameters a second", "{x:g}")
 
 
 def _read_sizes(data: ChartData, value: Callable[[Any, Any], Any]) -> tuple[pd.DataFrame, list[str]]:
@@ -264,12 +259,10 @@ def _fastest(shown: pd.DataFrame) -> list[Any]:
     return records(best.iloc[sorted({0, len(best) - 1})]) if len(best) else []
 
 
-def _size_sheet(
-    data: ChartData, shown: pd.DataFrame, missing: list[str], title: str, unit: str, tick: layout.Tick
-) -> Sheet:
+def _sizes(data: ChartData, shown: pd.DataFrame, missing: list[str], title: str, unit: str, tick: layout.Tick) -> Sheet:
     figure, axes = layout.slide()
     ends = layout.draw_lines(axes, shown)
-    layout.size_axes(axes, sorted(shown["x"].unique().tolist()), layout.size_tick, "bytes of the parameters (float32)")
+    layout.size_axes(axes, sorted(shown["x"].unique().tolist()), size_tick, "bytes of the parameters (float32)")
     layout.value_axis(axes, unit, tick)
     layout.name_ends(axes, ends)
     repeats = shown["repeats_seconds"].map(len).max()

@@ -37,7 +37,7 @@ class Unit:
         """Return the updates by staleness, of all repeats; empty without a history of pushes."""
         counts: Counter[int] = Counter()
         for run in entry.runs:
-            counts.update(getattr(run.summary, self.histogram) or {})
+            counts.update(getattr(run.summary, self.histogram))
         return counts
 
 

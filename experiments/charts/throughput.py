@@ -15,7 +15,7 @@ from experiments.charts.layout import bands, bar_end, blank, slide, thousands
 from experiments.charts.loss import few, loss_axis, target
 from experiments.charts.style import DASHES, FAINT, INK, look, records
 from experiments.charts.titles import straggler_cost
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.comparison.wording import verdict_title
 from experiments.format.units import human_count
 from experiments.runs.loss_curves import loss_by_time, seconds_to_loss
@@ -53,14 +53,13 @@ def throughput(data: ChartData) -> Sheet:
     repeats = shown["repeats"].map(len).max()
     what = f"median of {repeats} repeats, each a dot" if repeats > 1 else "one run a bar"
     axes.set_xlabel(f"samples per second without warm-up, {what}")
-    notes = [_cut_note(entry) for entry in records(shown[cut])]
+    notes = []
+    for entry in records(shown[cut]):
+        span = " to ".join(dict.fromkeys(map(human_count, (min(entry.repeats), max(entry.repeats)))))
+        notes.append(
+            f"The bar of {entry.label} is cut: {span}. One process synchronises with nobody, so it has no ceiling."
+        )
     return data.sheet(figure, _title(data, shown), shown, COLUMNS, missing=missing, notes=notes)
-
-
-def _cut_note(entry: Any) -> str:
-    low, high = human_count(min(entry.repeats)), human_count(max(entry.repeats))
-    span = low if low == high else f"{low} to {high}"
-    return f"The bar of {entry.label} is cut: {span}. One process synchronises with nobody, so it has no ceiling."
 
 
 def _break(axes: Axes, entry: Any, y: int) -> None:
@@ -136,7 +135,6 @@ def _base(compared: pd.DataFrame) -> str:
 
 def _without(data: ChartData, contest: pd.DataFrame) -> dict[str, float]:
     """Samples/s by label in the contest that differs by the straggler alone; empty without such a contest."""
-
     mine = without_settings(data.contest(contest), *SLOWNESS)
     for place, other in enumerate(data.comparison.contests):
         calm = not any(other.setting[key] for key in SLOWNESS)

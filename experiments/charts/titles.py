@@ -18,9 +18,7 @@ def synchronisation(shares: Mapping[str, float]) -> str:
         return "Where the time of a step goes"
     low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
     least, most = f"{shares[low]:.0%}", f"{shares[high]:.0%}"
-    if least == most:
-        return f"Synchronisation takes {least} of a step"
-    return f"Synchronisation takes {least} ({low}) to {most} ({high}) of a step"
+    return f"Synchronisation takes {least if least == most else f'{least} ({low}) to {most} ({high})'} of a step"
 
 
 def learning(final: Mapping[str, float], synchronous: bool) -> str:

@@ -20,7 +20,7 @@ from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, size_tick, slide, wrapped
 from experiments.charts.style import ALARM, FAINT, INK, look, records
 from experiments.charts.titles import hub, hubs, some
-from experiments.comparison import Entry
+from experiments.comparison.model import Entry
 from experiments.format.units import human_bytes
 from experiments.runs.frames import RunFrames
 
