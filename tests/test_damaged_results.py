@@ -97,9 +97,15 @@ def test_a_damaged_journal_is_one_line_with_the_file_and_the_line(begun, answer,
 
 
 def test_a_journal_whose_last_line_was_cut_short_is_resumed_without_it(begun, answer):
-    plan = json.loads(answer("sweep", "--resume", begun, "--dry-run", "--json")[1])
-    whole = to_line(entry(plan["cells"][0]["cell"], 1, "f")).decode()
+    def runs_left():
+        """The runs left of each cell; the seconds of a plan are measured anew each time."""
+        plan = json.loads(answer("sweep", "--resume", begun, "--dry-run", "--json")[1])
+        return {cell["cell"]: cell["runs_left"] for cell in plan["cells"]}
+
+    planned = runs_left()
+    first = next(iter(planned))
+    whole = to_line(entry(first, 1, "f")).decode()
     (begun / "cells.jsonl").write_text(whole[:-5])
-    assert json.loads(answer("sweep", "--resume", begun, "--dry-run", "--json")[1]) == plan
+    assert runs_left() == planned
     (begun / "cells.jsonl").write_text(whole)
-    assert json.loads(answer("sweep", "--resume", begun, "--dry-run", "--json")[1])["cells"][0]["runs_left"] == 0
+    assert runs_left() == {**planned, first: 0}
