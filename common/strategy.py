@@ -60,7 +60,7 @@ class Bucket:
 
 
 class SyncStrategy(ABC):
-    """Stage 5 of every worker, and the life of the servers if there are any. Options are arguments of `__init__`."""
+    """Stage 5 of 6 (synchronize) on every worker, and the loop of the servers. Options are arguments of `__init__`."""
 
     traits = Traits()
     sparse: Literal["auto", "on", "off"] = "auto"  # whether tables go by rows; auto: if traits and optimizer allow it
@@ -75,9 +75,9 @@ class SyncStrategy(ABC):
     def synchronize(self, ctx: Context, bucket: Bucket) -> None:
         """On every worker, in every step, for every bucket in the order of their indices: synchronise it, in place.
 
-        Update at the worker: leave in `bucket.grad` the mean gradient, or in `bucket.rows` its mean over the union of
-        the workers' rows. Update at the server: leave in `bucket.params` the new parameters; a worker that fell behind
-        calls `ctx.skip_to`. Blocks until done; may raise RunError. With several buckets it runs in a thread of its own
+        If `traits.update` is "worker", leave the mean gradient in `bucket.grad`. For a bucket with rows, leave the mean
+        over the union of the workers' rows in `bucket.rows`. If it is "server", leave the new parameters in
+        `bucket.params`; a worker that fell behind calls `ctx.skip_to`. Blocks until done; may raise RunError. With several buckets it runs in a thread of its own
         while backward goes on: touch nothing of the model but the bucket.
         """
 
@@ -95,7 +95,7 @@ class SyncStrategy(ABC):
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int | None:
         """Return the exact payload bytes that `rank` sends in a step for a bucket of `size` float32; None: no promise.
 
-        A bucket with rows is not meant: its bytes depend on the samples.
+        It is called for buckets without rows only: with rows, the bytes depend on the samples.
         """
         return None
 

@@ -4,16 +4,18 @@ Theory of operation
 
 1. A worker pushes the gradient of one step after the other; `clock[w]` is the step that it pushes next.
 2. The server's loop hands every push to `push`. The consistency decides what becomes of it: see `Decision`.
-3. BSP and Backup add it to the sum of the open step. With the last one the step closes: one update with the mean.
-4. ASP and SSP apply it at once, divided by n. Either way each update makes the next `version`.
+3. BSP and Backup add it to the sum of the open step. When enough pushes are in, the step closes: one update with the
+   mean. ASP and SSP apply it at once, divided by n.
+4. Every update, under every consistency, adds 1 to `version`.
 5. A worker that has pushed is `waiting` until the consistency lets it go on. `Pushed.answer` names the workers that may
    have the parameters now; the loop answers these and no others.
 6. Only the methods below change the state, and only `update` writes to the parameters. An event that is not allowed
    raises Refused and changes nothing.
-7. No push is applied twice: its step is below its worker's clock then, or its worker is in the open sum. No push is
-   lost unnoticed: a step above the clock is refused.
-8. After a server's death `restore` brings back all but `waiting`: the workers push again what was not answered, and
-   what the state contains is a duplicate. Pushes that it lacks are counted in `lost`, when the clock jumps over them.
+7. No push is applied twice: a repeated push has a step below its worker's clock, or its worker is in the open sum
+   already. No push is lost unnoticed: a step above the clock is refused.
+8. After a server's death `restore` restores everything except `waiting`. Each worker then sends its unanswered pushes
+   again. A push that the restored state contains is a duplicate. A push that it lacks cannot be recovered: the clock of
+   the worker jumps over it, and `lost` counts it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from ps.clocks import Clocks
 from ps.consistency import Consistency
 
 Gradient = Vector | Rows  # rows where the parameters are those of a table: see row_shard.py
-Update = Callable[[Any, int, float], None]  # of the parameters: gradient, its step, damping; see Optimizer.step
+Update = Callable[[Any, int, float], None]  # updates the parameters: gradient, its step, damping; see Optimizer.step
 Outcome = Literal["applied", "dropped", "duplicate"]
 
 
@@ -129,7 +131,8 @@ class Shard(Clocks):
     def catch_up(self, worker: int, step: int) -> int:
         """Note that `worker` continues at `step`; return how many of its earlier pushes are lost for good.
 
-        0 if a step waits for all gradients: then all workers go back to the shard's own step.
+        0 if nothing is lost: the worker has left, or its clock is at `step` or later, or gradients are summed step by step
+        (BSP, Backup). In that last case all workers go back to the shard's own step.
         """
         if not self.consistency.at_once or worker not in self.workers or step <= self.clock[worker]:
             return 0
