@@ -34,7 +34,7 @@ class ServerState:
     def keep(self) -> None:
         """Hand this state to the next incarnation of the job, as it is then, if another server dies."""
         if self._checkpoints is not None:
-            self._checkpoints.track(self.arrays)
+            self._checkpoints.live_state = self.arrays
 
     def arrays(self) -> dict[str, Array]:
         """Return the whole state; the arrays of optimizers are views."""

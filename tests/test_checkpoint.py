@@ -175,7 +175,7 @@ def test_a_full_disk_is_a_one_line_error_and_older_checkpoints_remain(tmp_path, 
 def test_a_snapshot_is_a_copy_of_the_current_state(tmp_path):
     kept, params = checkpoints(tmp_path), np.zeros(3)
     assert kept.snapshot() is None
-    kept.track(lambda: {"params": params})
+    kept.live_state = lambda: {"params": params}
     params += 1
     snapshot = kept.snapshot()
     params += 1

@@ -48,7 +48,7 @@ def test_a_restored_server_continues_bit_for_bit(tmp_path, consistency):
         first.step(step)
     assert versions(tmp_path) == [2, 4]
     second = Owner(tmp_path, consistency)
-    second.checkpoints.set_restored(second.checkpoints.load(2).arrays)
+    second.checkpoints.restored = second.checkpoints.load(2).arrays
     second.saved.restore()
     for step in (2, 3):
         second.step(step)
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_due_once_after_each_interval(tmp_path, monkeypatch):
 
 def test_a_state_can_be_restored_once(tmp_path):
     owner = Owner(tmp_path, BSP())
-    owner.checkpoints.set_restored(owner.saved.arrays())
+    owner.checkpoints.restored = owner.saved.arrays()
     owner.saved.restore()
     with pytest.raises(ValueError, match="no state to go on from"):
         owner.saved.restore()
@@ -107,7 +107,7 @@ def test_after_a_restart_all_workers_pull_the_servers_parameters(tmp_path, strat
             return pulled
         ctx.checkpoints = Checkpoints(tmp_path / str(ctx.rank), 5, ctx.place, 1)
         mine = Shard(np.full(size, 40.0, np.float32)[ctx.rank % 2 * 3 : 3 + ctx.rank % 2 * 4], WORKERS, SGD, BSP())
-        ctx.checkpoints.set_restored({f"shard 0/{name}": array for name, array in mine.state().items()})
+        ctx.checkpoints.restored = {f"shard 0/{name}": array for name, array in mine.state().items()}
         strategy().serve(ctx, params, [Bucket(grad, params)])
 
     outcome = simulate(program, 4, servers=2, optimizer=SGD)

@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,38 +55,31 @@ class Checkpoints:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        every: int,
-        place: Place,
-        job: int,
-        notes: Callable[[], Mapping[str, Any]] = dict,
+        self, folder: Path, every: int, place: Place, job: int, notes: Callable[[], Mapping[str, Any]] = dict
     ) -> None:
         """`every`: the steps between two saves. Each save calls `notes` for further JSON values by name."""
         self.folder, self.every, self.kept = folder, every, 2 if every > 1 else 3
         self._place, self._job, self._notes = place, job, notes
-        self._live_state: Callable[[], State] | None = None
-        self._restored: State | None = None
+        self.live_state: Callable[[], State] | None = None  # what `snapshot` calls, at any moment between two messages
+        self.restored: State | None = None  # what the next `take_restored` returns
 
     def save(self, version: int, arrays: State) -> None:
         """Write `arrays`, the state after `version` steps, and remove old versions. Blocks until it is on the disk.
 
         RunError if the file cannot be written; earlier checkpoints remain. ValueError for an array of Python objects.
         """
-        names = list(arrays)
-        header = {"job": self._job, "rank": self._place.rank, "version": version, "names": names}
+        header = {"job": self._job, "rank": self._place.rank, "version": version, "names": list(arrays)}
         part = self.folder / f"{version}.part"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 with open(part, "wb") as file:
-                    _write(file, {**self._notes(), **header}, [arrays[name] for name in names])
+                    _write(file, {**self._notes(), **header}, arrays.values())
                     file.flush()
                     os.fsync(file.fileno())
                 os.rename(part, self.folder / f"{version}{SUFFIX}")
-            except BaseException:
+            finally:
                 part.unlink(missing_ok=True)
-                raise
             _sync_folder(self.folder)
             for old in versions(self.folder)[: -self.kept]:
                 (self.folder / f"{old}{SUFFIX}").unlink()
@@ -96,11 +89,10 @@ class Checkpoints:
 
     def load(self, version: int | None = None) -> Checkpoint:
         """Return the checkpoint of `version`, by default the newest intact one. RunError if there is none."""
-        wanted = versions(self.folder)[::-1] if version is None else [version]
         complaints = []
-        for candidate in wanted:
+        for candidate in versions(self.folder)[::-1] if version is None else [version]:
             try:
-                return read_checkpoint(self.folder / f"{candidate}{SUFFIX}", self._job, self._place.rank)
+                return _read(self.folder / f"{candidate}{SUFFIX}", self._job, self._place.rank)
             except DamagedCheckpoint as damage:
                 complaints.append(str(damage))
         cause = "; ".join(complaints) or f"there is none in {self.folder}"
@@ -116,26 +108,16 @@ class Checkpoints:
             cause = f"a checkpoint cannot be removed: {error.strerror}"
             raise RunError(cause, **self._place.fields()) from None
 
-    def set_restored(self, state: State) -> None:
-        """Set the state that the next `take_restored` returns."""
-        self._restored = state
-
     def take_restored(self) -> State:
         """Return the state from which a resumed job goes on, and forget it: it can be as large as the shard."""
-        state, self._restored = self._restored, None
+        state, self.restored = self.restored, None
         if state is None:
             raise ValueError("there is no state to go on from: the job has not resumed, or it was taken")
         return state
 
-    def track(self, live_state: Callable[[], State]) -> None:
-        """Let `snapshot` call `live_state`, at any moment between two messages."""
-        self._live_state = live_state
-
     def snapshot(self) -> dict[str, Array] | None:
-        """Return a copy of the tracked state as it is now, or None if no state is tracked."""
-        if self._live_state is None:
-            return None
-        return {name: array.copy() for name, array in self._live_state().items()}
+        """Return a copy of the state as it is now, or None without a `live_state`."""
+        return None if self.live_state is None else {name: array.copy() for name, array in self.live_state().items()}
 
 
 def versions(folder: Path) -> list[int]:
@@ -156,13 +138,11 @@ def intact_versions(folder: Path, job: int, rank: int) -> tuple[list[int], list[
     return intact, damages
 
 
-def read_checkpoint(path: Path, job: int, rank: int) -> Checkpoint:
-    """Return the checkpoint in `path`. DamagedCheckpoint if it is incomplete, or of another job or rank."""
+def _read(path: Path, job: int, rank: int) -> Checkpoint:
     with _verified(path, job, rank) as (file, header):
-        names = header.pop("names")
         try:
-            arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name in names}
-        except (OSError, ValueError) as error:
+            arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name in header.pop("names")}
+        except ValueError as error:
             raise DamagedCheckpoint(f"{path.name}: {error}") from None
     return Checkpoint(header.pop("version"), arrays, header)
 
@@ -178,10 +158,9 @@ class _ChecksummedFile:
         return self._file.write(data)
 
 
-def _write(file: BinaryIO, header: Mapping[str, Any], arrays: list[Array]) -> None:
+def _write(file: BinaryIO, header: Mapping[str, Any], arrays: Iterable[Array]) -> None:
     checksummed = _ChecksummedFile(file)
-    checksummed.write(MAGIC)
-    checksummed.write(json.dumps(header).encode() + b"\n")
+    checksummed.write(MAGIC + json.dumps(header).encode() + b"\n")
     for array in arrays:
         np.lib.format.write_array(checksummed, np.asanyarray(array), allow_pickle=False)
     file.write(checksummed.crc.to_bytes(CRC_BYTES, "little"))
@@ -189,34 +168,25 @@ def _write(file: BinaryIO, header: Mapping[str, Any], arrays: list[Array]) -> No
 
 @contextlib.contextmanager
 def _verified(path: Path, job: int, rank: int) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
-    """Check the whole file; give the file, open where its arrays begin, and its header."""
+    """Check the whole file; give the file, open where its arrays begin, and its header. DamagedCheckpoint."""
     try:
-        file = open(path, "rb")  # noqa: SIM115 - closed below
+        with open(path, "rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise DamagedCheckpoint(f"{path.name} is no checkpoint")
+            file.seek(0)
+            left, crc = os.fstat(file.fileno()).st_size - CRC_BYTES, 0
+            while left > 0 and (data := file.read(min(left, BLOCK))):
+                crc = zlib.crc32(data, crc)
+                left -= len(data)
+            if file.read() != crc.to_bytes(CRC_BYTES, "little"):
+                raise DamagedCheckpoint(f"{path.name} is damaged: its checksum does not match")
+            file.seek(len(MAGIC))
+            header = json.loads(file.readline(HEADER_LIMIT))
+            if (header["job"], header["rank"]) != (job, rank):
+                raise DamagedCheckpoint(f"{path.name} is of another job or rank")
+            yield file, header
     except OSError as error:
-        raise DamagedCheckpoint(f"{path.name}: {error.strerror}") from None
-    with file:
-        _verify_checksum(path, file)
-        file.seek(len(MAGIC))
-        header = json.loads(file.readline(HEADER_LIMIT))
-        if (header["job"], header["rank"]) != (job, rank):
-            raise DamagedCheckpoint(f"{path.name} is of another job or rank")
-        yield file, header
-
-
-def _verify_checksum(path: Path, file: BinaryIO) -> None:
-    left = os.fstat(file.fileno()).st_size - CRC_BYTES
-    crc = 0
-    try:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise DamagedCheckpoint(f"{path.name} is no checkpoint")
-        file.seek(0)
-        while left > 0 and (data := file.read(min(left, BLOCK))):
-            crc = zlib.crc32(data, crc)
-            left -= len(data)
-        if file.read() != crc.to_bytes(CRC_BYTES, "little"):
-            raise DamagedCheckpoint(f"{path.name} is damaged: its checksum does not match")
-    except OSError as error:
-        raise DamagedCheckpoint(f"{path.name}: {error.strerror}") from None
+        raise DamagedCheckpoint(f"{path.name}: {error.strerror or error}") from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -33,10 +33,7 @@ class Rendezvous:
 
     def __init__(self, store: Store, place: Place, deadline: float, name: str = "rank") -> None:
         """`name` distinguishes several endpoints of one rank in one store."""
-        self.name = name
-        self.store = store
-        self.place = place
-        self.deadline = deadline
+        self.store, self.place, self.deadline, self.name = store, place, deadline, name
 
     def publish(self, addresses: dict[int, str]) -> None:
         """Publish the address at which this rank listens to each peer."""
@@ -50,18 +47,15 @@ class Rendezvous:
         """
         key = f"{self.name}-{peer}"
         end = time.monotonic() + self.deadline
-        while not self._is_published(key):
+        while True:
+            with self._store_errors():
+                if self.store.check([key]):
+                    return str(json.loads(self.store.get(key))[str(self.place.rank)])
             watch()
             if time.monotonic() > end:
                 cause = f"waited {self.deadline:g} s for rank {peer} to start"
                 raise DeadlineExceeded(cause, peers=[peer], **self.place.fields())
             time.sleep(POLL)
-        with self._store_errors():
-            return str(json.loads(self.store.get(key))[str(self.place.rank)])
-
-    def _is_published(self, key: str) -> bool:
-        with self._store_errors():
-            return bool(self.store.check([key]))
 
     @contextlib.contextmanager
     def _store_errors(self) -> Iterator[None]:

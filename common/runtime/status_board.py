@@ -98,13 +98,8 @@ class StatusBoard:
         if struct.unpack_from("<i", self._map)[0] < 0:
             return None
         rank, stage, step, server, cause = _FAILURE.unpack_from(self._map)
-        return PeerFailed(
-            cause.rstrip(b"\0").decode(errors="ignore"),
-            rank=rank,
-            role="server" if server else "worker",
-            stage=stage.rstrip(b"\0").decode(),
-            step=step,
-        )
+        cause, stage = (text.rstrip(b"\0").decode(errors="ignore") for text in (cause, stage))
+        return PeerFailed(cause, rank=rank, role="server" if server else "worker", stage=stage, step=step)
 
     def reincarnate(self, number: int) -> None:
         """Tell every rank that the job goes on in incarnation `number`."""

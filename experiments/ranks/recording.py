@@ -62,10 +62,10 @@ class Resumption:
 
     def _load(self, checkpoints: Checkpoints, incarnation: Incarnation, carried: CarriedState) -> None:
         if incarnation.step is None and carried.state is not None:
-            checkpoints.set_restored(carried.state)
+            checkpoints.restored = carried.state
             return
         found = checkpoints.load(incarnation.step)
-        checkpoints.set_restored(found.arrays)
+        checkpoints.restored = found.arrays
         self.start, self._notes = found.version, found.notes
         self.sent = {}  # what was sent before the first step belongs to no step
         if found.version:
