@@ -11,8 +11,7 @@ from common.errors import RunError
 from experiments.runs.execute import RunFailed
 from experiments.schema.records import JournalEntry
 from experiments.sweep.grid import make_grid
-from experiments.sweep.parse import read, shortened
-from experiments.sweep.yaml_files import _Texts
+from experiments.sweep.parse import _Texts, read, shortened
 
 
 def sweep(text, flags=None, *, quick=False):

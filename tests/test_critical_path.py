@@ -9,9 +9,8 @@ from common.records.stage_clock import STAGES
 from common.records.trace_buffer import ALSO, STAGE, VIRTUAL_CLOCK
 from common.transport.virtual.network import Network
 from experiments.trace.critical_path import critical_path
-from experiments.trace.load import read_traces
 from experiments.trace.perfetto import trace_events
-from experiments.trace.timeline import timeline
+from experiments.trace.timeline import read_traces, timeline
 
 NETWORK = Network(latency=20e-6, bandwidth=125e6, overhead=1e-6)
 WARMUP = 1

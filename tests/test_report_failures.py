@@ -7,7 +7,7 @@ from runs import PLACE, SECONDS, fail, summary, worker_row, write_rows, write_ru
 
 from experiments.report.failures import failures, in_words
 from experiments.runs.find import load_run
-from experiments.sweep.journal import finished
+from experiments.sweep.folder import finished
 
 
 def error(kind="PeerFailed", cause="killed by signal 9 (SIGKILL)", **more):

@@ -16,8 +16,7 @@ from experiments.config.arguments import parse
 from experiments.report.reproduce import commands, read_config, run_words
 from experiments.runs.execute import _config
 from experiments.runs.find import load_run
-from experiments.sweep.parse import read
-from experiments.sweep.yaml_files import load
+from experiments.sweep.parse import load, read
 
 ASKED = [
     RunOptions(),

@@ -7,8 +7,8 @@ from sweeps import Pretend, grid
 
 from common.errors import ConfigError
 from experiments.sweep.estimate import Forecast
+from experiments.sweep.folder import NAME, Journal
 from experiments.sweep.grid import turns
-from experiments.sweep.journal import NAME, Journal
 from experiments.sweep.runner import conduct
 
 CELLS = grid("strategies: [ring, tree]\nworkers: [1, 2]").cells

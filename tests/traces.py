@@ -14,8 +14,8 @@ from common.transport.virtual.network import Network
 from common.transport.wrappers.metered import MeteredEndpoint
 from experiments.ranks.server_optimizer import TimedUpdates
 from experiments.ranks.trace_recorder import TraceRecorder
-from experiments.trace.load import rank_trace
 from experiments.trace.perfetto import TRACKS
+from experiments.trace.timeline import rank_trace
 
 
 def virtual_traces(job, network=None, limit=None):

@@ -16,10 +16,9 @@ from experiments.config.arguments import OutputOptions
 from experiments.config.option import Option, option
 from experiments.runs.files import without_advice, writable_folder
 from experiments.sweep.estimate import Forecast, seconds_by_cell
-from experiments.sweep.folder import begin, changes, check_cells, reopen
+from experiments.sweep.folder import Journal, begin, changes, check_cells, finished, reopen
 from experiments.sweep.grid import Grid, make_grid
-from experiments.sweep.journal import Journal, finished
-from experiments.sweep.parse import read_given
+from experiments.sweep.parse import read_given, ready
 from experiments.sweep.render import (
     document,
     failures,
@@ -32,7 +31,6 @@ from experiments.sweep.render import (
 )
 from experiments.sweep.runner import run_cells
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Sweep
-from experiments.sweep.yaml_files import ready
 
 
 def _flags_of(title: str, settings: Mapping[str, Option]) -> Any:

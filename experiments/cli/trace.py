@@ -10,9 +10,8 @@ from experiments.config.option import REQUIRED, option
 from experiments.runs.find import load_run
 from experiments.trace.attribution import attribution_table, missing_ranks
 from experiments.trace.critical_path import critical_path
-from experiments.trace.load import read_traces
 from experiments.trace.perfetto import NAME, VIEWERS, cut_line, write_trace
-from experiments.trace.timeline import timeline
+from experiments.trace.timeline import read_traces, timeline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from experiments.format.words import listed
 from experiments.runs.find import find_runs, half_written
 from experiments.runs.run import Run
 from experiments.sweep.folder import SPEC
-from experiments.sweep.yaml_files import load
+from experiments.sweep.parse import load
 
 _FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # a sweep's folder with the name that it was made with
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from common.errors import ConfigError
 from experiments.format.words import plural
-from experiments.sweep.folder import SPEC, check_cells, reopen
+from experiments.sweep.folder import NAME, SPEC, check_cells, finished, reopen
 from experiments.sweep.grid import make_grid
-from experiments.sweep.journal import NAME, finished
 
 
 def cells_without_run(folders: Iterable[Path]) -> list[str]:

@@ -15,7 +15,7 @@ from common.records.trace_buffer import STAGE_KINDS, Records, Row, TraceBuffer, 
 from common.transport.base import Endpoint
 from common.transport.wrappers.traced import TracedEndpoint
 from experiments.launch.rank_process import writing
-from experiments.trace.load import SUFFIX
+from experiments.trace.timeline import SUFFIX
 
 RECORDS = 1 << 17  # messages that all ranks of a run keep together: about 50 MB of trace.json, which viewers can open
 LEAST = 1 << 10  # messages that each rank may keep in any case

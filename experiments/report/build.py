@@ -28,7 +28,7 @@ from experiments.report.warnings import warnings
 from experiments.runs.describe import conditions
 from experiments.runs.find import find_runs
 from experiments.runs.run import Run
-from experiments.sweep.journal import finished
+from experiments.sweep.folder import finished
 
 _STAMP = re.compile(r"(\d{8}T\d{6})Z-")
 

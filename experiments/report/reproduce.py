@@ -16,8 +16,7 @@ from common.errors import ConfigError
 from experiments.config import RunOptions
 from experiments.format.units import size_name
 from experiments.runs.run import Run
-from experiments.sweep.parse import read
-from experiments.sweep.yaml_files import load
+from experiments.sweep.parse import load, read
 
 AGAIN = "results/again"  # where runs that are repeated by hand meet
 _DELIMITER = "END_OF_SWEEP"

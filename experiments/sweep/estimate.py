@@ -102,11 +102,8 @@ class Forecast:
         took = sum(map(sum, self._took.values()))
         estimated = sum(self._estimates[cell] * len(each) for cell, each in self._took.items())
         pace = took / estimated if estimated else 1.0
-        return sum(self._one(cell.id, pace) for cell, _ in turns)
-
-    def _one(self, cell: str, pace: float) -> float:
-        mine = self._took.get(cell)
-        return sum(mine) / len(mine) if mine else self._estimates[cell] * pace
+        means = {cell: sum(each) / len(each) for cell, each in self._took.items()}
+        return sum(means.get(cell.id, self._estimates[cell.id] * pace) for cell, _ in turns)
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,12 @@
-"""A sweep from a file, flags, or both: every key and value is checked, as `syncbench run` checks its options."""
+"""A sweep from a file, flags, or both: every key and value is checked, as `syncbench run` checks its options.
+
+A file is YAML in which every value is text: the setting says what the text means.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,8 +16,9 @@ from experiments.config.checks import joined
 from experiments.config.option import Option
 from experiments.config.strategies import options_of, strategy_class
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Contestant, Sweep, Values
-from experiments.sweep.yaml_files import Raw, find, load
 
+READY = Path(__file__).parent.parent / "sweeps"
+Raw = dict[str, Any]  # keys to texts, lists and mappings of texts
 KEYS = (*SWEEP_SETTINGS, "strategies", "quick", *RUN_SETTINGS)  # all that a sweep file can say at its top
 QUICK_STEPS, QUICK_REPEATS = 50, 2
 
@@ -135,3 +140,53 @@ def _options(name: str, own: Collection[str], given: Any, where: str) -> Values:
         except yaml.YAMLError:
             raise ConfigError(f"{where}{key}: {value!r} is no YAML value") from None
     return options
+
+
+class _Texts(yaml.BaseLoader):  # type: ignore[misc]
+    """Reads every scalar as text: `3:4` stays `3:4`, and `off` stays `off`. The setting says what the text means."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.add(key.value)
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+def ready() -> dict[str, Path]:
+    """Return the files of the sweeps that come with the project, by name."""
+    return {path.stem: path for path in sorted(READY.glob("*.yaml"))}
+
+
+def find(given: str) -> Path:
+    """Return the file of this path, or of the ready sweep with this name. ConfigError that names near ones."""
+    path = Path(given)
+    if path.is_file():
+        return path
+    if given in ready():
+        return ready()[given]
+    if (path / "sweep.yaml").is_file():
+        raise ConfigError(f"{given} is a sweep that was begun: go on with it with --resume {given}")
+    if path.is_dir():
+        raise ConfigError(f"{given} is a folder: give a sweep file, or one of {', '.join(ready())}")
+    siblings = [str(each) for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    raise ConfigError(f"no such sweep file: {given}: {suggest(given, [*siblings, *ready()])}")
+
+
+def load(path: Path) -> Raw:
+    """Return the content of a sweep file. Raises ConfigError, one line, if it is no YAML mapping."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.load(file, _Texts)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: {error.problem or 'no YAML'}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ConfigError(f"{path} is no YAML") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} is no sweep file: give keys and values, like workers: [1, 2, 4]")
+    return found

@@ -19,8 +19,8 @@ from experiments.runs.progress import Progress
 from experiments.runs.run import Run
 from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import Forecast, duration
+from experiments.sweep.folder import Journal
 from experiments.sweep.grid import Cell, Grid, Turn, turns
-from experiments.sweep.journal import Journal
 from experiments.sweep.render import headline, remarks
 from experiments.sweep.spec import CEILING, Sweep
 

@@ -19,8 +19,7 @@ import numpy as np
 from common.errors import FINISH, SETUP, step_name
 from common.records.stage_clock import STAGES
 from common.records.trace_buffer import SEND, SETTLE, STAGE
-from experiments.trace.load import RankTrace, read_traces
-from experiments.trace.timeline import Timeline, bytes_in_flight, timeline
+from experiments.trace.timeline import RankTrace, Timeline, bytes_in_flight, read_traces, timeline
 
 NAME = "trace.json"  # in the folder of the run
 VIEWERS = "https://ui.perfetto.dev or chrome://tracing"

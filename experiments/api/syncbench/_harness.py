@@ -20,9 +20,8 @@ from experiments.config.option import declared
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
 from experiments.sweep.estimate import seconds_by_cell
-from experiments.sweep.folder import begin
+from experiments.sweep.folder import Journal, begin
 from experiments.sweep.grid import make_grid
-from experiments.sweep.journal import Journal
 from experiments.sweep.parse import KEYS, read_given
 from experiments.sweep.runner import run_cells
 

@@ -9,7 +9,7 @@ from sweeps import entry
 
 from common.errors import ConfigError
 from experiments.schema.records import JournalEntry
-from experiments.sweep.journal import NAME, Journal
+from experiments.sweep.folder import NAME, Journal
 
 WHOLE = {"cell": "x", "repeat": 1, "status": "ok", "folder": None, "error": None, "seconds": 1.0}
 
