@@ -33,9 +33,9 @@ from common.types import FLOAT_BYTES, Array
 def ring(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
     """Sum x over all workers, in place. Blocks. `finish` is called on each complete chunk, by one worker.
 
-    A lent chunk must not change until the peer has read it. The all-gather overwrites a chunk lent in the reduce-scatter
-    with the final sum. That sum contains the chunk, so the peer has read it. The chunks lent in the all-gather are still
-    on loan at the end: call `ctx.settle` before changing x.
+    A lent chunk must not change until the peer has read it. The all-gather overwrites a chunk lent in the
+    reduce-scatter with the final sum. That sum contains the chunk, so the peer has read it. The chunks lent in the
+    all-gather are still on loan at the end: call `ctx.settle` before changing x.
     """
     n, rank = len(ctx.workers), ctx.rank
     left, right = (rank - 1) % n, (rank + 1) % n

@@ -77,8 +77,8 @@ class SyncStrategy(ABC):
 
         If `traits.update` is "worker", leave the mean gradient in `bucket.grad`. For a bucket with rows, leave the mean
         over the union of the workers' rows in `bucket.rows`. If it is "server", leave the new parameters in
-        `bucket.params`; a worker that fell behind calls `ctx.skip_to`. Blocks until done; may raise RunError. With several buckets it runs in a thread of its own
-        while backward goes on: touch nothing of the model but the bucket.
+        `bucket.params`; a worker that fell behind calls `ctx.skip_to`. Blocks until done; may raise RunError. With
+        several buckets it runs in a thread of its own while backward goes on: of the model, touch the bucket alone.
         """
 
     def serve(self, ctx: Context, params: Vector, buckets: Sequence[Bucket]) -> None:

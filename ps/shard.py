@@ -131,8 +131,8 @@ class Shard(Clocks):
     def catch_up(self, worker: int, step: int) -> int:
         """Note that `worker` continues at `step`; return how many of its earlier pushes are lost for good.
 
-        0 if nothing is lost: the worker has left, or its clock is at `step` or later, or gradients are summed step by step
-        (BSP, Backup). In that last case all workers go back to the shard's own step.
+        0 if nothing is lost: the worker has left, or its clock is at `step` or later, or gradients are summed step by
+        step (BSP, Backup). In that last case all workers go back to the shard's own step.
         """
         if not self.consistency.at_once or worker not in self.workers or step <= self.clock[worker]:
             return 0
