@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike
 
+from common.barrier import barrier
 from common.fast_paths import FastPaths
 from common.transport.wrappers.subgroup import SubgroupEndpoint
-from common.types import EMPTY, Array, Rows, Vector
+from common.types import Array, Rows, Vector
 
 if TYPE_CHECKING:
     from common.runtime.checkpoint import Checkpoints
@@ -155,17 +156,10 @@ class Context:
         return self.endpoint.recv_any(tuple(from_), out)
 
     def barrier(self) -> None:
-        """Block until every worker has called `barrier`; the deadline holds for each round. ValueError on a server.
-
-        A dissemination barrier: ⌈log₂n⌉ rounds of empty messages.
-        """
+        """Block until every worker has called `barrier`: see `common.barrier`. ValueError on a server."""
         if self.rank not in self.workers:
             raise ValueError(f"rank {self.rank} is a server: a barrier is the workers'")
-        n, distance = len(self.workers), 1
-        while distance < n:
-            self.send((self.rank + distance) % n, EMPTY)
-            self.recv_into((self.rank - distance) % n, EMPTY)
-            distance *= 2
+        barrier(self.endpoint, self.rank, len(self.workers))
 
     def alloc(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return zeroed memory that the transport moves fastest."""

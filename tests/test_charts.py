@@ -239,7 +239,5 @@ def _middle(text):
 
 
 def test_reading_and_tables_do_not_import_matplotlib():
-    code = (
-        "import experiments.comparison.run_table, experiments.runs.progress, sys; sys.exit('matplotlib' in sys.modules)"
-    )
+    code = "import experiments.comparison.tables, experiments.runs.progress, sys; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -12,8 +12,8 @@ from common.runtime.job import BUCKET, WHOLE, Job, OptimizerSpec
 from common.transport.shm.arena import reason_against
 from experiments.config import RunOptions, plan
 from experiments.config.checks import sizes
-from experiments.config.ranks import MOST_PROCESSES, MOST_RANKS
-from experiments.config.training import BATCH_PER_WORKER
+from experiments.config.options.ranks import MOST_PROCESSES, MOST_RANKS
+from experiments.config.options.training import BATCH_PER_WORKER
 from experiments.machine.environment import cores
 
 SAMPLES = DATASETS["digits"].train_samples
@@ -61,7 +61,7 @@ def test_an_engine_with_its_own_transport_has_no_hosts():
     ],
 )
 def test_overlap_is_on_if_there_are_cores_to_spare(monkeypatch, cores, asked, got):
-    monkeypatch.setattr("experiments.config.network.cores", lambda: cores)
+    monkeypatch.setattr("experiments.config.options.network.cores", lambda: cores)
     resolved = job(strategy="ring", workers=4, **asked)
     assert (resolved.overlap, resolved.bucket) == got
 

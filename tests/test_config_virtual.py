@@ -6,7 +6,7 @@ from common.errors import ConfigError
 from common.runtime.job import WHOLE
 from experiments.bench.plan import BenchOptions, plan_bench
 from experiments.config import RunOptions, plan
-from experiments.config.ranks import MOST_VIRTUAL
+from experiments.config.options.ranks import MOST_VIRTUAL
 
 VIRTUAL = {"transport": "virtual", "link": "1Gbps,0.05ms"}
 

@@ -12,7 +12,7 @@ from common.errors import ConfigError
 from experiments.cli import run as run_verb
 from experiments.cli.main import strategy_options
 from experiments.config import RunOptions, plan
-from experiments.config.arguments import parse
+from experiments.config.argument_parser import parse
 from experiments.report.reproduce import commands, read_config, run_words
 from experiments.runs.execute import _config
 from experiments.runs.find import load_run

@@ -22,7 +22,7 @@ from common.strategy import SyncStrategy, Traits
 from common.transport.virtual.network import Network
 from common.types import Rows
 from experiments.config import RunOptions, plan
-from experiments.config.training import by_rows
+from experiments.config.options.training import by_rows
 from experiments.runs.describe import sparse_line
 from ps.row_messages import send_rows
 from ps.strategy import PsAsync, PsBackup, PsSsp

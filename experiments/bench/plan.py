@@ -14,8 +14,8 @@ from common.types import FLOAT_BYTES
 from common.util.values import byte_size
 from experiments.config import RunOptions, plan
 from experiments.config.checks import at_least, on_off
-from experiments.config.option import check_options, made_from, option
-from experiments.config.ranks import ProcessOptions, RankOptions
+from experiments.config.declaration import check_options, made_from, option
+from experiments.config.options.ranks import ProcessOptions, RankOptions
 from experiments.config.strategies import create_call, parse_call, split_calls
 from experiments.format.units import size_name
 from experiments.machine.environment import physical_memory

@@ -11,8 +11,8 @@ from experiments.bench.results import wrong_results
 from experiments.bench.run import run_bench
 from experiments.bench.table import bench_tables, notes
 from experiments.cli.output import console, dump, say
-from experiments.config.arguments import OutputOptions
-from experiments.config.option import made_from
+from experiments.config.argument_parser import OutputOptions
+from experiments.config.declaration import made_from
 from experiments.format.words import plural, turns
 from experiments.launch.agent import Agent
 from experiments.runs.files import writable_folder

@@ -8,10 +8,10 @@ from pathlib import Path
 from common.errors import ConfigError
 from common.runtime.job import AUTO, TRANSPORTS
 from experiments.cli.output import console, dump, say
-from experiments.config.arguments import OutputOptions
+from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import counts, names, one_of
-from experiments.config.option import option
-from experiments.config.ranks import ProcessOptions
+from experiments.config.declaration import option
+from experiments.config.options.ranks import ProcessOptions
 from experiments.format.words import plural
 from experiments.prediction.calibrate import calibrate_all, doubts, plan_calibration
 from experiments.prediction.calibration_file import NAME, document, write_calibration

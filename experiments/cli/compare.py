@@ -13,8 +13,8 @@ from experiments.comparison.load import compare_paths
 from experiments.comparison.model import Comparison
 from experiments.comparison.render import limits, markdown_comparison, print_comparison
 from experiments.comparison.wording import setting_words
-from experiments.config.arguments import InputOptions
-from experiments.config.option import option
+from experiments.config.argument_parser import InputOptions
+from experiments.config.declaration import option
 from experiments.runs.describe import times_line
 from experiments.runs.loss_curves import common_loss, seconds_to_loss
 

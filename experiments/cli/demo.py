@@ -15,10 +15,10 @@ from experiments.comparison.model import Comparison, Entry
 from experiments.comparison.render import limits, print_comparison
 from experiments.comparison.wording import verdict_sentence
 from experiments.config import Plan, RunOptions, plan
-from experiments.config.arguments import OutputOptions
+from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import at_least
-from experiments.config.faults import RestartOptions
-from experiments.config.option import option
+from experiments.config.declaration import option
+from experiments.config.options.faults import RestartOptions
 from experiments.config.strategies import StrategyOptions, strategy_class
 from experiments.format.units import human_bytes, human_seconds
 from experiments.format.words import plural, turns

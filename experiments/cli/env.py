@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.cli.output import dump
-from experiments.config.arguments import JsonOption
+from experiments.config.argument_parser import JsonOption
 from experiments.machine.environment import environment
 from experiments.schema.files import to_builtins
 

@@ -13,7 +13,7 @@ from common.pipeline.engine import engine_traits
 from common.pipeline.partition import PARTITIONERS
 from common.pipeline.transform_names import TRANSFORMS
 from experiments.cli.output import dump
-from experiments.config.arguments import JsonOption
+from experiments.config.argument_parser import JsonOption
 from experiments.config.strategies import known, options_of, strategy_class
 
 

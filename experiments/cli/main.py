@@ -79,7 +79,7 @@ def _run(words: list[str]) -> int:
     if own and verb != "run":
         raise ConfigError(f"--strategy.{next(iter(own))} belongs to the verb run")
     from experiments.cli.output import say_failed  # late, both: --help needs neither jsonargparse nor numpy
-    from experiments.config.arguments import parse
+    from experiments.config.argument_parser import parse
 
     module = importlib.import_module(f"experiments.cli.{verb}")
     options = parse(module.Options, words[1:], f"syncbench {verb}")

@@ -11,8 +11,8 @@ from experiments.cli.output import dump, say
 from experiments.comparison.load import compare_paths, merged_sweeps
 from experiments.comparison.predictions import unreadable_calibrations
 from experiments.comparison.render import limits
-from experiments.config.arguments import InputOptions
-from experiments.config.option import option
+from experiments.config.argument_parser import InputOptions
+from experiments.config.declaration import option
 from experiments.runs.files import writable_folder, writing
 
 

@@ -14,9 +14,9 @@ from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
 from experiments.cli.output import console, dump, say
 from experiments.comparison.predictions import residuals
-from experiments.config.arguments import OutputOptions
+from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import at_least, counts, names, not_negative
-from experiments.config.option import option
+from experiments.config.declaration import option
 from experiments.prediction.calibration_file import calibration_beside, document, newest_calibration, read_calibration
 from experiments.prediction.cost_model import Calibration, Figures, constant, link_terms
 from experiments.prediction.crossovers import fastest_ranges, sentence

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from common.errors import ConfigError
 from experiments.cli.output import dump, say
-from experiments.config.arguments import InputOptions
-from experiments.config.option import option
+from experiments.config.argument_parser import InputOptions
+from experiments.config.declaration import option
 from experiments.report.build import report_on
 from experiments.report.render import write
 

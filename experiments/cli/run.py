@@ -9,8 +9,8 @@ from typing import Any
 from experiments.cli.output import console, dump, say
 from experiments.cli.run_plans import check_replicas, execute_all
 from experiments.config import Plan, RunOptions, plan
-from experiments.config.arguments import OutputOptions
-from experiments.config.option import option
+from experiments.config.argument_parser import OutputOptions
+from experiments.config.declaration import option
 from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.runs import tensorboard
@@ -53,7 +53,7 @@ def run(options: Options) -> int:
 
 def _show_table(done: Run) -> None:
     from experiments.comparison.equivalence import check_parameters  # late, all three: rich
-    from experiments.comparison.run_table import runs_table
+    from experiments.comparison.tables import runs_table
     from experiments.format.table import terminal_table
 
     shown = console()

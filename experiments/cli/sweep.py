@@ -12,8 +12,8 @@ from typing import Any
 from common.errors import CheckFailed, ConfigError
 from experiments.cli import compare
 from experiments.cli.output import console, dump, say
-from experiments.config.arguments import OutputOptions
-from experiments.config.option import Option, option
+from experiments.config.argument_parser import OutputOptions
+from experiments.config.declaration import Option, option
 from experiments.runs.files import without_advice, writable_folder
 from experiments.sweep.estimate import Forecast, seconds_by_cell
 from experiments.sweep.folder import Journal, begin, changes, check_cells, finished, reopen

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.cli.output import console, dump
-from experiments.config.arguments import JsonOption
-from experiments.config.option import REQUIRED, option
+from experiments.config.argument_parser import JsonOption
+from experiments.config.declaration import REQUIRED, option
 from experiments.runs.find import load_run
 from experiments.trace.attribution import attribution_table, missing_ranks
 from experiments.trace.critical_path import critical_path

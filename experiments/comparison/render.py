@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.comparison.contest_table import contest_table, repeated
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import not_predicted
-from experiments.comparison.run_table import runs_table
+from experiments.comparison.tables import contest_table, repeated, runs_table
 from experiments.comparison.wording import located, setting_words, verdict_sentence
 from experiments.format.table import Table, markdown_table, terminal_table
 from experiments.format.words import plural

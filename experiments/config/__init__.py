@@ -1,7 +1,7 @@
 """From what the user asks for to a job that can run: every mistake is found here, before anything starts.
 
-`option` says how an option is declared. Each other file has one concern: it declares the options of it, checks them,
-raises ConfigError with one line for what cannot be, and fills in what was left open. `planning` joins them.
+`options/` declares the options, a file a subject. Each file also checks its options together, raises ConfigError with
+one line for what cannot be, and fills in what was left open. `planning` joins the files.
 """
 
 from experiments.config.planning import Plan, RunOptions, plan

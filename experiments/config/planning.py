@@ -11,12 +11,17 @@ from common.pipeline.engine import EngineTraits, engine_traits
 from common.pipeline.transform_names import canonical_transforms
 from common.runtime.job import VIRTUAL, Job
 from experiments.config.checks import plain
-from experiments.config.faults import RestartOptions, check_restarts, check_virtual, check_worker_deaths, stragglers
-from experiments.config.network import buckets, host_count, link, network
-from experiments.config.option import check_options, made_from, option
-from experiments.config.ranks import server_count
-from experiments.config.strategies import create
-from experiments.config.training import (
+from experiments.config.declaration import check_options, made_from, option
+from experiments.config.options.faults import (
+    RestartOptions,
+    check_restarts,
+    check_virtual,
+    check_worker_deaths,
+    stragglers,
+)
+from experiments.config.options.network import buckets, host_count, link, network
+from experiments.config.options.ranks import server_count
+from experiments.config.options.training import (
     DataOptions,
     TrainingOptions,
     batch_size,
@@ -25,6 +30,7 @@ from experiments.config.training import (
     partition,
     update_rule,
 )
+from experiments.config.strategies import create
 
 
 @dataclass(frozen=True)

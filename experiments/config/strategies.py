@@ -19,7 +19,7 @@ import yaml
 from common.errors import ConfigError, suggest
 from common.strategy import SyncStrategy, Traits
 from common.util.import_by_name import TARGET, import_attribute, import_from_working_folder
-from experiments.config.option import option
+from experiments.config.declaration import option
 
 GROUP = "syncbench.strategies"
 BUILTIN = {

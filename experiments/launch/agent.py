@@ -28,8 +28,8 @@ from common.errors import ConfigError
 from common.runtime.placement import ranks_by_process
 from common.runtime.status_board import StatusBoard
 from common.transport.sockets.address import ipc_address
-from experiments.config.faults import MOST_RESTARTS
-from experiments.config.ranks import MOST_RANKS
+from experiments.config.options.faults import MOST_RESTARTS
+from experiments.config.options.ranks import MOST_RANKS
 from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import home_of
 from experiments.launch.inheritance import rank_environment, signals_deferred

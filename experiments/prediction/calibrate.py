@@ -9,8 +9,8 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.transport.sockets.address import tcp_address
-from experiments.config.network import transport_named
-from experiments.config.ranks import MOST_PROCESSES
+from experiments.config.options.network import transport_named
+from experiments.config.options.ranks import MOST_PROCESSES
 from experiments.format.units import size_name
 from experiments.format.words import plural
 from experiments.launch.agent import Agent

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from common.errors import ConfigError
 from common.link_probe import PIECE
 from common.strategy import Link
-from experiments.config.network import virtual_network
+from experiments.config.options.network import virtual_network
 from experiments.schema.documents import Environment
 
 LARGE = 4 << 20  # bytes of the vector whose β and γ stand for all where a reader gets one figure only

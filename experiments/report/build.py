@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.comparison.contest_table import contest_table
 from experiments.comparison.load import compare_paths
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.comparison.predictions import not_predicted
 from experiments.comparison.render import limits as limits_line
+from experiments.comparison.tables import contest_table
 from experiments.comparison.wording import setting_words, verdict_sentence
 from experiments.format.table import Table
 from experiments.format.units import human_count

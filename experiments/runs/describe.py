@@ -9,7 +9,7 @@ from common.models import TABLES
 from common.pipeline.straggler import jitter
 from common.runtime.job import COLOCATED
 from experiments.config.checks import on_off
-from experiments.config.training import PLAIN
+from experiments.config.options.training import PLAIN
 from experiments.format.words import listed, plural
 from experiments.runs.run import Run
 from experiments.schema.documents import Environment, ErrorRecord, Summary

@@ -13,7 +13,7 @@ import yaml
 
 from common.errors import ConfigError, suggest
 from experiments.config.checks import joined
-from experiments.config.option import Option
+from experiments.config.declaration import Option
 from experiments.config.strategies import options_of, strategy_class
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Contestant, Sweep, Values
 

@@ -11,7 +11,7 @@ import yaml
 
 from experiments.config import RunOptions
 from experiments.config.checks import at_least, joined, rule
-from experiments.config.option import REQUIRED, declared, option
+from experiments.config.declaration import REQUIRED, declared, option
 from experiments.config.strategies import StrategyOptions
 
 CEILING, YARDSTICK = "noop", "single"

@@ -9,7 +9,7 @@ import yaml
 
 from common.records.stage_clock import STAGES
 from experiments.config import RunOptions, plan
-from experiments.config.network import transport_named
+from experiments.config.options.network import transport_named
 from experiments.config.strategies import create
 from experiments.runs.find import load_run
 from experiments.schema.files import to_builtins

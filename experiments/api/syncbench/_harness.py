@@ -16,7 +16,7 @@ from experiments.comparison.load import compare_paths
 from experiments.comparison.model import Comparison
 from experiments.comparison.wording import verdict_sentence
 from experiments.config import RunOptions, plan
-from experiments.config.option import declared
+from experiments.config.declaration import declared
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
 from experiments.sweep.estimate import seconds_by_cell

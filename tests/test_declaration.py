@@ -6,9 +6,9 @@ import pytest
 
 from common.errors import ConfigError
 from experiments.config import RunOptions
-from experiments.config.arguments import parse
+from experiments.config.argument_parser import parse
 from experiments.config.checks import at_least, sizes
-from experiments.config.option import REQUIRED, check_options, declared, made_from, option
+from experiments.config.declaration import REQUIRED, check_options, declared, made_from, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from rich.console import Console
 from runs import PARAMETERS, SECONDS, fail, summary, write_run
 
 from experiments.comparison.equivalence import check_parameters
-from experiments.comparison.run_table import ceiling, runs_table
+from experiments.comparison.tables import ceiling, runs_table
 from experiments.format.table import markdown_table, terminal_table
 from experiments.runs.describe import conditions
 from experiments.runs.find import load_run

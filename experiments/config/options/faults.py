@@ -11,8 +11,8 @@ from common.pipeline.straggler import jitter, slow_workers
 from common.runtime.job import COLOCATED, VIRTUAL
 from common.strategy import Traits
 from experiments.config.checks import at_least, joined, not_negative, understood
-from experiments.config.network import NetworkOptions
-from experiments.config.option import option
+from experiments.config.declaration import option
+from experiments.config.options.network import NetworkOptions
 
 MOST_RESTARTS = 999
 

@@ -9,7 +9,7 @@ from common.runtime.job import COLOCATED, DEDICATED, PLACEMENTS
 from common.runtime.placement import ranks_by_process
 from common.strategy import Traits
 from experiments.config.checks import at_least, positive
-from experiments.config.option import option
+from experiments.config.declaration import option
 from experiments.config.strategies import StrategyOptions
 
 MOST_PROCESSES = 256  # on one machine; more is a typing error, and a matter of virtual time

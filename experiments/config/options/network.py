@@ -12,8 +12,8 @@ from common.transport.virtual.network import Network
 from common.types import FLOAT_BYTES
 from common.util.values import byte_size
 from experiments.config.checks import at_least, on_off, rule, understood
-from experiments.config.option import option
-from experiments.config.ranks import JobOptions
+from experiments.config.declaration import option
+from experiments.config.options.ranks import JobOptions
 from experiments.machine.environment import cores
 
 EXAMPLE = "like 1gbit,50us"

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from common.errors import ConfigError, suggest
 from experiments.config.checks import joined
-from experiments.config.option import REQUIRED, Option, declared, option
+from experiments.config.declaration import REQUIRED, Option, declared, option
 
 
 @dataclass(frozen=True, kw_only=True)

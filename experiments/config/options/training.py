@@ -15,8 +15,8 @@ from common.pipeline.transform_names import TRANSFORMS
 from common.runtime.job import OptimizerSpec
 from common.strategy import SyncStrategy
 from experiments.config.checks import at_least, on_off, one_of, positive, rule, sizes
-from experiments.config.option import made_from, option
-from experiments.config.ranks import JobOptions
+from experiments.config.declaration import made_from, option
+from experiments.config.options.ranks import JobOptions
 
 BATCH_PER_WORKER = 32
 PLAIN = "--optimizer sgd --momentum 0"
