@@ -9,8 +9,6 @@ Steps, bytes, time and order of additions are those of the chosen algorithm. The
 if links differ, choose `--strategy hierarchical`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ bytes sent  at most ⌈log₂n⌉·M, by worker 0; nothing by half of the worker
 time        ⌈log₂n⌉(α + Mβ)
 """
 
-from __future__ import annotations
-
 from common.context import Context
 from common.types import Array
 

@@ -1,7 +1,5 @@
 """How a vector is cut into chunks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from common.types import Array

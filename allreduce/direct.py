@@ -13,8 +13,6 @@ links. Where memory is shared, worker c writes the sum over the chunks that it w
 cache.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -12,8 +12,6 @@ With many chunks the time is nearly 2hα + 2Mβ + Mγ: the latency of a tree, an
 should take longer than α, or the trees wait for each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -9,8 +9,6 @@ keep their numbers.)
     time        2(α + Mβ) + Mγ more; up to another Mβ, as the others send early over the same links
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from common.context import Context

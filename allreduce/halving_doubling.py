@@ -13,8 +13,6 @@ The bytes of a ring in logarithmically many steps. If n is no power of two, read
 for n, and see `fold` for what is added; the folded workers are added first.
 """
 
-from __future__ import annotations
-
 from allreduce.broadcast import distances
 from allreduce.chunks import bounds
 from allreduce.fold import fold, fold_bytes, fold_seconds, largest_power_of_two

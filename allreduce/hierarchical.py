@@ -11,8 +11,6 @@ all-reduce. With H hosts of at most g workers:
 The formula uses the same α and β for both kinds of link.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from allreduce.ring import Ring, ring

@@ -4,8 +4,6 @@
 the whole batch; every synchronous strategy must agree with it.
 """
 
-from __future__ import annotations
-
 from allreduce.broadcast import broadcast
 from common.context import Context
 from common.pipeline.engine import EngineTraits

@@ -13,8 +13,6 @@ The fewest steps of all, each with the whole of x: the first choice for a small 
 largest power of two below it, for n, and see `fold` for what is added; the folded workers are added first.
 """
 
-from __future__ import annotations
-
 from allreduce.broadcast import distances
 from allreduce.fold import fold, fold_bytes, fold_seconds, largest_power_of_two
 from allreduce.strategy import AllReduce

@@ -18,8 +18,6 @@ a, b, c, where a01 is the sum of chunk a over the workers 0 and 1:
     order       chunk c is added up from worker c, c+1, … c-1 (mod n), and then copied: all replicas hold the same bits
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

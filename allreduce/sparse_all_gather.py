@@ -13,8 +13,6 @@ It is cheaper than a dense ring if k < 2R/n, about; the work of adding up grows 
 go round a ring.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from allreduce.ring import Ring

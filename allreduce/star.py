@@ -6,8 +6,6 @@ time        2(α + (n-1)Mβ) + (n-1)Mγ: everything goes through the link of wor
 order       worker 0, 1, … n-1
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -5,8 +5,6 @@ x. `ctx.lend` sends without a copy, so an algorithm may write to what it lent on
 read.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import numpy as np

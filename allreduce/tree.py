@@ -11,8 +11,6 @@ the worker d below and is done; the multiples of 2d add what they receive.
 Few messages, so it wins when x is small. Each message is the whole of x, so it loses when x is large.
 """
 
-from __future__ import annotations
-
 from allreduce.broadcast import broadcast, distances, receivers
 from allreduce.strategy import AllReduce
 from common.context import Context

@@ -6,8 +6,6 @@ places on and waits for the worker d places back.
 Source: Hensgen, Finkel and Manber, "Two algorithms for barrier synchronization", 1988.
 """
 
-from __future__ import annotations
-
 from common.transport.base import Endpoint
 from common.types import EMPTY
 

@@ -6,8 +6,6 @@ translated into these once, at the edge. A mistake of the calling code, such as 
 job, is a `ValueError`.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import Any

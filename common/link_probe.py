@@ -7,8 +7,6 @@
 All workers measure at once, as in an exchange, so the figures include what they share: cores and memory above all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from statistics import median

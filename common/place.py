@@ -1,7 +1,5 @@
 """A place: rank, role, stage, step and bucket, for errors and message headers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

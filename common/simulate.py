@@ -1,7 +1,5 @@
 """Run a program on every rank of a job in one process, in virtual time."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Array types that the whole code shares: dense vectors, row numbers, the sparse gradient of a table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`syncbench`, and `python -m experiments`."""
 
-from __future__ import annotations
-
 import sys
 
 

@@ -1,7 +1,5 @@
 """The server's loop if pushes are taken from any worker as they come."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np

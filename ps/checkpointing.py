@@ -1,7 +1,5 @@
 """A server's state on its way to a checkpoint, and back."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 

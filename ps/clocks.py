@@ -1,7 +1,5 @@
 """Clocks: how far each worker is, as one server knows it. `Shard` changes them; a `Consistency` only reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

@@ -4,8 +4,6 @@ BSP and Backup add up the gradients of a step until it closes. SSP and ASP apply
 the number of workers, so one learning rate serves all four.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The server's loop if every step has one push of every worker: their sum, in rank order, then the answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -18,8 +18,6 @@ back:
     answered       `waited` seconds more for a push that was written before its answer, for a checkpoint
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -8,8 +8,6 @@ bytes sent  k·(4 + 4w) by a worker whose gradient touches k rows of w columns; 
             for every row that has changed since its last pull
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import numpy as np

@@ -9,8 +9,6 @@ so an answer holds the rows that have changed since: under BSP the union of the 
 that other workers have changed meanwhile. After each answer a worker's table equals the server's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

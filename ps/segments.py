@@ -5,8 +5,6 @@ workers until the first is back. Small ones cost a message each, on every side. 
 a network and on one host.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """The life of a server rank: its segments of the model, their first values, then the loop of its consistency."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -18,8 +18,6 @@ Theory of operation
    the worker jumps over it, and `lost` counts it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 

@@ -10,8 +10,6 @@ Every element of the bucket lives on one server. All ranks compute the same.
     hashed      whole tensors, each on the server that a hash of its index names: independent of the other tensors
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from zlib import crc32

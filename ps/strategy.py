@@ -9,8 +9,6 @@ Four consistencies share one wire protocol: they differ in when a server answers
 table only the rows that a gradient touches are pushed and pulled, if the optimizer allows it (row_messages.py).
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Other people's arrays as samples and labels: checked, converted to few dtypes, and split."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ sum of a sample's weights, the likelier a click. A few ids occur all the time an
 table with a row for each id touches few rows.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

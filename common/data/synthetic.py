@@ -1,7 +1,5 @@
 """Synthetic: generated classes, each a point in space with noise around it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """A small convolutional network."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

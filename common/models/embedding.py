@@ -3,8 +3,6 @@
 A recommendation model (Naumov et al. 2019, arXiv:1906.00091) reduced to one table and no dense features.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -5,8 +5,6 @@ transport wrote. The exception is the gradient of a sparse embedding table: it i
 whole table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -5,8 +5,6 @@ And each worker would normalise by its own part of the batch, so the result woul
 Group normalisation (Wu & He 2018, arXiv:1803.08494) normalises each sample by itself.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 

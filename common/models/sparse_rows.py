@@ -1,7 +1,5 @@
 """Arithmetic on the touched rows of a table. Its cost depends on their number, not on the size of the table."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from common.types import Indices, Rows, Vector

@@ -4,8 +4,6 @@ Layers normalise their input (Xiong et al. 2020, arXiv:2002.04745), so the model
 dropout: dropped units would depend on the rank, so the number of workers would change the result.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

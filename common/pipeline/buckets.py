@@ -4,8 +4,6 @@ Backward fills the gradient from the last layer to the first, so the first bucke
 depend only on the sizes of the tensors and of a bucket, so all workers and servers compute the same ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from common.strategy import Bucket

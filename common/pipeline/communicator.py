@@ -1,7 +1,5 @@
 """The communication thread of a worker: it synchronises one bucket after the other while stage 4 goes on."""
 
-from __future__ import annotations
-
 import contextlib
 
 from common.context import Context

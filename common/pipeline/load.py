@@ -4,8 +4,6 @@ Stages 1 and 2 happen inside it, as in any torch program: the loader asks the sa
 samples. The clock charges that time to stages 1 and 2 and not to stage 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

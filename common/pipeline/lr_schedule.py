@@ -10,8 +10,6 @@ rises in a straight line: (i+1)/W of `lr` in step i (Goyal et al. 2017). The val
 CosineAnnealingLR and StepLR after its LinearLR. Those count their own calls; here a server may get steps in any order.
 """
 
-from __future__ import annotations
-
 import math
 
 from common.runtime.job import OptimizerSpec

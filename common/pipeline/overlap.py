@@ -7,8 +7,6 @@ when NumPy writes to them. So new parameters from a server go to a vector of the
 model when backward is over.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Stage 5, model synchronisation: the strategy, bucket by bucket. The only stage that differs between runs."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Stage 4, training: forward and backward, which leave the local gradient in the flat vector."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

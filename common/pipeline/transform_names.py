@@ -1,7 +1,5 @@
 """The names of stage 1's transforms and the data they fit: without torch, so that options are checked at once."""
 
-from __future__ import annotations
-
 from common.data.info import DataInfo
 from common.errors import ConfigError, suggest
 

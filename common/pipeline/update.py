@@ -1,7 +1,5 @@
 """Stage 6, model update: `torch.optim` on flat parameters, at the worker or on the server's shard of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

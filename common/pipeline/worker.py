@@ -1,7 +1,5 @@
 """The loop that every worker runs with every strategy: six stages a step, timed and recorded."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import math

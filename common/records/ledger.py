@@ -5,8 +5,6 @@ Each worker hashes the indices of every batch. The ledger of a run is one SHA-25
 trained on the same samples in the same order, split over the same workers.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 

@@ -3,8 +3,6 @@
 Each line reaches the operating system in one call, so the file of a killed process holds whole lines.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence

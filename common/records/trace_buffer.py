@@ -3,8 +3,6 @@
 A record is a tuple of numbers and costs well under a microsecond, so tracing hardly changes what it shows.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform

@@ -8,8 +8,6 @@
 A file gets its name only when it is complete and on the disk. A writer that is killed earlier leaves the previous file.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Which ranks share a process, and which a host."""
 
-from __future__ import annotations
-
 from common.runtime.job import COLOCATED, DEDICATED
 
 

@@ -6,8 +6,6 @@ which rank failed, that all work is done, or that a server has been restarted an
 *incarnation* of the job.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Every rank runs in virtual time. A worker calls `setup`, a barrier, `synchronize
 `finish`; a server calls `serve`. A broken promise is an AssertionError of one line.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ The parameters of a worker after a step depend on the order of arrival there. Th
 parameters, that every gradient counts once, and how many steps the workers may be apart.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A trial: one run of a strategy in virtual time, which the checks of the conformance suite look at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ than the receiver asked for is a `ProtocolError`. Arrays are C-contiguous and of
 an array travel, not its shape.
 """
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Open a rank's endpoint of a transport, by the name of the transport (`common.runtime.job.TRANSPORTS`)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The base class of real transports: waits that end, spawned threads, and errors in words."""
 
-from __future__ import annotations
-
 import errno
 import threading
 import time

@@ -4,8 +4,6 @@ Near ranks are those of the same host or, if sockets carry everything else, thos
 uses one transport only, so its messages keep their order.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Set
 

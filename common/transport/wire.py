@@ -23,8 +23,6 @@ keeps its order, and `after` restores the order of the two together (sockets/cha
 All integers are little-endian. The receiver compares sizes with those that it expects and allocates nothing from them.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Import of the user's own code by name, `package.module:attribute`, and calls of it; errors are one line."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib

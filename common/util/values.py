@@ -1,7 +1,5 @@
 """Values of options as people write them: sizes in bytes, and whole numbers of a strategy's own options."""
 
-from __future__ import annotations
-
 import re
 
 from common.errors import ConfigError

@@ -4,8 +4,6 @@ Every vector holds a sequence of integers that repeats after a prime number of e
 size that ends up in the wrong place is detected. float32 adds these integers exactly, in any order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The plan of a benchmark: its options, its contestants, and the order in which they take turns."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Rank 0 announces every block to all ranks, servers too, over an endpoint of its 
 runs out in an exchange that other ranks have not begun, and barriers do not count as bytes of an exchange.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from pathlib import Path

@@ -8,8 +8,6 @@ are timed with their workers' update, they have no busbw, limit or prediction ei
 Bytes between a worker and a server of one process cross no wire and are not counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median

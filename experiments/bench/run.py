@@ -1,7 +1,5 @@
 """One benchmark, from its plan to a result folder: config.yaml, env.json, ranks/*.jsonl, bench.json."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path

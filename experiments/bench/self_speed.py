@@ -1,7 +1,5 @@
 """Measurements of this project's own speed (`make bench`); `syncbench bench` measures its exchanges."""
 
-from __future__ import annotations
-
 import statistics
 import subprocess
 import sys

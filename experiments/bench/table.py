@@ -1,7 +1,5 @@
 """The tables of a benchmark: one a size, the fastest strategy first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter

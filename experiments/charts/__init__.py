@@ -4,8 +4,6 @@ Only this package imports matplotlib. A chart is a function from `ChartData` to 
 a sentence about the numbers shown, and these numbers as a frame. It raises `Absent` if the runs have no data for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

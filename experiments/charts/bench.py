@@ -4,8 +4,6 @@ A panel for each transport, side by side. Every repeat is a dot, the line goes t
 the strategy's own formula, from the α, β and γ of that transport, is dashed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The data of charts: the entries of a comparison as one tidy frame, and the texts that every chart has."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A chart as files: PNG for slides, SVG for pages, and the numbers that it shows as CSV."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,8 +10,6 @@ The points of lines are the rows of a frame with these columns:
     strategy, refused, twin  for its look (see `style.look`)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap

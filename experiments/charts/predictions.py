@@ -1,7 +1,5 @@
 """Charts of predictions: time against size, a panel for each number of workers; PNG, SVG, and their data as CSV."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where the time of a step goes: by its six stages, stacked, and by worker, so that a straggler stands out."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -4,8 +4,6 @@ Where all workers keep pace, no gradient is behind in steps, but updates of othe
 Those are counted then.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How charts look: a colour and a marker for each strategy, the same in all of them, and matplotlib's settings."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Samples per second of each entry of one contest, beside the ceiling and the yardstick; and beside a straggler."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

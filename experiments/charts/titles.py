@@ -1,7 +1,5 @@
 """Titles of charts: sentences about the numbers shown, which claim no more than these show."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median

@@ -1,7 +1,5 @@
 """Bytes that each process sends and receives, and that each sends to each other: a hub stands out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The verb `bench`: exchanges alone, verified, timed in turns, beside the machine's limits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

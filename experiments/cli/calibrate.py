@@ -1,7 +1,5 @@
 """The verb `calibrate`: what a message and a byte cost on this machine's transports."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

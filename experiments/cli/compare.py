@@ -1,7 +1,5 @@
 """The verb `compare`: runs beside each other, whether they may be compared, and the verdict."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The verb `demo`: the main strategies on the same work, on this host and on simulated machines."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 

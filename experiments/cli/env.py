@@ -1,7 +1,5 @@
 """The verb `env`: this machine."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from experiments.cli.output import dump

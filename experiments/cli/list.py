@@ -1,7 +1,5 @@
 """The verb `list`: everything that has a name which options accept."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any

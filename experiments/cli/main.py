@@ -3,8 +3,6 @@
 Exit codes: 0 fine, 1 the run failed, 2 bad usage, 3 a check failed, 130 interrupted, 143 terminated.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import os

@@ -1,7 +1,5 @@
 """The verb `predict`: how long an exchange should take, where the fastest strategy changes, and how well that holds."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The verb `report`: one page on one run, or on many, that opens anywhere, offline."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The verb `run`: train with one strategy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

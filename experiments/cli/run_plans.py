@@ -1,7 +1,5 @@
 """From plans to finished runs, for the verbs that train."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The verb `sweep`: a grid of runs, from a file or flags, in turns; a sweep that was stopped can be resumed."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """The verb `trace`: which ranks the others waited for in a traced run, and where to look at the trace."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from experiments.cli.output import console, dump

@@ -1,7 +1,5 @@
 """Warn of other causes of a difference: machine, versions, threads, transport, and too few repeats."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

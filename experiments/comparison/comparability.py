@@ -1,7 +1,5 @@
 """Check, before any chart or verdict, that runs did the same work and computed the same parameters."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Check whether runs computed the same thing, by the parameters that they ended with."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

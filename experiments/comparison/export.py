@@ -1,7 +1,5 @@
 """Export a comparison as one JSON document, or as CSV with a line for each entry."""
 
-from __future__ import annotations
-
 import json
 from operator import itemgetter
 from typing import Any

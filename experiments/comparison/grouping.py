@@ -1,7 +1,5 @@
 """Group runs into repeats and contests, by what was asked for and never by the results."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

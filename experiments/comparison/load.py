@@ -1,7 +1,5 @@
 """Compare the runs in folders, sweeps and patterns, and warn of what cannot be compared."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Warn of the cells of a sweep that have no run to be compared: failed, removed or not yet run."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The parts of a comparison: repeats of a run, contests among them, and the contests of a sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

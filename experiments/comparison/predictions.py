@@ -1,7 +1,5 @@
 """Compare runs with what the cost model predicts, where a calibration lies beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The tables of a comparison: `contest_table` has a row an entry, `runs_table` a row a run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A verdict names the interval of its ratio, and the absolute figures beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """From the command line to a dataclass of options: parsers are made from what its fields declare."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from argparse import ArgumentError

@@ -4,8 +4,6 @@ A check gets the option's name, as the user wrote it (`--workers`, or `mine.yaml
 ConfigError, one line that says what is wrong and what would be right.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -6,8 +6,6 @@ is a field of a frozen dataclass. The command line, YAML files, sweeps and the c
 option is one new field.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """The plan of a run: everything checked, everything filled in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from common.data import canonical, describe

@@ -3,8 +3,6 @@
 A *call* is a name with options in brackets: `ps-bsp(segment=65536)`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import re

@@ -1,7 +1,5 @@
 """The colours of the six stages."""
 
-from __future__ import annotations
-
 # One colour a stage wherever stages are shown. The five that no strategy changes are quiet, so that the one that
 # differs between runs stands out; neighbours differ in lightness, which no kind of colour blindness hides.
 STAGE_COLOURS = {

@@ -1,7 +1,5 @@
 """One model of a table, and its renderers for terminals, markdown, HTML and CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence

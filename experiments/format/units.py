@@ -1,7 +1,5 @@
 """Format bytes, counts and seconds in few digits."""
 
-from __future__ import annotations
-
 
 def human_bytes(value: float) -> str:
     """Return bytes with a unit, rounded: `512 B`, `18.8 KiB`, `1.2 MiB`."""

@@ -1,7 +1,5 @@
 """Short pieces of English that several sentences share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

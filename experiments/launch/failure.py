@@ -4,8 +4,6 @@ The evidence: the report that each rank leaves at its end, the exit code of its 
 the status board last saw it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import signal

@@ -1,7 +1,5 @@
 """Set up what ranks inherit from the agent: environment, limits, signals."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

@@ -4,8 +4,6 @@ The owner of a folder holds the lock of a file in it. The system frees that lock
 So a free lock means an abandoned folder: the owner's ranks remove it, or the next process that makes such a folder.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

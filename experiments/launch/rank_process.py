@@ -1,7 +1,5 @@
 """The life of a rank process: it begins with the order in the job's folder, and ends with a report there."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import importlib

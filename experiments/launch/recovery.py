@@ -4,8 +4,6 @@ A server that died comes back in a new incarnation of the job (see `experiments.
 A worker that died is left out, where the strategy allows it.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Watch the processes of a job until none is left, and act when one of them fails."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ proof: data in a cache is copied faster than here, and a rank that adds straight
 so a share may be above 1. A parameter server is held to the same bytes, so that shares compare.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import time

@@ -1,7 +1,5 @@
 """Describe what a result depends on besides its configuration: machine, versions, threads."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -4,8 +4,6 @@ Samples are repeats of a run, not its steps (Hoefler & Belli, "Scientific benchm
 SC'15).
 """
 
-from __future__ import annotations
-
 import importlib
 import warnings
 from collections.abc import Sequence

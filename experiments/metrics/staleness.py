@@ -5,8 +5,6 @@ steps, a gradient is not stale while all workers keep pace, however many updates
 it counts those between a worker's last answer and its next push (Dean et al. 2012, Zhang et al. 2016).
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Add up the step records of all workers, in one pass that holds one step at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from array import array

@@ -3,8 +3,6 @@
 A summary must stay small however many ranks a job has.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean

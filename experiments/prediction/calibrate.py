@@ -1,7 +1,5 @@
 """Calibrate: measure the patterns of communication in processes of their own, and turn the times into figures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """calibration.json: read and write it, and find one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -4,8 +4,6 @@ Bytes that lie in a cache cost less than others. So β and γ are curves over th
 curve is linear over the logarithm of the size; beyond its ends it is flat.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

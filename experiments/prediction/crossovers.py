@@ -1,7 +1,5 @@
 """Find the fastest strategy for each size: the sizes at which the curves of the formulas cross."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Predict how long an exchange takes: by the strategy's formula, and by running the strategy in virtual time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ a property of one size. A visit gives a mean, since a wait now and then is part 
 median.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path

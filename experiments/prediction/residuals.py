@@ -1,7 +1,5 @@
 """Compare predictions with measured exchanges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median

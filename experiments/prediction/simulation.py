@@ -1,7 +1,5 @@
 """Run a strategy's exchange in virtual time: the code that runs on real transports, on a network of given figures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

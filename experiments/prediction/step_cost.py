@@ -5,8 +5,6 @@ A worker that has its answer first trains first, and pushes first again. So the 
 step while the pushes of the next step arrive.
 """
 
-from __future__ import annotations
-
 from common.runtime.job import DEDICATED
 from common.strategy import Link, SyncStrategy
 from common.types import FLOAT_BYTES

@@ -1,7 +1,5 @@
 """Calibrations and predictions as tables for terminals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import attrgetter, itemgetter
 

@@ -6,8 +6,6 @@ its last, however busy the machine is. If the user gives `--train-seconds`, stag
 that is computed takes time, so the same seed gives the same seconds.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

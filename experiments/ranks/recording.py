@@ -3,8 +3,6 @@
 After a server has come back, `Resumption` finds where the rank goes on.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """One rank of a training job: a process that the agent starts, or a thread of it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time

@@ -1,7 +1,5 @@
 """A whole job in virtual time: one process, in which every rank is a greenlet."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

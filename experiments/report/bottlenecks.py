@@ -3,8 +3,6 @@
 Every sentence follows from what the runs recorded.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

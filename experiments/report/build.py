@@ -1,7 +1,5 @@
 """Everything that a report says, as plain values."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The charts of a report as images in the page itself, with their words beside them as text."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The machines of the runs, as names and values; a name has several values if runs differ in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

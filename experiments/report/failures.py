@@ -1,7 +1,5 @@
 """The runs that did not come to their end, and why, in plain words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

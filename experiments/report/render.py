@@ -1,7 +1,5 @@
 """A report as one HTML file: nothing outside of it is needed to read it, and nothing in it runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined

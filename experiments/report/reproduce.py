@@ -1,7 +1,5 @@
 """The commands that repeat the runs of a report, complete, to be pasted into a shell."""
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 from collections import Counter

@@ -1,7 +1,5 @@
 """The warnings that a reader must know before relying on the numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from experiments.comparison.caveats import SCATTER, scatter

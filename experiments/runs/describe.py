@@ -1,7 +1,5 @@
 """Describe runs in one line each: their conditions, their limits, their errors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from common.errors import step_name

@@ -1,7 +1,5 @@
 """Execute one run, from its plan to its result folder."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

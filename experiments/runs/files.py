@@ -1,7 +1,5 @@
 """Make the folders that results are written to."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

@@ -1,7 +1,5 @@
 """Find and load the runs that paths and patterns name."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Name runs beside each other, by as little as tells them apart."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -4,8 +4,6 @@ Workers that do not wait for each other are at different steps at the same time.
 over the workers by the time, not by the step.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import TypeAlias

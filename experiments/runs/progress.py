@@ -1,7 +1,5 @@
 """Live progress of one run: bars on a terminal, a plain line every few seconds elsewhere."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time

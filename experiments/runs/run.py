@@ -4,8 +4,6 @@ The folder holds `summary.json`, `env.json`, `params.npy` (the flat float32 para
 `ranks/<rank>-<role>.jsonl`, one line a step. The summary is written last: a folder without it is half-written.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Make the summary of a run: what was asked for, what came of it, and how it ended."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write the step records of a run as TensorBoard events, in `tensorboard/` of its folder, when the run has ended."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import math

@@ -7,8 +7,6 @@ Bytes are payload bytes. A float that JSON cannot hold (NaN, infinity) is writte
 
 # ruff: noqa: N815 - keys that end in GBps keep the spelling of the unit
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct

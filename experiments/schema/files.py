@@ -4,8 +4,6 @@ Every failure to read is a ConfigError of one line. It names the file, the line 
 `$.path`, and what is wrong with it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

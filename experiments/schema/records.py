@@ -3,8 +3,6 @@
 All times named `at`, `began` and `ended` are seconds since the start of the job.
 """
 
-from __future__ import annotations
-
 from typing import Literal, TypeAlias
 
 from msgspec import Struct

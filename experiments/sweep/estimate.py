@@ -3,8 +3,6 @@
 The estimate is rough: it knows how many ranks share the cores, and little about exchanges.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,6 @@ one that brings its own. A combination that cannot run is left out, with the rea
 nowhere, or a value that no strategy can run with, is a mistake of the user.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

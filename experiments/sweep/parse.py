@@ -3,8 +3,6 @@
 A file is YAML in which every value is text: the setting says what the text means.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A sweep in words and tables: its grid, what it left out, and how it ended."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Container, Mapping, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What a sweep is: contestants, the settings they share, how often each cell runs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

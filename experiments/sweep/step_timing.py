@@ -3,8 +3,6 @@
 In this process torch would take memory from the command line, and leave a folder among the temporary files.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

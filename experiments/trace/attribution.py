@@ -1,7 +1,5 @@
 """Attribution: which rank and stage the others waited for, and for how much of the steps' time."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass

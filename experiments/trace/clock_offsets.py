@@ -9,8 +9,6 @@ With several clocks, the bounds along a detour are bounds, too (shortest paths).
 long as no clock runs faster than another: then no message arrives before it was sent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

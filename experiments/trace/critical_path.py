@@ -11,8 +11,6 @@ last reader of the lent arrays. The time that a message was on its way is charge
 more bytes in flight at that moment, in whose link or memory they queue.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from typing import NamedTuple
 

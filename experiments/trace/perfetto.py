@@ -7,8 +7,6 @@ been sent is a wait until then, and a receive from then on. Times stay whole nan
 nested slices stay nested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

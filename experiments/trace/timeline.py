@@ -1,7 +1,5 @@
 """The timeline of a run: the records that its ranks noted, on one clock, with both ends of every message."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

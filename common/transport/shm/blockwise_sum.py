@@ -1,7 +1,5 @@
 """Sums of vectors, block by block: each block is finished while it is in the cache."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -16,8 +16,6 @@ If the peer dies between 1 and 4, the owner looks again when its time slice is o
 pipe closes: `alive` is then false, and a ring does nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

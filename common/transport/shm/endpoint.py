@@ -20,8 +20,6 @@ A dead rank is noticed when its mailbox or an arena has to be opened; otherwise 
 rank lent stays readable where it is mapped. Its memory has no name and goes with the last process that mapped it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 

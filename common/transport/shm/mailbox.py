@@ -21,8 +21,6 @@ is mapped already; otherwise opening the arena fails. A receiver that dies leave
 they can go on writing, and the memory goes with its last user.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 from typing import NamedTuple

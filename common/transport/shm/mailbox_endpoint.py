@@ -1,7 +1,5 @@
 """The part of a shared-memory endpoint that is open: mailbox, doorbell, memory and peers, its waits, and its end."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -1,7 +1,5 @@
 """One sender's messages to one receiver in shared memory, announced in the receiver's mailbox."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from common.place import Place

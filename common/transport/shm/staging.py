@@ -1,7 +1,5 @@
 """Copies of sent arrays, kept in memory that the receiver maps until it has read them."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 

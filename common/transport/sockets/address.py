@@ -3,8 +3,6 @@
 Each pair (receiver, sender) has an address. A rank's address for itself is where all its peers open their streams.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Callable
 from pathlib import Path

@@ -8,8 +8,6 @@ segment is taken too early, and a gap in `seq` is a lost segment, hence a Protoc
 segment follows its header; until all of it is read, nothing else from this sender can be.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import zmq

@@ -18,8 +18,6 @@ through a scratch buffer in parts. A payload that an error leaves unread makes t
 came from a sender before its death stays readable; `watch` reports the death. docs/transport.md has more on ZeroMQ.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time

@@ -16,8 +16,6 @@ each once. `pump` removes from the queue exactly what the kernel has accepted, s
 queue is empty. When one end dies, the other reads the end of the stream, or its next write fails, both an OSError.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hmac

@@ -10,8 +10,6 @@ waits for another's message goes on waiting. A sender whose stream ends between 
 messages in ZeroMQ's queue may still come. A stream that ends within a payload is PeerFailed.
 """
 
-from __future__ import annotations
-
 import select
 import socket
 import time

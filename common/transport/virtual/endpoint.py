@@ -9,8 +9,6 @@ This transport checks the rules of the contract that the others cannot: a loan h
 filled with POISON until its answer has come.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Links of a network as people write them: `1gbit,50us`, or `1gbit,50us,5us` with an overhead for each message."""
 
-from __future__ import annotations
-
 import math
 import re
 

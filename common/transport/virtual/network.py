@@ -11,8 +11,6 @@ Both ends serialise, full duplex. One message alone takes latency + overhead + M
 its ingress; a message between two of them takes no time.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -21,8 +21,6 @@ messages. The error stays in the pipe: each later receive from the dead rank rai
 is dropped on arrival.
 """
 
-from __future__ import annotations
-
 import gc
 import heapq
 import random

@@ -1,7 +1,5 @@
 """`spawn` and `queue` in virtual time: a second fiber of a rank, and a queue between the two."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The base class of endpoints that stand in front of another endpoint."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 from typing import Any
 

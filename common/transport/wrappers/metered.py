@@ -1,7 +1,5 @@
 """A meter of the bytes that a rank sends, so that strategies do not report their own."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 

@@ -1,7 +1,5 @@
 """A subgroup of the ranks, numbered anew: the endpoint of `Context.among`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 

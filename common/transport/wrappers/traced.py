@@ -1,7 +1,5 @@
 """An endpoint that records its messages for a trace. Runs without a trace do not have it."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable

@@ -17,8 +17,6 @@ Errors: `SyncbenchError` is the base of `ConfigError` (a wrong option), `CheckFa
 Each name is loaded when it is first used, so importing this module takes no time.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """The verbs of the command line as functions: `run`, `sweep`, `compare`, and `verdict` on a comparison."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Collection, Iterable, Iterator

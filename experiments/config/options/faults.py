@@ -1,7 +1,5 @@
 """What is to go wrong, and what the job is to survive: stragglers, deaths of workers, restarts of servers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How ranks exchange messages: transport, hosts, links of virtual time, and in what pieces the gradient goes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from common.errors import ConfigError

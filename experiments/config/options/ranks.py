@@ -1,7 +1,5 @@
 """How many workers, servers and processes there are, and where the servers live."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from common.errors import ConfigError

@@ -1,7 +1,5 @@
 """What is trained on which samples, and by which update rule; whether all of it fits together."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
