@@ -4,6 +4,8 @@ The numbers drawn for a sample depend on the seed, the epoch and the sample's in
 the other samples of the batch. So every strategy, with any number of workers, sees the same pixels.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar

@@ -5,6 +5,8 @@ function of the samples, the workers, the seed and the partitioner's name. No st
 computes the same.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
