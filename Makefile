@@ -100,7 +100,7 @@ format: $(STAMP) ## put imports in order and format the code
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## measure start-up, recorder and virtual time on a quiet machine (for exchanges: syncbench bench)
-	@$(BIN)/python -m experiments.bench.self_speed
+	@$(BIN)/python tests/self_speed.py
 
 clean: ## remove .venv and its like, caches and build output; results stay
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

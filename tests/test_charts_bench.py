@@ -14,6 +14,7 @@ from experiments.bench.table import bench_tables, notes
 from experiments.charts.bench import CHARTS, panels, plot_bench
 from experiments.charts.layout import spread
 from experiments.charts.style import style
+from experiments.format.table import terminal_table
 
 EVERYTHING = (benches.RING, benches.SERVER, benches.ENGINE)
 NAMES = ["bench.csv", "time.png", "time.svg", "bandwidth.png", "bandwidth.svg"]
@@ -99,8 +100,8 @@ def test_the_chart_says_so_if_times_hold_more_than_the_exchange(tmp_path):
     assert [file.name for file in plot_bench(updated, tmp_path)] == NAMES[:3]  # no bus bandwidth
     assert "time of one exchange and update" in texts(tmp_path / "time.svg")
     console = Console(width=120, record=True)
-    for table in bench_tables(updated, console.width):
-        console.print(table)
+    for table in bench_tables(updated):
+        console.print(terminal_table(table, console.width))
     assert re.search(r"ring +ipc .* – +23\.4 KiB +– ", console.export_text())
 
 
@@ -153,8 +154,8 @@ def test_the_tables_show_absolute_figures_and_the_ratio(capsys):
     plan = benches.plan(EVERYTHING, sizes=(4000, 1 << 20))
     document = benches.document(plan, wrong=[(0, 1, 3)])
     console = Console(width=120)
-    for table in bench_tables(document, console.width):
-        console.print(table)
+    for table in bench_tables(document):
+        console.print(terminal_table(table, console.width))
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 120
     assert "4000 B, 4 workers" in out

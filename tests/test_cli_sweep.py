@@ -25,7 +25,7 @@ def refused(answer, monkeypatch, tmp_path):
     def start(*given):
         raise AssertionError("something was started")
 
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", start)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", start)
 
     def run_it(*words):
         code, out, err = answer(*words)
@@ -64,7 +64,7 @@ def test_bad_usage_is_one_line_that_helps(refused, words, complaint):
 
 
 def test_the_folder_of_a_sweep_that_is_not_as_it_was_is_refused(answer, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     assert answer("sweep", "--strategies", "ring", "--results", "r")[0] == 0
     (folder,) = (tmp_path / "r").iterdir()
     line = {"cell": "tree-w4-1", "repeat": 1, "status": "ok", "folder": "x", "error": None, "seconds": 1.0}
@@ -75,7 +75,7 @@ def test_the_folder_of_a_sweep_that_is_not_as_it_was_is_refused(answer, tmp_path
 
 
 def test_a_dry_run_shows_the_grid_and_starts_nothing(answer, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", None)
     words = ("sweep", "--strategies", "ring,ps-backup", "--workers", "1,2", "--servers", "1,2", "--steps", "100")
     code, out, _ = answer(*words, "--dry-run")
     assert code == 0
@@ -129,7 +129,7 @@ def test_every_setting_of_a_run_is_a_flag_of_a_sweep(answer):
 
 
 def test_at_the_end_it_says_where_it_is_what_comes_next_and_why_nothing_can_be_compared(answer, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     code, out, err = answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     assert code == 0
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_gone_on_in_is_no_matter_of_another_one(answer, 
     def full(*given, **more):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     monkeypatch.setattr("tempfile.TemporaryFile", full)
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_gone_on_in_is_no_matter_of_another_one(answer, 
 
 
 def test_a_dry_run_of_a_sweep_that_was_stopped_shows_what_is_left(answer, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     answer("sweep", "--strategies", "ring,tree", "--workers", "2", "--repeats", "3", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     cells = {cell["strategy"]: cell for cell in json.loads(answer("sweep", "--resume", folder, "--json")[1])["cells"]}
@@ -200,7 +200,7 @@ def test_a_dry_run_of_a_sweep_that_was_stopped_shows_what_is_left(answer, monkey
 
 
 def test_a_damaged_journal_is_refused_before_anything_is_measured(answer, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     (folder / "cells.jsonl").write_text("rubbish\n")
@@ -228,7 +228,7 @@ def test_going_on_with_a_finished_sweep_starts_no_agent(answer, monkeypatch, tmp
 
 @pytest.mark.parametrize("text", ["[1]", '{"versions": null}', "rubbish"])
 def test_a_damaged_environment_is_written_anew(answer, monkeypatch, tmp_path, text):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     (folder / "env.json").write_text(text)
@@ -237,7 +237,7 @@ def test_a_damaged_environment_is_written_anew(answer, monkeypatch, tmp_path, te
 
 
 def test_going_on_elsewhere_is_a_warning_and_says_what_has_changed(answer, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     assert "warning" not in answer("sweep", "--resume", folder)[2]

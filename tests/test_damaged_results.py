@@ -71,7 +71,7 @@ def begun(answer, tmp_path, monkeypatch):
     """The folder of a sweep of which nothing was run yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", pretend)
-    monkeypatch.setattr("experiments.cli.sweep.run_cells", lambda *given: None)
+    monkeypatch.setattr("experiments.sweep.runner.run_cells", lambda *given: None)
     assert answer("sweep", "--strategies", "ring", "--repeats", "1", "--results", "r")[0] == 0
     (folder,) = (tmp_path / "r").iterdir()
     return folder

@@ -15,7 +15,8 @@ from common.transport.virtual.network import Kill, Network
 from experiments.launch.failure import RunningJob
 from experiments.launch.incarnation import Incarnation
 from experiments.launch.mpirun import LOST
-from experiments.launch.recovery import Restarts, deaths_line, restarts_line, survivable, survive
+from experiments.launch.recovery import Restarts, survivable, survive
+from experiments.runs.describe import deaths_line, restarts_line
 from experiments.schema.documents import Death, Restart
 from ps.strategy import PsAsync, PsSsp
 

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from rich.table import Table as RichTable
-
-from experiments.format.table import Column, Table, terminal_table
+from experiments.format.table import Column, Table
 from experiments.format.units import human_bytes, human_seconds, size_name
 from experiments.schema.documents import Bench, BenchRow
 
 
-def bench_tables(bench: Bench, width: int) -> Iterator[RichTable]:
-    """Yield a titled table for each size, in terminals of `width` columns."""
+def bench_tables(bench: Bench) -> Iterator[Table[BenchRow]]:
+    """Yield a titled table for each size."""
     columns: list[Column[BenchRow]] = [
         Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
         Column("transport", lambda row: row.transport, words=True),
@@ -28,7 +26,7 @@ def bench_tables(bench: Bench, width: int) -> Iterator[RichTable]:
     ordered = sorted(bench.rows, key=attrgetter("bytes", "seconds_median"))
     for nbytes, group in groupby(ordered, attrgetter("bytes")):
         rows = list(group)
-        yield terminal_table(Table(columns, rows, title=f"{size_name(nbytes)}, {rows[0].workers} workers"), width)
+        yield Table(columns, rows, title=f"{size_name(nbytes)}, {rows[0].workers} workers")
 
 
 def _bandwidth(row: BenchRow) -> str | None:

@@ -8,7 +8,7 @@ from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
 from experiments.bench.results import wrong_results
 from experiments.bench.run import run_bench
 from experiments.bench.table import bench_tables, notes
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.declaration import made_from
 from experiments.format.words import plural, turns
@@ -38,7 +38,8 @@ def run(options: Options) -> int:
     if options.json:
         dump(bench)
     else:
-        _show(bench)
+        show(*bench_tables(bench), *notes(bench))
+        print(f"results: {bench.results_dir}")
     plots = Path(bench.results_dir) / "plots"
     if _plot(bench, plots) and not options.json:
         print(f"plots:   {plots}")
@@ -64,13 +65,3 @@ def _plot(bench: Bench, folder: Path) -> bool:
         say(f"warning: the plots could not be drawn: {reason}")
         return False
     return True
-
-
-def _show(bench: Bench) -> None:
-    shown = console()
-    for table in bench_tables(bench, shown.width):
-        shown.print(table)
-        shown.print()
-    for line in notes(bench):
-        shown.print(line)
-    print(f"results: {bench.results_dir}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.errors import ConfigError
 from common.runtime.job import AUTO, TRANSPORTS
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import counts, names, one_of
 from experiments.config.declaration import option
@@ -53,6 +53,6 @@ def run(options: Options) -> int:
     if options.json:
         dump({**document(found), "file": str(path)})
     else:
-        console().print(calibration_table(found))
-        print(f"\ncalibration: {path}")
+        show(calibration_table(found))
+        print(f"calibration: {path}")
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from common.errors import JobFailed
+from experiments.format.table import Table, terminal_table
 from experiments.schema.files import to_builtins
 
 if TYPE_CHECKING:
@@ -42,3 +43,12 @@ def console() -> Console:
 
     found = Console(highlight=False, markup=False, soft_wrap=False)
     return found if found.is_terminal else Console(highlight=False, markup=False, width=120)
+
+
+def show(*parts: Table[Any] | str) -> None:
+    """Print lines, and tables as wide as the terminal, each with an empty line below it, to standard output."""
+    shown = console()
+    for part in parts:
+        shown.print(part if isinstance(part, str) else terminal_table(part, shown.width))
+        if not isinstance(part, str):
+            shown.print()

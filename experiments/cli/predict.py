@@ -10,7 +10,7 @@ from msgspec import to_builtins
 
 from common.errors import ConfigError
 from experiments.bench.plan import parse_sizes
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.comparison.predictions import residuals
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import at_least, counts, names, not_negative
@@ -72,8 +72,8 @@ def _against(options: Options, results: Sequence[str], calibration: Calibration)
     rows, notes = residuals(results, calibration, options.budget)
     title = error_line(rows)
     if not options.json:
-        console().print(residual_table(rows))
-        print("\n".join(["", title, *dict.fromkeys(f"measured: {row.source}" for row in rows)]))
+        show(residual_table(rows))
+        print("\n".join([title, *dict.fromkeys(f"measured: {row.source}" for row in rows)]))
     values = {"rows": [row.to_dict() for row in rows], "median_error": median_error(rows), "sentence": title}
     from experiments.charts.predictions import plot_beside  # late: matplotlib
 
@@ -95,9 +95,7 @@ def _ahead(options: Options, sizes: Sequence[int], calibration: Calibration) -> 
     if without:
         notes.append(f"{without} of {len(cells)} not simulated: none to simulate, too large, or beyond --budget")
     if not options.json:
-        for table in grid_tables(cells):
-            console().print(table)
-            print()
+        show(*grid_tables(cells))
         print("\n".join(said))
     values = {
         "rows": to_builtins(cells),

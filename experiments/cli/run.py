@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.cli.run_plans import check_replicas, execute_all
+from experiments.comparison.equivalence import check_parameters
+from experiments.comparison.tables import runs_table
 from experiments.config import Plan, RunOptions, plan
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.declaration import option
-from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.runs import tensorboard
-from experiments.runs.describe import limits_line, sparse_line
+from experiments.runs.describe import deaths_line, limits_line, restarts_line, sparse_line
 from experiments.runs.files import writable_folder
 from experiments.runs.run import Run
 
@@ -35,7 +36,7 @@ def run(options: Options) -> int:
     if options.json:
         dump(done.summary)
     else:
-        _show_table(done)
+        show(runs_table([done], check_parameters([done])), f"limits: {limits_line(done.summary, done.env)}")
         print("\n".join(_lines(done, planned)))
         if events:
             print(f"tensorboard --logdir {events}")
@@ -47,16 +48,6 @@ def run(options: Options) -> int:
         say("warning: the workers have not all loaded the same data: see data_sha256")
     check_replicas([done])
     return 0
-
-
-def _show_table(done: Run) -> None:
-    from experiments.comparison.equivalence import check_parameters  # late, all three: rich
-    from experiments.comparison.tables import runs_table
-    from experiments.format.table import terminal_table
-
-    shown = console()
-    shown.print(terminal_table(runs_table([done], check_parameters([done])), shown.width))
-    shown.print(f"\nlimits: {limits_line(done.summary, done.env)}")
 
 
 def _lines(done: Run, planned: Plan) -> Iterator[str]:

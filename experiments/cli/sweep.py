@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import CheckFailed, ConfigError
-from experiments.cli import compare
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.declaration import Option, option
 from experiments.runs.files import without_advice, writable_folder
@@ -27,7 +26,6 @@ from experiments.sweep.render import (
     runs_left,
     what_is_left,
 )
-from experiments.sweep.runner import run_cells
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Sweep
 
 
@@ -122,12 +120,9 @@ def _show_plan(sweep: Sweep, grid: Grid, options: Options) -> int:
     if options.json:
         dump(document(sweep, grid, seconds, entries, folder))
         return 0
-    shown = console()
-    if sweep.question:
-        shown.print(sweep.question)
     runs = runs_left(sweep, grid, done)
-    if (table := grid_table(grid, seconds, sweep.repeats, runs)).row_count:
-        shown.print(table)
+    table = grid_table(grid, seconds, sweep.repeats, runs)
+    show(*filter(None, [sweep.question]), *([table] if table.rows else []))
     left = [] if folder is None else [what_is_left(sweep, seconds, runs)]
     print("\n".join([*remarks(sweep, grid), headline(sweep, grid, seconds), *left]))
     return 0
@@ -135,6 +130,9 @@ def _show_plan(sweep: Sweep, grid: Grid, options: Options) -> int:
 
 def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     """Run all cells that have not run yet; return 1 if a run failed. Blocks."""
+    from experiments.cli import compare  # late, both: --help needs neither rich nor zmq
+    from experiments.sweep.runner import run_cells
+
     results = writable_folder(options.results) if options.resume is None else _begun(options.resume)
     with ExitStack() as held:  # a mistake in the data is found before a folder is made
         before = held.enter_context(Journal(results)) if options.resume is not None else None

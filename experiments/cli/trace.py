@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from experiments.cli.output import console, dump
+from experiments.cli.output import dump, show
 from experiments.config.argument_parser import JsonOption
 from experiments.config.declaration import REQUIRED, option
 from experiments.runs.find import load_run
@@ -31,8 +31,7 @@ def run(options: Options) -> int:
         dump({"schema": 1, "trace": str(path), **about, **found.to_json()})
         return 0
     if found.note is None:
-        shown = console()
-        shown.print(attribution_table(found, shown.width))
+        show(attribution_table(found))
     print(found.sentence())
     if missing:
         print(

@@ -7,10 +7,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Generic, TypeVar
 
-from rich import box
-from rich.table import Table as RichTable
-from rich.text import Text
-
 Row = TypeVar("Row")
 DASH = "–"
 _MARKS = {"✓": "green", "✗": "red"}  # colour of a cell, by its first letter
@@ -62,11 +58,15 @@ def filled(columns: Iterable[Column[Row]], rows: Sequence[Row]) -> list[Column[R
     return [column for column in columns if any(column.cell(row) != DASH for row in rows)]
 
 
-def terminal_table(table: Table[Row], width: int | None = None) -> RichTable:
-    """Return the table for a terminal of `width` columns; None: all columns, whatever the width."""
+def terminal_table(table: Table[Row], width: int) -> Any:
+    """Return the table as rich prints it, for a terminal of `width` columns."""
+    from rich import box  # late, all three: --help prints no tables
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     columns = list(table.columns)
     for spare in sorted((column for column in columns if column.spare), key=lambda column: -column.spare):
-        if width is None or sum(_width(column, table.rows) + 1 for column in columns) - 1 <= width:
+        if sum(_width(column, table.rows) + 1 for column in columns) - 1 <= width:
             break
         columns.remove(spare)
     shown = RichTable(

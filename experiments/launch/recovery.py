@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.errors import SETUP, step_name
+from common.errors import SETUP
 from common.runtime.checkpoint import intact_versions
 from experiments.launch.failure import RunningJob, death
 from experiments.launch.incarnation import Incarnation, home_of
@@ -105,22 +105,3 @@ def survive(job: RunningJob) -> None:
             error = death(job, rank)
             job.deaths.append(Death(rank=rank, step=error.step, stage=error.stage, cause=error.cause))
             job.board.depart(rank)
-
-
-def restarts_line(restarts: Sequence[Restart], lost: int) -> str:
-    """Return `server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
-    phrases = [
-        f"server rank {restart.rank} died at {restart.at:.1f} s in {step_name(restart.step)} "
-        f"and came back from step {restart.resumed_from}"
-        for restart in restarts
-    ]
-    return "; ".join([*phrases, f"{lost} push{'' if lost == 1 else 'es'} lost"] if lost else phrases)
-
-
-def deaths_line(deaths: Sequence[Death], workers: int) -> str:
-    """Return `worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on`, and so on."""
-    return "; ".join(
-        f"worker rank {dead.rank} died in {step_name(dead.step)} ({dead.cause}): "
-        f"{left} worker{'' if left == 1 else 's'} from there on"
-        for left, dead in zip(range(workers - 1, -1, -1), deaths, strict=False)
-    )

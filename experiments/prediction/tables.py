@@ -1,13 +1,11 @@
 """Calibrations and predictions as tables for terminals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from operator import attrgetter, itemgetter
+from typing import Any
 
-from rich import box
-from rich.table import Table as RichTable
-from rich.text import Text
-
-from experiments.format.table import DASH, Column, Table, terminal_table
+from experiments.format.table import DASH, Column, Table
 from experiments.format.units import human_seconds, size_name
 from experiments.format.words import plural
 from experiments.prediction.cost_model import Calibration
@@ -15,7 +13,7 @@ from experiments.prediction.predict import PredictedExchange
 from experiments.prediction.residuals import Residual, median_error
 
 
-def calibration_table(calibration: Calibration) -> RichTable:
+def calibration_table(calibration: Calibration) -> Table[Any]:
     """Return a row for each pattern at each size. A cell of the first columns is empty if it repeats the one above."""
     headers = ("transport", "workers", "pattern", "vector", "α", "β, ns/byte", "GB/s", "γ, ns/byte")
     columns = [Column(name, itemgetter(place), words=place < 3) for place, name in enumerate(headers)]
@@ -30,35 +28,36 @@ def calibration_table(calibration: Calibration) -> RichTable:
                 speed = f"{1e-9 / beta:.1f}" if beta else DASH
                 rows.append((*head, size_name(nbytes), alpha, f"{1e9 * beta:.3f}", speed, f"{1e9 * gamma:.3f}"))
                 head, alpha = ("", "", ""), ""
-    return terminal_table(Table(columns, rows, "What a message and a byte cost"))
+    return Table(columns, rows, "What a message and a byte cost")
 
 
-def grid_tables(cells: Sequence[PredictedExchange]) -> list[RichTable]:
-    """Return a table for each number of workers: sizes down, strategies across. The best formula of a row is bold.
+def grid_tables(cells: Sequence[PredictedExchange]) -> list[Table[Any]]:
+    """Return a table for each number of workers: sizes down, strategies across, ✓ at the best formula of a row.
 
     A cell has the seconds by formula and, after a slash, in virtual time.
     """
     tables = []
     for workers in dict.fromkeys(cell.workers for cell in cells):
-        mine = [cell for cell in cells if cell.workers == workers]
-        title = Text(f"{plural(workers, 'worker')}: by formula / in virtual time", style="bold")
-        table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
-        for name in ("vector", *dict.fromkeys(cell.strategy for cell in mine)):
-            table.add_column(Text(name), justify="right", no_wrap=True)
-        for nbytes in dict.fromkeys(cell.nbytes for cell in mine):
-            row = [cell for cell in mine if cell.nbytes == nbytes]
-            best = min((cell.formula for cell in row if cell.formula is not None), default=None)
-            texts = [Text(size_name(nbytes))]
-            for cell in row:
-                both = (DASH if value is None else human_seconds(value) for value in (cell.formula, cell.virtual))
-                is_best = cell.formula is not None and cell.formula == best
-                texts.append(Text(" / ".join(both), style="bold" if is_best else ""))
-            table.add_row(*texts)
-        tables.append(table)
+        rows: dict[int, dict[str, PredictedExchange]] = {}
+        for cell in cells:
+            if cell.workers == workers:
+                rows.setdefault(cell.nbytes, {})[cell.strategy] = cell
+        strategies = dict.fromkeys(cell.strategy for cell in cells)
+        columns: list[Column[Any]] = [Column("vector", lambda row: next(iter(row.values())).nbytes, size_name)]
+        columns += [Column(name, partial(_both, name)) for name in strategies]
+        title = f"{plural(workers, 'worker')}: by formula / in virtual time"
+        tables.append(Table(columns, list(rows.values()), title))
     return tables
 
 
-def residual_table(rows: Sequence[Residual]) -> RichTable:
+def _both(strategy: str, row: Mapping[str, PredictedExchange]) -> str:
+    cell = row[strategy]
+    best = min((each.formula for each in row.values() if each.formula is not None), default=None)
+    both = (DASH if value is None else human_seconds(value) for value in (cell.formula, cell.virtual))
+    return ("✓ " if cell.formula is not None and cell.formula == best else "") + " / ".join(both)
+
+
+def residual_table(rows: Sequence[Residual]) -> Table[Residual]:
     """Return predicted beside measured seconds, by transport, workers and strategy."""
     columns: list[Column[Residual]] = [
         Column("strategy", lambda row: row.strategy.rpartition(":")[2], words=True),
@@ -69,7 +68,7 @@ def residual_table(rows: Sequence[Residual]) -> RichTable:
         Column("residual", attrgetter("residual"), "{:+.0%}".format),
     ]
     rows = sorted(rows, key=lambda row: (row.transport, row.workers, row.strategy, row.nbytes))
-    return terminal_table(Table(columns, rows, "Predicted and measured"))
+    return Table(columns, rows, "Predicted and measured")
 
 
 def error_line(rows: Sequence[Residual]) -> str:

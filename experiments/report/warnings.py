@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from experiments.comparison.caveats import SCATTER, scatter
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.wording import located
-from experiments.launch.recovery import deaths_line, restarts_line
 from experiments.metrics.traffic import imbalance
 from experiments.report.environment import environment_of
+from experiments.runs.describe import deaths_line, restarts_line
 from experiments.runs.run import Run
 
 _OURS = ("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell ", "the sweep ", "whether ")

@@ -10,7 +10,7 @@ from experiments.config.checks import on_off
 from experiments.config.options.training import PLAIN
 from experiments.format.words import listed, plural
 from experiments.runs.run import Run
-from experiments.schema.documents import Environment, ErrorRecord, Summary
+from experiments.schema.documents import Death, Environment, ErrorRecord, Restart, Summary
 
 
 def conditions(runs: Sequence[Run]) -> str:
@@ -129,3 +129,22 @@ def error_line(error: ErrorRecord) -> str:
     place += [step_name(error.step)] if error.step is not None else []
     place += [f"bucket {error.bucket}"] if error.bucket else []
     return ": ".join(part for part in (error.type, ", ".join(place), " ".join(error.cause.split())) if part)
+
+
+def restarts_line(restarts: Sequence[Restart], lost: int) -> str:
+    """Return `server rank 4 died at 3.2 s in step 120 and came back from step 100`, and so on."""
+    phrases = [
+        f"server rank {restart.rank} died at {restart.at:.1f} s in {step_name(restart.step)} "
+        f"and came back from step {restart.resumed_from}"
+        for restart in restarts
+    ]
+    return "; ".join([*phrases, f"{lost} push{'' if lost == 1 else 'es'} lost"] if lost else phrases)
+
+
+def deaths_line(deaths: Sequence[Death], workers: int) -> str:
+    """Return `worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on`, and so on."""
+    return "; ".join(
+        f"worker rank {dead.rank} died in {step_name(dead.step)} ({dead.cause}): "
+        f"{left} worker{'' if left == 1 else 's'} from there on"
+        for left, dead in zip(range(workers - 1, -1, -1), deaths, strict=False)
+    )

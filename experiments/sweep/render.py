@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table as RichTable
-
-from experiments.format.table import Column, Table, terminal_table
+from experiments.format.table import Column, Table
 from experiments.format.words import plural, turns
 from experiments.schema.records import JournalEntry
 from experiments.sweep.estimate import duration, whole
@@ -47,7 +45,7 @@ def runs_left(sweep: Sweep, grid: Grid, done: Container[tuple[str, int]]) -> dic
     return {cell.id: sum((cell.id, repeat) not in done for repeat in repeats) for cell in grid.cells}
 
 
-def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Mapping[str, int]) -> RichTable:
+def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Mapping[str, int]) -> Table[Cell]:
     """Return a table with a row for each cell with runs left: what tells it from the others, and its seconds.
 
     If some runs of the sweep are done, the table says how many are left.
@@ -63,7 +61,7 @@ def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Map
     columns += [Column("runs left", lambda cell: f"{left[cell.id]} of {repeats}")] if begun else []
     last = "together" if begun else f"all {repeats}"
     columns += [Column(last, lambda cell: duration(seconds[cell.id] * left[cell.id]))]
-    return terminal_table(Table(columns, [cell for cell in grid.cells if left[cell.id]]))
+    return Table(columns, [cell for cell in grid.cells if left[cell.id]])
 
 
 def _chosen(name: str, cell: Cell) -> Any:

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table as RichTable
-
-from experiments.format.table import DASH, Column, Table, terminal_table
+from experiments.format.table import DASH, Column, Table
 from experiments.format.units import human_ms
 from experiments.schema.documents import Summary
 from experiments.trace.timeline import Timeline
@@ -85,8 +83,8 @@ def missing_ranks(timeline: Timeline, summary: Summary) -> list[str]:
     return [name for name in names if name not in {trace.name for trace in timeline.traces}]
 
 
-def attribution_table(found: Attribution, width: int) -> RichTable:
-    """Return the critical path as a table for terminals of `width` columns; small shares are one line, `others`."""
+def attribution_table(found: Attribution) -> Table[tuple[str, str, float, str]]:
+    """Return the critical path as a table; small shares are one line, `others`."""
     large = {key: seconds for key, seconds in found.charged.items() if found.share(seconds) >= SHOWN}
     rows = [
         (name, stage, seconds, f"{found.share(found.waited[name]):.0%}") for (name, stage), seconds in large.items()
@@ -100,4 +98,4 @@ def attribution_table(found: Attribution, width: int) -> RichTable:
         Column("of the steps' time", lambda row: f"{found.share(row[2]):.0%}"),
         Column("waits itself", lambda row: row[3]),
     ]
-    return terminal_table(Table(columns, rows), width)
+    return Table(columns, rows)
