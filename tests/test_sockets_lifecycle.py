@@ -29,10 +29,10 @@ MUCH = np.ones((2 * RECEIVE_AHEAD + 8) * SEGMENT_BYTES + 1, np.uint8)
 
 
 class MemoryRendezvous:
-    """A rendezvous that only keeps the published addresses."""
+    """A rendezvous of rank 0 that only keeps the published addresses."""
 
     def __init__(self):
-        self.addresses = {}
+        self.place, self.deadline, self.addresses = Place(0), 1.0, {}
 
     def publish(self, addresses):
         self.addresses = addresses
@@ -102,7 +102,7 @@ def test_a_path_too_long_for_a_socket_is_refused_with_a_remedy():
 def test_an_endpoint_that_cannot_listen_is_an_error_and_leaves_no_descriptor(address, error):
     before = psutil.Process().num_fds()
     with pytest.raises(error):
-        ZmqEndpoint(Place(0), 2, address, MemoryRendezvous(), job=JOB, deadline=1.0)
+        ZmqEndpoint(2, address, MemoryRendezvous(), JOB, lambda: None)
     assert psutil.Process().num_fds() == before
     gc.collect()  # an open context would warn
 
@@ -270,7 +270,7 @@ def test_closed_ipc_endpoints_do_not_listen_and_their_folder_can_be_removed():
 
 def test_a_closed_tcp_endpoint_leaves_no_port_open():
     meeting = MemoryRendezvous()
-    end = ZmqEndpoint(Place(0), 2, tcp_address(), meeting, job=JOB, deadline=1.0)
+    end = ZmqEndpoint(2, tcp_address(), meeting, JOB, lambda: None)
     address, invitation = json.loads(meeting.addresses[1])
     for listening in (address, invitation.partition(" ")[2]):
         host, _, port = listening.removeprefix("tcp://").rpartition(":")

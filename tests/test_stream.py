@@ -65,7 +65,7 @@ def admitted(listener, *streams):
             outgoing.pump()
         if found := listener.admit():
             return found
-        select.select(listener.sockets, [], [], 0.1)
+        select.select(listener.files(), [], [], 0.1)
     raise AssertionError("no stream was admitted")
 
 
@@ -181,7 +181,7 @@ def test_a_hello_may_come_in_pieces(listener):
     with knock(listener, words[:5]) as peer:
         for _ in range(3):
             assert listener.admit() == {}
-            select.select(listener.sockets, [], [], 0.1)
+            select.select(listener.files(), [], [], 0.1)
         peer.sendall(words[5:] + b"more")
         with contextlib.closing(admitted(listener)[1]) as incoming:
             assert select.select([incoming.socket], [], [], 10.0)[0]
@@ -206,7 +206,7 @@ LIES = {
 def test_a_stranger_with_a_wrong_hello_is_turned_away(listener, lie):
     with knock(listener, lie(hello(listener))) as stranger:
         assert is_turned_away(listener, stranger)
-    assert listener.sockets == [listener.socket]
+    assert listener.files() == [listener.socket.fileno()]
 
 
 def test_a_rank_is_admitted_once(listener):
@@ -221,12 +221,12 @@ def test_a_stranger_with_half_a_hello_blocks_no_sender_and_is_forgotten_when_it_
     with knock(listener, words), stream_to(listener) as outgoing:
         outgoing.offer(b"x")
         admitted(listener, outgoing)[1].close()
-        assert len(listener.sockets) == 2
+        assert len(listener.files()) == 2
     for _ in range(100):
         listener.admit()
-        if listener.sockets == [listener.socket]:
+        if listener.files() == [listener.socket.fileno()]:
             return
-        select.select(listener.sockets, [], [], 0.1)
+        select.select(listener.files(), [], [], 0.1)
     raise AssertionError("the stranger was not forgotten")
 
 
@@ -235,7 +235,7 @@ def test_the_oldest_of_many_silent_strangers_are_turned_away(listener):
         strangers = [stack.enter_context(knock(listener)) for _ in range(2 * STRANGERS + 5)]
         for _ in range(5):
             assert listener.admit() == {}
-            assert len(listener.sockets) <= 1 + STRANGERS
+            assert len(listener.files()) <= 1 + STRANGERS
         outgoing = stack.enter_context(stream_to(listener))
         outgoing.offer(b"x")
         admitted(listener, outgoing)[1].close()
@@ -250,9 +250,9 @@ def test_a_stranger_that_disconnects_early_is_forgotten(listener):
     for words in (b"", b"x", bytes(HELLO_BYTES)):
         knock(listener, words).close()
     for _ in range(3):
-        select.select(listener.sockets, [], [], 0.1)
+        select.select(listener.files(), [], [], 0.1)
         assert listener.admit() == {}
-    assert listener.sockets == [listener.socket]
+    assert listener.files() == [listener.socket.fileno()]
 
 
 def test_each_listener_has_a_token_of_its_own():

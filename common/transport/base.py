@@ -1,9 +1,8 @@
-"""The contract of a transport.
+"""The contract of a transport: an `Endpoint` is one rank's end of it.
 
-An `Endpoint` is one rank's end of a transport. Between two ranks, each message arrives complete, in order and once, or
-an error is raised. A message carries the sender's step and bucket. A message for another step, bucket, dtype or size
-than the receiver asked for is a `ProtocolError`. Arrays are C-contiguous and of any numeric dtype. Only the elements of
-an array travel, not its shape.
+Between two ranks, each message arrives complete, in order and once, or an error is raised. A message carries the
+sender's step and bucket. A message for another step, bucket, dtype or size than the receiver asked for is a
+`ProtocolError`. Arrays are C-contiguous and of any numeric dtype; only their elements travel, their shape does not.
 """
 
 import time
@@ -50,13 +49,12 @@ class Task(Protocol):
 
 
 class Endpoint(ABC):
-    """One rank's end of a transport. `deadline` is in seconds and holds for each blocking call.
+    """One rank's end of a transport. `common.context` and `common.fast_paths` describe the calls of the same names.
 
-    `crew` has the other ranks of this process, if this rank can share memory with them.
-
-    A call raises ValueError for a rank that is not another rank of the job, and for an array that cannot travel. A
-    blocking call raises DeadlineExceeded, PeerFailed when the job is over, and ProtocolError for an unexpected message.
-    After an error, the array that the call was to fill may be filled in part.
+    `deadline` is in seconds and holds for each blocking call. `crew` has the other ranks of this process, if this rank
+    can share memory with them. A call raises ValueError for a rank that is not another rank of the job, and for an
+    array that cannot travel. A blocking call raises DeadlineExceeded, PeerFailed when the job is over, and
+    ProtocolError; then the array that it was to fill may be filled in part.
     """
 
     crew: frozenset[int] = frozenset()
@@ -69,31 +67,21 @@ class Endpoint(ABC):
 
     @abstractmethod
     def send(self, to: int, array: Array) -> None:
-        """Send a copy of `array`; the caller may change the array at once. Blocks only until the peer has started."""
+        """Send a copy of `array`. Blocks only until the peer has started."""
 
     @abstractmethod
     def lend(self, to: int, array: Array) -> None:
-        """Send `array` without copying it.
-
-        The caller must not write to the array until `settle` has returned, or until it has received a message that
-        `to` can only have sent after reading the array.
-        """
+        """Send `array` without copying it. The caller must not write to it until the loan is over."""
 
     def expose(self, to: int, array: Array) -> None:
-        """Lend `array` to rank `to`, which may write its answer into it; `recv_into(to, array)` completes the exchange.
+        """Lend `array` to rank `to`, which may write its answer into it. Only virtual time checks the rules for this.
 
-        Until `recv_into` has returned, and also after an error, the array belongs to the receiver: do not read it,
-        write to it or lend it to another rank. Do not call `settle` either: it would wait for a receiver that may be
-        waiting for others. Virtual time checks these rules. The answer is written in place only if the array is memory
-        of `alloc` and both ranks are on one host.
+        The answer is written in place only if the array is memory of `alloc` and both ranks are on one host.
         """
         self.lend(to, array)
 
     def share(self, to: int, array: Array) -> None:
-        """Give rank `to`, one of `crew`, lasting access to `array`, memory of `alloc`. `recv_shared` returns it.
-
-        The two ranks must agree on which of them writes where and when. Both can lend the memory in place.
-        """
+        """Give rank `to`, one of `crew`, lasting access to `array`, memory of `alloc`; both can lend it in place."""
         raise self.no_shared_memory(to)
 
     def no_shared_memory(self, rank: int) -> ValueError:
@@ -133,9 +121,7 @@ class Endpoint(ABC):
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         """Receive a message from each rank of `from_`, add them to `into` in order, and answer each rank with the sum.
 
-        `finish` is called with flat parts of the sum before they are sent, each element once. It may change the
-        elements, each independently of the others. If all senders exposed their messages, the answers may be written
-        there. Otherwise `into` is lent to the senders: call `settle` before you change it. Blocks.
+        `finish` changes flat parts of the sum before they are sent, each element once. Blocks.
         """
         senders = list(from_)
         self.recv_add_all(senders, into)
@@ -157,10 +143,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     def spawn(self, fn: Callable[[], None]) -> Task:
-        """Run `fn()` beside the caller, on the same rank. Only one of the two may use the endpoint at a time.
-
-        Meanwhile the other may call `now` and use a `queue`. `join` of the task raises what `fn` raised.
-        """
+        """Run `fn()` beside the caller, on the same rank."""
 
     @abstractmethod
     def queue(self) -> Queue:

@@ -39,7 +39,7 @@ def connect(
     def open_sockets() -> ZmqEndpoint:
         address = ipc_address(home) if transport == "ipc" else tcp_address(interface)
         rendezvous = Rendezvous(store, place, deadline, "far" if transport == "shm" else "rank")
-        return ZmqEndpoint(place, ranks, address, rendezvous, job=job, deadline=deadline, watch=watch)
+        return ZmqEndpoint(ranks, address, rendezvous, job, watch)
 
     several_hosts = hosts is not None and len(hosts) > 1
     if transport == "ipc" and several_hosts:
@@ -47,18 +47,17 @@ def connect(
     near_ranks = frozenset(range(ranks))  # this rank and those with which it shares memory
     if transport != "shm":
         near_ranks = frozenset(crew if len(crew) > 1 and reason_against() is None else ())
-    elif hosts is not None and several_hosts:
-        near_ranks = frozenset(next(host for host in hosts if place.rank in host))
+    elif several_hosts:
+        near_ranks = frozenset(next(host for host in hosts or () if place.rank in host))
     if not near_ranks:
         return open_sockets()
     rendezvous = Rendezvous(store, place, deadline, "rank" if transport == "shm" else "near")
-    near = ShmEndpoint(place, ranks, rendezvous, deadline=deadline, watch=watch)
+    near = ShmEndpoint(ranks, rendezvous, watch)
     near.crew = frozenset(crew) - {place.rank}
     if len(near_ranks) == ranks:
         return near
     try:
-        far = open_sockets()
+        return RoutedEndpoint(near, open_sockets(), near_ranks)
     except BaseException:
         near.close()
         raise
-    return RoutedEndpoint(near, far, near_ranks)

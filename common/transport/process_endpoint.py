@@ -52,6 +52,7 @@ class ProcessEndpoint(Endpoint):
     def __init__(self, place: Place, deadline: float, watch: Callable[[], None]) -> None:
         super().__init__(place, deadline)
         self.watch = watch
+        self._last_served = 0  # the rank whose message `recv_any` took last: the ranks take turns
 
     @abstractmethod
     def has(self, from_: int) -> bool:
@@ -64,10 +65,10 @@ class ProcessEndpoint(Endpoint):
         return SimpleQueue()
 
     def abandon(self) -> None:
-        self.watch = self._raise_abandoned
+        def watch() -> None:
+            raise RunError("given up, because this rank has failed elsewhere", **self.place.fields())
 
-    def _raise_abandoned(self) -> None:
-        raise RunError("given up, because this rank has failed elsewhere", **self.place.fields())
+        self.watch = watch
 
     def check(self, end: float, awaited: str, peers: tuple[int, ...]) -> None:
         """Raise if the job is over, or if the time is past `end` (monotonic). `awaited` names `peers` in the error."""
@@ -88,9 +89,8 @@ class ProcessEndpoint(Endpoint):
     def unreachable(self, rank: int, error: OSError) -> RunError:
         """Return the error for a `rank` that cannot be reached: PeerFailed if its process is gone.
 
-        For a process that is gone, first block for up to `FAILURE_GRACE` seconds, in which `watch` may raise a more
-        exact error. A failing rank closes its sockets before the supervisor has reported it. Without this grace, its
-        peers would complain first and be taken for the culprits.
+        A failing rank closes its sockets before the supervisor has reported it. So first block for up to
+        `FAILURE_GRACE` seconds, in which `watch` may raise the report, lest this peer be taken for the culprit.
         """
         reason = error.strerror or error
         if error.errno not in PEER_GONE and not isinstance(error, ConnectionError):

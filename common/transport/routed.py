@@ -5,7 +5,7 @@ uses one transport only, so its messages keep their order.
 """
 
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 
 from common.transport.base import Endpoint, Message
 from common.transport.process_endpoint import ProcessEndpoint, any_of
@@ -21,7 +21,7 @@ class RoutedEndpoint(ForwardingEndpoint):
     A loan to a far rank moves only inside calls of `far`. So `near` calls it whenever it waits.
     """
 
-    def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, near_ranks: Set[int]) -> None:
+    def __init__(self, near: ShmEndpoint, far: ZmqEndpoint, near_ranks: frozenset[int]) -> None:
         super().__init__(near)
         self.near, self.far, self.near_ranks = near, far, near_ranks
         self._far_first = False
@@ -29,9 +29,6 @@ class RoutedEndpoint(ForwardingEndpoint):
 
     def _endpoint_for(self, rank: int) -> ProcessEndpoint:
         return self.near if rank in self.near_ranks else self.far
-
-    def _all_near(self, ranks: Iterable[int]) -> bool:
-        return all(rank in self.near_ranks for rank in ranks)
 
     def send(self, to: int, array: Array) -> None:
         self._endpoint_for(to).send(to, array)
@@ -54,21 +51,21 @@ class RoutedEndpoint(ForwardingEndpoint):
 
     def recv_add_all(self, from_: Iterable[int], into: Array) -> None:
         senders = list(from_)
-        if self._all_near(senders):
+        if self.near_ranks.issuperset(senders):
             self.near.recv_add_all(senders, into)
         else:
             Endpoint.recv_add_all(self, senders, into)
 
     def recv_sum(self, from_: Iterable[int], out: Array) -> None:
         senders = list(from_)
-        if self._all_near(senders):
+        if self.near_ranks.issuperset(senders):
             self.near.recv_sum(senders, out)
         else:
             Endpoint.recv_sum(self, senders, out)
 
     def recv_add_answer(self, from_: Iterable[int], into: Array, finish: Callable[[Array], None]) -> None:
         senders = list(from_)
-        if self._all_near(senders):
+        if self.near_ranks.issuperset(senders):
             self.near.recv_add_answer(senders, into, finish)
         else:
             Endpoint.recv_add_answer(self, senders, into, finish)

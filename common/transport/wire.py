@@ -18,9 +18,8 @@ payload, in order. Each header describes the whole message, so that each segment
     60      4      crc     CRC-32 of the 60 bytes before
 
 Two ranks are connected by two *ways*: ZeroMQ, and a stream on which a message is one segment of any size. Each way
-keeps its order, and `after` restores the order of the two together (sockets/channel.py).
-
-All integers are little-endian. The receiver compares sizes with those that it expects and allocates nothing from them.
+keeps its order, and `after` restores the order of the two together (sockets/channel.py). All integers are
+little-endian. The receiver compares sizes with those that it expects and allocates nothing from them.
 """
 
 import struct

@@ -33,19 +33,15 @@ from common.types import Array
 def reason_against() -> str | None:
     """Return why the ranks of this machine cannot share memory, or None if they can.
 
-    The counters in a mailbox need stores that become visible in program order. x86 guarantees this order, other
-    processors do not, and Python offers no fence for it.
+    The counters in a mailbox need stores that become visible in program order. Only x86 guarantees this order.
     """
     if not sys.platform.startswith("linux") or not hasattr(os, "memfd_create"):
         return "it needs Linux"
     if platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize < 1 << 32:
         return f"it needs a 64-bit x86 processor, this is {platform.machine()}"
     try:
-        arena = Arena(1)
-        try:
+        with contextlib.closing(Arena(1)) as arena:
             peers_arena(os.getpid(), arena.fd)
-        finally:
-            arena.close()
     except OSError as error:
         return f"it needs memory that can be opened in /proc ({error.strerror or error})"
     return None
@@ -161,7 +157,6 @@ class LendableMemory:
         self.arenas[arena.number] = arena
 
     def close(self) -> None:
-        """Close all arenas."""
         for arena in self.arenas.values():
             arena.close()
         self.arenas.clear()

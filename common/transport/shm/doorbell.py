@@ -9,11 +9,11 @@ Theory of operation. A doorbell is a pipe and the first word of its owner's mail
     3. look at the counters again              3. read `asleep`
     4. nothing new: sleep on the pipe          4. it names this event: write a byte into the pipe
 
-Each side stores first and loads second, and the fence keeps this order, so at least one side sees the other's store:
-the owner finds the new counter and stays awake, or the peer finds the event and rings. A ring that comes too late
-wakes a later sleep in vain, and that sleeper looks again. An owner that is awake costs its peers no system call.
-If the peer dies between 1 and 4, the owner looks again when its time slice is over. If the owner dies, its end of the
-pipe closes: `alive` is then false, and a ring does nothing.
+Each side stores first and loads second, and the fence keeps this order; taking a lock is such a fence. So at least one
+side sees the other's store: the owner finds the new counter and stays awake, or the peer finds the event and rings. A
+ring that comes too late wakes a later sleep in vain, and that sleeper looks again. An owner that is awake costs its
+peers no system call. If the peer dies between 1 and 4, the owner looks again when its time slice is over. If the owner
+dies, its end of the pipe closes: `alive` is then false, and a ring does nothing.
 """
 
 import contextlib
@@ -38,23 +38,12 @@ def reading_by(rank: int) -> int:
     return -2 - rank
 
 
-class Fence:
-    """A memory barrier: a load after the call does not overtake a store before it. Taking a lock is such a barrier."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            pass
-
-
 class Doorbell:
     """The owner's side. `mailbox` is the memory of the owner's mailbox."""
 
     def __init__(self, mailbox: Bytes) -> None:
         self._words = mailbox.data.cast("q")
-        self._fence = Fence()
+        self._fence = threading.Lock()
         self._poll = select.poll()
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self.wake_read, select.POLLIN)
@@ -65,7 +54,8 @@ class Doorbell:
     def sleep(self, ready: Callable[[], bool], event: int, seconds: float) -> bool:
         """Unless `ready`, sleep until `event` or for `seconds`; return whether it is `ready` now."""
         self._words[0] = event
-        self._fence()
+        with self._fence:
+            pass
         if ready():
             self._words[0] = AWAKE
             return True
@@ -77,7 +67,8 @@ class Doorbell:
     def sleep_elsewhere(self, ready: Callable[[], bool], sleep: Callable[[int], None]) -> None:
         """Unless `ready`, call `sleep` with a file that can be read as soon as a peer rings for any event."""
         self._words[0] = ANY_EVENT
-        self._fence()
+        with self._fence:
+            pass
         if not ready():
             sleep(self.wake_read)
             self._clear()
@@ -93,22 +84,18 @@ class Doorbell:
         os.close(self.wake_write)
 
 
-def open_peers_pipe(pid: int, fd: int) -> int:
-    """Open the pipe that process `pid` has open as `fd` for writing. OSError if the process is gone."""
-    return os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
 class PeerDoorbell:
     """A peer's side: `mailbox` is the owner's, and `wake_write` the owner's pipe, opened here."""
 
     def __init__(self, mailbox: Bytes, wake_write: int) -> None:
         self._words = mailbox.data.cast("q")
         self._wake_write = wake_write
-        self._fence = Fence()
+        self._fence = threading.Lock()
 
     def ring(self, event: int) -> None:
         """Wake the owner if it sleeps for `event`. Call this after the change that the owner may wait for."""
-        self._fence()
+        with self._fence:
+            pass
         if self._words[0] in (event, ANY_EVENT):
             with contextlib.suppress(BlockingIOError, BrokenPipeError):  # full: it rings already; broken: owner is gone
                 os.write(self._wake_write, b"!")

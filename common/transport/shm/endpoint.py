@@ -13,11 +13,9 @@ Theory of operation. Rank s sends to rank r in six steps; everything stays outsi
 What is *exposed* may be overwritten by its reader: r writes the answer over the message, raises `taken`, and then
 announces an ANSWER in s's mailbox that points to the same memory. Between steps 2 and the ANSWER, s does not touch it.
 
-A wait looks LOOKS times and gives way to other processes in between; then it sleeps. With more ranks than cores, a
-longer spin would keep those ranks from working for which it waits.
-
-A dead rank is noticed when its mailbox or an arena has to be opened; otherwise `watch` reports the death. What the dead
-rank lent stays readable where it is mapped. Its memory has no name and goes with the last process that mapped it.
+A wait looks LOOKS times and gives way to other processes in between; then it sleeps, lest it keep a core from a rank
+for which it waits. A dead rank is noticed when its mailbox or an arena has to be opened; otherwise `watch` reports the
+death. What it lent stays readable where it is mapped.
 """
 
 import time
@@ -53,12 +51,9 @@ class ShmEndpoint(MailboxEndpoint):
         self._lend(to, array, EXPOSED)
 
     def share(self, to: int, array: Array) -> None:
-        self._refuse_unless_crew(to)
+        if to not in self.crew:
+            raise self.no_shared_memory(to)
         self._lend(to, array, SHARED)
-
-    def _refuse_unless_crew(self, rank: int) -> None:
-        if rank not in self.crew:
-            raise self.no_shared_memory(rank)
 
     def _lend(self, to: int, array: Array, kind: int) -> None:
         code = wire.dtype_code(array.dtype)
@@ -87,7 +82,8 @@ class ShmEndpoint(MailboxEndpoint):
         self._mark_taken(from_)
 
     def recv_shared(self, from_: int, like: Array) -> Array:
-        self._refuse_unless_crew(from_)
+        if from_ not in self.crew:
+            raise self.no_shared_memory(from_)
         shared = self._message(from_, like)
         slot = self._inboxes[from_].slot()
         if slot.kind != SHARED:
@@ -111,10 +107,7 @@ class ShmEndpoint(MailboxEndpoint):
         self._sum([], from_, out, time.monotonic() + self.deadline)
 
     def _sum(self, terms: list[Array], from_: Iterable[int], out: Array, end: float) -> None:
-        """Receive a message from each of `from_`; write the sum of `terms` and these, in this order, to `out`.
-
-        Blocks until `end` (monotonic) at most.
-        """
+        """Write the sum of `terms` and a message of each of `from_`, in order, to `out`. Blocks until `end` at most."""
         elements = flat(out)
         messages: dict[int, Array] = {}  # by sender, in order, not yet added
         for sender in from_:
@@ -155,7 +148,13 @@ class ShmEndpoint(MailboxEndpoint):
         if not from_:
             raise ValueError("waiting for nobody: give at least one rank")
         elements = flat(out)
-        sender = self._wait_for_any(from_)
+        last = self._last_served
+        turn = [rank for rank in from_ if rank > last] + [rank for rank in from_ if rank <= last]
+        for rank in turn:
+            self._inbox(rank)
+        event = arrival_from(from_[0]) if len(from_) == 1 else ANY_EVENT
+        self._wait(lambda: any(self.has(rank) for rank in turn) or bool(self.idle()), event, from_)
+        sender = self._last_served = next(rank for rank in turn if self.has(rank))
         slot = self._inboxes[sender].slot()
         length = slot.length
         if slot.dtype != wire.dtype_code(out.dtype) or length > out.nbytes or length % out.itemsize:
@@ -164,17 +163,6 @@ class ShmEndpoint(MailboxEndpoint):
         elements[:size] = self._payload(sender, slot, out.dtype)
         self._mark_taken(sender)
         return Message(sender, slot.step, slot.bucket, size)
-
-    def _wait_for_any(self, from_: tuple[int, ...]) -> int:
-        """Return a rank of `from_` with a message to read. The ranks take turns. Blocks."""
-        last = self._last_served
-        turn = [rank for rank in from_ if rank > last] + [rank for rank in from_ if rank <= last]
-        for rank in turn:
-            self._inbox(rank)
-        event = arrival_from(from_[0]) if len(from_) == 1 else ANY_EVENT
-        self._wait(lambda: any(self.has(rank) for rank in turn) or bool(self.idle()), event, from_)
-        self._last_served = next(rank for rank in turn if self.has(rank))
-        return self._last_served
 
     def _message(self, from_: int, expected: Array, end: float | None = None) -> Array:
         """Return the next message from `from_` in place, if it fits `expected`. Blocks until `end` (monotonic)."""
@@ -215,7 +203,7 @@ class ShmEndpoint(MailboxEndpoint):
         peer = self._peer(owner)
         if (memory := peer.arenas.get(slot.arena_number)) is None:
             with self._peer_errors(owner):
-                memory = peer.arena(slot.arena_fd, slot.arena_number)
+                memory = peer.map_arena(slot.arena_fd, slot.arena_number)
         return memory
 
     def _mark_taken(self, from_: int) -> None:

@@ -17,8 +17,7 @@ A sender never waits for a free slot. It fills the last one with MOVED, which na
 sender's; both sides use that ring from the next slot on, and slot n is at n modulo the ring's size.
 
 A sender that dies before it has raised `written` has sent nothing. What it announced earlier can be read if its arena
-is mapped already; otherwise opening the arena fails. A receiver that dies leaves its mailbox to those who mapped it:
-they can go on writing, and the memory goes with its last user.
+is mapped already; otherwise opening the arena fails. Senders can go on writing to the mailbox of a receiver that died.
 """
 
 import os
@@ -27,7 +26,7 @@ from typing import NamedTuple
 
 from common.transport.base import Bytes
 from common.transport.shm.arena import Arena, forget, own_arena, peers_arena
-from common.transport.shm.doorbell import PeerDoorbell, open_peers_pipe
+from common.transport.shm.doorbell import PeerDoorbell
 
 CACHE_LINE = 64  # bytes
 WORDS_PER_LINE = CACHE_LINE // 8
@@ -41,10 +40,7 @@ _SLOT = struct.Struct("<BxxxIqQIIIQ")
 
 
 class Slot(NamedTuple):
-    """The description of a message. `arena_fd`, `arena_number` and `offset` say where its payload lies.
-
-    The arena is one of the sender's, or, for an ANSWER, one of the receiver's.
-    """
+    """The description of a message. Its payload lies in an arena of the sender, or of the receiver for an ANSWER."""
 
     dtype: int
     bucket: int
@@ -96,7 +92,7 @@ class Peer:
 
     def __init__(self, pid: int, mailbox_fd: int, doorbell_fd: int) -> None:
         self.pid = pid
-        wake_write = open_peers_pipe(pid, doorbell_fd)
+        wake_write = os.open(f"/proc/{pid}/fd/{doorbell_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self.mailbox = peers_arena(pid, mailbox_fd)
         except BaseException:
@@ -105,11 +101,10 @@ class Peer:
         self.doorbell = PeerDoorbell(self.mailbox, wake_write)
         self.arenas: dict[int, Bytes] = {}
 
-    def arena(self, fd: int, number: int) -> Bytes:
-        """Return the peer's arena `number`. Maps an arena of another process at its first use."""
-        if (found := self.arenas.get(number)) is None:
-            found = own_arena(number).memory if self.pid == os.getpid() else peers_arena(self.pid, fd)
-            self.arenas[number] = found
+    def map_arena(self, fd: int, number: int) -> Bytes:
+        """Map the peer's arena `number`, at its first use, and return its memory."""
+        found = own_arena(number).memory if self.pid == os.getpid() else peers_arena(self.pid, fd)
+        self.arenas[number] = found
         return found
 
     def trim(self) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from numpy.typing import DTypeLike
 
 from common.errors import ConfigError
-from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport.process_endpoint import WAIT_SLICE, ProcessEndpoint, any_of
 from common.transport.shm.arena import LendableMemory, memory_errors, reason_against
@@ -40,26 +39,17 @@ class MailboxEndpoint(ProcessEndpoint):
     mappings are released at once and not by a garbage collection.
     """
 
-    def __init__(
-        self,
-        place: Place,
-        ranks: int,
-        rendezvous: Rendezvous,
-        *,
-        deadline: float,
-        watch: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(place, deadline, watch)
+    def __init__(self, ranks: int, rendezvous: Rendezvous, watch: Callable[[], None]) -> None:
+        super().__init__(rendezvous.place, rendezvous.deadline, watch)
+        self.rendezvous = rendezvous
         if reason := reason_against():
             raise ConfigError(f"transport shm cannot be used here: {reason}; use ipc")
-        self.rendezvous = rendezvous
-        self._memory = LendableMemory(place)
+        self._memory = LendableMemory(self.place)
         self._peers: dict[int, Peer] = {}
         self._outboxes: dict[int, Outbox] = {}
-        self._last_served = 0
         self._closed = False
-        others = [rank for rank in range(ranks) if rank != place.rank]
-        with contextlib.ExitStack() as undo, memory_errors(place):
+        others = [rank for rank in range(ranks) if rank != self.place.rank]
+        with contextlib.ExitStack() as undo, memory_errors(self.place):
             # A mapping keeps a file open for as long as anything refers to it, and an error refers to this object. The
             # lambda is needed: a mention of `__dict__` here would slow down every later access to an attribute.
             undo.callback(lambda: self.__dict__.clear())  # noqa: PLW0108

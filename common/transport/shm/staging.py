@@ -27,11 +27,9 @@ class StagingRing:
         while self._retired and self._retired[0][0] < taken:
             self._retired.popleft()[1].close()
         space = -(-data.size // CACHE_LINE) * CACHE_LINE
-        start = self._find_room(space)
-        if self._arena is None or start is None:
+        arena, start = self._arena, self._find_room(space)
+        if arena is None or start is None:
             arena, start = self._grow(space, seq - 1), 0
-        else:
-            arena = self._arena
         arena.memory[start : start + data.size] = data
         self._copies.append((seq, start))
         self._head = start + space
@@ -61,7 +59,6 @@ class StagingRing:
         return larger
 
     def close(self) -> None:
-        """Close all arenas."""
         for _, arena in self._retired:
             arena.close()
         if self._arena is not None:

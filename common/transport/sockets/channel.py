@@ -46,19 +46,17 @@ class OutgoingChannel:
         self.queued = self.streamed = 0  # segments sent on each way
         self.socket = _open_socket(context, zmq.PUSH, address, {zmq.SNDHWM: 0, zmq.RECONNECT_IVL: 5})
 
-    def send_header(self, place: Place, job: int, code: int, length: int, offset: int = 0) -> None:
+    def send_header(self, place: Place, job: int, code: int, length: int, offset: int) -> None:
         """Queue the header of the segment that starts at `offset`. Its payload must follow as the next frame."""
-        counts = self.queued, self.streamed
+        fields = code, place.rank, job, self.queued, self.streamed, place.step, place.bucket, length, offset
         self.queued += 1
-        self.socket.send(
-            wire.encode((code, place.rank, job, *counts, place.step, place.bucket, length, offset)), zmq.SNDMORE
-        )
+        self.socket.send(wire.encode(fields), zmq.SNDMORE)
 
     def stream_header(self, place: Place, job: int, code: int, length: int) -> bytes:
         """Return the header of the message that is streamed next."""
-        counts = self.streamed, self.queued
+        fields = code, place.rank, job, self.streamed, self.queued, place.step, place.bucket, length, 0
         self.streamed += 1
-        return wire.encode((code, place.rank, job, *counts, place.step, place.bucket, length, 0))
+        return wire.encode(fields)
 
 
 class IncomingChannel:
@@ -106,8 +104,12 @@ class IncomingChannel:
             self.unread_payload = streamed.length
             return streamed, None
         if queued is not None and queued[0].after == self.streamed:
-            self._check_seq(queued[0].seq, self.queued, place)
-            self._check_payload(queued, place)
+            header, frame = queued
+            self._check_seq(header.seq, self.queued, place)
+            if frame is None or len(frame) != header.payload:
+                size = 0 if frame is None else len(frame)
+                cause = f"rank {self.sender} announced {header.payload} bytes and sent {size}"
+                raise ProtocolError(cause, **place.fields())
             self.from_queue = None
             self.queued += 1
             return queued
@@ -125,11 +127,4 @@ class IncomingChannel:
     def _check_seq(self, seq: int, expected: int, place: Place) -> None:
         if seq != expected:
             cause = f"segment {expected} from rank {self.sender} was lost: segment {seq} came instead"
-            raise ProtocolError(cause, **place.fields())
-
-    def _check_payload(self, segment: Segment, place: Place) -> None:
-        header, frame = segment
-        if frame is None or len(frame) != header.payload:
-            size = 0 if frame is None else len(frame)
-            cause = f"rank {self.sender} announced {header.payload} bytes and sent {size}"
             raise ProtocolError(cause, **place.fields())

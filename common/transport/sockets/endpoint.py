@@ -1,13 +1,9 @@
 """Messages between processes over ZeroMQ (ipc or loopback tcp), with a plain stream beside it for large loans.
 
 Each ordered pair of ranks has one PUSH-PULL pair of sockets. The receiver binds a PULL socket for each peer at its
-start and publishes the addresses; the sender connects its PUSH at its first message. The reasons for these sockets:
-
-- A PUSH never receives and a PULL never sends. A stranger that connects can take nothing, and its messages lack the
-  job's id and are dropped. A DEALER or PAIR could be made to send to it.
-- With one socket for each peer, a fast peer's messages stay in its own queue. The receiver reads from the peer that it
-  waits for and buffers nothing; a full queue (`RECEIVE_AHEAD` segments) holds back that sender alone.
-- The sender's queue is unlimited, so `send` never blocks, and two ranks that both send first cannot deadlock.
+start and publishes the addresses; the sender connects its PUSH at its first message. A PULL never sends, so a stranger
+that connects can take nothing; what it sends lacks the job's id and is dropped. A full queue (`RECEIVE_AHEAD` segments)
+holds back its sender alone. The sender's queue is unlimited, so two ranks that both send first cannot deadlock.
 
 Theory of operation. `send` copies the array into ZeroMQ's queue, in segments. `lend` of STREAM_FROM bytes or more uses
 the pair's stream (stream_set.py), smaller loans are sent. A receive looks at both ways without blocking, takes the
@@ -28,7 +24,6 @@ import numpy as np
 import zmq
 
 from common.errors import RunError
-from common.place import Place
 from common.runtime.rendezvous import Rendezvous
 from common.transport import wire
 from common.transport.base import Bytes, Message, as_bytes, flat
@@ -47,38 +42,26 @@ class ZmqEndpoint(ProcessEndpoint):
     """One rank's sockets. `job` is a random 64-bit id that its ranks share; `watch` raises when the job is over."""
 
     def __init__(
-        self,
-        place: Place,
-        ranks: int,
-        address: Addresses,
-        rendezvous: Rendezvous,
-        *,
-        job: int,
-        deadline: float,
-        watch: Callable[[], None] = lambda: None,
+        self, ranks: int, address: Addresses, rendezvous: Rendezvous, job: int, watch: Callable[[], None]
     ) -> None:
-        super().__init__(place, deadline, watch)
-        self.job = job
+        super().__init__(rendezvous.place, rendezvous.deadline, watch)
         self.rendezvous = rendezvous
+        self.job = job
         self.strangers = 0  # messages dropped because they were not of this job
         self._outgoing: dict[int, OutgoingChannel] = {}
-        self._incoming: dict[int, IncomingChannel] = {}
-        self._last_served = 0
         self._scratch = np.empty(SCRATCH_BYTES, np.uint8)
-        self._closed = False
-        others = [rank for rank in range(ranks) if rank != place.rank]
+        own = self.place.rank
+        others = [rank for rank in range(ranks) if rank != own]
         with contextlib.ExitStack() as undo:
             try:
-                self._streams = StreamSet(self, address(place.rank, place.rank), others)
+                self._streams = StreamSet(self, address(own, own), others)
                 undo.callback(self._streams.close, 0.0)
                 self._context = zmq.Context()
                 undo.callback(self._context.destroy, linger=0)
                 self._context.set(zmq.MAX_SOCKETS, max(1023, 2 * ranks + 16))
-                self._incoming = {
-                    peer: IncomingChannel(self._context, address(place.rank, peer), peer) for peer in others
-                }
+                self._incoming = {peer: IncomingChannel(self._context, address(own, peer), peer) for peer in others}
             except (OSError, zmq.ZMQError) as error:
-                raise RunError(f"cannot listen: {error.strerror or error}", **place.fields()) from None
+                raise RunError(f"cannot listen: {error.strerror or error}", **self.place.fields()) from None
             invitation = self._streams.invitation
             published = {peer: json.dumps((channel.address, invitation)) for peer, channel in self._incoming.items()}
             rendezvous.publish(published)
@@ -105,13 +88,12 @@ class ZmqEndpoint(ProcessEndpoint):
         self._streams.lend(to, channel.invitation, header, data)
 
     def _channel_to(self, to: int) -> OutgoingChannel:
-        if (channel := self._outgoing.get(to)) is not None:
-            return channel
-        if to not in self._incoming:
-            raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
-        address, invitation = json.loads(self.rendezvous.lookup(to, self.watch))
-        self._outgoing[to] = OutgoingChannel(self._context, address, invitation)
-        return self._outgoing[to]
+        if (channel := self._outgoing.get(to)) is None:
+            if to not in self._incoming:
+                raise ValueError(f"rank {self.place.rank} cannot send to rank {to}")
+            address, invitation = json.loads(self.rendezvous.lookup(to, self.watch))
+            channel = self._outgoing[to] = OutgoingChannel(self._context, address, invitation)
+        return channel
 
     def settle(self) -> None:
         self._streams.settle(time.monotonic() + self.deadline)
@@ -191,7 +173,7 @@ class ZmqEndpoint(ProcessEndpoint):
 
     def _segment(self, from_: int, end: float, nbytes: int) -> Segment:
         """Take the next segment from `from_`; `nbytes` is its size if it is streamed. Blocks until `end` at most."""
-        while (segment := self._take_next(from_)) is None:
+        while (segment := self._read_ahead(from_).take_next(self.place)) is None:
             self._wait((from_,), nbytes)
             self.check(end, f"rank {from_}", (from_,))
         return segment
@@ -202,16 +184,12 @@ class ZmqEndpoint(ProcessEndpoint):
         turn = [rank for rank in from_ if rank > last] + [rank for rank in from_ if rank <= last]
         while True:
             for rank in turn:
-                if (segment := self._take_next(rank)) is not None:
+                if (segment := self._read_ahead(rank).take_next(self.place)) is not None:
                     self._last_served = rank
                     return rank, segment
             self._wait(turn, 1)
             self.idle()
             self.check(end, any_of(from_), from_)
-
-    def _take_next(self, from_: int) -> Segment | None:
-        """Take the next segment from `from_` if it has come. Does not block."""
-        return self._read_ahead(from_).take_next(self.place)
 
     def has(self, from_: int) -> bool:
         self._streams.pump()
@@ -220,7 +198,10 @@ class ZmqEndpoint(ProcessEndpoint):
 
     def _read_ahead(self, from_: int) -> IncomingChannel:
         """Read what has come of the next segments of `from_` into its channel, and return the channel."""
-        channel = self._channel_from(from_)
+        try:
+            channel = self._incoming[from_]
+        except KeyError:
+            raise ValueError(f"rank {from_} is no peer of rank {self.place.rank}") from None
         may_read = channel.from_stream is None and not channel.unread_payload
         if may_read and (raw := self._streams.next_header(from_)) is not None:
             channel.from_stream = self._checked_stream_header(from_, raw)
@@ -230,30 +211,21 @@ class ZmqEndpoint(ProcessEndpoint):
                 self.strangers += channel.from_queue is None
         return channel
 
-    def _channel_from(self, rank: int) -> IncomingChannel:
-        try:
-            return self._incoming[rank]
-        except KeyError:
-            raise ValueError(f"rank {rank} is no peer of rank {self.place.rank}") from None
-
     def _checked_stream_header(self, from_: int, raw: bytes) -> wire.Header:
         """Decode a header from the stream of `from_`. ProtocolError if it is wrong: an admitted peer is no stranger."""
         try:
             header = wire.decode(raw)
+            if (header.job, header.sender) != (self.job, from_):
+                raise wire.WireError(f"of job {header.job} and of rank {header.sender}")
         except wire.WireError as error:
-            raise self.unexpected(from_, f"by stream what is no header: {error}", "a header") from None
-        if (header.job, header.sender) != (self.job, from_):
-            got = f"one of job {header.job} and rank {header.sender}"
-            raise self.unexpected(from_, got, f"a header of job {self.job} and of rank {from_}")
+            wanted = f"a header of job {self.job} and of rank {from_}"
+            raise self.unexpected(from_, f"a wrong one by stream: {error}", wanted) from None
         return header
 
     # Waiting and closing.
 
     def pump_or_sleep(self, other_file: int) -> bool:
-        """Send on loans without waiting; return whether any is left.
-
-        In that case, first sleep for a moment at most, until a loan can go on or `other_file` can be read.
-        """
+        """Send on loans without waiting. If any is left, sleep a moment, as `sleep_for` does, and return True."""
         if not self._streams.pump():
             return False
         self._wait((), 1, other_file)
@@ -284,9 +256,6 @@ class ZmqEndpoint(ProcessEndpoint):
 
     def close(self, *, linger: float = 0.0) -> None:
         """Close all sockets. Loans move only inside calls of the endpoint, so they get the `linger` here too."""
-        if self._closed:
-            return
-        self._closed = True
         end = time.monotonic() + linger
         self._streams.close(end)
         with contextlib.suppress(zmq.ZMQError):

@@ -10,10 +10,9 @@ Theory of operation. Each ordered pair of ranks has at most one stream, which th
     IncomingStream   admitted: reads a header, then its payload, then the next header
 
 The *hello* is the receiver's random token, which only the job's ranks know, and the sender's rank. From a stranger the
-listener reads no byte beyond a hello, and it admits each expected rank once. Nobody waits for a stranger: at most
-STRANGERS are connected, and the oldest is turned away for a new one. The kernel keeps the bytes in order and delivers
-each once. `pump` removes from the queue exactly what the kernel has accepted, so the lender's memory is free when the
-queue is empty. When one end dies, the other reads the end of the stream, or its next write fails, both an OSError.
+listener reads no byte beyond a hello, and it admits each expected rank once. At most STRANGERS are connected, and the
+oldest is turned away for a new one. `pump` removes from the queue exactly what the kernel has accepted, so the lender's
+memory is free when the queue is empty. When one end dies, reading or writing at the other is an OSError.
 """
 
 import contextlib
@@ -106,7 +105,6 @@ class OutgoingStream:
         return True
 
     def close(self) -> None:
-        """Close the socket. What is still queued is lost."""
         self.queue.clear()
         self.socket.close()
 
@@ -121,7 +119,7 @@ class IncomingStream:
         self._wake_bytes = 1
 
     def next_header(self) -> bytes | None:
-        """Return the next header once it is complete; then its payload must be read. OSError as for `read`."""
+        """Return the next header if it has come; then its payload must be read. OSError if the peer is gone."""
         with contextlib.suppress(BlockingIOError):
             self._missing -= self.read(memoryview(self._header)[-self._missing :])
             if not self._missing:
@@ -130,10 +128,7 @@ class IncomingStream:
         return None
 
     def read(self, view: memoryview) -> int:
-        """Receive into the start of `view` and return the number of bytes, at least one.
-
-        Raises BlockingIOError if no byte has come yet, OSError if the peer is gone.
-        """
+        """Receive into `view` and return the number of bytes. BlockingIOError if there is none, OSError as above."""
         count = self.socket.recv_into(view)
         if not count:
             raise ConnectionResetError("its stream has ended")
@@ -146,7 +141,6 @@ class IncomingStream:
             self._wake_bytes = low
 
     def close(self) -> None:
-        """Close the socket. The sender notices when it next sends."""
         self.socket.close()
 
 
@@ -170,10 +164,9 @@ class Listener:
         self._expected = set(senders)
         self._strangers: dict[socket.socket, bytes] = {}  # what each has sent of its hello; oldest connection first
 
-    @property
-    def sockets(self) -> list[socket.socket]:
-        """The sockets to poll: call `admit` when one of them can be read."""
-        return [self.socket, *self._strangers]
+    def files(self) -> list[int]:
+        """Return the files to poll: call `admit` when one of them can be read."""
+        return [listening.fileno() for listening in (self.socket, *self._strangers)]
 
     def admit(self) -> dict[int, IncomingStream]:
         """Return the streams admitted since the last call, by sender. OSError if no more files can be opened."""
@@ -203,19 +196,16 @@ class Listener:
             return
         except OSError:
             more = b""
-        if not more:
-            self._turn_away(connection)
-            return
         hello = self._strangers[connection] = hello + more
-        if len(hello) < HELLO_BYTES:
+        if more and len(hello) < HELLO_BYTES:
             return
         rank = int.from_bytes(hello[TOKEN_BYTES:], "little")
-        if not hmac.compare_digest(hello[:TOKEN_BYTES], self._token) or rank not in self._expected:
+        if more and hmac.compare_digest(hello[:TOKEN_BYTES], self._token) and rank in self._expected:
+            del self._strangers[connection]
+            self._expected.remove(rank)
+            admitted[rank] = IncomingStream(connection)
+        else:
             self._turn_away(connection)
-            return
-        del self._strangers[connection]
-        self._expected.remove(rank)
-        admitted[rank] = IncomingStream(connection)
 
     def _turn_away(self, stranger: socket.socket) -> None:
         del self._strangers[stranger]

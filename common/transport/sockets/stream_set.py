@@ -5,9 +5,9 @@ calls `pump`, which sends on all that the kernel accepts, so two ranks that wait
 loans. While the rank computes, the rest of a loan stands still. `unfinished` has the streams with something left to
 send; a loan is over when its stream leaves it.
 
-A receiver that is gone is noted in `_lost_receivers`, and only the next `lend` or `settle` to it raises: a rank that
-waits for another's message goes on waiting. A sender whose stream ends between two messages moves to `_ended`: its
-messages in ZeroMQ's queue may still come. A stream that ends within a payload is PeerFailed.
+Only the next `lend` or `settle` to a receiver in `_lost_receivers` raises; a wait for another rank goes on. A sender
+whose stream ends between two messages moves to `_ended`: its messages in ZeroMQ's queue may still come. A stream that
+ends within a payload is PeerFailed.
 """
 
 import select
@@ -103,14 +103,11 @@ class StreamSet:
         if (stream := self._incoming.get(from_)) is not None:
             stream.wake_at(nbytes)
             return [stream.socket.fileno()]
-        return [] if from_ in self._ended else self._listening_files()
-
-    def _listening_files(self) -> list[int]:
-        return [listening.fileno() for listening in self._listener.sockets]
+        return [] if from_ in self._ended else self._listener.files()
 
     def admit(self, ready: Iterable[object]) -> None:
         """Admit new streams if one of the files `ready` belongs to the listener. RunError if files run out."""
-        if not set(self._listening_files()).intersection(ready):
+        if not set(self._listener.files()).intersection(ready):
             return
         try:
             self._incoming.update(self._listener.admit())

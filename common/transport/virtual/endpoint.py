@@ -3,10 +3,8 @@
     outcome = simulate(lambda ctx: ring(ctx, x[ctx.rank]), ranks=64, network=Network(latency=50e-6, bandwidth=125e6))
 
 `network.py` has the model of the network and the faults, `scheduler.py` the clock. `recv_add` costs `reduce` seconds a
-byte. Other computing costs nothing unless the program calls `ctx.sleep`. A deadlock raises at once.
-
-This transport checks the rules of the contract that the others cannot: a loan has a checksum, and an exposed array is
-filled with POISON until its answer has come.
+byte; other computing costs nothing unless the program calls `ctx.sleep`. A deadlock raises at once. This transport also
+checks the rules for loans: a loan has a checksum, and an exposed array is filled with POISON until its answer has come.
 """
 
 import zlib
@@ -94,12 +92,9 @@ class VirtualEndpoint(Endpoint):
 
     def recv_any(self, from_: tuple[int, ...], out: Array) -> Message:
         out = flat(out)
-        pipe = self._first_delivered(from_)
-        if pipe is None:
+        while (pipe := self._first_delivered(from_)) is None:
             self.scheduler.check(self.place.rank, from_)
             self.scheduler.wait(self.rank, from_)
-            pipe = self._first_delivered(from_)
-            assert pipe is not None
         packet = pipe.delivered[0]
         self._refuse_broken(packet)
         data = packet.data

@@ -13,18 +13,15 @@ FORM = "BANDWIDTH,LATENCY, like 1gbit,50us (kbit, mbit or gbit; us, ms or s)"
 
 
 def parse_link(text: str) -> Network:
-    """Return the network whose links are `text`: bandwidth, latency and, optionally, overhead for each message.
-
-    Bandwidth is in bits per second each way: 1gbit, or 1Gbps, is 125,000,000 bytes per second. ValueError, one line.
-    """
+    """Return the network whose links are `text`. 1gbit, or 1Gbps, is 125,000,000 bytes per second. ValueError."""
     parts = [part.strip().lower() for part in text.split(",")]
     if len(parts) not in (2, 3):
         raise ValueError(f"{text!r} is not {FORM}")
     bandwidth = _value(parts[0], {**_BITS, "bit": 1.0}, text) / 8
-    seconds = [_value(re.sub("[µμ]", "u", part), _SECONDS, text) for part in parts[1:]]
+    latency, *overhead = [_value(re.sub("[µμ]", "u", part), _SECONDS, text) for part in parts[1:]]
     if not bandwidth:
         raise ValueError(f"{text!r}: a link needs a bandwidth above 0")
-    return Network(latency=seconds[0], bandwidth=bandwidth, overhead=seconds[1] if len(seconds) > 1 else 0.0)
+    return Network(latency, bandwidth, sum(overhead))
 
 
 def _value(part: str, units: dict[str, float], text: str) -> float:

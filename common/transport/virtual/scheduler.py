@@ -16,9 +16,8 @@ A fiber has at most one timer. When it fires and the current wait began later, i
 nothing can ever arrive: this is a Deadlock at once, and no matter of deadlines. With faults the timers still run,
 because a message may be lost.
 
-`kill` ends a rank, a bug may too. Then `announce_failure` sends its error to each living rank, behind all earlier
-messages. The error stays in the pipe: each later receive from the dead rank raises it again. A packet for a dead rank
-is dropped on arrival.
+When a rank fails or is killed, `announce_failure` sends its error to each living rank, behind all earlier messages. The
+error stays in the pipe, so each later receive from the dead rank raises it. A packet for a dead rank is dropped.
 """
 
 import gc
@@ -35,6 +34,7 @@ from common.transport.virtual.state import Fiber, Killed, Packet, Pipe, RankStat
 from common.types import EMPTY
 
 SHOWN = 16  # ranks that the message of a deadlock names
+Event = Packet | int | Callable[[RankState], None]  # a message, the ticket of a fiber, or an action on a rank
 
 
 class Scheduler:
@@ -45,8 +45,7 @@ class Scheduler:
         self.deadline = deadline
         self.ranks: list[RankState] = []
         self.now = 0.0
-        # (moment, tie-breaker, rank or fiber, packet or ticket or action)
-        self.events: list[tuple[float, int, Any, Packet | int | Callable[[RankState], None]]] = []
+        self.events: list[tuple[float, int, Any, Event]] = []  # (moment, tie-breaker, rank or fiber, event)
         self.timers: list[tuple[float, int, int]] = []  # (moment, rank, number of the fiber)
         self.count = 0  # of events made so far
         self.random = random.Random(network.seed)
@@ -58,9 +57,7 @@ class Scheduler:
         self.main = greenlet.getcurrent()
         self.ranks_alive = 0
 
-    def schedule(
-        self, when: float, target: RankState | Fiber, event: Packet | int | Callable[[RankState], None]
-    ) -> None:
+    def schedule(self, when: float, target: RankState | Fiber, event: Event) -> None:
         """Make `event` happen to a rank or a fiber at the moment `when`."""
         self.count += 1
         heapq.heappush(self.events, (when, self.count, target, event))
@@ -139,9 +136,8 @@ class Scheduler:
         if pipe is None:
             self.check(src, (dst,))
             sender, receiver = self.ranks[src], self.ranks[dst]
-            pipe = sender.outgoing[dst] = receiver.incoming[src] = Pipe(
-                src, receiver, local=sender.port is receiver.port
-            )
+            pipe = Pipe(src, receiver, local=sender.port is receiver.port)
+            sender.outgoing[dst] = receiver.incoming[src] = pipe
         return pipe
 
     def check(self, rank: int, peers: tuple[int, ...]) -> None:

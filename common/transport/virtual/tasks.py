@@ -38,12 +38,11 @@ class VirtualTask:
         scheduler.start_fiber(rank, self._run)
 
     def _run(self) -> None:
-        error: BaseException | None = None
         try:
             self._fn()
-        except BaseException as raised:
-            error = raised
-        self._result.put(error)
+            self._result.put(None)
+        except BaseException as error:
+            self._result.put(error)
 
     def join(self) -> None:
         """Block until the function has returned, then raise what it raised. Its own waits have deadlines."""

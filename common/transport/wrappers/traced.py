@@ -12,10 +12,7 @@ from common.types import Array
 
 
 class TracedEndpoint(ForwardingEndpoint):
-    """An endpoint that notes each message and each `settle`, with its start and its end, in a buffer.
-
-    Both ends number the messages of a pair of ranks. The numbers match, since messages arrive in order and once.
-    """
+    """An endpoint that notes each message and each `settle` in a buffer. Both ends number a pair's messages alike."""
 
     def __init__(self, inner: Endpoint, buffer: TraceBuffer) -> None:
         super().__init__(inner)
