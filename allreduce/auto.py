@@ -43,10 +43,7 @@ ROUNDING = 1e-6  # predictions that differ by less are equal
 
 
 class Auto(AllReduce):
-    """The all-reduce that the measured latency and bandwidth predict to be the fastest, by size.
-
-    `candidates`: names of the algorithms to choose from; all of the family by default.
-    """
+    """The all-reduce among `candidates` that measured latency and bandwidth predict to be fastest, by size."""
 
     def __init__(self, candidates: Sequence[str] = tuple(FAMILY)) -> None:
         names: list[str] = list(candidates) if isinstance(candidates, list | tuple) else []

@@ -10,10 +10,7 @@ from common.types import Array
 
 
 def broadcast(ctx: Context, x: Array) -> None:
-    """Give every worker the x of worker 0, in place. Blocks. x is on loan: call `ctx.settle` before changing it.
-
-    Before the round of distance d, exactly the workers below d hold x.
-    """
+    """Give every worker the x of worker 0, in place. Blocks. x may still be on loan afterwards: see `ctx.settle`."""
     n, rank = len(ctx.workers), ctx.rank
     for distance in distances(n):
         if rank < distance and rank + distance < n:

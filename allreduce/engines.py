@@ -85,10 +85,7 @@ class TorchEngine(EngineStrategy):
         self.host.groups += 1
 
     def finish(self, ctx: Context) -> None:
-        """Destroy the group once every worker has done its last exchange. Blocks.
-
-        The last strategy of a process destroys the default group too.
-        """
+        """Destroy the group (the last strategy of a process: the default group too) when all are done. Blocks."""
         import torch.distributed as dist
 
         ctx.barrier()

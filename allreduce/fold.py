@@ -17,10 +17,7 @@ from common.types import Array
 
 
 def fold(ctx: Context, x: Array, algorithm: Callable[[Context, Array], None]) -> None:
-    """Sum x over all workers, in place, by `algorithm`, which sums over a power of two of them. Blocks.
-
-    x may still be on loan: call `ctx.settle` before changing it.
-    """
+    """Sum x over all workers in place by `algorithm`, which needs a power of two. Blocks. x may still be on loan."""
     n, rank = len(ctx.workers), ctx.rank
     p = largest_power_of_two(n)
     if p == n:

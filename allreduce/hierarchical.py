@@ -25,10 +25,7 @@ Hosts = Sequence[Sequence[int]]
 
 
 def hierarchical(ctx: Context, x: Array, hosts: Hosts) -> None:
-    """Sum x over all workers, in place. `hosts` has the workers of each host, the leader first. Blocks.
-
-    x may still be on loan: call `ctx.settle` before changing it.
-    """
+    """Sum x over the workers of all `hosts`, leaders first, in place. Blocks. x may still be on loan."""
     leader, *others = next(host for host in hosts if ctx.rank in host)
     if ctx.rank != leader:
         ctx.lend(leader, x)

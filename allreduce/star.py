@@ -16,10 +16,7 @@ from common.types import FLOAT_BYTES, Array
 
 
 def star(ctx: Context, x: Array, finish: Callable[[Array], None] = keep) -> None:
-    """Sum x over all workers, in place. Blocks. Worker 0 calls `finish` on the parts of the sum.
-
-    x of worker 0 may still be on loan: call `ctx.settle` before changing it.
-    """
+    """Sum x over all workers in place; worker 0 calls `finish` on parts of the sum. Blocks. x may be on loan."""
     if ctx.rank == 0:
         ctx.fast.recv_add_answer(ctx.workers[1:], x, finish)
     else:

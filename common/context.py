@@ -40,10 +40,7 @@ class Optimizer(Protocol):
         """
 
     def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """Update the touched rows of the parameters, a table of `rows.width` columns, in place.
-
-        ValueError unless the rule is plain SGD: other rules also change rows that were not touched.
-        """
+        """Update only the touched rows of the parameters in place. ValueError unless the rule is plain SGD."""
         raise ValueError("this rule needs a dense gradient")
 
     def state(self) -> dict[str, Array]:

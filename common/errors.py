@@ -56,10 +56,7 @@ class RunError(SyncbenchError):
 
 
 class JobFailed(SyncbenchError):
-    """A run or a benchmark ended with `error` of a rank. Its files remain: `document` is their summary.
-
-    `traceback` is that of the rank, if it raised; `remains` says where the files are.
-    """
+    """A run or a benchmark ended with `error` of a rank; its files and summary (`document`) remain."""
 
     def __init__(self, message: str, error: RunError, traceback: str | None, document: Any, remains: str) -> None:
         super().__init__(message)

@@ -71,10 +71,7 @@ class FastPaths:
         return self._endpoint.recv_shared(from_, like)
 
     def spawn(self, fn: Callable[[], None]) -> Task:
-        """Run `fn()` beside the caller, on the same rank; `join` of the task raises what it raised.
-
-        Only one of the two may use the context at a time. The other may call `now` and use a `queue`.
-        """
+        """Run `fn()` beside the caller; `join` raises its error. Meanwhile the other may only use `now` and queues."""
         return self._endpoint.spawn(fn)
 
     def queue(self) -> Queue:

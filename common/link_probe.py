@@ -69,10 +69,7 @@ def shift(
 
 
 def relay(ctx: Context, x: Array, into: Array, rounds: int, samples: int) -> list[float]:
-    """Return samples of the seconds to push all of x to the server and to pull `into`, while all workers do so. Blocks.
-
-    The context's one server calls `relay_server`. Samples are made like those of `shift`.
-    """
+    """Return samples of seconds in which all workers push x and pull `into` through `relay_server`. Blocks."""
     (server,), seconds = ctx.servers, []
     out, back = pieces(x), pieces(into)
     for _ in range(samples + 1):
@@ -90,10 +87,7 @@ def relay(ctx: Context, x: Array, into: Array, rounds: int, samples: int) -> lis
 
 
 def relay_server(ctx: Context, x: Array, take: Take, rounds: int, samples: int) -> None:
-    """Do the server's part in `relay`: `take` each piece from all workers into x, then lend it to all. Blocks.
-
-    A piece is written again only when all workers have pushed their next one, so have read it.
-    """
+    """The server's part in `relay`: `take` each piece from all workers into x, then lend it to all. Blocks."""
     for _ in range(rounds * (samples + 1)):
         for piece in pieces(x):
             take(ctx.workers, piece)

@@ -55,10 +55,7 @@ class AnyOrderLoop:
             self._history.close()
 
     def _receive(self, scratch: Vector) -> Message | None:
-        """Return the next message; None if a worker has died that the job can do without.
-
-        An early worker's later pushes wait in its queue.
-        """
+        """Return the next message, in turn for each worker; None if a dispensable worker has died."""
         listening = [worker for worker in self._present if worker not in self._early]
         if not listening:
             ahead = ", ".join(f"worker {worker} step {step}" for worker, (_, step, _) in sorted(self._early.items()))

@@ -9,10 +9,7 @@ from ps.shard import Shard
 
 
 class ServerState:
-    """Shards and their optimizers as one state of arrays, `<kind> <number>/<name>`, saved in `ctx.checkpoints` if any.
-
-    `before_save` is called before anything is written.
-    """
+    """Shards and their optimizers as arrays `<kind> <number>/<name>`, saved in `ctx.checkpoints` if any."""
 
     def __init__(
         self, ctx: Context, shards: Sequence[Shard], optimizers: Sequence[Optimizer], before_save: Callable[[], None]

@@ -21,10 +21,7 @@ from ps.sharding import even
 
 
 def exchange_rows(ctx: Context, bucket: Bucket, rows: Rows, reached: Callable[[Context, int], None]) -> None:
-    """On a worker: push the rows of a table's `bucket`, and pull into `bucket.params` the rows that changed. Blocks.
-
-    `reached` is called with the step that each answer is stamped with.
-    """
+    """Push the rows of `bucket` and pull those that changed; `reached` gets each answer's step. Blocks."""
     table = bucket.params.reshape(-1, rows.width)
     parts = even(len(table), len(ctx.servers))
     for server, part in zip(ctx.servers, parts, strict=True):
@@ -49,10 +46,7 @@ def receive_values(ctx: Context, sender: int, numbers: Vector, width: int) -> Ro
 
 
 def receive_all(ctx: Context, workers: Iterable[int], scratch: Vector, width: int) -> Rows:
-    """Receive a push from each of `workers`, for this step and bucket; return their sum, in that order. Blocks.
-
-    `scratch` has an element for each row of this part. Raises ProtocolError.
-    """
+    """Receive a push from each of `workers`; return their sum in that order. Blocks. Raises ProtocolError."""
     pushed = []
     for worker in workers:
         message = ctx.recv_any((worker,), scratch)

@@ -44,10 +44,7 @@ class Segment:
 
 
 def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
-    """Return the pieces of a bucket that one server owns, cut into parts of equal size of at most `nbytes`, in order.
-
-    At least one part, even if empty: a server that owns nothing of a bucket still hears of every step in time.
-    """
+    """Return the pieces of a bucket that a server owns, of at most `nbytes`; at least one, perhaps empty."""
     parts = []
     for piece in pieces:
         size = piece.stop - piece.start
@@ -58,10 +55,7 @@ def cut(pieces: Sequence[slice], nbytes: int) -> list[slice]:
 
 
 def owned(buckets: Sequence[Bucket], sharding: Sharding, nbytes: int, server: int, servers: int) -> list[Segment]:
-    """Return all segments, of at most `nbytes`, of server number `server` of `servers`, in the order of the pushes.
-
-    Of a table whose gradient comes by rows the server has one segment, an equal range of the rows.
-    """
+    """Return all segments of a server, of at most `nbytes`, in the order of the pushes; one of a table by rows."""
     segments = []
     for bucket in buckets:
         if bucket.rows is None:

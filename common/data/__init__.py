@@ -63,10 +63,7 @@ def describe(data: str) -> DataInfo:
 
 
 def check(data: str) -> None:
-    """Look through the samples of a user's file, which `describe` does not read. ConfigError unless all are finite.
-
-    Blocks while a large file is read.
-    """
+    """Read all samples of a user's file. ConfigError unless they are finite. Blocks while a large file is read."""
     source = _source(data)
     if isinstance(source, Npz):
         source.check()

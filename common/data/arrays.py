@@ -12,10 +12,7 @@ SPLIT_SEED = 0x73706C74  # the split belongs to the data set: it does not change
 
 
 def check_samples(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """ConfigError unless arrays like this can be samples: (n, features) or (n, channels, rows, columns).
-
-    `what` begins the error line.
-    """
+    """ConfigError, beginning with `what`, unless x is (n, features) or (n, channels, rows, columns)."""
     if dtype.kind not in "buif":
         raise ConfigError(f"{what} is of dtype {dtype}: give numbers")
     if len(shape) < 2 or 0 in shape:
@@ -61,10 +58,7 @@ def held_out_size(what: str, samples: int) -> int:
 
 
 def split(what: str, x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
-    """Hold out samples at random, always the same ones: train x, train y, test x, test y, in their order. ConfigError.
-
-    Each is a copy.
-    """
+    """Hold out the same random samples always; return copies: train x, train y, test x, test y. ConfigError."""
     test = held_out_size(what, len(y))
     drawn = np.random.default_rng(SPLIT_SEED).permutation(len(y))
     to_train, to_test = np.sort(drawn[test:]), np.sort(drawn[:test])

@@ -27,10 +27,7 @@ class Dataset:
         return cls(*map(torch.from_numpy, (train_x, train_y, test_x, test_y)))
 
     def sha256(self) -> str:
-        """Return a hash over names, dtypes, shapes and bytes of the four arrays: the data's identity.
-
-        It takes about a second a gigabyte.
-        """
+        """Return a hash over names, dtypes, shapes and bytes of the four arrays, at about a gigabyte a second."""
         total = hashlib.sha256()
         for field in dataclasses.fields(self):
             array = np.ascontiguousarray(getattr(self, field.name).numpy())

@@ -46,10 +46,7 @@ class Source(Protocol):
 
 
 class Generated(Source, ABC):
-    """A generated data set: subclasses are frozen dataclasses of numbers, its parameters, with defaults.
-
-    The constructor raises ConfigError for a number out of range.
-    """
+    """A generated data set: a frozen dataclass of its parameters. ConfigError for a number out of range."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     name: ClassVar[str]

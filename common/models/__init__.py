@@ -57,10 +57,7 @@ def build(
 
 
 def build_for(info: DataInfo, name: str, hidden: tuple[int, ...], seed: int, sparse: bool = False) -> torch.nn.Module:
-    """Build the model `name` for these data; a user's own `module:callable` is called with `info`.
-
-    ConfigError, one line, for an error in the user's code.
-    """
+    """Build the model `name`, or a user's `module:callable`, for these data. ConfigError for a user's error."""
     if ":" in name:
         return _drawn(seed, lambda: build_user_model(name, info))
     return build(name, info.shape, info.classes, hidden, seed, info.rows, sparse)

@@ -38,10 +38,7 @@ def _convolution(channels: int, out: int, side: int, stride: int) -> nn.Sequenti
 
 
 def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...]) -> nn.Module:
-    """Build: images (channels, height, width) to logits. `hidden`: the channels of each stage of two blocks.
-
-    Each stage except the first halves height and width.
-    """
+    """Build: images (channels, height, width) to logits. `hidden`: the channels of each stage of two blocks."""
     layers: list[nn.Module] = [_convolution(shape[0], hidden[0], 3, 1), nn.ReLU()]
     for number, (channels, out) in enumerate(itertools.pairwise((hidden[0], *hidden))):
         layers.append(Block(channels, out, stride=1 if number == 0 else 2))

@@ -57,10 +57,7 @@ class Communicator:
             self._done.put((began, ctx.now()))
 
     def close(self) -> None:
-        """End the task and wait for it. If buckets are open, the worker has failed, and the task is told to stop.
-
-        Nothing is raised in that case: the worker has its own error to report.
-        """
+        """End the task and wait for it. If buckets are open, the worker has failed: tell the task to stop."""
         self._given.put(None)
         if not self._open:
             self._task.join()

@@ -54,8 +54,5 @@ class EngineStrategy(SyncStrategy):
         self._host = host
 
     def wrap(self, ctx: Context, model: FlatModel, train: Train) -> Train:
-        """Return stage 4 as this engine wants it; called on every worker, once, after `setup`.
-
-        For engines that communicate during backward: they may replace `model.forward`.
-        """
+        """Return stage 4 as this engine wants it, once, after `setup`. It may replace `model.forward`."""
         return train

@@ -19,10 +19,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Samples(TorchDataset[Batch]):
-    """Raw samples and labels in memory, preprocessed when they are read.
-
-    `augment`, if given, replaces `transform`; it also gets the samples' indices.
-    """
+    """Raw samples and labels in memory, preprocessed on reading; `augment`, if given, replaces `transform`."""
 
     def __init__(
         self,

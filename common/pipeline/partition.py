@@ -116,10 +116,7 @@ def canonical_partition(text: str) -> str:
 def partition(
     samples: int, workers: int, seed: int, how: str = "shuffled", labels: Indices | None = None
 ) -> list[Indices]:
-    """Split sample indices over the workers with the partitioner `how`; returns one array a worker.
-
-    `labels`, shape (samples,), are needed by `dirichlet` only. ConfigError as `partitioner`.
-    """
+    """Split sample indices over the workers; return one array a worker. Only `dirichlet` reads the labels."""
     return partitioner(how)(np.zeros(samples, np.int64) if labels is None else labels, workers, seed)
 
 

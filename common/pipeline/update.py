@@ -56,10 +56,7 @@ class FlatOptimizer:
         self._optim.step()
 
     def step_rows(self, rows: Rows, at: int = 0, damping: float = 1.0) -> None:
-        """Update only the touched rows of `params`, a table. ValueError unless the rule is plain SGD.
-
-        Every other rule also changes rows that are not touched.
-        """
+        """Update only the touched rows of `params`. ValueError unless the rule is plain SGD."""
         if not self._spec.plain:
             raise ValueError("momentum and adam change rows that are not touched: they need a dense gradient")
         table = self._params.reshape(-1, rows.width)

@@ -42,10 +42,7 @@ class StepRecord:
     skipped: bool = False
 
     def line(self, epoch: float = 0.0) -> str:
-        """Return the record as a line of JSON, with times since `epoch` to 0.1 µs.
-
-        Formatted by hand: every step pays for it, and json.dumps takes three times as long.
-        """
+        """Return a line of JSON, times since `epoch` to 0.1 µs. By hand: json.dumps takes three times as long."""
         loss = "null" if self.loss is None else repr(self.loss)
         samples = ",".join(f'"{digest}"' for digest in self.samples)
         times = (
@@ -120,10 +117,7 @@ class Recorder(LineFile):
 
 
 class EventLog(LineFile):
-    """The file of events that a rank's strategy notes, made with the first event.
-
-    Each event gets the time `at` of its writing, in seconds from `epoch` on the clock `now`.
-    """
+    """The events that a rank's strategy notes, each with the seconds `at` since `epoch` on the clock `now`."""
 
     def __init__(self, path: Path, now: Callable[[], float], epoch: float = 0.0, *, resumed: bool = False) -> None:
         super().__init__(path, resumed=resumed)
@@ -136,10 +130,7 @@ class EventLog(LineFile):
 
 
 def whole_lines(file: Path) -> Iterator[bytes]:
-    """Yield the lines of `file`, each with its newline. A last line without one was cut short and is left out.
-
-    OSError, for example if the file does not exist.
-    """
+    """Yield the lines of `file`, each with its newline, without a last line that was cut short. OSError."""
     with open(file, "rb") as lines:
         for line in lines:
             if not line.endswith(b"\n"):

@@ -24,11 +24,7 @@ POLL = 0.1  # seconds between two checks of a call's duration
 
 
 class EngineHost:
-    """The process of one of `ranks` ranks that share the private folder `home`.
-
-    When a limited call has lasted longer than `deadline` seconds, another thread calls `overdue`, which must end the
-    process.
-    """
+    """The process of a rank of an engine. A call that exceeds `deadline` seconds calls `overdue`, which ends it."""
 
     def __init__(
         self, home: Path, ranks: int, place: Place, deadline: float, overdue: Callable[[DeadlineExceeded], NoReturn]

@@ -18,10 +18,7 @@ WHOLE = 1 << 40  # more than any model: one bucket
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSpec:
-    """The update rule of stage 6: `sgd` (with momentum) or `adam`, and its learning rate over the `steps` of the job.
-
-    `common.pipeline.lr_schedule` explains `schedule` and the fields after it.
-    """
+    """The update rule of stage 6: `sgd` or `adam`, and its schedule (see `common.pipeline.lr_schedule`)."""
 
     name: str = "sgd"
     lr: float = 0.1

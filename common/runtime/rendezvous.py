@@ -41,10 +41,7 @@ class Rendezvous:
             self.store.set(f"{self.name}-{self.place.rank}", json.dumps(addresses))
 
     def lookup(self, peer: int, watch: Callable[[], None]) -> str:
-        """Return the address at which `peer` listens to this rank. Blocks until the peer has published it.
-
-        Calls `watch` while it waits and raises what `watch` raises; DeadlineExceeded.
-        """
+        """Return the address at which `peer` listens to this rank. Blocks; calls `watch`. DeadlineExceeded."""
         key = f"{self.name}-{peer}"
         end = time.monotonic() + self.deadline
         while True:

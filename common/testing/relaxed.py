@@ -38,10 +38,7 @@ def check_relaxed(trial: Trial) -> None:
 
 
 def check_end(trial: Trial) -> None:
-    """Check that at the end all replicas are equal and contain every gradient once.
-
-    With backups nobody knows which gradients count: there all workers have the same one, and each step counts once.
-    """
+    """Check that all replicas end equal and contain every gradient once; with backups each step counts once."""
     backups = trial.make().traits.consistency.startswith("backup")
     gradient = (lambda rank, step, size: whole_gradient(0, step, size)) if backups else whole_gradient
     train = _pace(trial.workers - 1, trial.steps, {})
@@ -67,10 +64,7 @@ def check_alone(trial: Trial) -> None:
 
 
 def check_lead(trial: Trial) -> None:
-    """Check that beside a slow worker the others get as far ahead as promised, and no further.
-
-    A lead is the step that a worker begins to compute minus the steps that the slow worker has pushed by then.
-    """
+    """Check that beside a slow worker the others lead, in steps begun, as far as promised and no further."""
     consistency = trial.make().traits.consistency
     bound = re.fullmatch(r"ssp\((\d+)\)", consistency)
     steps = int(bound[1]) + MORE if bound else 2 * MORE

@@ -21,10 +21,7 @@ LARGEST_VALUE = 61
 
 
 class BufferPool:
-    """A benchmark's own vectors, reused in every block, because a transport may keep its memory until it is closed.
-
-    Each buffer has `largest` bytes, so that it serves the blocks of all sizes.
-    """
+    """A benchmark's own vectors of `largest` bytes, reused in every block: transports may keep memory to the end."""
 
     def __init__(self, alloc: Callable[[int, DTypeLike], Array], largest: int) -> None:
         self._alloc, self._largest = alloc, largest
@@ -138,10 +135,7 @@ class AllReduceExchange:
 
 
 class AllReduceAndUpdate(AllReduceExchange):
-    """The mean over all workers, in place, and the update that every worker makes with it, as a server does.
-
-    `x`, the gradient, is n times the rank's numbers, so the mean over n workers is whole, too.
-    """
+    """The mean over all workers, in place, and the update by every worker, as a server does it."""
 
     params: Vector
     first = 0  # the worker whose parameters this worker begins with
@@ -164,10 +158,7 @@ class AllReduceAndUpdate(AllReduceExchange):
 
 
 class ServerExchange(AllReduceAndUpdate):
-    """Push and pull. Each block has its own strategy object, because the servers' lives end with the block.
-
-    Worker 0's parameters are the first ones: `setup` replaces those of the other workers.
-    """
+    """Push and pull. Each block has its own strategy object, because the servers' lives end with the block."""
 
     def begin(self, size: int) -> None:
         self.first = self.ctx.rank

@@ -93,11 +93,7 @@ class BenchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A unit of work that rank 0 announces to the others.
-
-    `link`: measure α, β and γ of a transport. `verify`: check every element, then find the number of iterations.
-    `time`: take one sample.
-    """
+    """Work that rank 0 announces: measure a `link`, `verify` and choose iterations, or take one sample of `time`."""
 
     kind: Literal["link", "verify", "time"]
     transport: str
@@ -191,11 +187,7 @@ def _job(options: BenchOptions, call: str, traits: EngineTraits, transport: str)
 
 
 def _check_memory(plan: BenchPlan) -> None:
-    """ConfigError if the ranks' vectors do not fit into this machine's memory. Each rank has a pool for each transport.
-
-    A worker holds x; or parameters and gradient if a contestant has servers or all contestants update. A server holds
-    parameters and gradient. The sums of all servers' shards are one vector together.
-    """
+    """ConfigError if the vectors do not fit: a pool a rank and transport, as large as its contestants need."""
     served = {one.transport: False for one in plan.contestants}
     served |= {one.transport: True for one in plan.contestants if one.servers}
     vectors = sum(2 * plan.ranks + 1 if has else (1 + plan.update) * plan.workers for has in served.values())

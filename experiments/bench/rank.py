@@ -78,10 +78,7 @@ def warm_up(iterations: int) -> int:
 
 
 class BenchRank:
-    """One rank: an endpoint and a pool for each transport, an exchange for each contestant.
-
-    `undo` closes what was opened. After an error, it does not wait until the last messages have left.
-    """
+    """One rank: an endpoint and a pool for each transport, an exchange for each contestant."""
 
     def __init__(
         self, plan: BenchPlan, board: StatusBoard, place: PostedPlace, job: int, undo: contextlib.ExitStack

@@ -45,11 +45,7 @@ def measured_links(plan: BenchPlan, blocks: Blocks) -> dict[str, Link]:
 
 
 def make_rows(plan: BenchPlan, blocks: Blocks, limits: BenchLimits | None) -> list[BenchRow]:
-    """Return a row for each contestant at each size of which all ranks have finished at least one timed block.
-
-    A block that a rank with a part in it did not finish does not count. `limits` None: the benchmark ended before they
-    were measured.
-    """
+    """Return a row for each contestant at each size with a block that all its ranks finished. `limits` may be None."""
     measured: dict[tuple[int, int], Finished] = {}
     for number, block in enumerate(schedule(plan)):
         if block.kind != "link":
@@ -108,10 +104,7 @@ def _row(
 
 
 def with_ratios(rows: Sequence[BenchRow], baseline: str) -> list[BenchRow]:
-    """Return the rows with `ratio`: the baseline's median time over the row's, at the same size; above 1 is faster.
-
-    The baseline's time over the same transport counts; if there is none, its time over its first transport.
-    """
+    """Return the rows with `ratio`: the baseline's median, over the same transport if it has one, by the row's."""
     references = [row for row in rows if row.strategy == baseline]
     times = {(row.bytes, row.transport): row.seconds_median for row in references}
     first = {row.bytes: row.seconds_median for row in reversed(references)}

@@ -28,11 +28,7 @@ Show = Callable[[Status], None]
 
 
 def run_bench(options: BenchOptions, plan: BenchPlan, agent: Agent, parent: Path, show: Show) -> Bench:
-    """Measure in a new folder under `parent`; blocks. Raises JobFailed, KeyboardInterrupt, ConfigError.
-
-    A KeyboardInterrupt has a note that names the folder. In every case bench.json is written last and says how the
-    benchmark ended.
-    """
+    """Measure in a new folder of `parent`; blocks; writes bench.json last. JobFailed, ConfigError."""
     with writing(parent):
         return _run(options, plan, agent, new_folder(parent, f"bench-w{plan.workers}"), show)
 

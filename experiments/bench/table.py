@@ -43,10 +43,7 @@ def with_update(rows: Sequence[BenchRow]) -> bool:
 
 
 def notes(bench: Bench) -> list[str]:
-    """Return the lines under the tables: the strategies' choices, the machine's limits, what was timed.
-
-    The benchmark is ok: it has limits and at least one row.
-    """
+    """Return the lines under the tables: the strategies' choices, the machine's limits, what was timed."""
     limits, env = bench.limits, bench.environment
     assert limits is not None
     ranks, cores = max(row.workers + row.servers for row in bench.rows), env.cores or 0

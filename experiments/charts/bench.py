@@ -42,10 +42,7 @@ class _Chart:
 
 @mpl.rc_context(RC)
 def plot_bench(bench: Bench, folder: Path) -> list[Path]:
-    """Write each chart as PNG and SVG, and their data as CSV, into `folder` (made if need be); return the files.
-
-    A benchmark without rows gives the CSV alone. A chart without a row to show is left out.
-    """
+    """Write each chart with data as PNG and SVG, and the rows as CSV, into `folder`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = _rows(bench)
     files = [folder / "bench.csv"]

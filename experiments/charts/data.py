@@ -33,11 +33,7 @@ class Absent(Exception):
 
 @dataclass(frozen=True)
 class ChartData:
-    """A comparison to be drawn.
-
-    `note` is a line for every foot. `loss` is the target that time is measured to; None: a loss that most contenders
-    reached.
-    """
+    """A comparison to be drawn, a `note` for every foot, and the `loss` to time; None: one that most reached."""
 
     comparison: Comparison
     note: str = ""
@@ -92,10 +88,7 @@ class ChartData:
         return self.comparison.contests[int(rows["contest"].iloc[0])]
 
     def along(self, column: str, *besides: str) -> pd.DataFrame:
-        """Return the entries of the most contests that differ in `column`, and in the settings `besides` as they may.
-
-        They are in the order of that column.
-        """
+        """Return, by `column`, entries of the most contests that differ in it, and in `besides` as they may."""
         groups: dict[str, dict[Any, int]] = {}
         for place, contest in enumerate(self.comparison.contests):
             same = without_settings(contest, *besides)
@@ -116,11 +109,7 @@ class ChartData:
     def read(
         self, rows: pd.DataFrame, points: Callable[[Entry], Sequence[Mapping[str, Any]] | None], what: str
     ) -> tuple[pd.DataFrame, list[str]]:
-        """Return the rows with more columns, and the labels of the entries without data. Absent if none has data.
-
-        `points` returns the columns for an entry: one mapping a row, so that an entry can become several rows; None
-        without data. `what` names the data.
-        """
+        """Return rows with the columns that `points` has for an entry, and the labels without. Absent without any."""
         found: list[Mapping[str, Any]] = []
         places: list[Hashable] = []
         missing: list[str] = []
@@ -145,10 +134,7 @@ class ChartData:
         missing: Sequence[str] = (),
         notes: Sequence[str] = (),
     ) -> Sheet:
-        """Return the figure with its title, the conditions and a foot, and these columns of what is `shown`.
-
-        The foot names what is missing and what is not comparable; `notes` and the note for every chart follow.
-        """
+        """Return the figure with title, conditions, and a foot: missing and not comparable entries, then `notes`."""
         gone = [*(f"{label} (not recorded)" for label in dict.fromkeys(missing)), *self._failed()]
         alarms = [f"Not shown: {', '.join(gone)}."] if gone else []
         refused = shown[shown["refused"]].drop_duplicates("label")

@@ -26,10 +26,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A chart before it is written: `frame` has the numbers that `figure` shows.
-
-    `figure` has `title`, `conditions` and `note` as texts of its own.
-    """
+    """A chart before it is written: a `figure`, its texts, and the `frame` of the numbers that it shows."""
 
     figure: Figure
     title: str
@@ -55,10 +52,7 @@ def draw_files(name: str, figure: Figure, title: str, out: Path) -> tuple[Path, 
 
 
 def image(sheet: Sheet) -> bytes:
-    """Return what `sheet` shows as PNG, for a page that says its title, conditions and note in letters of its own.
-
-    The texts of the figure stay invisible afterwards.
-    """
+    """Return the drawing of `sheet` as PNG, without its texts, for a page that has them as text."""
     for text in sheet.figure.texts:
         text.set_visible(False)
     png = io.BytesIO()

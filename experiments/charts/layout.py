@@ -99,10 +99,7 @@ def bands(axes: Axes, labels: Iterable[str]) -> None:
 
 
 def bar_end(axes: Axes, y: int, end: float, repeats: Sequence[float], text: str, alarm: bool) -> float:
-    """Put a dot for each of several repeats on a bar that ends at `end`, and a text at the right of all.
-
-    Return where the text begins. It is on white, so that lines stay out of it.
-    """
+    """Put a dot for each repeat on a bar that ends at `end`, and a text on white beside it; return where it begins."""
     if len(repeats) > 1:
         axes.plot(repeats, [y] * len(repeats), "o", color=INK, markersize=4, mec="white", mew=0.5, zorder=3)
     last = float(np.nanmax([end, *repeats]))

@@ -52,10 +52,7 @@ def loss_vs_seconds(data: ChartData) -> Sheet:
 
 
 def time_to_loss(data: ChartData) -> Sheet:
-    """Bars, the first to reach the loss on top. An entry that never did has a hatched bar as long as its run.
-
-    Absent without losses.
-    """
+    """Bars, the first to reach the loss on top; a hatched bar never reached it. Absent without losses."""
     goal = target(data, data.focus)
     if goal is None:
         raise Absent("no contender recorded losses")
@@ -75,11 +72,7 @@ def time_to_loss(data: ChartData) -> Sheet:
 
 
 def target(data: ChartData, shown: pd.DataFrame) -> float | None:
-    """Return the loss that the user gave, else one that most contenders reached; None without losses.
-
-    It is a tenth above the final loss of the middle contender, rounded up to one significant digit: near enough to the
-    end to tell the entries apart, and far enough that noise does not decide.
-    """
+    """Return the loss asked for, else one a tenth above the middle contender's final one; None without losses."""
     if data.loss is not None:
         return data.loss
     curves = [loss_by_time(entry.run)[1] for entry in _contenders(data, shown)]
@@ -119,10 +112,7 @@ def _points(entry: Entry, against: str) -> list[dict[str, Any]] | None:
 
 
 def _curve(run: Run, against: str) -> tuple[Floats, Floats]:
-    """Samples or seconds, and the smoothed loss: that of each step.
-
-    Over seconds it is the mean over the workers at a time, if they may be at different steps then.
-    """
+    """Samples or seconds, and the smoothed loss: of each step, or of all workers at a time if steps may differ."""
     samples, seconds, loss = loss_curve(run)
     if against == "seconds" and run.summary.consistency not in ("bsp", "none"):
         x, loss = loss_by_time(run)
@@ -142,11 +132,7 @@ def few(values: Floats) -> list[float]:
 
 
 def _line(axes: Axes, line: pd.DataFrame, against: str, offset: float) -> None:
-    """Draw the curves of one entry.
-
-    Curves that coincide are the point of the comparison. So the yardstick is a wide pale band below the others, and
-    markers lie on top, staggered by `offset`, a share of their distance.
-    """
+    """Draw the curves of one entry, the yardstick as a pale band, with markers staggered where curves coincide."""
     first: Any = line.iloc[0]
     own = look(first)
     for _, other in line[line["drawn"] == "faint"].groupby("repeat"):

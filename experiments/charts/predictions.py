@@ -33,10 +33,7 @@ def plot_ahead(
     figures: Mapping[int, Figures],
     folder: Path,
 ) -> list[Path]:
-    """Write prediction.png, .svg and .csv into `folder`, made if need be; return them.
-
-    Lines are formulas, markers the simulations, dotted lines the sizes at which the fastest changes.
-    """
+    """Write prediction.png, .svg and .csv into `folder`; return them. Dotted: where the fastest changes."""
     rows = pd.DataFrame(to_builtins(cells))
     figure, panels = _panels(len(found))
     for axes, workers in zip(panels, found, strict=True):
@@ -83,10 +80,7 @@ def _crossovers(axes: Axes, fastest_ranges: Sequence[FastestRange], span: float)
 
 @mpl.rc_context(RC)
 def plot_beside(residuals: Sequence[Residual], title: str, folder: Path) -> list[Path]:
-    """Write residuals.png, .svg and .csv into `folder`, made if need be; return them.
-
-    Dots are what was measured, lines the formula, hollow markers the simulation.
-    """
+    """Write residuals.png, .svg and .csv into `folder`; return them. Dots: measured; hollow: simulated."""
     rows = pd.DataFrame([row.to_dict() for row in residuals])
     parts: Any = list(rows.sort_values("bytes", kind="stable").groupby(["transport", "workers"]))
     figure, panels = _panels(len(parts))

@@ -30,10 +30,7 @@ WHOLE, OWN = ([f"{what}_seconds_p{cut}" for cut in CUTS] for what in ("step", "o
 
 
 def stages(data: ChartData) -> Sheet:
-    """Bars, the shortest step first: the stages of the middle repeat, the steps of all repeats as dots.
-
-    Absent without stage times.
-    """
+    """Bars, the shortest step first: stages of the middle repeat, dots of all repeats. Absent without stage times."""
     shown, missing = data.read(data.focus, _read, "stage times")
     shown = shown.sort_values("step_seconds", kind="stable")
     figure, axes = slide()

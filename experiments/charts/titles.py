@@ -32,11 +32,7 @@ def learning(final: Mapping[str, float], synchronous: bool) -> str:
 
 
 def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, overlap: bool = False) -> str:
-    """Name the labels that reached the loss `goal` first and last, from the seconds by label.
-
-    `never` counts the labels that did not reach it. `overlap`: the repeats of the first overlap with those of another
-    label, so that the title claims no order.
-    """
+    """Name the labels that reached `goal` first and last; no order if repeats `overlap`; `never`: how many did not."""
     missed = f"; {never} of {never + len(reached)} never" if never else ""
     if not reached:
         return f"No strategy reached a loss of {goal:.3g}" if never else "Loss against time"
@@ -48,10 +44,7 @@ def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, ove
 
 
 def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
-    """Return how many times the median of the others the busiest rank sends, and a few words on it.
-
-    `servers` and `workers` are the bytes that each sends in a step.
-    """
+    """Return how many times the others' median the busiest rank sends, and a few words on it. Bytes a step."""
     every = sorted([*servers, *workers])
     *others, top = every
     usual = median(others or [top])

@@ -96,10 +96,7 @@ def _band(axes: Axes, part: pd.DataFrame, y: int, scale: float) -> None:
 
 
 def traffic_between(data: ChartData) -> Sheet:
-    """A panel an entry with a cell for each pair of ranks, one scale for all.
-
-    Absent if no run knows the pairs, or nothing was sent.
-    """
+    """A panel an entry, a cell for each pair of ranks, one scale. Absent if no pair is known or used."""
     every, missing = data.read(data.focus, _cells, "bytes by sender and receiver")
     if every.empty:
         raise Absent("nothing was sent between processes")

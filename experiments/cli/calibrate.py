@@ -24,11 +24,7 @@ def _transports(name: str, given: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ProcessOptions, OutputOptions):
-    """Measure what a message, a byte and the adding of a byte cost, with all workers at once.
-
-    The workers exchange among neighbours, and through a server. This takes some seconds for each transport and number
-    of workers.
-    """
+    """Measure, in seconds, what a message, a byte and the adding of a byte cost, among neighbours and at a server."""
 
     transport: tuple[str, ...] = option(
         (AUTO,), f"{', '.join(TRANSPORTS)}, with commas; auto: shm where it works", read=names, check=_transports

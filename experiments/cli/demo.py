@@ -44,10 +44,7 @@ class Options(RunOptions, OutputOptions):
 
 
 def run(options: Options) -> int:
-    """Train with all strategies on the same work, in turns; show table, check, limits, plots.
-
-    Returns 3 if the runs cannot be compared. Raises CheckFailed, RunFailed.
-    """
+    """Train with all strategies in turns, show and check; return 3 if not comparable. CheckFailed, RunFailed."""
     plans = [_plan(options, name) for name in DEMO]
     folder = new_folder(writable_folder(options.results), f"demo-w{options.workers}")
     say(

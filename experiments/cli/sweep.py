@@ -67,10 +67,7 @@ class Options(
 
 
 def run(options: Options) -> int:
-    """Show the grid (--dry-run) or the file (--print_config), or run the sweep; return 1 if a run failed.
-
-    Raises ConfigError, KeyboardInterrupt.
-    """
+    """Show the grid (--dry-run) or file (--print_config), or run the sweep; 1 if a run failed. ConfigError."""
     sweep = _asked(options)
     if options.print_config is not None:
         print(sweep.to_yaml(), end="")

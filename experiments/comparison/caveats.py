@@ -14,11 +14,7 @@ _MACHINE = ("cpu", "cores", "memory_bytes", "platform", "hosts")
 
 
 def circumstances(entries: Sequence[Entry]) -> list[str]:
-    """Return a line for each of machine, versions, threads and transport that differs among the runs of `entries`.
-
-    An engine with its own transport is not warned of, because it has no other. The lines do not depend on the order of
-    the entries, so that a line that several contests have in common can be shown once.
-    """
+    """Return, in a fixed order, lines on machine, versions, threads and our transports that differ among entries."""
     runs = [(entry, run) for entry in entries for run in entry.runs]
     known = [(entry.label, run) for entry, run in runs if run.env != Environment()]
     lines = []

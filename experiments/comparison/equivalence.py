@@ -18,10 +18,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class ParameterCheck:
-    """What is known about the parameters of one run against the yardstick.
-
-    `deviation` is that of `deviation()`, None if it is not finite. `reason` says why something is not known.
-    """
+    """How the parameters of a run compare with the yardstick's; `reason` says why that is not known."""
 
     kind: Literal["reference", "same", "differs", "not promised", "unknown"]
     deviation: float | None = None

@@ -68,11 +68,7 @@ def asked(run: Run, key: str) -> Any:
 
 
 def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
-    """Return the contests among `runs`, in order of first appearance. Runs of different `origins` do not repeat.
-
-    Runs that meet no others, and are no point of a curve either, become strangers in the most similar contest: the user
-    meant to compare them, and the comparison then says why it cannot.
-    """
+    """Return the contests among `runs`, in order; a run that meets no other is a stranger in the nearest contest."""
     every = [_field(members, origins) for members in _grouped(runs, lambda run: _key(run, SETTING)).values()]
     kept = {place: field for place, field in enumerate(every) if len(field.groups) > 1}
     for place, lonely in enumerate(every):
@@ -115,10 +111,7 @@ def _on_one_curve(lonely: Field, other: Field) -> bool:
 
 
 def axes(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """Return the settings that differ, with their values: numbers by size, others in order of appearance.
-
-    A batch that only follows the number of workers is left out.
-    """
+    """Return the settings that differ, with their values in order; not a batch that only follows the workers."""
     found: dict[str, tuple[Any, ...]] = {}
     for key in SETTING:
         values = list({json.dumps(setting[key], sort_keys=True): setting[key] for setting in settings}.values())

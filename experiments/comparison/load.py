@@ -64,10 +64,7 @@ def _first_strategy(paths: Sequence[str | Path]) -> str | None:
 
 
 def merged_sweeps(comparison: Comparison) -> list[str]:
-    """Return a line for each sweep of which several folders are compared, as a pattern may find an earlier one too.
-
-    Folders that the user gave a name of their own are compared on purpose.
-    """
+    """Return a line for each sweep of which several folders, with names as made, are compared."""
     folders: dict[str, dict[Path, None]] = {}
     mixed: set[str] = set()
     for entry in comparison.entries:

@@ -26,11 +26,7 @@ def cells_without_run(folders: Iterable[Path]) -> list[str]:
 
 
 def unfinished_sweeps(folders: Iterable[Path]) -> list[str]:
-    """Return a line for each sweep in `folders` that lacks runs, with the command that runs them.
-
-    To know what is missing, the grid is planned again. If that is impossible, because a strategy or a data set is not
-    available here, the line says so. ConfigError if a journal is damaged.
-    """
+    """Return a line for each sweep that lacks runs, or cannot be planned again here. ConfigError."""
     lines = []
     for folder in folders:
         if not (folder / NAME).is_file() or not (folder / SPEC).is_file():

@@ -17,10 +17,7 @@ from experiments.schema.documents import Summary
 
 
 def with_predictions(comparison: Comparison) -> Comparison:
-    """Return the comparison with the predicted samples/s of each contender, if they can be predicted.
-
-    The figures come from a readable calibration in the run's folder or the sweep's. In virtual time the link has them.
-    """
+    """Return the comparison with the samples/s that a calibration beside the runs, or a link, predicts."""
     calibrations = _calibrations(comparison)
 
     def predicted(entry: Entry, contest: Contest) -> Entry:
@@ -69,10 +66,7 @@ def _read(file: Path) -> Calibration | ConfigError:
 
 
 def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:
-    """Return the samples/s that an entry should reach: its batch by the `noop` step and the predicted exchange.
-
-    None where it is not known: no `noop` in the contest, no figures, no formula.
-    """
+    """Return samples/s by the `noop` step plus the predicted exchange; None if one of them is unknown."""
     ceiling = contest.strategy("noop")
     if ceiling is None or not ceiling.rates:
         return None
@@ -85,11 +79,7 @@ def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | No
 
 
 def residuals(paths: Sequence[str | Path], calibration: Calibration, budget: float) -> tuple[list[Residual], list[str]]:
-    """Return a row for each measurement in these results, and notes: bench.json or its folder, runs, folders of runs.
-
-    Simulations take about `budget` seconds in all. Raises ConfigError for a path without results, and for a transport
-    that was not calibrated.
-    """
+    """Return a row for each measurement in these results, and notes; simulates for `budget` seconds. ConfigError."""
     rows: list[Residual] = []
     notes: list[str] = []
     for path in map(Path, paths):

@@ -22,11 +22,7 @@ REFUSED = " ({labels} cannot be compared)"
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """Return the verdict: one sentence on one contest, a sentence on each of several.
-
-    If the contests differ in the number of workers alone, and all entries are comparable, a sentence says how
-    throughput grows with the workers, and another has the verdict on the contest with the most workers.
-    """
+    """Return the verdict: a sentence a contest, or growth with the workers and the verdict on the most."""
     contests, axes = comparison.contests, comparison.axes
     if not contests:
         return "There is nothing to compare, as no run came to its end."

@@ -40,11 +40,7 @@ class RunOptions(RestartOptions, TrainingOptions, DataOptions):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job that can run, its strategy's promises, and the number of worker processes.
-
-    Each dedicated server takes another process. `automatic` are the settings that the user left open, and that follow
-    from the machine and the other settings.
-    """
+    """A job that can run, the strategy's promises, worker processes, and the `automatic` settings left open."""
 
     job: Job
     traits: EngineTraits

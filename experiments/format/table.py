@@ -19,10 +19,7 @@ def _nothing(row: Any) -> str:
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """What a column shows of a row: `show(value(row))`, or a dash if the value is None.
-
-    A narrow terminal leaves out columns with a `spare` above 0, the highest first.
-    """
+    """`show(value(row))` by row, or a dash for None. Narrow terminals leave out columns by `spare`, highest first."""
 
     header: str  # of at most two lines
     value: Callable[[Row], Any]
@@ -92,10 +89,7 @@ def _width(column: Column[Row], rows: Sequence[Row]) -> int:
 
 
 def markdown_table(table: Table[Row]) -> str:
-    """Return the columns and rows as GitHub markdown, and a paragraph for each line of the caption.
-
-    Ends with a newline.
-    """
+    """Return GitHub markdown, and a paragraph for each line of the caption. Ends with a newline."""
     lines = [[column.name for column in table.columns], [":--" if column.words else "--:" for column in table.columns]]
     lines += [[column.cell(row).replace("|", "\\|") for column in table.columns] for row in table.rows]
     paragraphs = [f"\n{line}\n" for line in table.caption.splitlines()]

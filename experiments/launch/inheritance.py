@@ -13,10 +13,7 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Defer SIGINT and SIGTERM until this context ends.
-
-    It sets handlers. A signal mask would hold for one thread only, and numpy has threads that would take the signal.
-    """
+    """Defer SIGINT and SIGTERM until this context ends, by handlers: a mask would not hold for numpy's threads."""
     caught: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda which, frame: caught.append(which)) for number in numbers}

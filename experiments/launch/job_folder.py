@@ -76,10 +76,7 @@ def make_shared(home: Path) -> Path:
 
 
 def remove_private(folder: Path) -> None:
-    """Remove a private folder, and first the shared memory of its jobs. Its owner must have ended.
-
-    It touches only what a note in this folder names, so nothing of another agent.
-    """
+    """Remove a private folder whose owner has ended, and first the shared memory that its notes name."""
     with contextlib.suppress(OSError):  # other ranks of the same agent may remove it at the same time
         for note in list(folder.glob(f"*/{SHARED_NOTE}")):
             shared = Path(note.read_text())

@@ -92,10 +92,7 @@ class MpiRun:
 
 
 class MpiRank:
-    """A rank under `mpirun`, with the part of `multiprocessing.Process` that the agent uses.
-
-    To end one of them, the agent must end mpirun, and so all of them.
-    """
+    """A rank under `mpirun`, as much of a `multiprocessing.Process` as the agent uses. Ending one ends all."""
 
     def __init__(self, launcher: MpiRun, sentinel: int) -> None:
         self._launcher, self.sentinel = launcher, sentinel  # the rank's fifo: it becomes readable when the rank ends

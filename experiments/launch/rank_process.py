@@ -57,11 +57,7 @@ def enter(entry: str, folder: str, rank: int) -> None:
 
 
 def live(folder: str, rank: int, life: Life) -> NoReturn:
-    """Call `life` for rank `rank` of the job in `folder`, and leave its report there.
-
-    Does the same for the servers that share this process, in threads. Exits with 0, or with 1 after a failure, which
-    the first rank to fail has reported.
-    """
+    """Call `life` for `rank`, and in threads for servers of this process; leave reports in `folder`. Exits, 0 or 1."""
     order, home, board = begin(folder)
     together = ColocatedRanks(board, ranks_in_process_of(rank, order.workers, order.servers, order.placement))
 
@@ -90,10 +86,7 @@ class ColocatedRanks:
         self._ended: list[int] = []
 
     def run(self, live: Callable[[int], None]) -> bool:
-        """Call `live(rank)` for each rank, the first in this thread; return whether all ended well. Blocks.
-
-        `live` must not raise; it tells a failure by calling `fails`.
-        """
+        """Call `live(rank)`, which tells failures by `fails`, for each rank; return whether all ended well. Blocks."""
         others = [
             threading.Thread(target=self._live, args=(live, rank), name=f"rank-{rank}", daemon=True)
             for rank in self.ranks[1:]
@@ -172,10 +165,7 @@ def failure(error: BaseException, place: Place) -> dict[str, Any]:
 
 
 def overdue(home: Path, place: Place) -> Callable[[DeadlineExceeded], NoReturn]:
-    """Return a function that reports an error of this rank and ends the process.
-
-    For a call of an engine that has lasted too long: nothing else can interrupt it.
-    """
+    """Return a function that reports an error and ends the process, for calls that nothing can interrupt."""
 
     def end(error: DeadlineExceeded) -> NoReturn:
         tell(home, place.rank, failure(error, place))

@@ -20,11 +20,7 @@ from experiments.schema.documents import Death, Restart
 
 @dataclass(slots=True)
 class Restarts:
-    """How often servers of one job may be started again, and how often they were.
-
-    With `rollback` all ranks go on from the newest checkpoint that every server has. Without it only the server that
-    died goes back, to its own newest checkpoint.
-    """
+    """How often servers may be started again, and were; `rollback`: all ranks go back to a common checkpoint."""
 
     left: int
     checkpoints: Path  # a folder a server, named after its rank
@@ -32,19 +28,13 @@ class Restarts:
     done: list[Restart] = field(default_factory=list)
 
     def possible(self, job: RunningJob, failed: Sequence[int]) -> bool:
-        """Return whether the job can go on after `failed` ended badly: all are servers and reported nothing.
-
-        It cannot after the death of a worker, for which the next incarnation would wait.
-        """
+        """Return whether the job can go on after `failed` ended badly: all are servers and reported nothing."""
         if job.departed or min(failed) < job.workers or len(failed) > self.left:
             return False
         return all(job.reported_error(rank) is None and job.ranks[rank].exitcode != LOST for rank in failed)
 
     def announce(self, job: RunningJob, failed: Sequence[int], job_id: int) -> None:
-        """Begin the next incarnation: tell all ranks to leave the present one, and where they meet.
-
-        The caller starts the processes of `failed`.
-        """
+        """Begin the next incarnation: tell all ranks to meet there. The caller starts `failed` again."""
         number, at = job.board.incarnation + 1, time.monotonic() - job.began
         died = [(rank, job.board.read(rank)) for rank in failed]
         job.board.reincarnate(number)

@@ -69,10 +69,7 @@ def copy_bandwidth(nbytes: int = COPY_BYTES) -> float:
 
 
 def stream_bandwidth(streams: int, nbytes: int = STREAM_BYTES) -> float:
-    """Return the bytes per second of `streams` loopback connections at once, with two threads each. Raises OSError.
-
-    The threads run in parallel, since calls of a socket release the GIL.
-    """
+    """Return bytes/s of `streams` loopback connections at once, two threads each. Raises OSError."""
     with contextlib.ExitStack() as undo:
         server = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
         server.settimeout(PATIENCE)

@@ -39,10 +39,7 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def median_interval(samples: Sequence[float]) -> Interval:
-    """Return the median of positive samples with an interval that is honest for few of them.
-
-    It is the hull of the bootstrap's interval and of Student's t on the logarithms; see `ratio_interval`.
-    """
+    """Return the median with the hull of two 95 % intervals, honest for few samples: see `ratio_interval`."""
     middle = median(samples)
     if len(samples) < 2:
         return Interval(middle, middle, middle)

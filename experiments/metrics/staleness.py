@@ -66,10 +66,7 @@ class PushTotals:
 
 
 def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> PushTotals:
-    """Add up these histories. A missing file belongs to a server without a history; a last half line is left out.
-
-    `consistency` is that of the servers. Raises ConfigError if a history is damaged.
-    """
+    """Add up the histories of servers with this `consistency`. Raises ConfigError if one is damaged."""
     totals = PushTotals()
     for file in files:
         if file.exists():

@@ -37,11 +37,7 @@ class StepTotals:
 def add_up(
     files: Sequence[Path], warmup: int, pushes: PushTotals | None = None, departed: Collection[int] = ()
 ) -> StepTotals:
-    """Read the step records of all worker processes, by rank. The throughput leaves out `warmup` steps.
-
-    The pass ends at the first step that a file does not have whole. But the files of `departed` ranks only drop out.
-    `pushes` says which pushes were not applied.
-    """
+    """Read the step records of the workers, by rank, until one file has no whole step; `warmup` has no throughput."""
     totals, ledger, window = StepTotals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
     sums = dict.fromkeys(STAGES, 0.0)
     for by_rank in _steps(files, departed):

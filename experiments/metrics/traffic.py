@@ -60,10 +60,7 @@ def _shares(values: Sequence[float | None]) -> list[float | None]:
 
 
 def imbalance(summary: Summary) -> str | None:
-    """Return one line if a server has more than 20 % above the mean; None if none has, or nothing is known.
-
-    It compares what servers hold and, if that is balanced, what they send and receive.
-    """
+    """Return a line if a server holds, or else moves, more than 20 % above the mean; None otherwise."""
     servers = summary.servers_detail
     if (top := _top({server: server.held_share for server in servers})) is not None:
         of_all = (top.bytes or 0) / sum(server.bytes or 0 for server in servers)
@@ -84,11 +81,7 @@ def _top(shares: Mapping[ServerDetail, float | None]) -> ServerDetail | None:
 
 
 def between(bytes_to: Mapping[int, Mapping[str, int]], workers: int) -> Between:
-    """Return payload bytes by sender and receiver, without pairs that exchanged none.
-
-    `bytes_to` has what each rank sent, by receiver. Ranks from `workers` on are servers. With more than MOST_GROUPS
-    ranks, neighbours of the same role are one group, named `0-15`; else each name is a rank, such as `0`.
-    """
+    """Return payload bytes by sender and receiver; in large jobs, neighbours of a role are a group such as `0-15`."""
     names = groups(workers, len(bytes_to) - workers)
     found: Between = {name: {} for name in names}
     for rank, receivers in sorted(bytes_to.items()):

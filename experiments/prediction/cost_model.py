@@ -26,10 +26,7 @@ Costs = NDArray[np.float64]  # seconds, one for each size
 
 
 class Curve(Struct, frozen=True):
-    """One pattern of communication: seconds a message, and seconds a byte for vectors of these sizes in bytes.
-
-    ValueError unless the sizes ascend from 1 or more, with as many β and γ as sizes.
-    """
+    """Seconds a message, and a byte by size of the vector. ValueError unless sizes ascend and fit β and γ."""
 
     alpha: Cost
     sizes: tuple[int, ...]
@@ -49,11 +46,7 @@ class Curve(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True):
-    """The costs of one transport with one number of workers: among neighbours (`exchange`), and through a server.
-
-    `link` is the network in words; None for a transport that was measured. `scatter` is how far a typical sample was
-    from the median that stands for it, as a share of it, in the worst case; None if that is not known.
-    """
+    """The costs of a transport, or a `link`, with one number of workers; `scatter` of its samples, None: unknown."""
 
     transport: str
     workers: int

@@ -38,10 +38,7 @@ class FastestRange(Struct, frozen=True):
 def fastest_ranges(
     strategies: Sequence[str], workers: int, servers: int, low: int, high: int, figures: Figures
 ) -> list[FastestRange]:
-    """Return the fastest strategy by formula for each size from `low` to `high` bytes; empty if none has a formula.
-
-    A strategy stays the fastest while it is within 5 % of the fastest.
-    """
+    """Return which strategy is fastest, or within 5 % of it, from `low` to `high` bytes, by formula."""
     times = curves(strategies, workers, servers, figures)
     if not times:
         return []

@@ -120,11 +120,7 @@ def simulated(
 
 
 def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -> float | None:
-    """Return the seconds that a run's exchanges add to a step, over all buckets; None if they cannot be predicted.
-
-    That is so if exchanges hide behind backward, if a gradient is sent by rows, if workers do not wait for each other,
-    and without figures.
-    """
+    """Return the seconds that exchanges add to a step; None if hidden, sparse, not in lockstep or unknown."""
     if not in_lockstep(summary.consistency) or not summary.parameters or summary.overlap == "on" or summary.sparse:
         return None
     figures = figures_for(summary, calibration)

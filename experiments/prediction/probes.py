@@ -80,10 +80,7 @@ def _measure(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace
 
 
 def primitives(ctx: Context, sizes: Sequence[int] = SIZES) -> Raw | None:
-    """Measure with all workers of `ctx` and its server, if it has one; seconds by this rank's clock. Blocks.
-
-    The result has `shift` for two workers or more, and `relay` if there is a server. The server returns None.
-    """
+    """Measure `shift` among workers and `relay` through a server, in seconds; the server returns None. Blocks."""
     workers = Context(ctx.endpoint, workers=len(ctx.workers))
     memory = [ctx.alloc(max(sizes) // FLOAT_BYTES, np.float32) for _ in range(2 if ctx.servers else 1)]
     found: Raw = {}

@@ -31,10 +31,7 @@ class FreeOptimizer(Optimizer):
 def simulation_cost(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, placement: str = DEDICATED
 ) -> float:
-    """Return roughly the real seconds that `simulate_exchange` takes; infinite if it cannot be run.
-
-    The number of messages is extrapolated from a few workers.
-    """
+    """Return roughly the real seconds of `simulate_exchange`, by its messages; infinite if it cannot be run."""
     if engine_traits(create(name, dict(options)).traits).own_transport is not None or placement == COLOCATED:
         return math.inf
     if max(workers, servers) > MOST_WORKERS or (workers + servers) * nbytes > MOST_BYTES:
@@ -55,11 +52,7 @@ def simulation_cost(
 def simulate_exchange(
     name: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, link: Link
 ) -> tuple[float, int]:
-    """Return the virtual seconds of an exchange, and the number of messages, those of the set-up included.
-
-    The seconds are those from the moment all workers begin until the last has its result; the servers' update takes no
-    time. Blocks for about `simulation_cost` seconds. May raise RunError.
-    """
+    """Return virtual seconds until the last worker has its result, and the messages. Blocks. RunError."""
     ready: list[float] = []
     size = nbytes // FLOAT_BYTES
 

@@ -32,10 +32,7 @@ def calibration_table(calibration: Calibration) -> Table[Any]:
 
 
 def grid_tables(cells: Sequence[PredictedExchange]) -> list[Table[Any]]:
-    """Return a table for each number of workers: sizes down, strategies across, ✓ at the best formula of a row.
-
-    A cell has the seconds by formula and, after a slash, in virtual time.
-    """
+    """Return, by number of workers: sizes down, strategies across, seconds by formula / simulated, ✓ the best."""
     tables = []
     for workers in dict.fromkeys(cell.workers for cell in cells):
         rows: dict[int, dict[str, PredictedExchange]] = {}

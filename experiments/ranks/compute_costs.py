@@ -96,11 +96,7 @@ def _median(act: Callable[[], object]) -> float:
 
 
 class CostlyClock(StageClock):
-    """A worker's stage clock in virtual time: leaving stage 3 or 6 takes what it costs, with the stages inside it.
-
-    All of that time passes when the stage is over, since other ranks may run then, and must not run in the middle of
-    foreign code. In stage 4 a straggler sleeps; stage 5 takes the time that messages take.
-    """
+    """A worker's stage clock in virtual time, in which the stages load and update take what they cost, at their end."""
 
     def __init__(
         self,

@@ -81,11 +81,7 @@ class Resumption:
 
 
 class RankRecorder:
-    """The recorder of one rank in one incarnation of the job; its `resumption` has what came before.
-
-    `sent` is what the rank has sent in all steps, by receiver. It is empty until the steps are done, since what is
-    sent later belongs to no step. Methods raise RunError if a file cannot be written.
-    """
+    """The recorder of a rank in one incarnation; `sent` (by receiver) counts once all steps are done. RunError."""
 
     def __init__(
         self,

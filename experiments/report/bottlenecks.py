@@ -25,10 +25,7 @@ EVEN = 1.05  # times the others: up to here, ranks count as equal
 
 @dataclass(frozen=True)
 class Share:
-    """The shares of a step of one strategy; None if unknown.
-
-    `sent` is bytes a step of the rank that sends or receives most, `times` how many times the median of the others.
-    """
+    """Shares of a step, None if unknown; bytes a step of the busiest rank, and how many times the others' median."""
 
     label: str
     train: float | None
@@ -59,11 +56,7 @@ def shares(entries: Sequence[Entry]) -> list[Share]:
 
 
 def busiest(run: Run) -> tuple[str, float | None, float]:
-    """Return the rank that sends or receives most, its bytes a step, and how many times the median of the others.
-
-    Links carry both ways at once, so the larger direction counts; a note says so if it is not sending. The rank is
-    `all alike` if none stands out. The bytes are None if unknown.
-    """
+    """Return the rank that sends or receives most (or `all alike`), its bytes a step, and times the others' median."""
     sent, received = _a_step(run, run.summary.bytes_sent), _a_step(run, run.summary.bytes_received)
     loads = {rank: max(value, received.get(rank, 0.0)) for rank, value in sent.items()}
     if not loads:

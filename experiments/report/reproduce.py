@@ -113,10 +113,7 @@ def _in_turns(lines: Mapping[str, int]) -> list[Command]:
 
 
 def _sweep_command(sweep: Path) -> Command:
-    """The command carries the sweep's file, because a report is also read where the folder is not.
-
-    The file has no defaults, unless this version cannot read it.
-    """
+    """Return a command with the sweep's file in it: a report is also read where the folder is not."""
     try:
         try:
             content = read(load(sweep), {}).asked_yaml()

@@ -54,10 +54,7 @@ def slowness(runs: Sequence[Run]) -> str:
 
 
 def limits_line(summary: Summary, env: Environment, beside: Sequence[Summary] = ()) -> str:
-    """Return one line on what limits a run, or a comparison of runs.
-
-    `summary` and `env` are those of the run with the most ranks; `beside` are the summaries of the other runs.
-    """
+    """Return one line on what limits runs, from that with the most ranks and the summaries of those `beside`."""
     transport, link, hosts = summary.transport, env.link, env.hosts or 1
     ranks, count = _ranks(summary)
     if transport == "virtual":
@@ -107,10 +104,7 @@ def times_line(goal: float, times: Mapping[str, float | None]) -> str:
 
 
 def sparse_line(summary: Summary, can: bool) -> str:
-    """Return a line on how the gradient of the embedding table was synchronised; empty for a model without one.
-
-    `can`: whether the strategy can synchronise rows alone.
-    """
+    """Return how the table's gradient was synchronised; empty without one. `can`: whether rows alone can be sent."""
     if summary.model not in TABLES:
         return ""
     if summary.sparse:

@@ -41,10 +41,7 @@ class RunFailed(JobFailed):
 
 
 def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
-    """Run `plan` in a new folder under `parent`; blocks. Raises RunFailed, KeyboardInterrupt, ConfigError.
-
-    In every case `summary.json` is written last and says how the run ended.
-    """
+    """Run `plan` in a new folder of `parent`; blocks; writes `summary.json` last. RunFailed, ConfigError."""
     with writing(parent):
         return _execute(plan, agent, parent, show)
 

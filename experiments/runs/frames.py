@@ -91,10 +91,7 @@ class RunFrames:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a (run, role, rank, step) as in `StepRow`: a step of a worker, or an update of a server.
-
-        The loss is NaN for servers, for skipped steps and where it is not finite.
-        """
+        """One row a (run, role, rank, step) as in `StepRow`, also for updates of servers. The loss may be NaN."""
         blocks = [
             (place, {"role": role, "rank": rank}, list(_steps(file, role)))
             for place, run in enumerate(self.of)
@@ -106,10 +103,7 @@ class RunFrames:
 
     @cached_property
     def pushes(self) -> pd.DataFrame:
-        """One row a push at a server as in `PushEvent`; `waited` includes what later events add to it.
-
-        With several servers a worker's push is at each of them, and the column `server` is its rank.
-        """
+        """One row a push at a `server` (a rank) as in `PushEvent`; `waited` includes what later events add."""
         blocks = [
             (place, {"server": rank}, _pushes(file))
             for place, run in enumerate(self.of)
@@ -155,10 +149,7 @@ def load_runs(paths: str | Path | Iterable[str | Path]) -> RunFrames:
 def _columns(
     kind: type[Any], values: Sequence[Any], prefix: str = "", *, lacking: bool = False
 ) -> dict[str, pd.Series[Any]]:
-    """Return a column for every field of the structure `kind`; each of the `values` is a row.
-
-    `lacking`: some values may be None, and their fields are unknown.
-    """
+    """Return a column for every field of `kind`; `values` are rows. `lacking`: some are None, with fields unknown."""
     columns: dict[str, pd.Series[Any]] = {}
     for name, hint in get_type_hints(kind).items():
         if get_origin(hint) is ClassVar or (kind is Summary and name in _ELSEWHERE):

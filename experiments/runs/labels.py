@@ -23,10 +23,7 @@ SETTINGS: Mapping[str, Callable[[Any], str]] = {  # that may differ between runs
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Return a distinct short name for each run: its strategy, and what tells it from the others.
-
-    That is what differs between the runs of this strategy, and any setting that most of the runs have otherwise.
-    """
+    """Return a distinct short name a run: its strategy, and what differs among its runs or from most runs."""
     return numbered(descriptions(runs))
 
 

@@ -79,11 +79,7 @@ def seconds_to_loss(run: Run, goal: float) -> float | None:
 
 
 def common_loss(runs: Sequence[Run]) -> float | None:
-    """Return a loss that all `runs` reached; None if one of them recorded none.
-
-    It is the highest of their final losses, rounded up to one significant digit: the exact final loss of the worst run
-    is noise, and only this run would need all of its time to get there.
-    """
+    """Return the highest final loss of `runs`, rounded up to one significant digit; None if a run has no losses."""
     final = [loss[-1] for run in runs if (loss := loss_by_time(run)[1]).size]
     return rounded_up(float(max(final))) if final and len(final) == len(runs) else None
 

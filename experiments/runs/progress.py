@@ -37,11 +37,7 @@ class Status:
 
 
 class Progress:
-    """Context manager that shows the progress of a run on `stream` (standard error by default) and nowhere else.
-
-    A terminal shows a picture that is drawn in place. Other streams get a line every two seconds at most, and one for
-    the last status. `clock` returns seconds.
-    """
+    """A context that shows a run's progress on `stream`: drawn in place on a terminal, else lines every 2 s."""
 
     def __init__(
         self,

@@ -70,10 +70,7 @@ class Run:
         return [count / steps for count in sent.of(role) if count is not None]
 
     def leaving_per_step(self) -> list[float]:
-        """Return the payload bytes that leave each process in a step, on average, of a run with colocated servers.
-
-        Bytes between a worker and a server of its process are left out. Empty if a rank did not report its bytes.
-        """
+        """Return the mean bytes a step that leave each process with a colocated server; empty if unknown."""
         sent, steps = self.summary.bytes_sent, self.summary.steps_done
         if self.summary.placement != COLOCATED or sent is None or not steps:
             return []
@@ -90,10 +87,7 @@ class Run:
 
 
 def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
-    """Return the seconds of each stage in one step, mean over steps and workers; None if unknown.
-
-    They come from the step records, without warm-up. Without records they come from the summary, with warm-up.
-    """
+    """Return seconds by stage in a step, without warm-up if steps are recorded; None if unknown."""
     if workers := _after_warmup(run):
         means = [
             {stage: math.fsum(row.seconds.of(stage) for row in rows) / len(rows) for stage in STAGES}

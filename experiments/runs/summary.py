@@ -137,10 +137,7 @@ def _parameters(folder: Path) -> int | None:
 def _totals(
     plan: Plan, files: Sequence[Path], histories: Sequence[Path], departed: set[int], *, whole: bool
 ) -> tuple[StepTotals, PushTotals]:
-    """Return what the records add up to.
-
-    Of a long run that was cut short only the last rows are read, because its user waits for the prompt.
-    """
+    """Return what the records add up to; of a long run that was cut short, only the last rows are read."""
     if whole or sum(file.stat().st_size for file in [*files, *histories] if file.exists()) < SOON_READ:
         pushes = read_pushes(histories, plan.job.workers, plan.traits.consistency)
         return add_up(files, warmup_steps(plan.job.steps), pushes, departed), pushes
@@ -157,19 +154,12 @@ def _per_rank(values: Sequence[int | None], plan: Plan) -> PerRank:
 
 
 def _peak_memory(plan: Plan, ended: JobOutcome) -> PerRank:
-    """Return the most bytes of memory that the process of each rank used, memory of its peers that it read included.
-
-    A colocated server and its worker are in one process, so both have the same bytes.
-    """
+    """Return the most bytes of each rank's process; a colocated server and its worker share theirs."""
     return _per_rank([None if report is None else report.get("peak_memory_bytes") for report in ended.reports], plan)
 
 
 def _traffic(plan: Plan, ended: JobOutcome) -> dict[str, PerRank]:
-    """Return the payload bytes and messages of all steps, per rank, as sent and as received.
-
-    None for a rank that did not live to report. Received bytes are known only if all ranks reported, because senders
-    report them. An engine with its own transport does not pass our meter, so all its figures are None.
-    """
+    """Return bytes and messages by rank, as sent and as received; None where a rank or an engine does not report."""
     ranks = range(plan.processes + plan.job.servers)
     metered = _metered(plan, ended)
     sent = [sum(metered[rank]["bytes_to"].values()) if rank in metered else None for rank in ranks]

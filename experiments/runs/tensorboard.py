@@ -27,11 +27,7 @@ def check() -> None:
 
 
 def write(run: Run) -> Path:
-    """Write loss, samples/s and the seconds of each stage for each step, means over the workers; return the folder.
-
-    Times are seconds since the start of the job. OSError if the folder cannot be written, ConfigError if the records
-    cannot be read.
-    """
+    """Write loss, samples/s and stage seconds a step, means over workers; return the folder. OSError, ConfigError."""
     from torch.utils.tensorboard.writer import SummaryWriter
 
     folder = run.path / "tensorboard"

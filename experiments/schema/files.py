@@ -60,11 +60,7 @@ def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 
 def iter_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Yield the records of a file of lines, in order, one at a time.
-
-    A last line without its newline was cut short, because its writer was killed, and is left out. Blank lines are
-    passed over. ConfigError if the file is missing, and when the iteration reaches any other damaged line.
-    """
+    """Yield the records of a file of lines, not a last one that was cut short. ConfigError for a damaged line."""
     yield from _records(path, kind, lambda line: False)
 
 

@@ -26,10 +26,7 @@ Measure = Callable[[Sequence[Job]], Sequence[tuple[float, int]]]  # seconds of a
 
 
 def seconds_by_cell(cells: Sequence[Cell], measure: Measure = step_timing.measure) -> dict[str, float]:
-    """Return roughly the seconds that one run of each cell takes, by its id. Blocks: each model trains a few steps.
-
-    Raises ConfigError if the data cannot be loaded.
-    """
+    """Return roughly the seconds of a run of each cell, by id, from a few trained steps. Blocks. ConfigError."""
     alone = {cell.id: _alone(cell.plan) for cell in cells}
     keys = {name: json.dumps(job.to_dict()) for name, job in alone.items()}
     distinct = {keys[name]: job for name, job in alone.items()}

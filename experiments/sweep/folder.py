@@ -126,9 +126,6 @@ class Journal:
 
 
 def finished(folder: Path) -> Iterator[JournalEntry]:
-    """Yield the finished cells of the sweep in `folder`, in order; none if there is no sweep.
-
-    A last line that was cut short does not count. Raises ConfigError for a damaged line.
-    """
+    """Yield the finished cells of the sweep in `folder`, in order. ConfigError for a damaged line."""
     if (folder / NAME).is_file():
         yield from iter_lines(folder / NAME, JournalEntry)

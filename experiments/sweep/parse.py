@@ -24,11 +24,7 @@ QUICK_STEPS, QUICK_REPEATS = 50, 2
 def read(
     raw: Raw, flags: Raw, *, quick: Mapping[str, Any] | None = None, where: str = "", name: str = "flags"
 ) -> Sweep:
-    """Return the sweep that a file says (`raw`), in which `flags` replace what the file says.
-
-    `quick` makes the sweep small (see `shortened`), unless it is None. `where` stands before complaints about the
-    file. `name` is for a file that gives itself none. Raises ConfigError, one line.
-    """
+    """Return the sweep of `raw`, with `flags` in place of its values; `quick` makes it small. ConfigError, one line."""
     filed = {_known_key(key, KEYS, where): value for key, value in raw.items()}
     filed.pop("quick", None)
     given = {**filed, **(quick or {}), **flags}

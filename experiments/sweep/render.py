@@ -46,10 +46,7 @@ def runs_left(sweep: Sweep, grid: Grid, done: Container[tuple[str, int]]) -> dic
 
 
 def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Mapping[str, int]) -> Table[Cell]:
-    """Return a table with a row for each cell with runs left: what tells it from the others, and its seconds.
-
-    If some runs of the sweep are done, the table says how many are left.
-    """
+    """Return a table with a row for each cell with runs left: its settings, its seconds, its runs left."""
     begun = any(count < repeats for count in left.values())
     settings = [cell.settings for cell in grid.cells]
     keys = dict.fromkeys(key for each in settings for key in each)

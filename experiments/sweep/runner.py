@@ -30,11 +30,7 @@ Execute = Callable[[Cell, str], Run]  # a cell under a title. Blocks. Raises Run
 def conduct(
     order: Sequence[Turn], journal: Journal, execute: Execute, forecast: Forecast, say: Callable[[str], None]
 ) -> None:
-    """Run all turns of `order` that the journal does not have. Blocks.
-
-    A run that fails is noted with its error, and the next one starts. KeyboardInterrupt, and errors that the next run
-    would meet too (no room for results), end the sweep, which can be resumed later.
-    """
+    """Run the turns not in the journal; failed runs are noted. Blocks. Errors of every run end it: resume it later."""
     for entry in journal.entries.values():
         forecast.learn(entry.cell, entry.seconds)
     for number, (cell, repeat) in enumerate(order):

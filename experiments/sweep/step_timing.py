@@ -22,10 +22,7 @@ DEADLINE = 300.0  # seconds for all jobs together: the data may have to be fetch
 
 
 def measure(jobs: Sequence[Job]) -> list[tuple[float, int]]:
-    """Return for each job, which has one worker, the seconds of a step and the bytes of its gradient. Blocks.
-
-    Raises ConfigError, for example if the data cannot be loaded.
-    """
+    """Return the seconds of a step and the bytes of the gradient of each job. Blocks. Raises ConfigError."""
     with private_folder() as folder:
         try:
             done = subprocess.run(

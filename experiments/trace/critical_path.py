@@ -27,10 +27,7 @@ SYNCHRONIZE = "synchronize"
 
 
 def critical_path(timeline: Timeline, warmup: int = 0, engine: str | None = None) -> Attribution:
-    """Return the path over the steps from `warmup` on that are in the timeline.
-
-    `engine`: the library that moves the bytes itself, if there is one: then no trace has messages.
-    """
+    """Return the path over the steps from `warmup` on. `engine` is the library that moves the bytes itself."""
     starts, ends, steps = [], [], set()
     for number, trace in enumerate(timeline.traces):
         inside = (trace.stages["began"] >= timeline.window[0]) & (trace.stages["step"] >= warmup)

@@ -21,10 +21,7 @@ _NAME = re.compile(r"(\d+)-(worker|server)" + re.escape(SUFFIX))
 
 @dataclass(frozen=True, slots=True)
 class RankTrace:
-    """One rank's records, in the order in which they were noted, with times on its own `clock`.
-
-    `cuts` are the records CUT: earlier records are missing.
-    """
+    """One rank's records in order, in times of its own `clock`. `cuts`: records CUT, before which some are missing."""
 
     rank: int
     role: str

@@ -83,11 +83,7 @@ def host_count(options: NetworkOptions, traits: EngineTraits) -> int:
 
 
 def buckets(options: NetworkOptions, servers: int) -> tuple[str, int]:
-    """Return whether to overlap, and the size of a bucket in bytes.
-
-    Overlap takes a core beside each worker's. Without one, the communication thread takes time from backward, and
-    buckets cost more than they hide: then the whole gradient is one bucket, after backward.
-    """
+    """Return whether to overlap, and a bucket's bytes: without a spare core a worker, the whole gradient at its end."""
     overlap = options.overlap
     if overlap == "auto":
         overlap = "on" if options.transport != VIRTUAL and cores() >= 2 * options.workers + servers else "off"

@@ -41,10 +41,7 @@ class JobOptions(ProcessOptions, RankOptions, StrategyOptions):
 
 
 def server_count(options: JobOptions, traits: Traits, virtual: bool) -> int:
-    """Return the number of servers: 1 unless more were asked for, 0 for a strategy without servers.
-
-    Raises ConfigError if there are more ranks than one machine can run, or than virtual time can simulate.
-    """
+    """Return the number of servers, 0 or 1 unless asked for. ConfigError if there are too many ranks."""
     if options.servers and not traits.servers:
         raise ConfigError(f"strategy {options.strategy!r} has no servers: leave --servers out, or use ps-bsp")
     if options.placement == COLOCATED and not traits.servers:
