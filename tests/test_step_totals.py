@@ -93,10 +93,10 @@ def test_dropped_pushes_lower_the_figure_of_a_run(tmp_path):
 def test_the_steps_of_survivors_go_on_after_a_death_and_the_window_ends_with_it(tmp_path):
     (tmp_path / "ranks").mkdir()
     for rank, steps in enumerate((4, 10)):
-        write_rows(tmp_path, rank, [row(step, step, step + 1.0) for step in range(steps)])
+        write_rows(tmp_path, rank, [row(step, step, step + 1.0, loss=float(step)) for step in range(steps)])
     files = [tmp_path / "ranks" / f"{rank}-worker.jsonl" for rank in range(2)]
     assert add_up(files, 1).steps == 4
     totals = add_up(files, 1, departed={0})
-    assert (totals.steps, totals.ended) == (10, 10.0)
+    assert (totals.steps, totals.loss) == (10, 9.0)
     assert totals.steps_per_second == pytest.approx(2.0)
     assert totals.ledger_sha256 != add_up(files, 1).ledger_sha256

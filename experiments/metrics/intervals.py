@@ -15,9 +15,8 @@ import numpy as np
 
 LEVEL = 0.95
 SEED = 0  # the same samples give the same interval
-# Added to what repeats show. Two equal programs differ in speed by this much for reasons that lie in neither, such as
-# where memory happens to be, and that stay the same over repeats in a row (Mytkowicz et al., "Producing wrong data
-# without doing anything obviously wrong!", ASPLOS 2009).
+# Added to what repeats show. Two equal programs differ in speed by this much, for reasons such as the place of their
+# memory (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
 RESOLUTION = 0.02
 
 
@@ -39,7 +38,7 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def median_interval(samples: Sequence[float]) -> Interval:
-    """Return the median with the hull of two 95 % intervals, honest for few samples: see `ratio_interval`."""
+    """Return the median of positive samples with the hull of two intervals, as `ratio_interval` does."""
     middle = median(samples)
     if len(samples) < 2:
         return Interval(middle, middle, middle)
@@ -53,11 +52,10 @@ def median_interval(samples: Sequence[float]) -> Interval:
 def ratio_interval(samples: Sequence[float], base: Sequence[float]) -> Interval:
     """Return the median of `samples` over that of `base`, all positive, with its interval.
 
-    The interval has no width if either has one sample. Else it is the hull of two intervals, widened by RESOLUTION on
-    both sides. With three to five repeats the percentile bootstrap alone is too narrow (Hesterberg, "What teachers
-    should know about the bootstrap", The American Statistician 69(4), 2015): it cannot leave the range of the samples,
-    and in one of ten cases three samples all lie above, or all below, three others of the same kind. The second is
-    Welch's t on the logarithms, which allows for how little a few samples say of their spread.
+    It has no width if either has one sample. Else it is the hull of the bootstrap's interval and of Welch's t on the
+    logarithms, widened by RESOLUTION on both sides. The percentile bootstrap alone is too narrow for three to five
+    repeats, because it cannot leave the range of the samples (Hesterberg, "What teachers should know about the
+    bootstrap", The American Statistician 69(4), 2015).
     """
     middle = median(samples) / median(base)
     if min(len(samples), len(base)) < 2:

@@ -1,8 +1,7 @@
 """Add up the histories of servers: how stale updates were, which pushes did not count, how long workers waited.
 
-Each server writes an event for each push that it got (see `ps.push_history`). Staleness is counted in two ways. In
-steps, a gradient is not stale while all workers keep pace, however many updates of others it has not seen. In updates,
-it counts those between a worker's last answer and its next push (Dean et al. 2012, Zhang et al. 2016).
+Staleness in steps is zero while all workers keep pace. Staleness in updates counts those between a worker's last answer
+and its next push (Dean et al. 2012, Zhang et al. 2016). `ps.push_history` writes the events.
 """
 
 from collections import Counter, defaultdict
@@ -66,14 +65,13 @@ class PushTotals:
 
 
 def read_pushes(files: Sequence[Path], workers: int, consistency: str) -> PushTotals:
-    """Add up the histories of servers with this `consistency`. Raises ConfigError if one is damaged."""
+    """Add up the histories of servers with this `consistency`. A missing file is none. ConfigError for damage."""
     totals = PushTotals()
-    for file in files:
-        if file.exists():
-            totals.servers += 1
-            staleness = UpdateStaleness(workers, consistency)
-            for event in read_events(file):
-                totals.add(event, staleness.take(event))
+    for file in filter(Path.exists, files):
+        totals.servers += 1
+        staleness = UpdateStaleness(workers, consistency)
+        for event in read_events(file):
+            totals.add(event, staleness.take(event))
     return totals
 
 

@@ -21,12 +21,10 @@ _DECODER = msgspec.json.Decoder(StepRow)
 
 @dataclass(slots=True)
 class StepTotals:
-    """Totals over the steps that every worker has done. Times are seconds since the start of the job."""
+    """Totals over the steps that every worker has done."""
 
     steps: int = 0
     skipped: list[int] = field(default_factory=list)  # steps for which each worker process was too late
-    began: float = 0.0  # the first step, at the first worker
-    ended: float = 0.0  # the last step, at the last worker
     loss: float | None = None  # of the last step, mean over the workers that trained in it
     stage_seconds: dict[str, float] = field(default_factory=dict)  # mean over the workers
     hidden_seconds: float = 0.0  # of synchronisation that ran beside `train`; mean over the workers
@@ -37,16 +35,15 @@ class StepTotals:
 def add_up(
     files: Sequence[Path], warmup: int, pushes: PushTotals | None = None, departed: Collection[int] = ()
 ) -> StepTotals:
-    """Read the step records of the workers, by rank, until one file has no whole step; `warmup` has no throughput."""
+    """Add up the step records of all worker processes, by rank, to the first step that one of them lacks.
+
+    A rank that is in `departed` only drops out there. The throughput leaves out `warmup` steps and dropped `pushes`.
+    """
     totals, ledger, window = StepTotals(skipped=[0] * len(files)), Ledger(), ThroughputWindow(len(files))
     sums = dict.fromkeys(STAGES, 0.0)
     for by_rank in _steps(files, departed):
-        rows = by_rank.values()
-        if not totals.steps:
-            totals.began = min(row.began for row in rows)
         totals.steps += 1
-        totals.ended = max(row.ended for row in rows)
-        if losses := [row.loss for row in rows if row.loss is not None]:
+        if losses := [row.loss for row in by_rank.values() if row.loss is not None]:
             totals.loss = sum(losses) / len(losses)
         for rank, row in by_rank.items():
             window.add(rank, row, pushes.share_dropped(rank, row.step) if pushes else 0.0)
@@ -64,7 +61,6 @@ def add_up(
 
 
 def _steps(files: Sequence[Path], departed: Collection[int]) -> Iterator[dict[int, StepRow]]:
-    """Yield the rows of each step, by rank."""
     with contextlib.ExitStack() as stack:
         try:
             opened = {rank: stack.enter_context(open(file, "rb")) for rank, file in enumerate(files)}
@@ -94,8 +90,8 @@ def last_steps(files: Sequence[Path]) -> int:
 class ThroughputWindow:
     """The time in which all workers work: from the last worker's end of warm-up to the first worker's end of its steps.
 
-    Outside of it a figure would say little where workers do not wait for each other: a fast worker finishes early, and
-    the slow worker is alone for a while. Steps at the edges count by their part in the window. Takes 16 bytes a step.
+    Where workers do not wait for each other, a fast worker finishes early, and the slow worker is alone for a while.
+    Steps at the edges count by their part in the window. Takes 16 bytes a step.
     """
 
     def __init__(self, processes: int) -> None:
@@ -120,8 +116,6 @@ class ThroughputWindow:
         """Return the applied steps of all processes per second of the window; None if it is empty."""
         if (window := self.window(warmup)) is None:
             return None
-        done = [
-            float(np.diff(np.interp(window, np.asarray(ends), np.cumsum(counts)))[0])
-            for ends, counts in zip(self._ends, self._counts, strict=True)
-        ]
-        return sum(done) / (window[1] - window[0])
+        ranks = zip(self._ends, self._counts, strict=True)
+        done = sum(np.diff(np.interp(window, ends, np.cumsum(counts)))[0] for ends, counts in ranks)
+        return float(done / (window[1] - window[0]))

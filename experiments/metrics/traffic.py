@@ -1,7 +1,4 @@
-"""Traffic between ranks, and what each server holds and moves.
-
-A summary must stay small however many ranks a job has.
-"""
+"""Traffic between ranks, and what each server holds and moves, in a few lines however many ranks a job has."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -14,38 +11,38 @@ from experiments.config import Plan
 from experiments.schema.documents import PerRank, ServerDetail, Summary
 
 MOST_GROUPS = 32  # ranks, or groups of ranks, between which traffic is told
-FAIR = 1.2  # times the mean; the other servers wait for a server with more
+FAIR = 1.2  # times the mean: the other servers wait for one with more
 Between = dict[str, dict[str, int]]
 Reports = Sequence[Mapping[str, Any] | None]
 
 
 def servers_detail(plan: Plan, reports: Reports, sent: PerRank, received: PerRank) -> tuple[ServerDetail, ...]:
     """Return what each server holds, sends and receives, and its shares; None where it did not live to report."""
-    by_rank = {rank: report or {} for rank, report in enumerate(reports)}
-    servers = range(plan.processes, plan.processes + plan.job.servers)
-    held = [by_rank.get(rank, {}).get("parameters") for rank in servers]
+    by_rank = dict(enumerate(report or {} for report in reports))
+    servers = [by_rank.get(rank, {}) for rank in range(plan.processes, plan.processes + plan.job.servers)]
+    held = [server.get("parameters") for server in servers]
     moved = list(zip(sent.per_server, received.per_server, strict=True))
     held_shares = _shares(held)
     load_shares = _shares([None if out is None or back is None else out + back for out, back in moved])
     details = []
-    for server, (rank, parameters) in enumerate(zip(servers, held, strict=True)):
+    for number, (server, parameters) in enumerate(zip(servers, held, strict=True)):
+        rank = plan.processes + number
         together = ranks_in_process_of(rank, plan.processes, plan.job.servers, plan.job.placement)
-        others = [other for other in together if other != rank]
         within = None
         if all("bytes_to" in by_rank.get(other, {}) for other in together):
-            pairs = [(rank, other) for other in others] + [(other, rank) for other in others]
+            pairs = [pair for pair in itertools.permutations(together, 2) if rank in pair]
             within = sum(int(by_rank[sender]["bytes_to"].get(str(to), 0)) for sender, to in pairs)
         detail = ServerDetail(
             rank=rank,
-            process_of=others[0] if others else rank,
+            process_of=together[0],
             parameters=parameters,
             bytes=None if parameters is None else FLOAT_BYTES * parameters,
-            optimizer_state_bytes=by_rank.get(rank, {}).get("optimizer_state_bytes"),
+            optimizer_state_bytes=server.get("optimizer_state_bytes"),
             bytes_within_process=within,
-            bytes_sent=moved[server][0],
-            bytes_received=moved[server][1],
-            held_share=held_shares[server],
-            load_share=load_shares[server],
+            bytes_sent=moved[number][0],
+            bytes_received=moved[number][1],
+            held_share=held_shares[number],
+            load_share=load_shares[number],
         )
         details.append(detail)
     return tuple(details)
@@ -60,12 +57,16 @@ def _shares(values: Sequence[float | None]) -> list[float | None]:
 
 
 def imbalance(summary: Summary) -> str | None:
-    """Return a line if a server holds, or else moves, more than 20 % above the mean; None otherwise."""
+    """Return one line if a server holds, or else moves, more than FAIR times the mean; None if it is not known."""
     servers = summary.servers_detail
-    if (top := _top({server: server.held_share for server in servers})) is not None:
+    holds = [server.held_share or 0.0 for server in servers]
+    moves = [server.load_share or 0.0 for server in servers]
+    if max(holds, default=0.0) > FAIR:
+        top = servers[holds.index(max(holds))]
         of_all = (top.bytes or 0) / sum(server.bytes or 0 for server in servers)
         what = f"holds {of_all:.0%} of the model's bytes, {top.held_share:.1f} times the mean"
-    elif (top := _top({server: server.load_share for server in servers})) is not None:
+    elif max(moves, default=0.0) > FAIR:
+        top = servers[moves.index(max(moves))]
         what = f"sends and receives {top.load_share:.1f} times the mean"
     else:
         return None
@@ -74,20 +75,14 @@ def imbalance(summary: Summary) -> str | None:
     return f"server rank {top.rank} {what} of the {len(servers)} servers{remedy}"
 
 
-def _top(shares: Mapping[ServerDetail, float | None]) -> ServerDetail | None:
-    """Return the server with the largest share, if that is more than fair."""
-    known = {server: share for server, share in shares.items() if share is not None and share > FAIR}
-    return max(known, key=known.__getitem__, default=None)
-
-
 def between(bytes_to: Mapping[int, Mapping[str, int]], workers: int) -> Between:
     """Return payload bytes by sender and receiver; in large jobs, neighbours of a role are a group such as `0-15`."""
     names = groups(workers, len(bytes_to) - workers)
     found: Between = {name: {} for name in names}
     for rank, receivers in sorted(bytes_to.items()):
         row = found[names[rank]]
-        for to, count in sorted((int(to), count) for to, count in receivers.items()):
-            if count:
+        for to in sorted(map(int, receivers)):
+            if count := receivers[str(to)]:
                 row[names[to]] = row.get(names[to], 0) + count
     return found
 
