@@ -19,45 +19,21 @@ import pandas as pd
 from msgspec import Struct, structs
 
 from experiments.runs.find import find_runs
-from experiments.runs.run import Role, Run
+from experiments.runs.run import Run
 from experiments.schema.documents import Environment, PerRank, Summary
 from experiments.schema.files import iter_lines, read_events
 from experiments.schema.records import AnsweredEvent, PushEvent, ServerStepRow, StepRow
 
-_ROLES: tuple[Role, ...] = ("worker", "server")
-_COUNTS = ("bytes_sent", "messages_sent", "bytes_received", "peak_memory_bytes")  # one number a rank
+_ROLE = pd.CategoricalDtype(["worker", "server"])
+_COUNTS = ("bytes_sent", "bytes_received", "messages_sent", "peak_memory_bytes")  # one number a rank
+_HELD = ("parameters", "bytes", "optimizer_state_bytes", "bytes_within_process")  # of a server
+_SHARES = ("held_share", "load_share")  # of a server
+_RANKS = {"role": _ROLE, "rank": "int64", **dict.fromkeys((*_COUNTS, "steps_skipped"), "Int64")}
+_RANKS |= {"waited_seconds": "float64", **dict.fromkeys(_HELD, "Int64"), **dict.fromkeys(_SHARES, "float64")}
+_MESSAGES = {"sender": "string", "receiver": "string", "sender_role": _ROLE, "receiver_role": _ROLE, "bytes": "int64"}
 _ELSEWHERE = {*_COUNTS, "steps_skipped", "waited_seconds", "servers_detail", "bytes_between"}  # in `ranks`, `messages`
 _COUNTED = {"deaths", "restarts"}  # the column says how many
 _DTYPES = {int: ("int64", "Int64"), bool: ("bool", "boolean"), float: ("float64", "float64")}  # known, maybe unknown
-
-
-class RankTotals(Struct, frozen=True, kw_only=True):
-    """A row of `RunFrames.ranks`: a rank's totals over all steps."""
-
-    role: Role
-    rank: int
-    bytes_sent: int | None = None  # payload
-    bytes_received: int | None = None
-    messages_sent: int | None = None
-    peak_memory_bytes: int | None = None  # of the rank's process
-    steps_skipped: int | None = None  # a worker was too late for them
-    waited_seconds: float | None = None  # that servers held back a worker's answers, mean over the servers
-    parameters: int | None = None  # that a server holds
-    bytes: int | None = None  # of those parameters
-    optimizer_state_bytes: int | None = None
-    bytes_within_process: int | None = None  # of a server, to and from the worker in its process
-    held_share: float | None = None  # a server's `bytes` over the mean of all servers
-    load_share: float | None = None  # a server's bytes sent and received over the mean of all servers
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """A row of `RunFrames.messages`. A rank is such as `3`; large jobs have groups of neighbours such as `0-15`."""
-
-    sender: str
-    receiver: str
-    sender_role: Role
-    receiver_role: Role
-    bytes: int  # payload
 
 
 @dataclass(frozen=True)
@@ -86,8 +62,11 @@ class RunFrames:
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        """One row a (run, role, rank) as in `RankTotals`; ranks of servers follow those of workers."""
-        return self._frame(RankTotals, [(place, {}, _rank_totals(run.summary)) for place, run in enumerate(self.of)])
+        """One row a (run, role, rank), all steps together; ranks of servers follow those of workers.
+
+        The columns are those fields of `Summary` and of `ServerDetail` that have one number a rank.
+        """
+        return self._joined(_RANKS, [_ranks(run.summary) for run in self.of])
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -95,10 +74,10 @@ class RunFrames:
         blocks = [
             (place, {"role": role, "rank": rank}, list(_steps(file, role)))
             for place, run in enumerate(self.of)
-            for role in _ROLES
+            for role in _ROLE.categories
             for rank, file in run.rank_files(f"{role}.jsonl").items()
         ]
-        frame = self._frame(StepRow, blocks, role=pd.CategoricalDtype(list(_ROLES)), rank="int64")
+        frame = self._frame(StepRow, blocks, role=_ROLE, rank="int64")
         return frame.drop(columns=["worker", "samples"])
 
     @cached_property
@@ -113,8 +92,11 @@ class RunFrames:
 
     @cached_property
     def messages(self) -> pd.DataFrame:
-        """One row a (run, sender, receiver) as in `Message`, all steps together; pairs without traffic are left out."""
-        return self._frame(Message, [(place, {}, list(_messages(run.summary))) for place, run in enumerate(self.of)])
+        """One row a (run, sender, receiver) with traffic: their roles and the payload bytes of all steps together.
+
+        A sender is such as `3`. Large jobs have groups of neighbours, such as `0-15`.
+        """
+        return self._joined(_MESSAGES, [_messages(run.summary) for run in self.of])
 
     @cached_property
     def _names(self) -> pd.Categorical[str]:
@@ -122,12 +104,18 @@ class RunFrames:
         keys = [str(run.path) if names.count(run.path.name) > 1 else run.path.name for run in self.of]
         return pd.Categorical(keys, categories=keys)
 
+    def _joined(self, dtypes: dict[str, Any], blocks: Sequence[list[dict[str, Any]]]) -> pd.DataFrame:
+        """Return a frame with these columns of a block of rows for each run."""
+        frame = pd.DataFrame([row for rows in blocks for row in rows], columns=list(dtypes), dtype=object)
+        frame.insert(0, "run", pd.Series(self._names.repeat([len(rows) for rows in blocks])))
+        return frame.astype(dtypes)
+
     def _frame(
         self, kind: type[Struct], blocks: Sequence[tuple[int, dict[str, Any], Sequence[Struct]]], **same: Any
     ) -> pd.DataFrame:
-        """Return a frame of blocks of rows; a block has the place of its run, and what is the `same` in all its rows.
+        """Return a frame of blocks of rows. A block has the place of its run, and values that all its rows share.
 
-        `same` has the dtypes of these columns, which stand before those of `kind`.
+        `same` has the dtypes of these values, whose columns stand before those of `kind`.
         """
         lengths = [len(rows) for _, _, rows in blocks]
         run = self._names.take(np.repeat([place for place, _, _ in blocks], lengths).astype(int))
@@ -168,28 +156,20 @@ def _columns(
         elif first in _DTYPES:
             dtype = _DTYPES[first][optional]
         else:
-            cells = [cell if cell is None or isinstance(cell, str) else _json(cell) for cell in cells]
+            cells = [cell if cell is None or isinstance(cell, str) else msgspec.json.encode(cell) for cell in cells]
+            cells = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells]
         columns[prefix + name] = pd.Series(cells, dtype=dtype)
     return columns
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _steps(file: Path, role: Role) -> Iterator[StepRow]:
+def _steps(file: Path, role: str) -> Iterator[StepRow]:
     if role == "worker":
         yield from iter_lines(file, StepRow)
         return
     for row in iter_lines(file, ServerStepRow):
-        yield StepRow(
-            step=row.step,
-            loss=None,
-            began=row.began,
-            ended=row.ended,
-            seconds=row.seconds,
-            hidden_seconds=row.hidden_seconds,
-        )
+        fields = structs.asdict(row)
+        del fields["server"]
+        yield StepRow(loss=None, **fields)
 
 
 def _pushes(file: Path) -> list[PushEvent]:
@@ -207,36 +187,30 @@ def _pushes(file: Path) -> list[PushEvent]:
     return pushes
 
 
-def _rank_totals(summary: Summary) -> list[RankTotals]:
+def _ranks(summary: Summary) -> list[dict[str, Any]]:
     counts = {name: getattr(summary, name) or PerRank() for name in _COUNTS}
-    of_workers: dict[str, Sequence[Any]] = {
-        **{name: count.per_worker for name, count in counts.items()},
-        "steps_skipped": summary.steps_skipped.per_worker,
-        "waited_seconds": summary.waited_seconds or (),
-    }
-    of_servers: dict[str, Sequence[Any]] = {name: count.per_server for name, count in counts.items()}
-    for name in ("parameters", "bytes", "optimizer_state_bytes", "bytes_within_process", "held_share", "load_share"):
-        of_servers[name] = [getattr(detail, name) for detail in summary.servers_detail]
-    return [
-        *(RankTotals(role="worker", rank=rank, **_at(rank, of_workers)) for rank in range(summary.workers)),
-        *(
-            RankTotals(role="server", rank=summary.workers + number, **_at(number, of_servers))
-            for number in range(summary.servers)
-        ),
-    ]
+    of_workers = {name: count.per_worker for name, count in counts.items()}
+    of_workers |= {"steps_skipped": summary.steps_skipped.per_worker, "waited_seconds": summary.waited_seconds or ()}
+    of_servers = {name: count.per_server for name, count in counts.items()}
+    of_servers |= {name: [getattr(each, name) for each in summary.servers_detail] for name in (*_HELD, *_SHARES)}
+    rows = []
+    for role, first, count, known in (
+        ("worker", 0, summary.workers, of_workers),
+        ("server", summary.workers, summary.servers, of_servers),
+    ):
+        for place in range(count):
+            figures = {name: values[place] for name, values in known.items() if place < len(values)}
+            rows.append({"role": role, "rank": first + place, **figures})
+    return rows
 
 
-def _at(place: int, values: dict[str, Sequence[Any]]) -> dict[str, Any]:
-    return {name: of_ranks[place] for name, of_ranks in values.items() if place < len(of_ranks)}
-
-
-def _messages(summary: Summary) -> Iterator[Message]:
+def _messages(summary: Summary) -> list[dict[str, Any]]:
     between = summary.bytes_between or {}
     last = max((int(name.rpartition("-")[2]) for name in between), default=-1)
-    roles: dict[str, Role] = {
-        name: "server" if int(name.partition("-")[0]) > last - summary.servers else "worker" for name in between
-    }
-    for sender, receivers in between.items():
-        for receiver, count in receivers.items():
-            sides = {"sender_role": roles[sender], "receiver_role": roles[receiver]}
-            yield Message(sender=sender, receiver=receiver, bytes=count, **sides)
+    first_server = last + 1 - summary.servers
+    roles = {name: "server" if int(name.partition("-")[0]) >= first_server else "worker" for name in between}
+    return [
+        {"sender": one, "receiver": other, "sender_role": roles[one], "receiver_role": roles[other], "bytes": count}
+        for one, receivers in between.items()
+        for other, count in receivers.items()
+    ]
