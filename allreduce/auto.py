@@ -1,9 +1,9 @@
 """Auto: measure the links when a run begins, then use the algorithm with the smallest predicted time.
 
-All workers time steps of a ring: of one element, which gives α; of 4 MiB, which adds β; and of 4 MiB that is added up
-as it comes, which adds γ (or the time of plain adding, if that is longer; the terms of Hockney 1994). All workers
-measure at once, as they will exchange at once, so the figures include what they share: cores and memory above all.
-Worker 0 sends its figures to all, so all decide alike, once for each size of x.
+All workers time steps of a ring, which give the terms of Hockney (1994). A step of one element gives α. A step of 4 MiB
+gives β. A step of 4 MiB that is added up on arrival gives γ, unless plain adding takes longer. All workers measure at
+once, as they will exchange at once, so the figures include the contention for cores and memory. Worker 0 sends its
+figures to all, so all workers choose the same algorithm. They choose once for each size of x.
 
 Steps, bytes, time and order of additions are those of the chosen algorithm. The slowest link sets the pace of a ring:
 if links differ, choose `--strategy hierarchical`.
@@ -29,7 +29,7 @@ from common.link_probe import shifts
 from common.strategy import Link
 from common.types import Array, Vector
 
-FAMILY: dict[str, type[AllReduce]] = {  # the first of equally fast ones is picked
+ALGORITHMS: dict[str, type[AllReduce]] = {  # the first of equally fast ones is picked
     "direct": Direct,
     "recursive-doubling": RecursiveDoubling,
     "halving-doubling": HalvingDoubling,
@@ -45,11 +45,13 @@ ROUNDING = 1e-6  # predictions that differ by less are equal
 class Auto(AllReduce):
     """The all-reduce among `candidates` that measured latency and bandwidth predict to be fastest, by size."""
 
-    def __init__(self, candidates: Sequence[str] = tuple(FAMILY)) -> None:
+    def __init__(self, candidates: Sequence[str] = tuple(ALGORITHMS)) -> None:
         names: list[str] = list(candidates) if isinstance(candidates, list | tuple) else []
-        if not names or any(name not in list(FAMILY) for name in names):
-            raise ValueError(f"candidates is {candidates!r}: give a list, like [ring, tree], of {', '.join(FAMILY)}")
-        self.candidates = {name: FAMILY[name]() for name in names}
+        if not names or any(name not in list(ALGORITHMS) for name in names):
+            raise ValueError(
+                f"candidates is {candidates!r}: give a list, like [ring, tree], of {', '.join(ALGORITHMS)}"
+            )
+        self.candidates = {name: ALGORITHMS[name]() for name in names}
         self.link = Link()  # until `setup` has measured it
         self.picked: dict[int, str] = {}  # by bytes of x
 

@@ -1,7 +1,8 @@
 """Two complementary binary trees (Sanders, Speck, Träff 2009; NCCL 2.4), each for half of x, pipelined in chunks.
 
-A tree reduces its half of x to its root, then broadcasts the sum. Every worker is an inner node of at most one tree;
-as a leaf of the other tree its links have room for that one. With h = ⌊log₂n⌋ and k chunks a half:
+A tree reduces its half of x to its root, then broadcasts the sum. Every worker is an inner node of at most one tree and
+a leaf of the other. A leaf sends and receives little, so both trees can use a worker's links at the same time. With
+h = ⌊log₂n⌋ and k chunks a half:
 
     steps       2(h + k - 1)
     bytes sent  2M at most: half of x to each of two parents and of two children
@@ -37,9 +38,9 @@ class Node:
 def double_tree(ctx: Context, x: Array, chunks: int) -> None:
     """Sum x over all workers, in place, in `chunks` chunks of each half. Blocks.
 
-    As a leaf, a worker sends h chunks ahead of its reduce as an inner node, and receives h chunks behind its
-    broadcast: so neither tree holds up the other. A chunk lent to a parent is overwritten by its sum: this proves that
-    it was read. The chunks lent to children are still on loan at the end: call `ctx.settle` before changing x.
+    In the reduce, a worker is h chunks further as a leaf than as an inner node; in the broadcast, h chunks less far. So
+    neither tree waits for the other. A chunk lent to a parent is overwritten by its sum, which proves that it was read.
+    The chunks lent to children are still on loan at the end: call `ctx.settle` before changing x.
     """
     halves = [Chunks(half, chunks) for half in Chunks(x, 2)]
     both = zip(trees(ctx.rank, len(ctx.workers)), halves, strict=True)
@@ -74,8 +75,8 @@ def recv_all(ctx: Context, peers: tuple[int, ...], chunk: Array) -> None:
 def trees(rank: int, n: int) -> tuple[Node, Node]:
     """Return the rank's node in the first and in the second tree: an inner node of at most one of them.
 
-    The first tree gives the ranks the places 1 … n, so its inner nodes are odd ranks. The inner nodes of the second
-    tree are even ranks: it counts from the other end if n is even, and begins with rank 1 if n is odd.
+    Inner nodes stand at even places. In the first tree rank r stands at place r + 1, so its inner nodes are odd ranks.
+    In the second tree even ranks stand at even places: r at n - r if n is even, and at r (0 at n) if n is odd.
     """
     first = node(rank + 1, n, lambda place: place - 1)
     if n % 2:
@@ -86,11 +87,11 @@ def trees(rank: int, n: int) -> tuple[Node, Node]:
 def node(place: int, n: int, rank: Callable[[int], int]) -> Node:
     """Return the node at `place` of a tree that has the places 1 … n in order from left to right, odd ones as leaves.
 
-    `rank` gives the rank at a place. The lowest set bit of a place is its reach: the children of 4 are 4 - 2 and 4 + 2,
-    the children of 2 are 2 - 1 and 2 + 1. If 4 + 2 is more than n, the right child of 4 is 4 + 1.
+    `rank` gives the rank at a place. The lowest set bit of a place is its reach. The children are half a reach away: of
+    4 they are 2 and 6. If 6 is more than n, the right child is 5. The parent is a reach away: it has twice the reach.
     """
     reach = place & -place
-    parent = place - reach | 2 * reach
+    parent = (place - reach) | (2 * reach)  # place - reach or place + reach: the odd multiple of 2 * reach
     if parent > n:
         parent = place - reach
     left, right = place - reach // 2, place + reach // 2

@@ -1,10 +1,10 @@
 """Hierarchical: reduce inside each host to its leader, ring among the leaders, broadcast inside each host.
 
-Between hosts, where links are slow, only one worker of each host speaks; Horovod and NCCL call that a hierarchical
+Links between hosts are slow, so only the leader of each host uses them. Horovod and NCCL call this a hierarchical
 all-reduce. With H hosts of at most g workers:
 
-    steps       2 if g > 1, and 2(H-1)
-    bytes sent  M by every worker but the leaders; (g-1)M inside its host and 2(H-1)/H·M between hosts by a leader
+    steps       2(H-1), and 2 more if g > 1
+    bytes sent  M by a worker that is no leader; (g-1)M inside its host and 2(H-1)/H·M between hosts by a leader
     time        2(α + (g-1)Mβ) + (g-1)Mγ inside (a star), 2(H-1)α + 2(H-1)/H·Mβ + (H-1)/H·Mγ between (a ring)
     order       inside a host in the order of its workers, the leader first; then that of a ring over the hosts
 

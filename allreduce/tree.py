@@ -1,7 +1,7 @@
 """Binomial tree: reduce to worker 0, then broadcast (Thakur, Rabenseifner, Gropp 2005, §4 and §3).
 
-In the round of distance d of the reduce, every worker whose number is an odd multiple of d sends its partial sum to
-the worker d below and is done; the multiples of 2d add what they receive.
+The reduce has a round for each distance d = 1, 2, 4, … In it, every worker whose number is an odd multiple of d sends
+its partial sum to the worker with the number d below and is done. The receivers are the multiples of 2d; they add.
 
     steps       2⌈log₂n⌉
     bytes sent  M by a leaf; at most ⌈log₂n⌉·M, by worker 0

@@ -78,12 +78,12 @@ class RowShard(Shard):
     def _divide(self, total: Any, count: int) -> None:
         total.values = total.values / np.float32(count)
 
-    def _refuse_another_shape(self, sender: str, values: Any) -> None:
+    def _check_shape(self, origin: str, values: Any) -> None:
         if not isinstance(values, Rows):  # a checkpoint
-            super()._refuse_another_shape(sender, values)
+            super()._check_shape(origin, values)
             return
         index, rows, shape = values.index, self.changed.size, values.values.shape
         if shape != (index.size, self.width):
-            raise Refused(f"{sender} pushed values of shape {shape} for {index.size} rows of {self.width}")
+            raise Refused(f"{origin} values of shape {shape} for {index.size} rows of {self.width}")
         if index.size and not (index[0] >= 0 and index[-1] < rows and (index[1:] > index[:-1]).all()):
-            raise Refused(f"{sender} pushed rows that are not in order, or not of the {rows} that this shard has")
+            raise Refused(f"{origin} rows that are not in order, or not of the {rows} that this shard has")

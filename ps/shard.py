@@ -43,7 +43,7 @@ class Pushed(NamedTuple):
     highest: int  # the highest step pushed so far, this one included
     staleness: int  # how many steps this push is behind that
     version: int  # updates applied before it
-    answer: tuple[int, ...]  # the workers that may have the parameters now, in the order of their pushes
+    answer: tuple[int, ...]  # the workers to answer: they may have the parameters now, in the order of their pushes
 
 
 class Shard(Clocks):
@@ -70,7 +70,7 @@ class Shard(Clocks):
         Raises Refused if it is not that worker's turn, or the step or the shape is wrong.
         """
         self._refuse_unless_due(worker)
-        self._refuse_another_shape(f"worker {worker}", gradient)
+        self._check_shape(f"worker {worker} pushed", gradient)
         decision = self.consistency.decide(self, worker, step)
         if decision in ("wait", "refuse"):
             raise Refused(f"worker {worker} pushed step {step}, its next is step {self.clock[worker]}")
@@ -78,7 +78,7 @@ class Shard(Clocks):
             raise Refused(f"worker {worker} pushed step {step} before it had the answer to its last push")
         before = self.version
         if decision == "apply":
-            self.lost += step - self.clock[worker]
+            self.lost += step - self.clock[worker]  # 0, unless the clock jumps after a restore
             self.may_jump.discard(worker)
         self.advance(worker, step)
         staleness = self.highest - step
@@ -105,7 +105,7 @@ class Shard(Clocks):
             raise Refused(f"all workers pushed step {step}, their next is step {self.version}")
         if self.taken:
             raise Refused(f"all workers pushed step {step}, which worker {self.taken[0]} has begun alone")
-        self._refuse_another_shape(f"workers {self.workers}", total)
+        self._check_shape(f"workers {self.workers} pushed", total)
         self.clock = dict.fromkeys(self.workers, step + 1)
         self.highest = step
         self._close(total, len(self.workers))
@@ -158,7 +158,7 @@ class Shard(Clocks):
 
         From then on each worker's clock may jump once, over pushes that the state lacks.
         """
-        self._refuse_another_shape("a checkpoint", state["params"])
+        self._check_shape("the checkpoint has", state["params"])
         self.params[:] = state["params"]
         self.workers = state["workers"].tolist()
         self.clock = dict(zip(self.workers, state["clock"].tolist(), strict=True))
@@ -197,9 +197,9 @@ class Shard(Clocks):
             self.waiting.remove(worker)
         return ready
 
-    def _refuse_another_shape(self, sender: str, values: Any) -> None:
+    def _check_shape(self, origin: str, values: Any) -> None:
         if values.shape != self.params.shape:
-            raise Refused(f"{sender} pushed {values.size} elements, this shard has {self.params.size}")
+            raise Refused(f"{origin} {values.size} elements, this shard has {self.params.size}")
 
     def _refuse_unless_due(self, worker: int) -> None:
         if worker not in self.due():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from allreduce.auto import FAMILY, Auto, measure
+from allreduce.auto import ALGORITHMS, Auto, measure
 from common.simulate import simulate
 from common.strategy import Bucket, Link
 from common.transport.virtual.network import Delay, Network
@@ -20,7 +20,7 @@ def network(link, **more):
     return Network(latency=link.alpha, bandwidth=1 / link.beta, reduce=link.gamma, **more)
 
 
-def run(n, link, candidates=tuple(FAMILY), sizes=(SMALL, LARGE), **more):
+def run(n, link, candidates=tuple(ALGORITHMS), sizes=(SMALL, LARGE), **more):
     """The strategy of each rank after a step of buckets of these sizes; checks that the means are right."""
 
     def program(ctx):
@@ -74,13 +74,15 @@ def test_a_worker_alone_measures_nothing():
     assert picks(strategy) == ["direct", "direct"]
 
 
-@pytest.mark.parametrize("candidates", [tuple(FAMILY), ("ring", "tree"), ("star", "halving-doubling", "double-tree")])
+@pytest.mark.parametrize(
+    "candidates", [tuple(ALGORITHMS), ("ring", "tree"), ("star", "halving-doubling", "double-tree")]
+)
 @pytest.mark.parametrize("link", [SLOW, FAST])
 @pytest.mark.parametrize("n", [2, 3, 4, 6])
 def test_every_worker_picks_the_smallest_prediction_for_each_size(n, link, candidates):
     def best(nbytes):
         """Return the first of the candidates that are equal but for rounding."""
-        return min(candidates, key=lambda name: float(f"{FAMILY[name]().seconds(n, 0, nbytes, link):.4g}"))
+        return min(candidates, key=lambda name: float(f"{ALGORITHMS[name]().seconds(n, 0, nbytes, link):.4g}"))
 
     for strategy in run(n, link, candidates).results:
         assert picks(strategy) == [best(4 * SMALL), best(4 * LARGE)]
@@ -89,7 +91,7 @@ def test_every_worker_picks_the_smallest_prediction_for_each_size(n, link, candi
 @pytest.mark.parametrize(
     ("n", "candidates", "expected"),
     [
-        (2, tuple(FAMILY), ["recursive-doubling", "direct"]),
+        (2, tuple(ALGORITHMS), ["recursive-doubling", "direct"]),
         (8, ("ring", "tree"), ["tree", "ring"]),
         (8, ("recursive-doubling", "halving-doubling"), ["recursive-doubling", "halving-doubling"]),
         (8, ("star", "ring"), ["star", "ring"]),
@@ -114,7 +116,7 @@ def test_hierarchical_is_judged_by_the_jobs_hosts():
 
 def test_the_prediction_of_auto_is_that_of_the_best_candidate():
     for nbytes in (64, 1 << 20):
-        best = min(make().seconds(6, 0, nbytes, SLOW) for make in FAMILY.values())
+        best = min(make().seconds(6, 0, nbytes, SLOW) for make in ALGORITHMS.values())
         assert Auto().seconds(6, 0, nbytes, SLOW) == best
 
 
@@ -135,5 +137,5 @@ def test_unknown_candidates_are_refused_with_the_known_names(candidates):
 
 
 def test_the_family_has_the_names_that_users_know():
-    for name, algorithm in FAMILY.items():
+    for name, algorithm in ALGORITHMS.items():
         assert strategy_class(name) is algorithm

@@ -43,8 +43,8 @@ def give_all(ctx, communicator, pieces):
     """One step: give all, and take back."""
     ctx.place.enter("train")
     for bucket in pieces:
-        communicator.give(bucket)
-    return communicator.take_back()
+        communicator.submit(bucket)
+    return communicator.wait_all()
 
 
 @EVERY
@@ -71,8 +71,8 @@ def test_an_error_is_raised_in_the_worker_as_it_was_with_its_place(transport):
         ctx.place.step = 7
         communicator = Communicator(ctx, FailsAt1())
         if ctx.rank:
-            communicator.give(buckets(1)[0])
-            communicator.take_back()
+            communicator.submit(buckets(1)[0])
+            communicator.wait_all()
             return communicator.close()
         with pytest.raises(RunError, match="a planted error") as caught:
             give_all(ctx, communicator, buckets(3))
@@ -105,7 +105,7 @@ def test_a_worker_that_fails_ends_its_communicator_in_the_middle_of_a_call(trans
         if ctx.rank:
             return None
         communicator = Communicator(ctx, Swap())
-        communicator.give(buckets(1)[0])  # waits for rank 1, which never comes
+        communicator.submit(buckets(1)[0])  # waits for rank 1, which never comes
         communicator.close()
         return [thread.name for thread in threading.enumerate() if thread.name == "beside rank 0"]
 
@@ -117,7 +117,7 @@ def test_a_worker_that_fails_ends_its_communicator_in_virtual_time():
         if ctx.rank:
             return ctx.sleep(50.0)
         communicator = Communicator(ctx, Swap())
-        communicator.give(buckets(1)[0])
+        communicator.submit(buckets(1)[0])
         ctx.sleep(1.0)
         communicator.close()
         return ctx.now()

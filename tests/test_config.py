@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from common.data import DATASETS
 from common.errors import ConfigError
-from common.runtime.job import BUCKET, WHOLE, Job, OptimizerSpec
+from common.runtime.job import BUCKET, ONE_BUCKET, Job, OptimizerSpec
 from common.transport.shm.arena import reason_against
 from experiments.config import RunOptions, plan
 from experiments.config.checks import sizes
@@ -34,7 +34,7 @@ def test_options_that_were_left_open_are_filled_in():
         optimizer=OptimizerSpec("sgd", 0.5, 0.9),
         transport="shm" if reason_against() is None else "ipc",
         overlap="on" if cores() >= 6 else "off",
-        bucket=BUCKET if cores() >= 6 else WHOLE,
+        bucket=BUCKET if cores() >= 6 else ONE_BUCKET,
     )
 
 
@@ -54,7 +54,7 @@ def test_an_engine_with_its_own_transport_has_no_hosts():
     ("cores", "asked", "got"),
     [
         (8, {}, ("on", BUCKET)),
-        (7, {}, ("off", WHOLE)),
+        (7, {}, ("off", ONE_BUCKET)),
         (2, {"overlap": "on"}, ("on", BUCKET)),
         (8, {"overlap": "off"}, ("off", BUCKET)),
         (2, {"bucket": 64}, ("off", 64)),

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import ConfigError
-from common.runtime.job import WHOLE
+from common.runtime.job import ONE_BUCKET
 from experiments.bench.plan import BenchOptions, plan_bench
 from experiments.config import RunOptions, plan
 from experiments.config.options.ranks import MOST_VIRTUAL
@@ -13,7 +13,7 @@ VIRTUAL = {"transport": "virtual", "link": "1Gbps,0.05ms"}
 
 def test_a_virtual_job_has_its_link_in_one_spelling_and_no_overlap():
     job = plan(RunOptions(**VIRTUAL)).job
-    assert (job.transport, job.link, job.overlap, job.bucket) == ("virtual", "1gbit,50us", "off", WHOLE)
+    assert (job.transport, job.link, job.overlap, job.bucket) == ("virtual", "1gbit,50us", "off", ONE_BUCKET)
 
 
 def test_a_real_job_has_no_link():

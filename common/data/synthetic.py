@@ -11,7 +11,7 @@ from common.data.info import DataInfo, Generated
 from common.types import Array
 
 SEED = 0x73796E  # the samples belong to the data set: they do not change with the seed of a run
-MOST = 1 << 28  # values, tests included: a GiB
+MOST_VALUES = 1 << 28  # values, tests included: a GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Synthetic(Generated):
 
     def __post_init__(self) -> None:
         for key, least in (("samples", 1), ("features", 1), ("classes", 2), ("side", 0)):
-            if not least <= getattr(self, key) <= MOST:
-                raise self.out_of_range(key, f"a whole number from {least} to {MOST:,}")
+            if not least <= getattr(self, key) <= MOST_VALUES:
+                raise self.out_of_range(key, f"a whole number from {least} to {MOST_VALUES:,}")
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 1e6):
             raise self.out_of_range("noise", "a number from 0, which is no noise at all")
-        if (self.samples + self.test_samples + self.classes) * math.prod(self.shape) > MOST:
-            raise self.out_of_range("samples", f"fewer: {MOST:,} values at most, tests included")
+        if (self.samples + self.test_samples + self.classes) * math.prod(self.shape) > MOST_VALUES:
+            raise self.out_of_range("samples", f"fewer: {MOST_VALUES:,} values at most, tests included")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WINDOW = 64  # bytes of a sample
 GENERATED = 3200 * WINDOW + 1  # bytes
-MOST = 1 << 28  # bytes of a file: labels take eight times as much memory
+MOST_BYTES = 1 << 28  # bytes of a file: labels take eight times as much memory
 SEED = 0x746578  # the text belongs to the data set: it does not change with the seed of a run
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 WORDS, SUCCESSORS = 128, (0.55, 0.25, 0.15, 0.05)  # probabilities of the four words that may follow a word
@@ -68,8 +68,8 @@ class Text:
                 size = os.fstat(file.fileno()).st_size
         except OSError as error:
             raise self._unreadable(error) from None
-        if not 2 * WINDOW < size <= MOST:
-            raise ConfigError(f"--data {self} has {size:,} bytes: give from {2 * WINDOW + 1} to {MOST:,}")
+        if not 2 * WINDOW < size <= MOST_BYTES:
+            raise ConfigError(f"--data {self} has {size:,} bytes: give from {2 * WINDOW + 1} to {MOST_BYTES:,}")
         return size
 
     def _bytes(self) -> bytes:

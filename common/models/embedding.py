@@ -31,4 +31,5 @@ def build(shape: tuple[int, ...], classes: int, hidden: tuple[int, ...], *, rows
 
     `sparse`: autograd returns the gradient of the table as its touched rows.
     """
-    return Embedded(rows, classes, hidden[0], hidden[1:], sparse)
+    width, *layers = hidden
+    return Embedded(rows, classes, width, tuple(layers), sparse)

@@ -1,8 +1,7 @@
 """A model whose parameters and gradients live in two flat float32 vectors; the model's tensors are views of them.
 
-So a strategy sees one vector, stage 5 gathers and scatters nothing, and the model computes with the memory that the
-transport wrote. The exception is the gradient of a sparse embedding table: it is `rows`, so that no step reads the
-whole table.
+A strategy sees one vector, and stage 5 copies nothing: the model computes with the memory that the transport wrote. The
+gradient of a sparse embedding table is no part of the vector. It is in `rows`, so that no step reads the whole table.
 """
 
 from collections.abc import Callable

@@ -9,27 +9,27 @@ Span = tuple[float, float]  # seconds on the rank's clock: began, ended
 
 
 class Communicator:
-    """One task for a worker's whole life that calls `strategy.synchronize` for each given bucket, in order.
+    """One task for a worker's whole life that calls `strategy.synchronize` for each submitted bucket, in order.
 
-    From the first `give` until `take_back` returns, the task owns the context and its place. Meanwhile the worker may
+    From the first `submit` until `wait_all` returns, the task owns the context and its place. Meanwhile the worker may
     only ask `now`.
     """
 
     def __init__(self, ctx: Context, strategy: SyncStrategy) -> None:
         self.ctx, self.strategy = ctx, strategy
-        self._given, self._done = ctx.fast.queue(), ctx.fast.queue()
-        self._open = 0  # buckets given and not taken back
+        self._submitted, self._done = ctx.fast.queue(), ctx.fast.queue()
+        self._open = 0  # submitted and not waited for
         self._task = ctx.fast.spawn(self._run)
 
-    def give(self, bucket: Bucket) -> None:
-        """Queue `bucket` behind those given before; returns at once."""
+    def submit(self, bucket: Bucket) -> None:
+        """Queue `bucket` behind the earlier ones; returns at once."""
         if not self._open:
             self.ctx.place.enter("synchronize")
         self._open += 1
-        self._given.put(bucket)
+        self._submitted.put(bucket)
 
-    def take_back(self) -> list[Span]:
-        """Block until every given bucket is synchronised; returns when each of them began and ended.
+    def wait_all(self) -> list[Span]:
+        """Block until every submitted bucket is synchronised; returns when each of them began and ended.
 
         Raises what the strategy raised. The strategy's calls have deadlines, so this call needs none of its own.
         """
@@ -46,7 +46,7 @@ class Communicator:
     def _run(self) -> None:
         """Synchronise until the queue ends. The first error ends the task: no step can follow an incomplete one."""
         ctx = self.ctx
-        while (bucket := self._given.get()) is not None:
+        while (bucket := self._submitted.get()) is not None:
             ctx.place.bucket = bucket.index
             began = ctx.now()
             try:
@@ -58,7 +58,7 @@ class Communicator:
 
     def close(self) -> None:
         """End the task and wait for it. If buckets are open, the worker has failed: tell the task to stop."""
-        self._given.put(None)
+        self._submitted.put(None)
         if not self._open:
             self._task.join()
             return

@@ -90,7 +90,7 @@ class Overlapped:
                     start = bucket.start - model.table
                     bucket.params = self._pulled[start : start + bucket.params.size]
         self._communicator = Communicator(ctx, strategy)
-        self._filler = BucketFiller(model, pieces, lambda index: self._communicator.give(self._buckets[index]))
+        self._filler = BucketFiller(model, pieces, lambda index: self._communicator.submit(self._buckets[index]))
         self._backward_ended = 0.0  # seconds on the rank's clock
         self._train_failed = False
 
@@ -108,7 +108,7 @@ class Overlapped:
 
     def wait(self) -> float:
         """Block until all buckets are synchronised; returns the seconds of synchronisation hidden by stage 4."""
-        spans = self._communicator.take_back()
+        spans = self._communicator.wait_all()
         if self._pulled is not None:
             self.model.dense[:] = self._pulled
         return sum(max(0.0, min(ended, self._backward_ended) - began) for began, ended in spans)

@@ -13,7 +13,7 @@ DEDICATED, COLOCATED = PLACEMENTS = ("dedicated", "colocated")  # of servers: in
 # Bytes. With the 25 MiB of DDP, most models here would be one bucket, and no exchange could overlap with backward.
 # 4 MiB take milliseconds to exchange, so the latency of a message is small against them.
 BUCKET = 4 << 20
-WHOLE = 1 << 40  # more than any model: one bucket
+ONE_BUCKET = 1 << 40  # more than any model: one bucket
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from experiments.schema.records import BenchBlock
 CONTROL = "ipc"  # benchmarks run on one machine
 LINK_ROUNDS = 100, 8  # exchanges of a tiny and of a large message that measure α, β and γ
 BLOCK_SECONDS = 0.3  # intended length of a block of timed iterations
-FEWEST, MOST = 2, 1000  # iterations of a block
+FEWEST, MOST_ITERATIONS = 2, 1000  # iterations of a block
 PILOT_BYTES, PILOTS = 4 << 20, (2, 20)  # pilot iterations, at least and at most; large vectors need fewer
 VERIFIED = 2  # exchanges whose results are compared; the second one meets used buffers
 IDLE_DEADLINES = 10  # how long a rank without work in a block waits for the next one
@@ -64,7 +64,7 @@ def _bench(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace) 
 
 def iterations_for(seconds: float) -> int:
     """Return how many iterations of `seconds` each make a block."""
-    return max(FEWEST, min(MOST, round(BLOCK_SECONDS / seconds))) if seconds > 0 else MOST
+    return max(FEWEST, min(MOST_ITERATIONS, round(BLOCK_SECONDS / seconds))) if seconds > 0 else MOST_ITERATIONS
 
 
 def pilots(nbytes: int) -> int:

@@ -26,7 +26,7 @@ HIDDEN = "hidden_synchronize_seconds"
 COLUMNS = (*(f"{stage}_seconds" for stage in STAGES), HIDDEN, "step_seconds", "repeats_step_seconds")
 MANY, WIDE = 16, 0.36  # workers that have boxes at most, and how wide a box is
 CUTS = (5, 25, 50, 75, 95)  # per cent, at the ends of whiskers and boxes and in the middle
-WHOLE, OWN = ([f"{what}_seconds_p{cut}" for cut in CUTS] for what in ("step", "own"))
+STEP, OWN_WORK = ([f"{what}_seconds_p{cut}" for cut in CUTS] for what in ("step", "own"))
 
 
 def stages(data: ChartData) -> Sheet:
@@ -105,9 +105,9 @@ def _legend(axes: Axes) -> None:
 def step_times(data: ChartData) -> Sheet:
     """A panel an entry, a pair of boxes a worker. Absent if no run recorded steps."""
     every, missing = data.read(data.focus, _quantiles, "steps")
-    compared = every.loc[every["contends"], WHOLE[-1]]
-    top = 1.08 * (compared if len(compared) else every[WHOLE[-1]]).max()
-    beyond = every[every.groupby("label")[WHOLE[0]].transform("min") > top]  # a panel of it would be empty
+    compared = every.loc[every["contends"], STEP[-1]]
+    top = 1.08 * (compared if len(compared) else every[STEP[-1]]).max()
+    beyond = every[every.groupby("label")[STEP[0]].transform("min") > top]  # a panel of it would be empty
     figure, parts, no_room = panelled(every.drop(index=beyond.index), sharey=True)
     for axes, part in parts:
         _panel(axes, part)
@@ -120,12 +120,12 @@ def step_times(data: ChartData) -> Sheet:
         "Boxes are quartiles, lines at them go from 5% to 95% of the steps of all repeats, without warm-up.",
     ]
     for words, rows in (("Lines that leave the picture", shown), ("Steps longer than the picture", beyond)):
-        tops = rows.groupby("label", sort=False)[WHOLE[-1]].max()
+        tops = rows.groupby("label", sort=False)[STEP[-1]].max()
         cut = [f"{label} (up to {human_ms(most)} ms)" for label, most in tops.items() if most > top]
         notes += [f"{words}: {listed(cut)}."] if cut else []
     notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(part) > MANY for _, part in parts)
     return data.sheet(
-        figure, _straggler(shown), shown, ("worker", *WHOLE, *OWN), missing=missing, notes=[*notes, *no_room]
+        figure, _straggler(shown), shown, ("worker", *STEP, *OWN_WORK), missing=missing, notes=[*notes, *no_room]
     )
 
 
@@ -140,7 +140,7 @@ def _quantiles(entry: Entry) -> list[dict[str, Any]] | None:
     whole = steady["ended"] - steady["began"]
     own = (whole - steady["seconds.synchronize"]).clip(lower=0)
     cuts = pd.DataFrame({"step": whole, "own": own}).groupby(steady["rank"]).quantile(np.array(CUTS) / 100)
-    table = pd.DataFrame(cuts.unstack().to_numpy(), columns=[*WHOLE, *OWN])
+    table = pd.DataFrame(cuts.unstack().to_numpy(), columns=[*STEP, *OWN_WORK])
     found: list[dict[str, Any]] = table.assign(worker=sorted(steady["rank"].unique())).to_dict("records")  # type: ignore[assignment]
     return found
 
@@ -150,7 +150,7 @@ def _panel(axes: Axes, part: pd.DataFrame) -> None:
     if len(part) > MANY:
         _bands(axes, part, colour)
     else:
-        for place, worker in enumerate((1e3 * part[[*WHOLE, *OWN]]).to_numpy()):
+        for place, worker in enumerate((1e3 * part[[*STEP, *OWN_WORK]]).to_numpy()):
             _box(axes, place - WIDE / 2, worker[: len(CUTS)], colour, 0.35)
             _box(axes, place + WIDE / 2, worker[len(CUTS) :], colour, 1.0)
     every = max(1, len(part) // 8)
@@ -163,7 +163,7 @@ def _panel(axes: Axes, part: pd.DataFrame) -> None:
 
 def _bands(axes: Axes, part: pd.DataFrame, colour: str) -> None:
     """Draw the quartiles of many workers as bands, and the medians as lines."""
-    for columns, strength, dashes in ((WHOLE, 0.35, "--"), (OWN, 1.0, "-")):
+    for columns, strength, dashes in ((STEP, 0.35, "--"), (OWN_WORK, 1.0, "-")):
         _, first, middle, third, _ = (1e3 * part[columns]).to_numpy().T
         axes.fill_between(range(len(part)), first, third, color=colour, alpha=0.4 * strength, linewidth=0)
         axes.plot(range(len(part)), middle, linestyle=dashes, color=colour, linewidth=1.4)
@@ -182,7 +182,7 @@ def _box(axes: Axes, x: float, cuts: Any, colour: str, strength: float) -> None:
 
 def _straggler(shown: pd.DataFrame) -> str:
     """Name the contender whose workers differ most in their own work."""
-    middle = OWN[CUTS.index(50)]
+    middle = OWN_WORK[CUTS.index(50)]
     worst = (0.0, 0.0, 0, "")  # how many times the middle worker's, seconds, rank, label
     for label, part in shown[shown["contends"]].groupby("label", sort=False):
         usual = part[middle].sort_values().iloc[(len(part) - 1) // 2]

@@ -7,7 +7,7 @@ from statistics import median
 from experiments.format.units import human_bytes, human_count
 from experiments.format.words import listed, plural
 
-MOST = 4  # figures, or labels of one figure, in a title
+MOST_NAMED = 4  # figures, or labels of one figure, in a title
 
 
 def synchronisation(shares: Mapping[str, float]) -> str:
@@ -82,15 +82,15 @@ def hubs(ratios: Mapping[str, float]) -> str:
         f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {some(labels)}"
         for place, (times, labels) in enumerate(alike.items())
     ]
-    if len(parts) > MOST:
-        parts = [*parts[: MOST - 1], "less in others"]
+    if len(parts) > MOST_NAMED:
+        parts = [*parts[: MOST_NAMED - 1], "less in others"]
     last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
     return f"The busiest process sends {listed(parts, last)}" + (f"; {even} has no hub" if even else "")
 
 
 def some(labels: Sequence[str]) -> str:
     """List the labels, or count them if they are many."""
-    return listed(labels) if len(labels) <= MOST else f"{len(labels)} of them"
+    return listed(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} of them"
 
 
 def stale(most: Mapping[str, int], unit: str = "step") -> str:

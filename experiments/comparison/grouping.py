@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from experiments.runs.run import Run
-from experiments.runs.summary import ASKED
+from experiments.runs.summary import ASKED_FOR
 
 # What the entries of a contest have in common. They differ in the rest that was asked for, such as the strategy, its
 # options, servers and the transport.
@@ -32,7 +32,7 @@ SETTING = (
     "optimizer",
 )
 SCALES = SETTING[:9]  # contests that differ in these alone may be points of one curve
-_ALL = (*ASKED, "placement")
+_ALL = (*ASKED_FOR, "placement")
 
 K = TypeVar("K", bound=Hashable)
 

@@ -20,7 +20,9 @@ from experiments.schema.records import StageSeconds
 
 SOON_READ = 50 << 20  # bytes of step records that are read in about a second
 _IN_SUMMARY = frozenset(Summary.__struct_fields__) - {"placement", "restarts"}  # restarts: those that happened
-ASKED = tuple(field.name for field in dataclasses.fields(Job) if field.name in _IN_SUMMARY)  # what the user asked for
+ASKED_FOR = tuple(
+    field.name for field in dataclasses.fields(Job) if field.name in _IN_SUMMARY
+)  # what the user asked for
 PROMISED = ("consistency", "replicas_equal", "own_transport", "synchronizes_in")  # of the traits
 _INTERRUPTED = {**dict.fromkeys(("rank", "role", "stage", "step")), "type": "KeyboardInterrupt", "cause": "interrupted"}
 
@@ -37,7 +39,7 @@ def summary(plan: Plan, folder: Path, ended: JobOutcome, status: Status, restart
     return Summary(
         schema=Summary.VERSION,
         status=status,
-        **{key: getattr(job, key) for key in ASKED},
+        **{key: getattr(job, key) for key in ASKED_FOR},
         **{key: getattr(traits, key) for key in PROMISED},
         automatic=tuple(plan.automatic),
         placement=job.placement if job.servers else None,

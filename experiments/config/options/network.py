@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from common.errors import ConfigError
 from common.pipeline.engine import EngineTraits
-from common.runtime.job import AUTO, BUCKET, TRANSPORTS, VIRTUAL, WHOLE
+from common.runtime.job import AUTO, BUCKET, ONE_BUCKET, TRANSPORTS, VIRTUAL
 from common.transport.virtual.link_spec import format_link, parse_link
 from common.transport.virtual.network import Network
 from common.types import FLOAT_BYTES
@@ -88,7 +88,7 @@ def buckets(options: NetworkOptions, servers: int) -> tuple[str, int]:
     if overlap == "auto":
         overlap = "on" if options.transport != VIRTUAL and cores() >= 2 * options.workers + servers else "off"
     whole = overlap == "off" and options.overlap == "auto"
-    return overlap, (WHOLE if whole else BUCKET) if options.bucket is None else options.bucket
+    return overlap, (ONE_BUCKET if whole else BUCKET) if options.bucket is None else options.bucket
 
 
 def link(options: NetworkOptions) -> str | None:
