@@ -204,7 +204,7 @@ def test_a_shard_without_parameters_counts_steps_too(consistency):
         (ASP, lambda shard: shard.push(1, 3, rough(1, 3)), "worker 1 pushed step 3, its next is step 0"),
         (ASP, lambda shard: shard.push(7, 0, rough(7, 0)), "worker 7 sent something when it was the turn of 0, 1, 2"),
         (lambda: SSP(2), lambda shard: shard.push(1, 1, rough(1, 1)), "worker 1 pushed step 1, its next is step 0"),
-        (BSP, lambda shard: shard.restore({"params": rough(0, 0)[:1]}), "a checkpoint .* this shard has 3"),
+        (BSP, lambda shard: shard.restore({"params": rough(0, 0)[:1]}), "the checkpoint has .* this shard has 3"),
     ],
 )
 def test_a_refusal_names_the_event_and_what_was_due_and_changes_nothing(consistency, event, message):
