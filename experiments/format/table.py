@@ -13,10 +13,6 @@ _MARKS = {"✓": "green", "✗": "red"}  # colour of a cell, by its first letter
 _STYLES = {"refused": "dim", "failed": "dim", "best": "bold"}  # of a row in a terminal, by its kind
 
 
-def _nothing(row: Any) -> str:
-    return ""
-
-
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """`show(value(row))` by row, or a dash for None. Narrow terminals leave out columns by `spare`, highest first."""
@@ -46,8 +42,8 @@ class Table(Generic[Row]):
     rows: Sequence[Row]
     title: str = ""
     caption: str = ""  # below the table
-    kind: Callable[[Row], str] = field(default=_nothing)
-    remark: Callable[[Row], str] = field(default=_nothing)
+    kind: Callable[[Row], str] = field(default=lambda row: "")
+    remark: Callable[[Row], str] = field(default=lambda row: "")
 
 
 def filled(columns: Iterable[Column[Row]], rows: Sequence[Row]) -> list[Column[Row]]:

@@ -23,24 +23,23 @@ def conditions(runs: Sequence[Run]) -> str:
 
     workers, hosts, link = values_of("workers"), values_of("hosts"), values_of("link")
     workers += " worker" if workers == "1" else " workers"
-    colocated = dict.fromkeys(run.summary.servers for run in runs if run.summary.placement == COLOCATED)
-    if colocated:
+    if colocated := dict.fromkeys(run.summary.servers for run in runs if run.summary.placement == COLOCATED):
         some = "" if all(run.summary.placement == COLOCATED for run in runs) else ", some"
         workers += f"{some} with {' / '.join(plural(count, 'server') for count in colocated)} in their processes"
     model = f"{values_of('model')} with {values_of('parameters')} parameters on {values_of('data')}"
     network = f"transport {values_of('transport')}"
     if link != "?":
-        network += f" on a link of {link}" + (f", {hosts} hosts" if hosts not in ("1", "?") else "")
-    elif hosts not in ("1", "?"):
-        network += f", tcp between {hosts} hosts that are all this machine"
+        network += f" on a link of {link}"
+    if hosts not in ("1", "?"):
+        network += f", {hosts} hosts" if link != "?" else f", tcp between {hosts} hosts that are all this machine"
     slow = f"; {words}" if (words := slowness(runs)) else ""
     return f"{workers}, batch {values_of('batch')}, {model}, {network}{slow}"
 
 
 def slowness(runs: Sequence[Run]) -> str:
     """Return what made workers slow: `training takes 20 ms, on worker 3 4× as long`. Empty if nothing did."""
-    floors = dict.fromkeys(run.summary.train_seconds for run in runs)
-    causes = [f"training takes {1e3 * floor:g} ms" for floor in floors if floor]
+    floors = dict.fromkeys(run.summary.train_seconds for run in runs if run.summary.train_seconds)
+    causes = [f"training takes {1e3 * floor:g} ms" for floor in floors]
     for text in dict.fromkeys(run.summary.slow_worker for run in runs):
         for part in filter(None, text.split(",")):
             rank, _, factor = part.strip().partition(":")
@@ -54,46 +53,38 @@ def slowness(runs: Sequence[Run]) -> str:
 
 
 def limits_line(summary: Summary, env: Environment, beside: Sequence[Summary] = ()) -> str:
-    """Return one line on what limits runs, from that with the most ranks and the summaries of those `beside`."""
-    transport, link, hosts = summary.transport, env.link, env.hosts or 1
+    """Return one line on what limits a run, the one with the most ranks of those that are compared `beside` it."""
+    transport, link = summary.transport, env.link
     ranks, count = _ranks(summary)
     if transport == "virtual":
         on = f" on a link of {link}" if link else ""
         return f"{ranks} in virtual time{on}: gradients are real, seconds are predicted, not measured."
-    if hosts > 1:
-        return f"{ranks} on {hosts} hosts over {transport}: these figures hold for this network and these hosts."
-    cores = env.cores
-    place = f"{'share' if count > (cores or 1) else 'on'} {cores or 'the'} cores of one host"
+    if env.hosts is not None and env.hosts > 1:
+        return f"{ranks} on {env.hosts} hosts over {transport}: these figures hold for this network and these hosts."
+    place = f"{ranks} {'share' if count > (env.cores or 1) else 'on'} {env.cores or 'the'} cores of one host"
     if count == 1:
-        return f"{ranks} {place}: it sends nothing, so this says nothing about synchronisation."
+        return f"{place}: it sends nothing, so this says nothing about synchronisation."
     if link:
-        return f"{ranks} {place} over a link shaped to {link}: the network is as asked for, the host is one."
+        return f"{place} over a link shaped to {link}: the network is as asked for, the host is one."
     over = "shared memory" if transport == "shm" else f"loopback ({transport})"
     if summary.hosts > 1 and transport == "shm":
         over += ", and loopback (tcp) between what stands for hosts"
-    return (
-        f"{ranks} {place} over {over}: no network bottleneck here{_unseen([summary, *beside])}; read these as software "
-        "costs, not as cluster results."
-    )
+    sending = [each for each in (summary, *beside) if each.strategy != "noop" and _ranks(each)[1] > 1]
+    effects = ["a parameter server's incast does not show"] if any(each.servers for each in sending) else []
+    if not all(each.servers for each in sending):
+        effects.append("an all-reduce pays for its scheduling hops")
+    unseen = f", so {listed(effects)}" if effects else ""
+    words = "read these as software costs, not as cluster results"
+    return f"{place} over {over}: no network bottleneck here{unseen}; {words}."
 
 
 def _ranks(summary: Summary) -> tuple[str, int]:
     """Return the ranks of a run in words, and their number. `single` is one process that stands for all workers."""
-    workers, servers = summary.workers, summary.servers
-    if not servers and summary.processes == 1:
-        return "1 process", 1
+    workers, servers = plural(summary.workers, "worker"), plural(summary.servers, "server")
+    if not summary.servers:
+        return ("1 process", 1) if summary.processes == 1 else (workers, summary.workers)
     inside = " in their processes" if summary.placement == COLOCATED else ""
-    beside = f" (+{plural(servers, 'server')}{inside})" if servers else ""
-    return plural(workers, "worker") + beside, workers + servers
-
-
-def _unseen(summaries: Sequence[Summary]) -> str:
-    """Return the effects of a network that these runs do not show."""
-    sending = [summary for summary in summaries if summary.strategy != "noop" and _ranks(summary)[1] > 1]
-    effects = ["a parameter server's incast does not show"] if any(each.servers for each in sending) else []
-    if not all(each.servers for each in sending):
-        effects.append("an all-reduce pays for its scheduling hops")
-    return f", so {listed(effects)}" if effects else ""
+    return f"{workers} (+{servers}{inside})", summary.workers + summary.servers
 
 
 def times_line(goal: float, times: Mapping[str, float | None]) -> str:
@@ -104,7 +95,7 @@ def times_line(goal: float, times: Mapping[str, float | None]) -> str:
 
 
 def sparse_line(summary: Summary, can: bool) -> str:
-    """Return how the table's gradient was synchronised; empty without one. `can`: whether rows alone can be sent."""
+    """Return a line on how an embedding table was synchronised, by a strategy that `can` do so by rows; else empty."""
     if summary.model not in TABLES:
         return ""
     if summary.sparse:

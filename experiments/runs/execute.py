@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from statistics import fmean
 
 import yaml
 
@@ -28,7 +30,6 @@ from experiments.schema.documents import Status as RunStatus
 from experiments.schema.files import write_document
 from experiments.trace.perfetto import write_trace
 
-VIRTUAL_ENTRY = "experiments.ranks.virtual_job"  # the module whose `main` runs all ranks of a job
 Show = Callable[[Status], None]
 
 
@@ -48,7 +49,8 @@ def execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
 
 def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
     job = plan.job
-    folder = new_folder(parent, f"{_slug(job.strategy)}-w{job.workers}")
+    slug = re.sub(r"[^\w.-]", "-", job.strategy)
+    folder = new_folder(parent, f"{slug}-w{job.workers}")
     ended = JobOutcome([])
     status: RunStatus = "failed"
     virtual = job.transport == VIRTUAL
@@ -62,7 +64,7 @@ def _execute(plan: Plan, agent: Agent, parent: Path, show: Show) -> Run:
             plan.processes,
             folder,
             lambda ranks, seconds: show(_progress(job.batch, ranks, seconds, len(restarts.done))),
-            entry=VIRTUAL_ENTRY if virtual else ENTRY,
+            entry="experiments.ranks.virtual_job" if virtual else ENTRY,
             launcher="together" if virtual else plan.traits.launcher,
             restarts=restarts,
             on_worker_death=job.on_worker_death,
@@ -94,19 +96,15 @@ def _config(job: Job) -> str:
     return str(yaml.safe_dump({**values, "optimizer": spec.pop("name"), **spec}, sort_keys=False))
 
 
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-
-
 def _progress(batch: int, ranks: Sequence[RankStatus], elapsed: float, restarts: int) -> Status:
     """Return the status of the job: the steps of the slowest worker, means over the workers."""
     steps = min(rank.steps_done for rank in ranks)
-    seconds = {stage: sum(rank.stage_seconds[stage] for rank in ranks) / len(ranks) for stage in STAGES}
+    seconds = {stage: fmean(rank.stage_seconds[stage] for rank in ranks) for stage in STAGES}
     busy = sum(seconds.values())
     return Status(
         step=steps,
         samples_per_second=steps * batch / busy if busy else math.nan,
-        loss=sum(rank.loss for rank in ranks) / len(ranks) if steps else math.nan,
+        loss=fmean(rank.loss for rank in ranks) if steps else math.nan,
         stage_seconds=seconds,
         elapsed=elapsed,
         restarts=restarts,

@@ -31,12 +31,14 @@ def descriptions(runs: Sequence[Run], without: Collection[str] = ()) -> list[str
     """Return names as `labels` does, though two may be the same; they do not tell the settings `without`."""
     names = [run.strategy.rpartition(":")[2] + bound(run) for run in runs]
     details = [_details(run) for run in runs]
-    usual = _usual(runs)
+    # A run of one process sends nothing: settings of communication say nothing about it.
+    alone = [run.summary.processes == 1 and not run.summary.servers for run in runs]
+    sending = [own for own, one in zip(details, alone, strict=True) if not one]
+    usual = {key: _majority([own[key] for own in sending if own[key]]) for key in SETTINGS}
     described = []
-    for run, name, own in zip(runs, names, details, strict=True):
+    for name, own, one in zip(names, details, alone, strict=True):
         namesakes = [other for other, other_name in zip(details, names, strict=True) if other_name == name]
-        settings = {} if _alone(run) else _settings(run)
-        unusual = {key for key, words in settings.items() if words != usual.get(key)}
+        unusual = set() if one else {key for key, words in usual.items() if own[key] not in ("", words)}
         telling = [key for key in own if key in unusual or len({other[key] for other in namesakes}) > 1]
         described.append(" ".join(filter(None, [name, *(own[key] for key in telling if key not in without)])))
     return described
@@ -44,12 +46,8 @@ def descriptions(runs: Sequence[Run], without: Collection[str] = ()) -> list[str
 
 def numbered(names: Sequence[str]) -> list[str]:
     """Return the names, made distinct: `ring`, `ring #2`."""
-    seen: Counter[str] = Counter()
-    distinct = []
-    for name in names:
-        seen[name] += 1
-        distinct.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
-    return distinct
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [f"{name} #{count}" if count > 1 else name for name, count in zip(names, counts, strict=True)]
 
 
 def bound(run: Run) -> str:
@@ -59,31 +57,17 @@ def bound(run: Run) -> str:
 
 
 def _details(run: Run) -> dict[str, str]:
+    """Return words on the run; none about settings that it lacks or that its user left to the program."""
     options = sorted(run.summary.strategy_options.items())
+    unasked = {*run.summary.automatic, *(() if run.summary.servers else ("servers", "placement"))}
+    chosen = {key: None if key in unasked else getattr(run.summary, key) for key in SETTINGS}
     return {
         "options": " ".join(f"{key}={value}" for key, value in options if f"({value})" != bound(run)),
         "workers": f"{run.summary.workers}w",
         "batch": f"b{run.summary.batch}",
-        **dict.fromkeys(SETTINGS, ""),
-        **_settings(run),
+        **{key: "" if value is None else SETTINGS[key](value) for key, value in chosen.items()},
     }
 
 
-def _settings(run: Run) -> dict[str, str]:
-    """Return the words of the settings that the user chose; nothing about servers for a run without them."""
-    unasked = {*run.summary.automatic, *(() if run.summary.servers else ("servers", "placement"))}
-    chosen = {key: getattr(run.summary, key) for key in SETTINGS if key not in unasked}
-    return {key: SETTINGS[key](value) for key, value in chosen.items() if value is not None}
-
-
-def _alone(run: Run) -> bool:
-    """Whether the run is one process, which sends nothing: settings of communication say nothing about it."""
-    return run.summary.processes == 1 and not run.summary.servers
-
-
-def _usual(runs: Sequence[Run]) -> dict[str, str]:
-    """Return the value of each setting that more than half of the runs with this setting have."""
-    every = [_settings(run) for run in runs if not _alone(run)]
-    counts = {key: Counter(settings[key] for settings in every if key in settings) for key in SETTINGS}
-    first = {key: count.most_common(1)[0] for key, count in counts.items() if count}
-    return {key: value for key, (value, times) in first.items() if 2 * times > counts[key].total()}
+def _majority(words: Sequence[str]) -> str | None:
+    return next((word for word, count in Counter(words).items() if 2 * count > len(words)), None)

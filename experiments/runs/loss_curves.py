@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.runs.run import Run
-from experiments.schema.records import StepRow
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -20,10 +19,10 @@ POINTS = 2000  # of a curve
 
 
 def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
-    """Return (samples, seconds, loss), one value a step, each of shape (steps,); empty without records.
+    """Return (samples of the whole job, seconds, loss), each of shape (steps,); empty without records.
 
-    `samples` counts those of the whole job. `seconds` run from the begin of the first step to the last worker's end of
-    each step. `loss` is the mean over the workers that trained in the step; NaN if one of their losses is not finite.
+    Seconds run from the begin of the first step to the last worker's end of each step. The loss is the mean over the
+    workers that trained in the step; NaN if one of theirs is not finite.
     """
     rows = [row for rows in run.worker_rows.values() for row in rows]
     if not rows:
@@ -43,32 +42,24 @@ def loss_curve(run: Run) -> tuple[Floats, Floats, Floats]:
 def loss_by_time(run: Run) -> tuple[Floats, Floats]:
     """Return (seconds, loss), each of shape (points,): the mean over the workers of their smoothed losses at a time.
 
-    Seconds count from the first end of a first step, which pays for what is only done once. A worker counts with its
-    first loss before it has ended its first step. After its last step it counts for the mean time of a step, and then
-    no longer, because the parameters go on without it. Empty without records.
+    Seconds count from the first end of a first step. Before that, a worker counts with its first loss; after its last
+    step, for the mean time of a step. Empty without records.
     """
-    curves = [curve for rows in run.worker_rows.values() if (curve := _worker_curve(rows)) is not None]
+    curves: list[tuple[Floats, Floats]] = []
+    for rows in run.worker_rows.values():
+        if known := [(row.ended, row.loss) for row in rows if row.loss is not None]:
+            ended, loss = np.array(known, np.float64).T
+            curves.append((np.maximum.accumulate(ended), smooth(loss)))
     if not curves:
         return np.empty(0), np.empty(0)
     moments = np.unique(np.concatenate([ended for ended, _ in curves]))
     if len(moments) > POINTS:
         moments = np.linspace(moments[0], moments[-1], POINTS)
-    losses = [np.where(moments <= _counts_until(at), np.interp(moments, at, loss), np.nan) for at, loss in curves]
+    losses = []
+    for ended, loss in curves:
+        until = ended[-1] + (ended[-1] - ended[0]) / max(1, len(ended) - 1)  # workers that end together count together
+        losses.append(np.where(moments <= until, np.interp(moments, ended, loss), np.nan))
     return moments - moments[0], np.nanmean(losses, axis=0)
-
-
-def _worker_curve(rows: Sequence[StepRow]) -> tuple[Floats, Floats] | None:
-    """Return the ends and the smoothed losses of the steps that a worker trained in."""
-    known = [(row.ended, row.loss) for row in rows if row.loss is not None]
-    if not known:
-        return None
-    ended, loss = np.array(known, np.float64).T
-    return np.maximum.accumulate(ended), smooth(loss)
-
-
-def _counts_until(ended: Floats) -> float:
-    """Return the last end plus the mean time of a step, so that workers that end together count together."""
-    return float(ended[-1] + (ended[-1] - ended[0]) / max(1, len(ended) - 1))
 
 
 def seconds_to_loss(run: Run, goal: float) -> float | None:

@@ -4,10 +4,10 @@ The folder holds `summary.json`, `env.json`, `params.npy` (the flat float32 para
 `ranks/<rank>-<role>.jsonl`, one line a step. The summary is written last: a folder without it is half-written.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from common.records.stage_clock import STAGES
@@ -59,8 +59,8 @@ class Run:
 
     def rank_files(self, ending: str) -> dict[int, Path]:
         """Return the files `ranks/<rank>-<ending>`, by rank."""
-        ranks = {file.name.removesuffix(f"-{ending}"): file for file in self.path.glob(f"ranks/*-{ending}")}
-        return dict(sorted((int(rank), file) for rank, file in ranks.items() if rank.isdecimal()))
+        files = {file.name.removesuffix(f"-{ending}"): file for file in self.path.glob(f"ranks/*-{ending}")}
+        return dict(sorted((int(rank), file) for rank, file in files.items() if rank.isdecimal()))
 
     def sent_per_step(self, role: Role) -> list[float]:
         """Return the payload bytes that each rank of this role sent in a step, on average; empty if unknown."""
@@ -71,40 +71,30 @@ class Run:
 
     def leaving_per_step(self) -> list[float]:
         """Return the mean bytes a step that leave each process with a colocated server; empty if unknown."""
-        sent, steps = self.summary.bytes_sent, self.summary.steps_done
+        sent, steps, servers = self.summary.bytes_sent, self.summary.steps_done, self.summary.servers_detail
         if self.summary.placement != COLOCATED or sent is None or not steps:
             return []
-        workers = [count for count in sent.per_worker if count is not None]
-        servers = [
-            count - detail.bytes_within_process
-            for count, detail in zip(sent.per_server, self.summary.servers_detail, strict=False)
-            if count is not None and detail.bytes_within_process is not None
-        ]
-        if len(workers) < len(sent.per_worker) or len(servers) < len(sent.per_server):
+        within = [0] * len(sent.per_worker) + [server.bytes_within_process for server in servers]
+        counts = list(zip((*sent.per_worker, *sent.per_server), within, strict=False))
+        leaving = [count - inside for count, inside in counts if count is not None and inside is not None]
+        if len(leaving) < len(sent.per_worker) + len(sent.per_server):
             return []
-        leaving, processes = [*workers, *servers], ranks_by_process(len(workers), len(servers), COLOCATED)
+        processes = ranks_by_process(len(sent.per_worker), len(sent.per_server), COLOCATED)
         return [sum(leaving[rank] for rank in ranks) / steps for ranks in processes]
 
 
 def stage_seconds_per_step(run: Run) -> dict[str, float] | None:
     """Return seconds by stage in a step, without warm-up if steps are recorded; None if unknown."""
     if workers := _after_warmup(run):
-        means = [
-            {stage: math.fsum(row.seconds.of(stage) for row in rows) / len(rows) for stage in STAGES}
-            for rows in workers
-        ]
-        return {stage: math.fsum(mean[stage] for mean in means) / len(means) for stage in STAGES}
+        return {stage: fmean(fmean(row.seconds.of(stage) for row in rows) for rows in workers) for stage in STAGES}
     total, steps = run.summary.stage_seconds, run.summary.steps_done
-    if total is None or not steps:
-        return None
-    return {stage: total.of(stage) / steps for stage in STAGES}
+    return {stage: total.of(stage) / steps for stage in STAGES} if total and steps else None
 
 
 def hidden_seconds_per_step(run: Run) -> float:
     """Return the seconds of synchronisation in one step that ran beside stage train; means and source as above."""
     if workers := _after_warmup(run):
-        means = [math.fsum(row.hidden_seconds for row in rows) / len(rows) for rows in workers]
-        return math.fsum(means) / len(means)
+        return fmean(fmean(row.hidden_seconds for row in rows) for rows in workers)
     total, steps = run.summary.hidden_synchronize_seconds, run.summary.steps_done
     return total / steps if total and steps else 0.0
 

@@ -2,9 +2,10 @@
 
 import importlib
 import importlib.util
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 
 from common.errors import ConfigError
 from common.records.stage_clock import STAGES
@@ -41,22 +42,15 @@ def write(run: Run) -> Path:
 def scalars(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
     """Yield (step, seconds since the start of the job, values by tag) for every step, means over its workers."""
     by_step: dict[int, list[StepRow]] = {}
-    for worker_rows in run.worker_rows.values():
-        for row in worker_rows:
-            by_step.setdefault(row.step, []).append(row)
-    batch = run.summary.batch
+    for row in chain.from_iterable(run.worker_rows.values()):
+        by_step.setdefault(row.step, []).append(row)
     before = min((row.began for rows in by_step.values() for row in rows), default=0.0)
     for step, rows in sorted(by_step.items()):
         ended = max(row.ended for row in rows)
         took, before = ended - before, ended
-        values = {f"seconds/{stage}": _mean([row.seconds.of(stage) for row in rows]) for stage in STAGES}
-        losses = [row.loss for row in rows if row.loss is not None and not row.skipped]
-        if losses:
-            values["loss"] = _mean(losses)
+        values = {f"seconds/{stage}": fmean(row.seconds.of(stage) for row in rows) for stage in STAGES}
+        if losses := [row.loss for row in rows if row.loss is not None and not row.skipped]:
+            values["loss"] = fmean(losses)
         if took > 0:
-            values["samples_per_second"] = batch / took
+            values["samples_per_second"] = run.summary.batch / took
         yield step, ended, values
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

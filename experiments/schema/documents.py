@@ -100,15 +100,9 @@ class Restart(Struct, frozen=True, kw_only=True):
     damaged: tuple[str, ...] = ()  # checkpoints that could not be used, a line each
 
 
-class ComputeCosts(Struct, frozen=True, kw_only=True):
+class ComputeCosts(StageSeconds, frozen=True, kw_only=True):
     """Seconds that computing takes in virtual time: those of a worker's stages in one step, and of adding up."""
 
-    preprocess: float = 0.0
-    partition: float = 0.0
-    load: float = 0.0
-    train: float = 0.0
-    synchronize: float = 0.0
-    update: float = 0.0
     reduce_per_byte: float = 0.0  # seconds to add up one byte
     measured: bool = False  # False: the user told them
 
@@ -116,7 +110,6 @@ class ComputeCosts(Struct, frozen=True, kw_only=True):
 class Summary(Document, frozen=True, kw_only=True):
     """`summary.json`: what was asked for, what came of it, and how the run ended."""
 
-    schema: int
     status: Status
 
     # What was asked for: common.job.Job has the meaning of each.
@@ -250,7 +243,6 @@ class BenchLimits(Struct, frozen=True, kw_only=True):
 class Bench(Document, frozen=True, kw_only=True):
     """`bench.json`: exchanges alone."""
 
-    schema: int
     status: Status
     baseline: str
     rows: tuple[BenchRow, ...]

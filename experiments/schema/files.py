@@ -7,7 +7,7 @@ Every failure to read is a ConfigError of one line. It names the file, the line 
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -61,12 +61,12 @@ def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 def iter_lines(path: Path, kind: type[T]) -> Iterator[T]:
     """Yield the records of a file of lines, not a last one that was cut short. ConfigError for a damaged line."""
-    yield from _records(path, kind, lambda line: False)
+    yield from _records(path, kind)
 
 
 def read_events(path: Path) -> Iterator[ServerEvent]:
     """Yield a server's events as `iter_lines` does. Events that a strategy has named itself are passed over."""
-    yield from _records(path, ServerEvent, _is_foreign)
+    yield from _records(path, ServerEvent)
 
 
 def write_document(path: Path, document: Struct) -> None:
@@ -106,8 +106,7 @@ def _decode(data: bytes, kind: Any) -> Any:
     return msgspec.convert(plain, kind, str_keys=True)
 
 
-def _records(path: Path, kind: Any, passed_over: Callable[[bytes], bool]) -> Iterator[Any]:
-    """Yield the records of a file. A line that is no `kind` is passed over if `passed_over` says so."""
+def _records(path: Path, kind: Any) -> Iterator[Any]:
     try:
         for number, line in enumerate(map(bytes.rstrip, whole_lines(path)), 1):
             if not line:
@@ -115,7 +114,7 @@ def _records(path: Path, kind: Any, passed_over: Callable[[bytes], bool]) -> Ite
             try:
                 record = _decode(line, kind)
             except _DAMAGE as error:
-                if passed_over(line):
+                if kind is ServerEvent and _is_foreign(line):
                     continue
                 raise ConfigError(f"{path}, line {number} {_explain(error, kind, line)}") from None
             yield record
@@ -148,23 +147,16 @@ def _explain(error: Exception, kind: Any, data: bytes) -> str:
     if not what:
         return f"does not hold a JSON object: {_short(words)}"
     key = key.replace("`", "")
-    allowed = _choices(kind, key) if what.startswith("Invalid") else ()
-    expected = f"; expected {', '.join(map(repr, sorted(allowed)))}" if allowed else ""
+    hints = [get_type_hints(each).get(key.removeprefix("$.")) for each in get_args(kind) or (kind,)]
+    allowed = next((get_args(hint) for hint in hints if get_origin(hint) is Literal), ())
+    expected = f"; expected {', '.join(map(repr, sorted(allowed)))}" if allowed and what.startswith("Invalid") else ""
     return f"is damaged: {key}: {_short(what)}{expected}"
 
 
 def _short(words: str) -> str:
     """Return the words of msgspec in a form that follows a colon."""
     words = words.replace("`", "").removeprefix("JSON is malformed: ")
-    words = words[:1].lower() + words[1:]
-    return words if len(words) <= LONGEST else words[:LONGEST] + "…"
-
-
-def _choices(kind: Any, key: str) -> tuple[str, ...]:
-    """Return the words that the top-level key of `kind` may hold; empty if it may hold any."""
-    name = key.removeprefix("$.")
-    hints = [get_type_hints(each).get(name) for each in get_args(kind) or (kind,)]
-    return next((get_args(hint) for hint in hints if get_origin(hint) is Literal), ())
+    return words[:1].lower() + words[1:LONGEST] + ("…" if len(words) > LONGEST else "")
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -5,9 +5,7 @@ All times named `at`, `began` and `ended` are seconds since the start of the job
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
-
-from common.records.stage_clock import STAGES
+from msgspec import Struct, structs
 
 
 class StageSeconds(Struct, frozen=True, kw_only=True, gc=False):
@@ -26,7 +24,7 @@ class StageSeconds(Struct, frozen=True, kw_only=True, gc=False):
 
     def by_stage(self) -> dict[str, float]:
         """Return the seconds by the name of the stage, in the order of `STAGES`."""
-        return {stage: self.of(stage) for stage in STAGES}
+        return structs.asdict(self)
 
 
 class StepRow(Struct, frozen=True, kw_only=True, gc=False):
