@@ -41,8 +41,7 @@ def writing(folder: Path, option: str = "--results") -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        advice = f"{_ADVICE}{option} folder"
-        raise ConfigError(f"results cannot be written to {folder}: {reason}{advice}") from None
+        raise ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder") from None
 
 
 def without_advice(error: Exception) -> str:

@@ -27,13 +27,12 @@ def load_run(path: str | Path) -> Run:
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     """Return the runs in these folders, in order. A folder of runs or of a sweep stands for its runs, oldest first.
 
-    A path with `*`, `?` or `[` is a pattern unless a file or folder has this name. Half-written runs in a folder of
-    runs, or found by a pattern, are passed over; `half_written` lists them. ConfigError if a path is neither a run nor
-    a folder with a complete run, or if a run cannot be read.
+    A path with `*`, `?` or `[` is a pattern unless a file or folder has this name. Half-written runs are passed over
+    unless a path names one; `half_written` lists them. ConfigError if a path has no complete run, or a damaged one.
     """
     found: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
     for path in paths:
-        for folder in _matching(path) if _is_pattern(path) else _run_folders(Path(path)):
+        for folder in _run_folders(path):
             found.setdefault(folder.resolve(), load_run(folder))
     return list(found.values())
 
@@ -46,17 +45,28 @@ def _matches(pattern: str | Path) -> list[Path]:
     return [path for name in sorted(glob.glob(str(pattern))) if (path := Path(name)).is_dir()]
 
 
-def _matching(pattern: str | Path) -> list[Path]:
-    """Return the complete runs that a pattern finds, or that are in the folders that it finds."""
-    every = _matches(pattern)
-    if not every:
-        raise ConfigError(f"no file or folder matches {pattern}")
-    runs = [path for path in every if (path / "summary.json").is_file()]
-    runs += [run for path in every if path not in runs for run in _complete_in(path)]
-    if not runs:
-        half = len(half_written([pattern]))
-        raise ConfigError(f"no complete run matches {pattern}" + (f" ({half} half-written)" if half else ""))
-    return runs
+def _complete_in(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if (child / "summary.json").is_file())
+
+
+def _run_folders(path: str | Path) -> list[Path]:
+    """Return the folders of the complete runs that a path or a pattern stands for."""
+    folder, within = Path(path), None
+    if _is_pattern(path):
+        if not (matches := _matches(path)):
+            raise ConfigError(f"no file or folder matches {path}")
+        runs = [match for match in matches if (match / "summary.json").is_file()]
+        runs += [run for match in matches if match not in runs for run in _complete_in(match)]
+    elif not folder.is_dir() or (folder / "summary.json").is_file() or (folder / "ranks").is_dir() or _is_bench(folder):
+        return [folder]  # a run folder, or something that load_run refuses with the best explanation
+    elif not (runs := _complete_in(folder)):
+        within = next((child for child in sorted(folder.iterdir()) if child.is_dir() and _complete_in(child)), None)
+    if runs:
+        return runs
+    hint = f" itself: name the folder in it, such as {within}" if within else ""
+    if half := len(half_written([path])):
+        hint = f" ({half} half-written)"
+    raise ConfigError(f"no complete run {'matches' if _is_pattern(path) else 'in'} {path}{hint}")
 
 
 def half_written(paths: Iterable[str | Path]) -> list[Path]:
@@ -74,24 +84,3 @@ def half_written(paths: Iterable[str | Path]) -> list[Path]:
 
 def _is_bench(path: Path) -> bool:
     return (path / "bench.json").is_file() and not (path / "summary.json").is_file()
-
-
-def _run_folders(path: Path) -> list[Path]:
-    if not path.is_dir() or (path / "summary.json").is_file() or (path / "ranks").is_dir() or _is_bench(path):
-        return [path]  # a run folder, or something that load_run refuses with the best explanation
-    if not (folders := _complete_in(path)):
-        raise ConfigError(f"no complete run in {path}{_what_else(path)}")
-    return folders
-
-
-def _complete_in(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if (child / "summary.json").is_file())
-
-
-def _what_else(folder: Path) -> str:
-    """Return a hint on the content of a folder without a complete run; empty if there is none to give."""
-    if half := len(half_written([folder])):
-        return f" ({half} half-written)"
-    if within := [child for child in sorted(folder.iterdir()) if child.is_dir() and _complete_in(child)]:
-        return f" itself: name the folder in it, such as {within[0]}"
-    return "" if any(folder.iterdir()) else ": it is empty"
