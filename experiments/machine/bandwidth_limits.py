@@ -34,14 +34,10 @@ RESOURCE = {"ipc": "copy", "shm": "copy", "mpi": "copy", "tcp": "stream", "gloo"
 
 def least_seconds(limits: BenchLimits, transport: str, workers: int, nbytes: int) -> float | None:
     """Return the least time of an all-reduce of `nbytes` bytes; None for a transport whose limit is not measured."""
-    moved = 2 * (workers - 1) * nbytes / 1e9
-    match RESOURCE.get(transport):
-        case "copy":
-            return moved / (min(workers, limits.cores) * limits.copy_GBps_per_core)
-        case "stream":
-            return moved / limits.tcp_stream_GBps
-        case _:
-            return None
+    if transport not in RESOURCE:
+        return None
+    best = {"copy": min(workers, limits.cores) * limits.copy_GBps_per_core, "stream": limits.tcp_stream_GBps}
+    return 2 * (workers - 1) * nbytes / 1e9 / best[RESOURCE[transport]]
 
 
 def measure() -> BenchLimits:
@@ -82,9 +78,8 @@ def stream_bandwidth(streams: int, nbytes: int = STREAM_BYTES) -> float:
 def _race(pool: ThreadPoolExecutor, pairs: list[tuple[socket.socket, socket.socket]], nbytes: int) -> float:
     """Send `nbytes` bytes over each pair at once; return the bytes per second of all together."""
     began = time.perf_counter()
-    calls = [
-        pool.submit(work, end, nbytes) for pair in pairs for work, end in zip((_send, _receive), pair, strict=True)
-    ]
+    calls = [pool.submit(_send, sender, nbytes) for sender, _ in pairs]
+    calls += [pool.submit(_receive, receiver, nbytes) for _, receiver in pairs]
     for call in calls:
         call.result()
     return len(pairs) * nbytes / (time.perf_counter() - began)

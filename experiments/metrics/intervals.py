@@ -1,8 +1,4 @@
-"""Confidence intervals of medians and of their ratios.
-
-Samples are repeats of a run, not its steps (Hoefler & Belli, "Scientific benchmarking of parallel computing systems",
-SC'15).
-"""
+"""Confidence intervals of medians and their ratios. Samples are repeats, not steps (Hoefler & Belli, SC'15)."""
 
 import importlib
 import warnings

@@ -129,7 +129,6 @@ def restarts_line(restarts: Sequence[Restart], lost: int) -> str:
 def deaths_line(deaths: Sequence[Death], workers: int) -> str:
     """Return `worker rank 2 died in step 120 (killed by signal 9): 3 workers from there on`, and so on."""
     return "; ".join(
-        f"worker rank {dead.rank} died in {step_name(dead.step)} ({dead.cause}): "
-        f"{left} worker{'' if left == 1 else 's'} from there on"
+        f"worker rank {dead.rank} died in {step_name(dead.step)} ({dead.cause}): {plural(left, 'worker')} from there on"
         for left, dead in zip(range(workers - 1, -1, -1), deaths, strict=False)
     )

@@ -51,7 +51,7 @@ def _complete_in(folder: Path) -> list[Path]:
 
 def _run_folders(path: str | Path) -> list[Path]:
     """Return the folders of the complete runs that a path or a pattern stands for."""
-    folder, within = Path(path), None
+    folder, hint = Path(path), ""
     if _is_pattern(path):
         if not (matches := _matches(path)):
             raise ConfigError(f"no file or folder matches {path}")
@@ -60,10 +60,11 @@ def _run_folders(path: str | Path) -> list[Path]:
     elif not folder.is_dir() or (folder / "summary.json").is_file() or (folder / "ranks").is_dir() or _is_bench(folder):
         return [folder]  # a run folder, or something that load_run refuses with the best explanation
     elif not (runs := _complete_in(folder)):
-        within = next((child for child in sorted(folder.iterdir()) if child.is_dir() and _complete_in(child)), None)
+        inside = sorted(folder.iterdir())
+        within = [child for child in inside if child.is_dir() and _complete_in(child)]
+        hint = f" itself: name the folder in it, such as {within[0]}" if within else "" if inside else ": it is empty"
     if runs:
         return runs
-    hint = f" itself: name the folder in it, such as {within}" if within else ""
     if half := len(half_written([path])):
         hint = f" ({half} half-written)"
     raise ConfigError(f"no complete run {'matches' if _is_pattern(path) else 'in'} {path}{hint}")

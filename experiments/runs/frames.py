@@ -40,20 +40,19 @@ _DTYPES = {int: ("int64", "Int64"), bool: ("bool", "boolean"), float: ("float64"
 class RunFrames:
     """The frames of some runs, each made when it is first asked for. ConfigError then if a file is damaged.
 
-    Columns have the names of the typed structures of a result; a dot joins the names of nested structures. The column
-    `run`, a category, is in all frames: the name of the run's folder, or its path where two folders have one name.
-    What is unknown is NaN or NA. Do not change a frame in place: other code reads it too.
+    Columns have the names of the typed structures of a result; a dot joins those of nested structures. The column `run`
+    of all frames, a category, is the name of the run's folder, or its path where two folders have one name. What is
+    unknown is NaN or NA. Do not change a frame in place: other code reads it too.
     """
 
     of: tuple[Run, ...]
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run: `run`, `path`, then the fields of `Summary`, then those of `Environment`.
+        """One row a run: `run`, `path`, the fields of `Summary`, and those of `Environment`.
 
-        Nested fields are such as `stage_seconds.train` and `environment.cores`. The columns `deaths` and `restarts` say
-        how many. Lists and mappings are JSON, such as `strategy_options`. The frame `ranks` has what is one number a
-        rank, and `messages` has `bytes_between`.
+        Nested fields are such as `stage_seconds.train` and `environment.cores`. Lists and mappings are JSON, but
+        `deaths` and `restarts` say how many. Numbers by rank are in `ranks`, and those by pair of ranks in `messages`.
         """
         paths = pd.Series([str(run.path) for run in self.of], dtype="string")
         summaries = _columns(Summary, [run.summary for run in self.of])
@@ -62,10 +61,7 @@ class RunFrames:
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        """One row a (run, role, rank), all steps together; ranks of servers follow those of workers.
-
-        The columns are those fields of `Summary` and of `ServerDetail` that have one number a rank.
-        """
+        """One row a (run, role, rank), workers first: the numbers by rank of `Summary` and `ServerDetail`."""
         return self._joined(_RANKS, [_ranks(run.summary) for run in self.of])
 
     @cached_property
@@ -77,8 +73,7 @@ class RunFrames:
             for role in _ROLE.categories
             for rank, file in run.rank_files(f"{role}.jsonl").items()
         ]
-        frame = self._frame(StepRow, blocks, role=_ROLE, rank="int64")
-        return frame.drop(columns=["worker", "samples"])
+        return self._frame(StepRow, blocks, role=_ROLE, rank="int64").drop(columns=["worker", "samples"])
 
     @cached_property
     def pushes(self) -> pd.DataFrame:
@@ -113,24 +108,17 @@ class RunFrames:
     def _frame(
         self, kind: type[Struct], blocks: Sequence[tuple[int, dict[str, Any], Sequence[Struct]]], **same: Any
     ) -> pd.DataFrame:
-        """Return a frame of blocks of rows. A block has the place of its run, and values that all its rows share.
-
-        `same` has the dtypes of these values, whose columns stand before those of `kind`.
-        """
+        """Return a frame of blocks, each with its run's place, its values of the columns `same` (dtypes), its rows."""
         lengths = [len(rows) for _, _, rows in blocks]
-        run = self._names.take(np.repeat([place for place, _, _ in blocks], lengths).astype(int))
-        columns: dict[str, Any] = {"run": run}
+        places = np.repeat([place for place, _, _ in blocks], lengths).astype(int)
+        columns: dict[str, Any] = {"run": self._names.take(places)}
         for name, dtype in same.items():
             columns[name] = pd.Series([values[name] for _, values, _ in blocks], dtype=dtype).repeat(lengths).array
         return pd.DataFrame({**columns, **_columns(kind, [row for _, _, rows in blocks for row in rows])})
 
 
 def load_runs(paths: str | Path | Iterable[str | Path]) -> RunFrames:
-    """Return the runs in these folders as frames.
-
-    A folder of runs or of a sweep stands for its runs, and a pattern such as `results/*-ring-*` for those that it
-    finds. ConfigError if a path is no run and holds none, or if a summary cannot be read.
-    """
+    """Return the runs that `find_runs` finds as frames: of folders, and of patterns such as `results/*-ring-*`."""
     return RunFrames(tuple(find_runs([paths] if isinstance(paths, str | Path) else paths)))
 
 

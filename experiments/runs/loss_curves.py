@@ -1,8 +1,4 @@
-"""How fast a run learned: its loss against samples and against time.
-
-Workers that do not wait for each other are at different steps at the same time. So losses against time are averaged
-over the workers by the time, not by the step.
-"""
+"""How fast a run learned: its loss by samples and by time. Workers need not be at the same step at the same time."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """Read and write the typed files of `documents.py` and `records.py`.
 
-Every failure to read is a ConfigError of one line. It names the file, the line where the file has lines, the key as
-`$.path`, and what is wrong with it.
+A failure to read is a ConfigError of one line, with the file, the number of the line, the key as `$.path`, and why.
 """
 
 import json
@@ -76,8 +75,7 @@ def write_document(path: Path, document: Struct) -> None:
 
 def to_builtins(value: Struct) -> dict[str, Any]:
     """Return the structure as JSON values: dicts with text as keys, lists, null for NaN and infinity."""
-    found: dict[str, Any] = json.loads(msgspec.json.encode(value))
-    return found
+    return msgspec.json.decode(msgspec.json.encode(value), type=dict[str, Any])
 
 
 def to_line(value: Struct) -> bytes:

@@ -1,7 +1,4 @@
-"""The records of a run, one JSON object a line: steps of workers and servers, events of servers, cells of a sweep.
-
-All times named `at`, `began` and `ended` are seconds since the start of the job.
-"""
+"""The records in files of one JSON object a line. `at`, `began` and `ended` are seconds since the start of the job."""
 
 from typing import Literal, TypeAlias
 
