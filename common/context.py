@@ -104,8 +104,7 @@ class Context:
         self.size = workers + servers
         self.hosts = tuple(tuple(host) for host in hosts or (self.workers,))
         if not all(self.hosts) or sorted(itertools.chain(*self.hosts)) != list(self.workers):
-            wanted = f"each of the {workers} workers belongs to one host, and no host is empty"
-            raise ValueError(f"hosts {self.hosts}: {wanted}")
+            raise ValueError(f"hosts {self.hosts}: each of the {workers} workers belongs to one host; no host is empty")
         self.fast = FastPaths(endpoint, frozenset() if overlaps else endpoint.crew)
         self.tensors: Sequence[int] = ()  # known once the model is built
         self.record = record

@@ -1,9 +1,8 @@
 """Every error that this project raises.
 
 A `ConfigError` is the user's mistake, found before anything starts (exit code 2). A `RunError` happens in a run (exit
-code 1) and says in which rank, role, stage and step, and why. Errors of zmq, torch and the operating system are
-translated into these once, at the edge. A mistake of the calling code, such as a strided array or a rank outside the
-job, is a `ValueError`.
+code 1) and says in which rank, role, stage and step, and why. Errors of zmq, torch and the operating system become
+these once, at the edge. A mistake of the calling code, such as a strided array, is a `ValueError`.
 """
 
 import difflib
@@ -12,7 +11,6 @@ from typing import Any
 
 SETUP = -1  # the "step" of everything before the first one
 FINISH = -2  # the "step" of everything after the last one
-_TIE = 0.05  # of difflib's ratio: names that differ by less are equally good guesses
 
 
 def step_name(step: int) -> str:
@@ -33,19 +31,14 @@ class CheckFailed(SyncbenchError):
 
 
 class RunError(SyncbenchError):
-    """A rank failed in a run.
+    """A rank failed in a run: `rank`, `role`, `stage`, `step`, `bucket` and `cause` say where and why.
 
-    `rank`, `role`, `stage`, `step`, `bucket` and `cause` say where and why. `step` counts from 0; SETUP and FINISH are
-    the steps before the first and after the last. The message mentions the bucket unless it is bucket 0.
+    `step` counts from 0, or is SETUP or FINISH. The message mentions the bucket unless it is bucket 0.
     """
 
     def __init__(self, cause: str, *, rank: int, role: str, stage: str, step: int, bucket: int = 0) -> None:
-        self.cause = cause
-        self.rank = rank
-        self.role = role
-        self.stage = stage
-        self.step = step
-        self.bucket = bucket
+        self.cause, self.rank, self.role = cause, rank, role
+        self.stage, self.step, self.bucket = stage, step, bucket
         where = f"{step_name(step)}, bucket {bucket}" if bucket else step_name(step)
         super().__init__(f"{role} rank {rank}, stage {stage}, {where}: {cause}")
 
@@ -64,10 +57,9 @@ class JobFailed(SyncbenchError):
 
 
 class PeerFailed(RunError):
-    """Another rank died or failed.
+    """Another rank died or failed, and the fields name it.
 
-    The fields name that rank. If all that is known is that this rank lost its connection, the fields name this rank
-    and the cause names the other one.
+    If this rank knows only that it lost the connection, the fields name this rank, and the cause names the other.
     """
 
 
@@ -99,5 +91,5 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
     alike = {name: difflib.SequenceMatcher(None, name, wrong).ratio() for name in near}
-    near = [name for name in near if alike[name] > max(alike.values()) - _TIE]
+    near = [name for name in near if alike[name] > max(alike.values()) - 0.05]  # as good a guess as the best
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"

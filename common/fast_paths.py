@@ -1,17 +1,9 @@
 """Fast paths: optional calls, `ctx.fast`, with which the built-in strategies save a copy, a message or a wait.
 
-No strategy needs them: everything can be said with the calls of `common.context`, a little slower. They come in three
-groups.
-
-- Sums and answers in place. `recv_add_all` and `recv_sum` receive from several ranks in one call. A rank that calls
-  `expose` lends its array and lets the receiver write the answer over it; `recv_add_answer` does that: it adds up what
-  several ranks have sent and answers each with the sum.
-- Parameters shared inside a process. Ranks of one process (`colocated`) are threads; `share` gives one of them an
-  array for good, and `recv_shared` takes it.
-- Work beside the caller. `spawn` runs a function of the same rank at the same time; the two hand the context over to
-  each other through a `queue`; `abandon` ends both after a failure.
-
-Calls that block end within the context's deadline and raise the same errors as the context's.
+No strategy needs them: the calls of `common.context` do the same, a little slower. There are three groups: sums and
+answers in place (`recv_add_all` to `recv_add_answer`), parameters shared by the ranks of one process, which are threads
+(`share`, `recv_shared`), and work beside the caller, on the same rank (`spawn`, `queue`, `abandon`). Calls that block
+end within the context's deadline and raise the same errors as the context's.
 """
 
 from __future__ import annotations
@@ -61,8 +53,7 @@ class FastPaths:
     def share(self, to: int, array: Array) -> None:
         """Give `to`, a colocated rank, the use of `array`, memory of `alloc`, for good. ValueError for any other rank.
 
-        The two ranks must agree which of them writes where and when. Parts of the array that one lends the other are
-        not copied.
+        The two ranks must agree which of them writes where and when. Parts that one lends the other are not copied.
         """
         self._endpoint.share(to, array)
 

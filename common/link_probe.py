@@ -1,8 +1,7 @@
 """Measure what a message, a byte and the adding of a byte cost on a transport, in the patterns that strategies use.
 
     shift   every worker sends to its right neighbour and receives from its left: a step of a ring
-    relay   every worker pushes a vector to the server, which adds up what comes, and pulls as much: many to one and
-            one to many, pipelined in pieces
+    relay   every worker pushes a vector to the server, which adds up what comes, and pulls as much, piece by piece
 
 All workers measure at once, as in an exchange, so the figures include what they share: cores and memory above all.
 """
@@ -50,10 +49,9 @@ def shift(
 ) -> list[float]:
     """Return samples of the seconds that one step of a ring takes: lend to the right, receive from the left. Blocks.
 
-    Step k lends out[k] and receives into[k], modulo their number; all are zeros, and stay so. With `into` one ahead of
-    `out`, every worker passes on what has just come, as algorithms do. With more than n of them nothing is overwritten
-    before it was read: what comes has passed through the right neighbour n - 1 steps earlier.
-    Each of the `samples` is the mean of `rounds` steps; as many steps before the first sample warm up.
+    Step k lends out[k] and receives into[k], modulo their number; all are zeros. With `into` one ahead of `out`, every
+    worker passes on what has just come, as algorithms do; with more than n of them, nothing is overwritten before it
+    was read. Each of the `samples` is the mean of `rounds` steps; as many steps before the first sample warm up.
     """
     n = len(ctx.workers)
     right, left, seconds = (ctx.rank + 1) % n, (ctx.rank - 1) % n, []
@@ -69,7 +67,7 @@ def shift(
 
 
 def relay(ctx: Context, x: Array, into: Array, rounds: int, samples: int) -> list[float]:
-    """Return samples of seconds in which all workers push x and pull `into` through `relay_server`. Blocks."""
+    """Return samples, as `shift` does, of the seconds to push all of x to the one server and to pull `into`. Blocks."""
     (server,), seconds = ctx.servers, []
     out, back = pieces(x), pieces(into)
     for _ in range(samples + 1):

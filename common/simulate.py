@@ -47,9 +47,9 @@ def simulate(
 ) -> Outcome:
     """Run `program(ctx)` on every rank in virtual time. The last `servers` ranks are servers.
 
-    `deadline` is in virtual seconds. With `check`, raise the first error of any rank; without it, the outcome has the
-    errors. A Deadlock is always raised. `hosts` is passed to the context. `machines` has the ranks of each machine;
-    they share its link, and a rank in no machine has one of its own. `place` makes the place of a rank in a role.
+    `deadline` is in virtual seconds. With `check`, raise the first error of any rank; a Deadlock is always raised.
+    `hosts` is passed to the context. The ranks of each of the `machines` share its link; any other rank has one of its
+    own. `place` makes the place of a rank in a role.
     """
     scheduler = Scheduler(network, tuple(faults), deadline)
     results: list[Any] = [None] * ranks
@@ -64,12 +64,10 @@ def simulate(
         except Killed:
             failed = PeerFailed(f"killed at {scheduler.now:g} s of virtual time", **ctx.place.fields())
             scheduler.errors[ctx.rank] = failed
-        except PeerFailed as error:
-            failed = scheduler.errors[ctx.rank] = error
         except Exception as error:
             scheduler.errors[ctx.rank] = error
             cause = error.cause if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-            failed = PeerFailed(cause, **ctx.place.fields())
+            failed = error if isinstance(error, PeerFailed) else PeerFailed(cause, **ctx.place.fields())
         finally:
             rank.alive = False
             scheduler.ranks_alive -= 1
@@ -77,8 +75,7 @@ def simulate(
             scheduler.announce_failure(rank, failed)
 
     for number in range(ranks):
-        where = place(number, "worker" if number < workers else "server")
-        rank = RankState(where, port=ports.get(number) or Port())
+        rank = RankState(place(number, "worker" if number < workers else "server"), port=ports.get(number) or Port())
         meters.append(MeteredEndpoint(VirtualEndpoint(scheduler, rank)))
         ctx = Context(meters[-1], workers=workers, servers=servers, optimizer=optimizer, hosts=hosts)
         scheduler.ranks.append(rank)

@@ -93,10 +93,7 @@ class SyncStrategy(ABC):
         """On every worker, once, after the last step. Blocks; may raise RunError."""
 
     def bytes_sent(self, rank: int, workers: int, servers: int, size: int) -> int | None:
-        """Return the exact payload bytes that `rank` sends in a step for a bucket of `size` float32; None: no promise.
-
-        It is called for buckets without rows only: with rows, the bytes depend on the samples.
-        """
+        """Return the exact payload bytes of `rank` for a bucket of `size` float32 without rows; None: no promise."""
         return None
 
     def seconds(self, workers: int, servers: int, nbytes: int, link: Link) -> float | None:
@@ -104,8 +101,5 @@ class SyncStrategy(ABC):
         return None
 
     def notes(self) -> dict[str, Any]:
-        """Return the strategy's own choices, as JSON values for the result; worker 0 is asked, after the last step.
-
-        `syncbench run` prints the entry `in_words`.
-        """
+        """Return the strategy's choices as JSON values, on worker 0 after the last step; `run` prints `in_words`."""
         return {}

@@ -29,10 +29,9 @@ def connect(
 ) -> Endpoint:
     """Return this rank's endpoint of a job with `ranks` ranks. They meet in `home`, their private folder (0700).
 
-    `job` is a random 64-bit id that the ranks share. `hosts` has the ranks of each host; by default all are on one.
-    With `shm`, ranks of one host share memory, and ranks of different hosts use tcp. `crew` has the ranks of this
-    process: they share memory under any transport if the machine can do it. `watch` raises when the job is over.
-    Raises RunError, ConfigError.
+    `job` is a random 64-bit id that the ranks share. `hosts` has the ranks of each host, by default one; ranks of
+    different hosts use tcp under `shm`. `crew` has the ranks of this process, which share memory under any transport if
+    the machine can do it. `watch` raises when the job is over. Raises RunError, ConfigError.
     """
     store = file_store(home, ranks)
 

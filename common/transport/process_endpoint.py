@@ -26,14 +26,14 @@ class ThreadTask:
     """A function in a daemon thread."""
 
     def __init__(self, fn: Callable[[], None], place: Place, deadline: float) -> None:
-        self._fn, self._place, self._deadline = fn, place, deadline
+        self._place, self._deadline = place, deadline
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"beside rank {place.rank}", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(fn,), name=f"beside rank {place.rank}", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
+    def _run(self, fn: Callable[[], None]) -> None:
         try:
-            self._fn()
+            fn()
         except BaseException as error:
             self._error = error
 
@@ -90,7 +90,7 @@ class ProcessEndpoint(Endpoint):
         """Return the error for a `rank` that cannot be reached: PeerFailed if its process is gone.
 
         A failing rank closes its sockets before the supervisor has reported it. So first block for up to
-        `FAILURE_GRACE` seconds, in which `watch` may raise the report, lest this peer be taken for the culprit.
+        `FAILURE_GRACE` seconds, in which `watch` may raise that report: otherwise this rank would look like the cause.
         """
         reason = error.strerror or error
         if error.errno not in PEER_GONE and not isinstance(error, ConnectionError):

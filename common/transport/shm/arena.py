@@ -1,8 +1,7 @@
 """Arenas: memory that the ranks of one host read in place.
 
-An arena is an anonymous file in memory (memfd) of mode 0600. It has no name, so it disappears with its last user,
-however that user ends. Peers open it through /proc/<pid>/fd, which the system allows only to processes of the same
-user. The ranks of one process share one mapping of it.
+An arena is an anonymous file in memory (memfd) of mode 0600, which disappears with its last user, however that user
+ends. Peers of the same user, and no others, can open it through /proc/<pid>/fd. The ranks of a process share a mapping.
 """
 
 from __future__ import annotations

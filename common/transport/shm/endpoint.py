@@ -13,8 +13,8 @@ Theory of operation. Rank s sends to rank r in six steps; everything stays outsi
 What is *exposed* may be overwritten by its reader: r writes the answer over the message, raises `taken`, and then
 announces an ANSWER in s's mailbox that points to the same memory. Between steps 2 and the ANSWER, s does not touch it.
 
-A wait looks LOOKS times and gives way to other processes in between; then it sleeps, lest it keep a core from a rank
-for which it waits. A dead rank is noticed when its mailbox or an arena has to be opened; otherwise `watch` reports the
+A wait looks LOOKS times and gives way to other processes in between. Then it sleeps: the rank for which it waits may
+need the core. A dead rank is noticed when its mailbox or an arena has to be opened; otherwise `watch` reports the
 death. What it lent stays readable where it is mapped.
 """
 

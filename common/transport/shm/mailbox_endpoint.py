@@ -33,10 +33,10 @@ class Inbox:
 
 
 class MailboxEndpoint(ProcessEndpoint):
-    """One rank's mailbox and doorbell, the memory that it lends, and its peers. `watch` raises when the job is over.
+    """One rank's mailbox and doorbell, the memory that it lends, and its peers, opened when they are first needed.
 
-    A peer is opened when it is first needed. Nothing here refers back to the endpoint, so that closed files and
-    mappings are released at once and not by a garbage collection.
+    Nothing here refers back to the endpoint, so that closed files and mappings are released at once and not by a
+    garbage collection. `watch` raises when the job is over.
     """
 
     def __init__(self, ranks: int, rendezvous: Rendezvous, watch: Callable[[], None]) -> None:
@@ -117,8 +117,12 @@ class MailboxEndpoint(ProcessEndpoint):
             return
         self._closed = True
         end = time.monotonic() + linger
-        while self._unread and (left := end - time.monotonic()) > 0:
-            self.doorbell.sleep(lambda: not self._unread, ANY_EVENT, min(left, WAIT_SLICE))
+
+        def all_read() -> bool:
+            return not any(outbox.unread for outbox in self._outboxes.values())
+
+        while not all_read() and (left := end - time.monotonic()) > 0:
+            self.doorbell.sleep(all_read, ANY_EVENT, min(left, WAIT_SLICE))
         for outbox in self._outboxes.values():
             outbox.close()
         for peer in self._peers.values():
@@ -127,7 +131,3 @@ class MailboxEndpoint(ProcessEndpoint):
         self._mailbox.close()
         self.doorbell.close()
         self._outboxes, self._peers = {}, {}
-
-    @property
-    def _unread(self) -> bool:
-        return any(outbox.unread for outbox in self._outboxes.values())

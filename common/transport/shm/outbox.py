@@ -59,10 +59,7 @@ class Outbox:
         self._seq += 1
 
     def _make_room(self) -> None:
-        """Make sure that a slot is free: if only the last one is, use it to move the lane to a larger ring.
-
-        This can use up a slot number, so call it before anything that is known by its slot number.
-        """
+        """If only the last slot is free, use it up to move the lane to a larger ring. Call this before using `_seq`."""
         count = self._lane.count
         if self._seq - self.taken < count - 1:
             return

@@ -20,9 +20,7 @@ def ipc_address(folder: Path) -> Addresses:
     def address(receiver: int, sender: int) -> str:
         path = folder / f"{receiver}-{sender}"
         if len(bytes(path)) > IPC_PATH_BYTES:
-            raise ConfigError(
-                f"{path} is too long for a socket's path ({IPC_PATH_BYTES} bytes): set TMPDIR to a short one"
-            )
+            raise ConfigError(f"{path} is too long for a socket ({IPC_PATH_BYTES} bytes): set TMPDIR to a short path")
         return f"ipc://{path}"
 
     return address

@@ -128,7 +128,7 @@ class IncomingStream:
         return None
 
     def read(self, view: memoryview) -> int:
-        """Receive into `view` and return the number of bytes. BlockingIOError if there is none, OSError as above."""
+        """Receive into `view` and return the number of bytes. BlockingIOError if none has come, OSError as above."""
         count = self.socket.recv_into(view)
         if not count:
             raise ConnectionResetError("its stream has ended")

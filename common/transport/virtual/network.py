@@ -6,9 +6,8 @@ For a message of M bytes from rank a to rank b:
     reaches b     `latency` seconds (plus jitter) after it began to leave
     is delivered  when b's ingress has taken it in: each message keeps it busy for overhead + M/bandwidth seconds
 
-Both ends serialise, full duplex. One message alone takes latency + overhead + M/bandwidth; n messages to one rank
-(incast) share its ingress in the order in which they begin to arrive. The ranks of one machine share its egress and
-its ingress; a message between two of them takes no time.
+Both ends serialise, full duplex. Messages to one rank (incast) share its ingress in the order in which they begin to
+arrive. The ranks of one machine share its egress and ingress; a message between two of them takes no time.
 """
 
 import math
@@ -57,8 +56,3 @@ class Delay:
 
 
 Fault = Kill | Drop | Delay
-
-
-def affects(fault: Drop | Delay, src: int, dst: int, when: float) -> bool:
-    """Return whether `fault` applies to a message from `src` to `dst` at `when`."""
-    return (fault.src, fault.dst) == (src, dst) and fault.at <= when < fault.until

@@ -13,8 +13,7 @@ It then resumes the fiber that waits for this peer, and raises the fiber's ticke
 lets no packet begin to arrive before an earlier one, so the order of a pair is kept.
 
 A fiber has at most one timer. When it fires and the current wait began later, it is set anew. With no event left,
-nothing can ever arrive: this is a Deadlock at once, and no matter of deadlines. With faults the timers still run,
-because a message may be lost.
+nothing can ever arrive: this is a Deadlock at once. With faults the timers still run: a message may be lost.
 
 When a rank fails or is killed, `announce_failure` sends its error to each living rank, behind all earlier messages. The
 error stays in the pipe, so each later receive from the dead rank raises it. A packet for a dead rank is dropped.
@@ -29,7 +28,7 @@ from typing import Any
 import greenlet
 
 from common.errors import DeadlineExceeded, Deadlock, PeerFailed, step_name
-from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network, affects
+from common.transport.virtual.network import Delay, Drop, Fault, Kill, Network
 from common.transport.virtual.state import Fiber, Killed, Packet, Pipe, RankState
 from common.types import EMPTY
 
@@ -50,8 +49,7 @@ class Scheduler:
         self.count = 0  # of events made so far
         self.random = random.Random(network.seed)
         self.kills = [fault for fault in faults if isinstance(fault, Kill)]
-        self.drops = [fault for fault in faults if isinstance(fault, Drop)]
-        self.delays = [fault for fault in faults if isinstance(fault, Delay)]
+        self.link_faults = [fault for fault in faults if not isinstance(fault, Kill)]
         self.faulty = bool(faults)
         self.errors: dict[int, BaseException] = {}
         self.main = greenlet.getcurrent()
@@ -109,8 +107,7 @@ class Scheduler:
             self._set_timer(fiber)
             return
         self.now = when
-        names = " or ".join(f"rank {peer}" for peer in fiber.waits_for)
-        cause = f"waited {self.deadline:g} s for {names}"
+        cause = f"waited {self.deadline:g} s for " + " or ".join(f"rank {peer}" for peer in fiber.waits_for)
         self.throw(fiber, DeadlineExceeded(cause, peers=fiber.waits_for, **rank.place.fields()))
 
     def _set_timer(self, fiber: Fiber) -> None:
@@ -161,11 +158,12 @@ class Scheduler:
             arrival = start + net.latency
             if net.jitter:
                 arrival += self.random.uniform(0.0, net.jitter)
-        if self.drops or self.delays:
-            src, dst = pipe.src, pipe.dst.place.rank
-            if any(affects(fault, src, dst, start) for fault in self.drops):
+        if self.link_faults:
+            link = pipe.src, pipe.dst.place.rank
+            faults = [it for it in self.link_faults if (it.src, it.dst) == link and it.at <= start < it.until]
+            if any(isinstance(fault, Drop) for fault in faults):
                 return
-            arrival += sum(fault.seconds for fault in self.delays if affects(fault, src, dst, start))
+            arrival += sum(fault.seconds for fault in faults if isinstance(fault, Delay))
         if arrival < pipe.last_arrival:
             arrival = pipe.last_arrival
         pipe.last_arrival = arrival
