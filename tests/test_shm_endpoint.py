@@ -225,14 +225,16 @@ def test_one_deadline_holds_for_all_waits_of_a_call():
     def program(ctx):
         if ctx.rank == 0:
             for peer in (1, 2):
+                ctx.send(peer, ZEROS)  # the others begin when rank 0 does
                 ctx.lend(peer, ctx.alloc(8, np.float32))
             ctx.settle()
         else:
-            ctx.sleep(0.3 * ctx.rank)
+            ctx.recv(0, ZEROS)
+            ctx.sleep((0.0, 0.9, 2.0)[ctx.rank])
             ctx.recv(0, ZEROS)
 
     with pytest.raises(DeadlineExceeded, match="rank 2 to take what was sent to it"):
-        on("shm", program, 3, deadline=0.45)
+        on("shm", program, 3, deadline=1.2)
 
 
 @pytest.mark.parametrize("call", ["lend", "expose"])
@@ -242,10 +244,13 @@ def test_an_answered_sum_has_one_deadline_too(call):
     def program(ctx):
         x = ctx.alloc(8, np.float32)
         if ctx.rank == 0:
+            for peer in (1, 2, 3):
+                ctx.send(peer, ZEROS)  # the others begin when rank 0 does
             ctx.fast.recv_add_answer((1, 2, 3), x, lambda part: None)
         else:
-            ctx.sleep((0, 0.0, 0.3, 0.6)[ctx.rank])
+            ctx.recv(0, ZEROS)
+            ctx.sleep((0.0, 0.0, 0.9, 2.0)[ctx.rank])
             (ctx.lend if ctx.rank == 2 and call == "lend" else ctx.fast.expose)(0, x)
 
     with pytest.raises(DeadlineExceeded, match="for rank 3"):
-        on("shm", program, 4, deadline=0.45)
+        on("shm", program, 4, deadline=1.2)
