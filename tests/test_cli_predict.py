@@ -10,7 +10,7 @@ from runs import write_run
 from experiments.comparison.predictions import residuals
 from experiments.prediction.calibration_file import read_calibration, write_calibration
 from experiments.prediction.cost_model import Calibration, Curve, Figures
-from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.prediction.predict import formula_seconds
 from experiments.prediction.residuals import median_error
 from experiments.schema.documents import Environment
 from experiments.schema.files import to_builtins
@@ -121,7 +121,7 @@ def test_the_residual_is_by_how_much_the_formula_is_too_long(calibration, bench)
         rows, sorted(json.loads(bench.read_text())["rows"], key=lambda r: r["bytes"]), strict=True
     ):
         who = row.strategy, {}, row.workers, row.servers, row.nbytes
-        formula = predicted_exchange_seconds(*who, flat()).formula
+        formula = formula_seconds(*who, flat())
         assert (row.formula, row.measured) == (formula, measured["seconds_median"])
         assert row.residual == pytest.approx(formula / measured["seconds_median"] - 1)
         expected.append(abs(row.residual))
@@ -143,7 +143,7 @@ def test_runs_are_held_against_the_step_of_noop_and_the_exchange(tmp_path):
     (row,), _ = residuals([tmp_path], Calibration((flat(),)), 0.0)
     assert (row.strategy, row.nbytes) == ("ring", 4 << 20)
     assert row.measured == pytest.approx(1.4e-3)
-    assert row.formula == predicted_exchange_seconds("ring", {}, 4, 0, 4 << 20, flat()).formula
+    assert row.formula == formula_seconds("ring", {}, 4, 0, 4 << 20, flat())
 
 
 def test_one_worker_that_exchanges_nothing_is_no_residual(tmp_path):

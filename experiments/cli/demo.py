@@ -92,5 +92,5 @@ def _load(entry: Entry) -> str:
     who, sent, _ = busiest(entry.run)
     by = "every worker sends" if who == "all alike" else f"{who} sends"
     on_link = human_seconds((sent or 0) * link_terms(str(CLUSTER.link)).beta)
-    step = human_seconds(entry.run.summary.batch / entry.rate.middle)
+    step = human_seconds(entry.step_seconds or 0.0)
     return f"{entry.label}: {by} {human_bytes(round(sent or 0))} a step, {on_link} on its link, of {step}"

@@ -6,8 +6,7 @@ from pathlib import Path
 from common.errors import CheckFailed
 from experiments.cli.compare import read_loss
 from experiments.cli.output import dump, say
-from experiments.comparison.load import compare_paths, merged_sweeps
-from experiments.comparison.predictions import unreadable_calibrations
+from experiments.comparison.load import compare_paths
 from experiments.comparison.render import limits
 from experiments.config.argument_parser import InputOptions
 from experiments.config.declaration import option
@@ -34,7 +33,7 @@ def run(options: Options) -> int:
     out = writable_folder(options.out or home / "plots", "--out")
     from experiments.charts import ChartData, plot_all  # late: matplotlib
 
-    for line in [*merged_sweeps(comparison), *unreadable_calibrations(comparison)]:
+    for line in comparison.warnings:
         say(f"warning: {line}")
     goal = None if isinstance(options.loss, str) else options.loss
     with writing(out, "--out"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.missing_cells import cells_without_run, unfinished_sweeps
 from experiments.comparison.model import Comparison
-from experiments.comparison.predictions import unreadable_calibrations, with_predictions
+from experiments.comparison.predictions import with_predictions
 from experiments.format.words import listed
 from experiments.runs.find import find_runs, half_written
 from experiments.runs.run import Run
@@ -28,7 +28,9 @@ def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> C
     """
     runs: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
     origins: dict[Path, str] = {}
-    names = _names(paths)
+    several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]
+    short = [Path(path).name or str(path) for path in several]
+    names = dict(zip(several, short if len(set(short)) == len(short) else map(str, several), strict=True))
     for path in dict.fromkeys(paths):
         for run in find_runs([path]):
             kept = runs.setdefault(run.path.resolve(), run)
@@ -41,16 +43,8 @@ def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> C
         *(f"half-written run, passed over: {folder}" for folder in half_written(paths)),
         *unfinished_sweeps(dict.fromkeys(matches)),
         *cells_without_run(map(Path, paths)),
-        *unreadable_calibrations(comparison),
     ]
     return replace(comparison, warnings=(*comparison.warnings, *warnings))
-
-
-def _names(paths: Sequence[str | Path]) -> dict[str | Path, str]:
-    """Return a distinct short name for each folder of runs and each pattern."""
-    several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]
-    short = [Path(path).name or str(path) for path in several]
-    return dict(zip(several, short if len(set(short)) == len(short) else map(str, several), strict=True))
 
 
 def _first_strategy(paths: Sequence[str | Path]) -> str | None:
@@ -59,8 +53,7 @@ def _first_strategy(paths: Sequence[str | Path]) -> str | None:
         return None
     named = load(file).get("strategies")
     head = named[0] if isinstance(named, list) and named else named
-    name = head.get("name") if isinstance(head, dict) else head
-    return name if isinstance(name, str) else None
+    return head.get("name") if isinstance(head, dict) else head if isinstance(head, str) else None
 
 
 def merged_sweeps(comparison: Comparison) -> list[str]:

@@ -69,6 +69,11 @@ class Entry:
         return self.rate.middle / self.run.summary.processes
 
     @property
+    def step_seconds(self) -> float | None:
+        """The median seconds of a step of the whole job; None without a throughput."""
+        return self.run.summary.batch / self.rate.middle if self.rates else None
+
+    @property
     def residual(self) -> float | None:
         """How far the measured samples/s are above (+) or below (-) the predicted ones, as a part of these."""
         return self.rate.middle / self.predicted - 1 if self.predicted and self.rates else None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.errors import ConfigError
+from common.types import FLOAT_BYTES
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.prediction.calibration_file import calibration_beside, read_calibration
@@ -13,27 +14,34 @@ from experiments.prediction.predict import LOCKSTEP, figures_for, in_lockstep, p
 from experiments.prediction.residuals import NOTHING, Residual, bench_residuals, read_bench
 from experiments.runs.find import find_runs
 from experiments.runs.run import Run
-from experiments.schema.documents import Summary
 
 
 def with_predictions(comparison: Comparison) -> Comparison:
-    """Return the comparison with the samples/s that a calibration beside the runs, or a link, predicts."""
-    calibrations = _calibrations(comparison)
+    """Return the comparison with the samples/s that a calibration beside the runs, or a link, predicts.
+
+    A calibration that cannot be read is a warning.
+    """
+    contenders = [entry for entry in comparison.entries if entry.contends and not entry.refused]
+    calibrations: dict[Path | None, Calibration] = {}
+    warnings = []
+    for file in dict.fromkeys(calibration_beside(entry.run.path) for entry in contenders):
+        try:
+            if file is not None:
+                calibrations[file] = read_calibration(file)
+        except ConfigError as error:
+            warnings.append(f"no predictions: {error}")
 
     def predicted(entry: Entry, contest: Contest) -> Entry:
-        if entry.refused or not entry.contends:
-            return entry
         calibration = calibrations.get(calibration_beside(entry.run.path))
-        usable = None if isinstance(calibration, ConfigError) else calibration
-        if usable is None and not contest.setting.get("link"):
+        if entry.refused or not entry.contends or (calibration is None and not contest.setting.get("link")):
             return entry
-        return replace(entry, predicted=predicted_rate(entry, contest, usable))
+        return replace(entry, predicted=predicted_rate(entry, contest, calibration))
 
     contests = [
         replace(contest, entries=tuple(predicted(entry, contest) for entry in contest.entries))
         for contest in comparison.contests
     ]
-    return replace(comparison, contests=tuple(contests))
+    return replace(comparison, contests=tuple(contests), warnings=(*comparison.warnings, *warnings))
 
 
 def not_predicted(contest: Contest) -> str:
@@ -43,26 +51,6 @@ def not_predicted(contest: Contest) -> str:
     without = [entry for entry in contest.entries if entry.contends and not entry.refused and not entry.predicted]
     labels = [entry.label for entry in without if not in_lockstep(entry.run.summary.consistency)]
     return f"not predicted: {', '.join(labels)}: {LOCKSTEP}" if labels else ""
-
-
-def unreadable_calibrations(comparison: Comparison) -> list[str]:
-    """Return a line for each calibration that cannot be read."""
-    every = _calibrations(comparison).values()
-    return [f"no predictions: {error}" for error in every if isinstance(error, ConfigError)]
-
-
-def _calibrations(comparison: Comparison) -> dict[Path | None, Calibration | ConfigError]:
-    """Return the calibrations beside the runs of contenders, or why one cannot be read."""
-    contenders = [entry for entry in comparison.entries if entry.contends and not entry.refused]
-    files = dict.fromkeys(calibration_beside(entry.run.path) for entry in contenders)
-    return {file: _read(file) for file in files if file is not None}
-
-
-def _read(file: Path) -> Calibration | ConfigError:
-    try:
-        return read_calibration(file)
-    except ConfigError as error:
-        return error
 
 
 def predicted_rate(entry: Entry, contest: Contest, calibration: Calibration | None) -> float | None:
@@ -96,48 +84,27 @@ def residuals(paths: Sequence[str | Path], calibration: Calibration, budget: flo
 
 
 def run_residuals(runs: Sequence[Run], calibration: Calibration) -> tuple[list[Residual], list[str]]:
-    """Return a row for each entry that contends among these runs, and notes."""
+    """Return a row for each entry that contends among these runs, and notes on entries without a prediction."""
     rows, notes = [], []
     for contest in compare_runs(runs).contests:
+        ceiling = contest.strategy("noop")
         for entry in contest.entries:
-            if entry.contends and entry.rates:
-                row = _residual_of(entry, contest.strategy("noop"), calibration)
-                if row.formula == 0:
-                    notes.append(NOTHING)
-                    continue
-                notes += _why_not(entry.run.summary, calibration)
-                rows.append(row)
+            if not entry.contends or not entry.step_seconds:
+                continue
+            summary, measured = entry.run.summary, entry.step_seconds
+            source = "a whole step: there is no noop to subtract"
+            if ceiling is not None and ceiling.step_seconds and entry.refused is None:
+                measured, source = measured - ceiling.step_seconds, "a step, less that of noop"
+            formula = predicted_step_exchange(summary, calibration)
+            if formula == 0:
+                notes.append(NOTHING)
+                continue
+            if not in_lockstep(summary.consistency):
+                notes.append(f"no prediction of {summary.strategy}: {LOCKSTEP}")
+            elif figures_for(summary, calibration) is None:
+                known = f"no figures for {summary.transport} with {summary.workers} workers"
+                notes.append(f"{known}: no prediction of {summary.strategy}")
+            setting = entry.strategy, summary.transport, summary.workers, summary.servers
+            nbytes = FLOAT_BYTES * (summary.parameters or 0)
+            rows.append(Residual(*setting, nbytes, formula, None, measured, source))
     return rows, notes
-
-
-def _why_not(summary: Summary, calibration: Calibration) -> list[str]:
-    """Return why a run has no prediction, where a reader needs to know."""
-    if not in_lockstep(summary.consistency):
-        return [f"no prediction of {summary.strategy}: {LOCKSTEP}"]
-    if figures_for(summary, calibration) is None:
-        known = f"no figures for {summary.transport} with {summary.workers} workers"
-        return [f"{known}: no prediction of {summary.strategy}"]
-    return []
-
-
-def _residual_of(entry: Entry, ceiling: Entry | None, calibration: Calibration) -> Residual:
-    summary = entry.run.summary
-    measured, source = _step_seconds(entry), "a whole step: there is no noop to subtract"
-    if ceiling is not None and ceiling.rates and entry.refused is None:
-        measured, source = measured - _step_seconds(ceiling), "a step, less that of noop"
-    return Residual(
-        strategy=entry.strategy,
-        transport=summary.transport,
-        workers=summary.workers,
-        servers=summary.servers,
-        nbytes=4 * (summary.parameters or 0),
-        formula=predicted_step_exchange(summary, calibration),
-        virtual=None,
-        measured=measured,
-        source=source,
-    )
-
-
-def _step_seconds(entry: Entry) -> float:
-    """Return the seconds of a step of the whole job, by the median of the repeats."""
-    return entry.run.summary.batch / entry.rate.middle

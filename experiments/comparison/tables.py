@@ -59,9 +59,9 @@ def _contest_columns(contest: Contest) -> list[Column[Entry]]:
     if contest.strategy("noop"):
         found.append(Column("of\nceiling", lambda entry: entry.share, "{:.0%}".format, spare=1))
     if single and single.rates and base is not single:
-        found.append(Column("/\nsingle", lambda entry: _quotient(entry, single), "{:.2f}×".format, spare=6))
+        found.append(Column("/\nsingle", _times(single), "{:.2f}×".format, spare=6))
     found += [
-        Column("ms/\nstep", _entry_step_seconds, human_ms, spare=7),
+        Column("ms/\nstep", attrgetter("step_seconds"), human_ms, spare=7),
         Column("/s per\nworker", lambda entry: entry.per_worker or None, human_count, spare=3),
         Column("/s per\nprocess", lambda entry: entry.per_process or None, human_count),
     ]
@@ -74,8 +74,8 @@ def _contest_columns(contest: Contest) -> list[Column[Entry]]:
     return found
 
 
-def _entry_step_seconds(entry: Entry) -> float | None:
-    return entry.run.summary.batch / entry.rate.middle if entry.rates else None
+def _times(base: Entry) -> Callable[[Entry], float | None]:
+    return lambda entry: None if entry.refused or not entry.rates else entry.rate.middle / base.rate.middle
 
 
 def _count_interval(interval: Interval) -> str:
@@ -93,10 +93,6 @@ def _verdict(entry: Entry, contest: Contest) -> str | None:
     if entry.label == contest.baseline:
         return "baseline"
     return "ceiling" if entry.strategy == "noop" else entry.finding
-
-
-def _quotient(entry: Entry, other: Entry) -> float | None:
-    return None if entry.refused or not entry.rates else entry.rate.middle / other.rate.middle
 
 
 @dataclass(frozen=True)
@@ -141,13 +137,13 @@ def _run_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
         Column("samples\n/s", lambda row: row.run.summary.samples_per_second, human_count),
     ]
     if any(row.ceiling for row in rows):
-        columns.append(Column("vs\nnoop", _share_of_ceiling, _percent, spare=1))
+        columns.append(Column("vs\nnoop", _share_of_ceiling, "{:.0%}".format, spare=1))
     columns.append(Column("ms/\nstep", _step_seconds, human_ms, spare=3))
     columns += [
         Column(_SHORT[stage] + "\n%", _share_of(stage), _hundredths, spare=_SPARE.get(stage, 0)) for stage in STAGES
     ]
     if any(row.hidden for row in rows):
-        columns.append(Column("sync\nhidden", _share_hidden, _percent, spare=5))
+        columns.append(Column("sync\nhidden", _share_hidden, "{:.0%}".format, spare=5))
     columns += [
         Column("worker\nsends", lambda row: _busiest(row.run, "worker"), human_bytes),
         Column("server\nsends", lambda row: _busiest(row.run, "server"), human_bytes),
@@ -164,10 +160,6 @@ def _run_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
         reference = next((row.label for row in rows if row.check.kind == "reference"), "single")
         columns.append(Column(f"same as\n{reference}", lambda row: check_cell(row.run, row.check), words=True))
     return columns
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"
 
 
 def _hundredths(share: float) -> str:

@@ -14,11 +14,7 @@ from experiments.runs.labels import SETTINGS
 
 LONGEST = 150  # characters of a title
 SEVERAL = 5  # labels of which each is named; of more only the extremes
-NOTHING = "there is nothing to compare"
-NO_VERDICT = "there is no verdict on {entries}, as that takes repeats"
-NO_DIFFERENCE = "there is no difference for {entries}"
-VERDICT = "{label} is {finding}, {ratio} at {rate}"
-REFUSED = " ({labels} cannot be compared)"
+NO_VERDICT = "there is no verdict on {}, as that takes repeats"
 
 
 def verdict_sentence(comparison: Comparison) -> str:
@@ -55,19 +51,23 @@ def contest_clause(contest: Contest, *, extremes: bool = False) -> str:
     base, others = contest.reference, _compared(contest)
     if base is None or not others:
         comparable = [entry for entry in contest.entries if entry.refused is None]
-        return NOTHING + (f" besides {_entries(comparable)}" if comparable else "") + _refused(contest)
+        return (
+            "there is nothing to compare"
+            + (f" besides {_entries(comparable)}" if comparable else "")
+            + _refused(contest)
+        )
     faster, same, slower, unclear = (
         [entry for entry in others if entry.finding == finding]
         for finding in ("faster", "no difference", "slower", None)
     )
     if len(unclear) == len(others):
-        return NO_VERDICT.format(entries=_entries([base, *others])) + _refused(contest)
+        return NO_VERDICT.format(_entries([base, *others])) + _refused(contest)
     if extremes:
         parts = [_extreme(faster), _extreme(slower[::-1])]
     else:
         parts = [_verdict(entry) for entry in (*faster, *slower)]
-    parts += [NO_DIFFERENCE.format(entries=_entries(same))] if same else []
-    parts += [NO_VERDICT.format(entries=_entries(unclear))] if unclear else []
+    parts += [f"there is no difference for {_entries(same)}"] if same else []
+    parts += [NO_VERDICT.format(_entries(unclear))] if unclear else []
     return f"against {_entries([base])}, {'; '.join(filter(None, parts))}{_refused(contest)}"
 
 
@@ -90,7 +90,7 @@ def _verdict(entry: Entry) -> str:
     assert entry.ratio is not None
     low, middle, high = (f"{value:.2f}" for value in (entry.ratio.low, entry.ratio.middle, entry.ratio.high))
     ratio = f"{middle}×" if entry.ratio.low == entry.ratio.high else f"{middle}× ({low}–{high})"
-    return VERDICT.format(label=entry.label, finding=entry.finding, ratio=ratio, rate=_rate(entry))
+    return f"{entry.label} is {entry.finding}, {ratio} at {_rate(entry)}"
 
 
 def _rate(entry: Entry) -> str:
@@ -103,7 +103,7 @@ def _entries(entries: Sequence[Entry]) -> str:
 
 def _refused(contest: Contest) -> str:
     labels = [entry.label for entry in contest.entries if entry.refused]
-    return REFUSED.format(labels=listed(labels)) if labels else ""
+    return f" ({listed(labels)} cannot be compared)" if labels else ""
 
 
 def located(comparison: Comparison, lines_of: Callable[[Contest], Iterable[str]]) -> list[str]:

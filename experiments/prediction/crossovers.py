@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from experiments.format.units import human_bytes, human_seconds
 from experiments.format.words import listed
 from experiments.prediction.cost_model import Figures
-from experiments.prediction.predict import predicted_exchange_seconds, servers_of
+from experiments.prediction.predict import formula_seconds, servers_of
 
 STEPS = 24  # sizes that are tried in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
@@ -85,7 +85,7 @@ def curves(strategies: Sequence[str], workers: int, servers: int, figures: Figur
     own_servers = {name: servers_of(name, servers) for name in strategies}
 
     def seconds(name: str, nbytes: int) -> Any:
-        return predicted_exchange_seconds(name, {}, workers, own_servers[name], nbytes, figures).formula
+        return formula_seconds(name, {}, workers, own_servers[name], nbytes, figures)
 
     return {name: partial(seconds, name) for name in strategies if seconds(name, 1 << 20) is not None}
 

@@ -1,8 +1,6 @@
 """Predict how long an exchange takes: by the strategy's formula, and by running the strategy in virtual time."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct, structs
@@ -20,47 +18,39 @@ from experiments.schema.documents import Summary
 LOCKSTEP = "the formulas take it that every worker waits for all others in each step"
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """Seconds of one exchange. None: the strategy has no formula, or was not simulated."""
-
-    formula: float | None
-    virtual: float | None = None
-
-
-def predicted_exchange_seconds(
+def formula_seconds(
     strategy: str,
     options: Mapping[str, Any],
     workers: int,
     servers: int,
     nbytes: int,
     figures: Figures,
-    *,
     placement: str = DEDICATED,
-    budget: float = 0.0,
-) -> Predicted:
-    """Predict one exchange of `nbytes` bytes. It is simulated only if that takes at most `budget` seconds.
+) -> float | None:
+    """Return the seconds of one exchange of `nbytes` bytes by the strategy's formula; None without one. ConfigError.
 
-    Blocks for as long. With colocated servers, the formula is that of the busiest process. It is a worker, which pushes
-    1/S of the vector to each of the S - 1 servers elsewhere, and a server, to which n - 1 workers push as much. With
-    S = n these are the bytes of a ring. ConfigError for an unknown strategy or option.
+    With colocated servers, the busiest process counts. It is a worker, which pushes 1/S of the vector to each of the
+    S - 1 servers elsewhere, and a server, to which n - 1 workers push as much. With S = n these are a ring's bytes.
     """
     made = create(strategy, dict(options))
     if engine_traits(made.traits).own_transport is not None:
-        return Predicted(None)
+        return None
     link = (figures.hub if made.traits.servers else figures.exchange).link(nbytes)
     if placement == COLOCATED and made.traits.servers:
         busy = (servers + workers - 2) / servers * nbytes
-        formula: float | None = 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
-    else:
-        formula = made.seconds(workers, servers, nbytes, link)
-    virtual = None
-    if budget > 0 and simulation_cost(strategy, options, workers, servers, nbytes, placement) <= budget:
-        try:
-            virtual, _ = simulate_exchange(strategy, options, workers, servers, nbytes, link)
-        except RunError:
-            virtual = None  # a user's strategy may fail here; its formula, if it has one, still holds
-    return Predicted(formula, virtual)
+        return 2 * link.alpha + busy * link.beta + workers / servers * nbytes * link.gamma
+    return made.seconds(workers, servers, nbytes, link)
+
+
+def virtual_seconds(
+    strategy: str, options: Mapping[str, Any], workers: int, servers: int, nbytes: int, figures: Figures
+) -> float | None:
+    """Return the seconds of one exchange in virtual time; None if a user's strategy fails there. Blocks."""
+    link = (figures.hub if servers else figures.exchange).link(nbytes)
+    try:
+        return simulate_exchange(strategy, options, workers, servers, nbytes, link)[0]
+    except RunError:
+        return None
 
 
 class PredictedExchange(
@@ -96,8 +86,8 @@ def by_formulas(
     for count in workers:
         for nbytes in sizes:
             for name in strategies:
-                found = predicted_exchange_seconds(name, {}, count, own_servers[name], nbytes, figures[count])
-                cells.append(PredictedExchange(name, count, own_servers[name], nbytes, found.formula))
+                seconds = formula_seconds(name, {}, count, own_servers[name], nbytes, figures[count])
+                cells.append(PredictedExchange(name, count, own_servers[name], nbytes, seconds))
     return cells
 
 
@@ -114,8 +104,8 @@ def simulated(
         if costs[index] > left:
             break
         left -= costs[index]
-        found = predicted_exchange_seconds(*settings[index], figures[cells[index].workers], budget=math.inf)
-        done[index] = structs.replace(cells[index], virtual=found.virtual)
+        virtual = virtual_seconds(*settings[index], figures[cells[index].workers])
+        done[index] = structs.replace(cells[index], virtual=virtual)
     return done, sum(cell.virtual is None for cell in done)
 
 
@@ -138,7 +128,7 @@ def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -
             return added
     total, who = 0.0, (summary.strategy, summary.strategy_options, summary.workers, summary.servers)
     for count, size in ((nbytes // bucket, bucket), (1, nbytes % bucket)):
-        seconds = predicted_exchange_seconds(*who, size, figures, placement=placement).formula if size else 0.0
+        seconds = formula_seconds(*who, size, figures, placement) if size else 0.0
         if seconds is None:
             return None
         total += count * seconds

@@ -11,7 +11,7 @@ from common.errors import ConfigError
 from common.runtime.job import DEDICATED
 from experiments.config.strategies import parse_call
 from experiments.prediction.cost_model import Calibration
-from experiments.prediction.predict import predicted_exchange_seconds
+from experiments.prediction.predict import formula_seconds, virtual_seconds
 from experiments.prediction.simulation import simulation_cost
 from experiments.schema.documents import Bench
 from experiments.schema.files import read_document
@@ -75,12 +75,12 @@ def bench_residuals(bench: Bench, calibration: Calibration, budget: float) -> tu
             continue
         figures, note = calibration.nearest(row.transport, row.workers)
         notes += [note] if note else []
-        found = predicted_exchange_seconds(*who, figures, placement=placement, budget=budget)
-        if found.virtual is not None:
-            budget -= simulation_cost(*who, placement)
-        if found.formula == 0:
+        formula, virtual = formula_seconds(*who, figures, placement), None
+        if (cost := simulation_cost(*who, placement)) <= budget:
+            budget, virtual = budget - cost, virtual_seconds(*who, figures)
+        if formula == 0:
             notes.append(NOTHING)
             continue
         setting = row.strategy, row.transport, row.workers, row.servers, row.bytes
-        rows.append(Residual(*setting, found.formula, found.virtual, row.seconds_median, "exchange"))
+        rows.append(Residual(*setting, formula, virtual, row.seconds_median, "exchange"))
     return rows, notes, budget

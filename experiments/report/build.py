@@ -118,8 +118,5 @@ def _when(runs: Sequence[Run]) -> str:
     stamps = sorted(match[1] for run in runs if (match := _STAMP.match(run.path.resolve().name)))
     if not stamps:
         return ""
-    first, last = (datetime.strptime(stamp, "%Y%m%dT%H%M%S") for stamp in (stamps[0], stamps[-1]))
-    text = f"{first.day} {first:%B %Y, %H:%M}"
-    if last.date() != first.date():
-        return f"{text} to {last.day} {last:%B %Y, %H:%M} UTC"
-    return f"{text} to {last:%H:%M} UTC" if last.strftime("%H:%M") != first.strftime("%H:%M") else f"{text} UTC"
+    moments = [datetime.strptime(stamp, "%Y%m%dT%H%M%S") for stamp in (stamps[0], stamps[-1])]
+    return " to ".join(dict.fromkeys(f"{moment.day} {moment:%B %Y, %H:%M}" for moment in moments)) + " UTC"
