@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_gone_on_in_is_no_matter_of_another_one(answer, 
     answer("sweep", "--strategies", "ring", "--results", "r")
     (folder,) = (tmp_path / "r").iterdir()
     monkeypatch.setattr("tempfile.TemporaryFile", full)
-    said = f"syncbench: --resume {folder}: results cannot be written to {folder}: no space left on device\n"
+    said = f"syncbench: results cannot be written to {folder}: no space left on device\n"
     assert answer("sweep", "--resume", folder) == (2, "", said)
 
 

@@ -49,9 +49,13 @@ def test_a_failure_says_the_progress_of_every_rank(tmp_path):
     assert found.what == "ring"
     assert found.progress == "3 of 20 steps were done by every worker."
     assert "memory" in found.hint
-    assert [(each.rank, each.steps) for each in found.ranks] == [(0, 4), (1, 3), (2, 0), (3, 5)]
-    assert found.ranks[2].seconds is None
-    assert found.ranks[3].seconds == worker_row(4, 3, SECONDS)["ended"]
+    ended = [worker_row(steps - 1, rank, SECONDS)["ended"] for rank, steps in ((0, 4), (1, 3), (3, 5))]
+    assert found.ranks == (
+        f"worker 0: 4 steps, the last at {ended[0]:.1f} s",
+        f"worker 1: 3 steps, the last at {ended[1]:.1f} s",
+        "worker 2: 0 steps",
+        f"worker 3: 5 steps, the last at {ended[2]:.1f} s",
+    )
 
 
 def test_a_damaged_record_does_not_take_the_sentence_away(tmp_path):

@@ -48,8 +48,10 @@ def run(options: Options) -> int:
     if len(forms := [name for name in ("json", "markdown", "csv") if getattr(options, name)]) > 1:
         raise ConfigError(f"--{forms[0]} and --{forms[1]}: one form at a time")
     comparison = compare_paths(options.runs, options.baseline)
+    if options.csv or not comparison.contests:
+        for left_out in comparison.failed:
+            say(f"left out: {left_out.path} ({left_out.status} after {left_out.summary.steps_done} steps)")
     if not comparison.contests:
-        _say_failed(comparison)
         raise CheckFailed("nothing to show: no run came to its end")
     refusal = None if options.anyway else comparison.refusal or _nothing_in_common(comparison)
     if not refusal or options.json:
@@ -75,7 +77,6 @@ def _show(comparison: Comparison, options: Options) -> None:
         times = {"seconds_to_loss": reached} if reached else {}
         dump({"schema": 1, "limits": limits(comparison), **document(comparison), **times})
     elif options.csv:
-        _say_failed(comparison)
         print(comma_separated(comparison), end="")
     elif options.markdown:
         print(markdown_comparison(comparison), end="")
@@ -83,11 +84,6 @@ def _show(comparison: Comparison, options: Options) -> None:
         print_comparison(comparison, console())
     if reached and not (options.json or options.csv):
         print(f"\n{times_line(reached['loss'], reached['seconds'])}")
-
-
-def _say_failed(comparison: Comparison) -> None:
-    for run in comparison.failed:
-        say(f"left out: {run.path} ({run.status} after {run.summary.steps_done} steps)")
 
 
 def _times_to_loss(comparison: Comparison, loss: float | str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from common.errors import CheckFailed, ConfigError
 from experiments.cli.output import dump, say, show
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.declaration import Option, option
-from experiments.runs.files import without_advice, writable_folder
+from experiments.runs.files import writable_folder
 from experiments.sweep.estimate import Forecast, seconds_by_cell
 from experiments.sweep.folder import Journal, begin, changes, check_cells, finished, reopen
 from experiments.sweep.grid import Grid, make_grid
@@ -130,13 +130,14 @@ def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     from experiments.cli import compare  # late, both: --help needs neither rich nor zmq
     from experiments.sweep.runner import run_cells
 
-    results = writable_folder(options.results) if options.resume is None else _begun(options.resume)
-    with ExitStack() as held:  # a mistake in the data is found before a folder is made
-        before = held.enter_context(Journal(results)) if options.resume is not None else None
-        seconds = seconds_by_cell(grid.cells)
-        journal = before or held.enter_context(Journal(begin(results, sweep)))
-        if before is not None:
+    with ExitStack() as held:
+        if options.resume is not None:
+            journal = held.enter_context(Journal(writable_folder(options.resume, "")))
             _say_resumed(journal, grid, sweep)
+            seconds = seconds_by_cell(grid.cells)
+        else:
+            results, seconds = writable_folder(options.results), seconds_by_cell(grid.cells)
+            journal = held.enter_context(Journal(begin(results, sweep)))
         run_cells(sweep, grid, journal, seconds, say)
     entries, folder = list(journal.entries.values()), journal.folder
     if options.json:
@@ -151,14 +152,6 @@ def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     for text in failed:
         say(f"syncbench: {text}")
     return 1 if failed else 0
-
-
-def _begun(resume: str) -> Path:
-    """Return the folder of the sweep to resume. ConfigError, without advice on --results, if it cannot be written."""
-    try:
-        return writable_folder(resume)
-    except ConfigError as error:
-        raise ConfigError(f"--resume {resume}: {without_advice(error)}") from None
 
 
 def _say_resumed(journal: Journal, grid: Grid, sweep: Sweep) -> None:

@@ -4,20 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.errors import FINISH, SETUP, ConfigError
+from experiments.format.words import plural
 from experiments.runs.labels import labels
 from experiments.runs.run import Run
 from experiments.schema.documents import ErrorRecord, Summary
 from experiments.schema.records import JournalEntry
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of one rank: what it recorded before the end."""
-
-    rank: int
-    role: str
-    steps: int  # recorded
-    seconds: float | None  # when the last of them ended, since the start of the job
 
 
 @dataclass(frozen=True)
@@ -29,7 +20,7 @@ class Failure:
     hint: str  # what to do
     progress: str  # of all workers
     folder: str
-    ranks: tuple[Progress, ...] = ()
+    ranks: tuple[str, ...] = ()  # the progress of each
 
 
 def failures(failed: Sequence[Run], cells: Iterable[JournalEntry] = ()) -> list[Failure]:
@@ -95,16 +86,17 @@ def _sentence_of(text: object) -> str:
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
-def _progress(run: Run) -> list[Progress]:
-    """The progress of every rank that recorded anything, and of the rank that failed first."""
-    found: dict[int, Progress] = {}
+def _progress(run: Run) -> list[str]:
+    """Return the progress of every rank that recorded anything, and of the rank that failed first."""
+    found: dict[int, str] = {}
     try:
         for role, by_rank in (("server", run.server_rows), ("worker", run.worker_rows)):
             for rank, rows in by_rank.items():
-                found[rank] = Progress(rank, role, len(rows), rows[-1].ended if rows else None)
+                last = f", the last at {rows[-1].ended:.1f} s" if rows else ""
+                found[rank] = f"{role} {rank}: {plural(len(rows), 'step')}{last}"
     except ConfigError:
         return []  # damaged, as files may be after a crash; the sentence is shown all the same
     error = run.summary.error
     if error is not None and error.rank is not None:
-        found.setdefault(error.rank, Progress(error.rank, str(error.role), 0, None))
+        found.setdefault(error.rank, f"{error.role} {error.rank}: 0 steps")
     return [found[rank] for rank in sorted(found)]

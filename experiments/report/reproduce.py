@@ -17,7 +17,6 @@ from experiments.runs.run import Run
 from experiments.sweep.parse import load, read
 
 AGAIN = "results/again"  # where runs that are repeated by hand meet
-_DELIMITER = "END_OF_SWEEP"
 
 
 @dataclass(frozen=True)
@@ -29,27 +28,19 @@ class Command:
 
 
 def run_words(config: Mapping[str, Any], *more: str) -> list[str]:
-    """Return the words of `syncbench run` that lead to the same job as `config`, the content of a run's config.yaml.
-
-    Settings that a machine chooses itself (transport, overlap, buckets) are spelled out; defaults are left out.
-    """
+    """Return the words of `syncbench run` that lead to the job of a run's config.yaml, without defaults."""
     words = ["syncbench", "run"]
     for name, default in vars(RunOptions()).items():
         value = config.get(name, default)
         plain = tuple(value) if isinstance(value, list) else value
         if name == "strategy_options":
             words += [f"--strategy.{key}={_yaml(part)}" for key, part in sorted((value or {}).items())]
-        elif name == "strategy" or (plain != default and not _follows(name, value, config)):
+        elif name == "decay_every" and config.get("schedule") != "step":
+            continue  # it follows from the other options, as do no servers
+        elif name == "strategy" or (plain != default and not (name == "servers" and not value)):
             text, flag = _text(name, value), "--" + name.replace("_", "-")
             words += [flag] if value is True else [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return [*words, *more]
-
-
-def _follows(name: str, value: Any, config: Mapping[str, Any]) -> bool:
-    """Whether `value` follows from the other options."""
-    if name == "servers":
-        return not value  # of a strategy without servers
-    return name == "decay_every" and config.get("schedule") != "step"
 
 
 def _text(name: str, value: Any) -> str:
@@ -121,8 +112,7 @@ def _sweep_command(sweep: Path) -> Command:
             content = sweep.read_text()
     except (OSError, UnicodeDecodeError):
         return Command(f"No command: {sweep} cannot be read.")
-    content = content.rstrip("\n")
-    end = _DELIMITER
+    content, end = content.rstrip(), "END_OF_SWEEP"
     while end in content:
         end += "_"
     return Command("The same sweep:", f"cat > again.yaml <<'{end}'\n{content}\n{end}\nsyncbench sweep again.yaml")

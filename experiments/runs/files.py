@@ -10,8 +10,6 @@ from pathlib import Path
 
 from common.errors import ConfigError
 
-_ADVICE = "; give another "
-
 
 def new_folder(parent: Path, name: str) -> Path:
     """Make and return a new folder `<UTC time>-<name>-<short id>`."""
@@ -22,7 +20,7 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def writable_folder(path: str | os.PathLike[str] | None, option: str = "--results") -> Path:
-    """Return the folder that `option` names, made if missing. ConfigError if nothing can be written into it."""
+    """Return the folder that `option` names, made if missing. ConfigError as in `writing`."""
     if not path:
         raise ConfigError(f"{option} is empty: give a folder")
     folder = Path(path)
@@ -36,14 +34,10 @@ def writable_folder(path: str | os.PathLike[str] | None, option: str = "--result
 
 @contextlib.contextmanager
 def writing(folder: Path, option: str = "--results") -> Iterator[None]:
-    """Turn an OSError of the body into a ConfigError: results cannot be written to `folder`, which `option` names."""
+    """Turn an OSError of the body into a ConfigError: write to another folder by `option`, unless that is empty."""
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"results cannot be written to {folder}: {reason}{_ADVICE}{option} folder") from None
-
-
-def without_advice(error: Exception) -> str:
-    """Return the words of an error without the advice of `writing`, for a user who cannot give another folder."""
-    return str(error).partition(_ADVICE)[0]
+        advice = f"; give another {option} folder" if option else ""
+        raise ConfigError(f"results cannot be written to {folder}: {reason}{advice}") from None

@@ -14,7 +14,7 @@ from experiments.launch.agent import Agent
 from experiments.prediction.calibrate import calibrate_all, plan_calibration
 from experiments.prediction.calibration_file import NAME, write_calibration
 from experiments.runs.execute import RunFailed, execute
-from experiments.runs.files import without_advice, writing
+from experiments.runs.files import writing
 from experiments.runs.progress import Progress
 from experiments.runs.run import Run
 from experiments.schema.records import JournalEntry
@@ -70,7 +70,7 @@ def run_cells(
     order = turns(grid.cells, sweep.repeats)
     again = f"go on with: syncbench sweep --resume {journal.folder}"
     try:
-        with writing(journal.folder):
+        with writing(journal.folder, ""):
             if sweep.calibrate:
                 calibrate(journal.folder, grid.cells, say)
             if all((cell.id, repeat) in journal.entries for cell, repeat in order):
@@ -81,7 +81,7 @@ def run_cells(
         interrupt.add_note(again)
         raise
     except ConfigError as error:
-        raise ConfigError(f"{without_advice(error)}; then {again}") from None
+        raise ConfigError(f"{error}; then {again}") from None
 
 
 class Executor:
