@@ -10,6 +10,7 @@ from runs import BATCH, write_run
 from experiments.charts import Absent, ChartData
 from experiments.charts.throughput import has_straggler
 from experiments.comparison.compare import compare_runs
+from experiments.format.words import plural
 from experiments.runs.find import load_run
 
 PAIR = ("noop", "ring")
@@ -61,23 +62,23 @@ def test_efficiency_is_a_share_of_a_lone_workers_throughput_by_worker_and_by_pro
 
 
 @pytest.mark.parametrize(
-    ("fewest", "told"),
-    [
-        (1, "With 4 workers each does 40% (ring) to 25% (ps-bsp) of what one of noop does alone"),
-        (4, "With 16 workers each does 20% (ring) to 13% (ps-bsp) of what one of noop does among 4"),
-    ],
+    ("fewest", "shares"),
+    [(1, {"ring": 0.4, "ps-bsp": 0.25}), (4, {"ring": 0.2, "ps-bsp": 0.125})],
 )
-def test_the_title_of_efficiency_says_whose_throughput_the_shares_are_of(tmp_path, fewest, told):
+def test_efficiency_is_a_share_of_the_ceiling_with_the_fewest_workers(tmp_path, fewest, shares):
     """A worker of ring does half of what it did among the fewest: the shares are not of that."""
-    assert Seen("efficiency", compare_runs(scaled(tmp_path, (fewest, 4 * fewest)))).title == told
+    seen = Seen("efficiency", compare_runs(scaled(tmp_path, (fewest, 4 * fewest))))
+    most = {row["label"]: row["efficiency_per_worker"] for row in seen.rows if row["workers"] == 4 * fewest}
+    assert {label: most[label] for label in shares} == pytest.approx(shares, abs=0.005)
+    assert f"share of noop with {plural(fewest, 'worker')}" in seen.texts
 
 
 def test_without_a_ceiling_the_shares_are_of_the_fastest_and_of_one_process_only_beside_lone_workers(tmp_path):
     names = ("single", "ring", "ps-bsp")
-    for fewest, whose in ((1, "single does alone"), (2, "ring does among 2")):
+    for fewest, whose in ((1, "single with 1 worker"), (2, "ring with 2 workers")):
         (folder := tmp_path / whose).mkdir()
         seen = Seen("efficiency", compare_runs(grid(folder, "workers", (fewest, 8), names, 2, by_many)))
-        assert seen.title.endswith(f"of what one of {whose}")
+        assert f"share of {whose}" in seen.texts
 
 
 def by_many(name, workers, repeat):
@@ -191,7 +192,6 @@ def test_synchronisation_against_the_size_of_the_model_in_seconds_and_in_bandwid
     bandwidth = Seen("size_bandwidth", comparison)
     wide = {(row["label"], row["bytes"]): row["value"] for row in bandwidth.rows}
     assert wide["ring", 400_000] == pytest.approx(400_000 / (sum((100_000e-8, 100_001e-8)) / 2 + 1e-9) / 1e6)
-    assert seen.title == "Shortest median with 3.9 KiB: ring in 10.0 µs; with 391 KiB: ring in 1.00 ms"
 
 
 def test_a_synchronisation_without_a_known_time_is_named(tmp_path):
@@ -214,7 +214,6 @@ def test_throughput_against_servers_by_placement_beside_what_needs_none(tmp_path
     assert points[4, "colocated"] == 400.0
     assert points[0, None] == 900.0
     assert {"ps-bsp dedicated", "ps-bsp colocated", "ring"} <= {" ".join(t.split()) for t in seen.texts}
-    assert "400 samples/s with 4 servers, 4.0× that with 1" in seen.title
 
 
 def test_without_several_counts_of_servers_there_is_no_such_chart(tmp_path):

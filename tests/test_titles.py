@@ -8,7 +8,6 @@ from experiments.charts.titles import (
     hub,
     hubs,
     learning,
-    learning_time,
     stale,
     straggler_cost,
     synchronisation,
@@ -28,13 +27,6 @@ from experiments.runs.describe import times_line
         ),
         (learning({"a": 0.1, "b": 0.2}, True), "From the same samples a reaches a loss of 0.1, b 0.2"),
         (learning({"a": 0.1, "b": 0.2, "c": 0.1}, True), "From the same samples 2 of 3 reach a loss of 0.1, b 0.2"),
-        (learning_time(0.1, {"a": 2.0, "b": 1.0}), "b reaches a loss of 0.1 after 1 s, a after 2 s"),
-        (learning_time(0.1, {"b": 1.0}, never=1), "b reaches a loss of 0.1 after 1 s; 1 of 2 never"),
-        (learning_time(0.1, {}, never=2), "No strategy reached a loss of 0.1"),
-        (
-            learning_time(0.1, {"a": 2.0, "b": 1.0}, overlap=True),
-            "No clear winner: b reaches a loss of 0.1 first, but repeats overlap",
-        ),
         (hubs({"ring": 1.0, "star": 3.0}), "The busiest process sends 3.0× what others do in star; ring has no hub"),
         (
             hubs({"star": 3.0, "ps-bsp": 4.0, "tree": 2.0}),
@@ -62,7 +54,6 @@ def test_once_is_not_in_turns():
 def test_a_title_about_nothing_claims_nothing():
     assert synchronisation({}) == "Where the time of a step goes"
     assert learning({"single": 0.1}, True) == "Loss against samples seen"
-    assert learning_time(0.1, {}) == "Loss against time"
     assert hubs({}).startswith("No hub")
 
 

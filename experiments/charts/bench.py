@@ -19,7 +19,7 @@ from common.runtime.job import COLOCATED
 from experiments.bench.table import notes, with_update
 from experiments.charts import layout
 from experiments.charts.export import draw_files, write_csv
-from experiments.charts.style import FAINT, RC, records
+from experiments.charts.style import FAINT, RC
 from experiments.format.units import human_seconds, size_name
 from experiments.machine.bandwidth_limits import RESOURCE
 from experiments.schema.documents import Bench, BenchRow
@@ -31,10 +31,10 @@ COLUMNS = ["strategy", "transport", "workers", "servers", "placement", "bytes", 
 
 @dataclass(frozen=True)
 class _Chart:
-    """`points` selects the rows that it shows and adds y, dots and predicted; `title` is a sentence about them."""
+    """`points` selects the rows that it shows and adds y, dots and predicted."""
 
     points: Callable[[pd.DataFrame], pd.DataFrame]
-    title: Callable[[pd.DataFrame], str]
+    title: str
     unit: str
     tick: layout.Tick
     words: Callable[[float], str]  # a value with its unit
@@ -51,7 +51,7 @@ def plot_bench(bench: Bench, folder: Path) -> list[Path]:
         points = chart.points(rows) if len(rows) else rows
         if points.empty:
             continue
-        files += draw_files(name, _figure(chart, bench, rows, points), chart.title(points), folder)
+        files += draw_files(name, _figure(chart, bench, rows, points), chart.title, folder)
     return files
 
 
@@ -86,7 +86,7 @@ def _figure(chart: _Chart, bench: Bench, rows: pd.DataFrame, points: pd.DataFram
     missing = rows.loc[~rows["strategy"].isin(points["strategy"]), "contestant"].unique()
     foot = [f"without {', '.join(missing)}: through a server there is no bus bandwidth to compare"] * bool(len(missing))
     lines = [(text, FAINT) for text in [*foot, *notes(bench)[:2]]]
-    layout.frame(figure, chart.title(points), _conditions(bench, rows), lines)
+    layout.frame(figure, chart.title, _conditions(bench, rows), lines)
     for axes in many:
         layout.thin_out(axes)
     return figure
@@ -128,22 +128,8 @@ def _limit(axes: Axes, part: pd.DataFrame) -> None:
     axes.annotate(text, (first.bytes, value), above, textcoords="offset points", fontsize=9.5, color=FAINT, va="bottom")
 
 
-def _name(row: Any) -> str:
-    return str(row.contestant if row.contestant == row.transport else f"{row.contestant} over {row.transport}")
-
-
 def _times(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(y=rows["seconds_median"], dots=rows["samples"], predicted=rows["seconds_predicted"])
-
-
-def _time_title(points: pd.DataFrame) -> str:
-    right = points[~points["wrong"]].reset_index(drop=True)
-    if right.empty:
-        return "Every result was wrong"
-    best = right.loc[right.groupby("bytes")["seconds_median"].idxmin()]
-    ends = best[best["bytes"].isin([points["bytes"].min(), points["bytes"].max()])]
-    parts = [f"{size_name(row.bytes)}: {_name(row)} in {human_seconds(row.seconds_median)}" for row in records(ends)]
-    return "Lowest median at " + "; at ".join(parts)
 
 
 def _bandwidths(rows: pd.DataFrame) -> pd.DataFrame:
@@ -154,17 +140,9 @@ def _bandwidths(rows: pd.DataFrame) -> pd.DataFrame:
     return known.assign(y=known["busbw_GBps"], dots=dots, predicted=moved / known["seconds_predicted"])
 
 
-def _bandwidth_title(points: pd.DataFrame) -> str:
-    right = points[~points["wrong"]]
-    if right.empty:
-        return "Every result was wrong"
-    best: Any = right.sort_values("busbw_GBps", kind="stable").iloc[-1]
-    fraction = float(best.limit_fraction)
-    share = f", {fraction:.0%} of the machine's limit" if 0 < fraction <= 1 else ", out of the caches" * (fraction > 1)
-    return f"Highest bus bandwidth: {_name(best)}, {best.busbw_GBps:.3g} GB/s at {size_name(best.bytes)}{share}"
-
-
 CHARTS = {
-    "time": _Chart(_times, _time_title, "time of one exchange", layout.seconds_tick, human_seconds),
-    "bandwidth": _Chart(_bandwidths, _bandwidth_title, "bus bandwidth, GB/s", "{x:g}", "{:.3g} GB/s".format),
+    "time": _Chart(_times, "Time of one exchange, by size", "time of one exchange", layout.seconds_tick, human_seconds),
+    "bandwidth": _Chart(
+        _bandwidths, "Bus bandwidth of one exchange, by size", "bus bandwidth, GB/s", "{x:g}", "{:.3g} GB/s".format
+    ),
 }

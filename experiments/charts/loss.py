@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -16,7 +15,7 @@ from experiments.charts.data import Absent, ChartData, by_label
 from experiments.charts.export import Sheet
 from experiments.charts.layout import WHITE, bands, bar_end, slide, thousands, wrapped
 from experiments.charts.style import FAINT, look, records
-from experiments.charts.titles import learning, learning_time
+from experiments.charts.titles import learning
 from experiments.comparison.model import Entry
 from experiments.runs.loss_curves import Floats, loss_by_time, loss_curve, rounded_up, seconds_to_loss, smooth
 from experiments.runs.run import Run
@@ -39,15 +38,14 @@ def loss_vs_seconds(data: ChartData) -> Sheet:
     """The same against the clock: seconds since the end of the first step. Absent without losses."""
     figure, axes, shown, missing, notes = _draw(data, "seconds")
     axes.set_xlabel("seconds since the end of the first step")
-    title, goal = "Loss against time", target(data, shown)
+    goal = target(data, shown)
     if goal is not None and shown["contends"].any():
         low, high = axes.get_ylim()
         if low <= goal <= high:
             axes.axhline(goal, color=FAINT, linestyle=":", linewidth=1)
             style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "fontsize": 9, "color": FAINT}
             axes.text(0.998, goal, f"{goal:.3g}", transform=axes.get_yaxis_transform(), bbox=WHITE, **style)
-        title = _race(data, shown, goal)
-        notes += ["Times in the title are medians of all."] if notes else []
+    title = "Loss against time"
     return data.sheet(figure, title, shown, ("repeat", "drawn", "seconds", "loss"), missing=missing, notes=notes)
 
 
@@ -68,7 +66,8 @@ def time_to_loss(data: ChartData) -> Sheet:
     notes = ["The loss is smoothed, and a mean over the workers; seconds count from the end of the first step."]
     notes += ["Each worker of noop learns alone, from its own samples."] * bool((shown["strategy"] == "noop").any())
     columns = ("loss", "seconds", "final_loss", "recorded_seconds", "repeats")
-    return data.sheet(figure, _race(data, shown, goal), shown, columns, missing=missing, notes=notes)
+    title = f"Time to a training loss of {goal:.3g}"
+    return data.sheet(figure, title, shown, columns, missing=missing, notes=notes)
 
 
 def target(data: ChartData, shown: pd.DataFrame) -> float | None:
@@ -167,8 +166,8 @@ def _times(entry: Entry, goal: float) -> list[dict[str, Any]] | None:
     curves = [loss_by_time(run) for run in entry.runs]
     if not all(seconds.size for seconds, _ in curves):
         return None
-    times = _seconds_to(entry, goal)
-    middle = _middle(times)
+    times = [math.inf if (seconds := seconds_to_loss(run, goal)) is None else seconds for run in entry.runs]
+    middle = median(times) if sum(map(math.isfinite, times)) * 2 > len(times) else math.inf  # half never reached it
     row = {
         "loss": goal,
         "seconds": middle if math.isfinite(middle) else math.nan,
@@ -177,16 +176,6 @@ def _times(entry: Entry, goal: float) -> list[dict[str, Any]] | None:
         "repeats": tuple(seconds if math.isfinite(seconds) else "never" for seconds in times),
     }
     return [row]
-
-
-def _seconds_to(entry: Entry, goal: float) -> list[float]:
-    """Return the seconds to `goal` of each repeat; infinity for one that never reached it."""
-    return [math.inf if (seconds := seconds_to_loss(run, goal)) is None else seconds for run in entry.runs]
-
-
-def _middle(times: Sequence[float]) -> float:
-    """Return the median; infinity if half of the repeats or more did not reach the loss."""
-    return median(times) if sum(map(math.isfinite, times)) * 2 > len(times) else math.inf
 
 
 def _bar(axes: Axes, entry: Any, y: int) -> float:
@@ -202,12 +191,3 @@ def _bar(axes: Axes, entry: Any, y: int) -> float:
         axes.barh(y, end, 0.68, facecolor="white", edgecolor=look(entry).colour, hatch="////")
         text = f"not reached: {entry.final_loss:.2g} after {end:.3g} s"
     return bar_end(axes, y, end, times, "not comparable" if entry.refused else text, entry.refused or not reached)
-
-
-def _race(data: ChartData, shown: pd.DataFrame, goal: float) -> str:
-    """Return a title from the times of the contenders: the first and the last by their medians."""
-    times = {entry.label: _seconds_to(entry, goal) for entry in _contenders(data, shown)}
-    reached = {label: middle for label, each in times.items() if math.isfinite(middle := _middle(each))}
-    first, *others = sorted(reached, key=reached.__getitem__) or [""]
-    overlap = bool(others) and len(times[first]) > 1 and max(times[first]) >= min(min(times[one]) for one in others)
-    return learning_time(goal, reached, len(times) - len(reached), overlap)

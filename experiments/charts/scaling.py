@@ -20,7 +20,7 @@ from experiments.charts.layout import size_tick
 from experiments.charts.style import FAINT, INK, look, records
 from experiments.comparison.model import Entry
 from experiments.comparison.wording import growth
-from experiments.format.units import human_count, human_seconds
+from experiments.format.units import human_count
 from experiments.format.words import plural
 from experiments.runs.labels import bound
 from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
@@ -100,7 +100,9 @@ def efficiency(data: ChartData) -> Sheet:
     many[0].set_ylim(0, 1.08 * max(1.0, most))
     layout.name_ends(many[-1], ends)
     many[0].set_ylabel(f"share of {known.base} with {plural(known.fewest, 'worker')}", fontsize=9.5)
-    return data.sheet(figure, _efficiency_title(known), shown, COLUMNS, missing=known.missing)
+    return data.sheet(
+        figure, "Throughput of a worker, as a share of what one does alone", shown, COLUMNS, missing=known.missing
+    )
 
 
 def _read(data: ChartData) -> _Scaling:
@@ -148,15 +150,6 @@ def _throughput_axis(axes: Axes, rates: pd.Series[float], ideal: float) -> None:
     axes.set_ylabel("samples per second")
 
 
-def _efficiency_title(known: _Scaling) -> str:
-    if known.most.empty:
-        return "Efficiency, without a strategy to compare"
-    best, worst = known.most.iloc[0], known.most.iloc[-1]
-    line = f"With {known.counts[-1]} workers each does {best['efficiency_per_worker']:.0%} ({best['label']}) "
-    line += f"to {worst['efficiency_per_worker']:.0%} ({worst['label']}) " if len(known.most) > 1 else ""
-    return line + f"of what one of {known.base} does {'alone' if known.fewest == 1 else f'among {known.fewest}'}"
-
-
 def servers(data: ChartData) -> Sheet:
     """Samples/s against servers, beside entries without any. Absent unless runs differ in their number of servers."""
     entries = data.entries.assign(line=[_line_name(data.entry(place).run) for place in data.entries.index])
@@ -185,7 +178,7 @@ def servers(data: ChartData) -> Sheet:
     notes += ["Level lines: without servers."] if len(without) else []
     columns = ("servers", "placement", "samples_per_second", "low", "high", "repeats")
     drawn = pd.concat([points, without])
-    return data.sheet(figure, _servers_title(points), drawn, columns, missing=missing, notes=notes)
+    return data.sheet(figure, "Throughput against servers", drawn, columns, missing=missing, notes=notes)
 
 
 def _line_name(run: Run) -> str:
@@ -205,32 +198,30 @@ def _level(axes: Axes, entry: Any, most: int) -> layout.End:
     return most * 1.03, rate, entry.name, own.ink
 
 
-def _servers_title(points: pd.DataFrame) -> str:
-    compared = points[points["contends"]]
-    if compared.empty:
-        return "Throughput against servers"
-    best: Any = compared.sort_values("samples_per_second", kind="stable").iloc[-1]
-    fewest: Any = compared[compared["line"] == best.line].iloc[0]
-    rate = best.samples_per_second
-    title = f"Highest: {best.line}, {human_count(rate)} samples/s with {plural(best.servers, 'server')}"
-    more = f"{title}, {rate / fewest.samples_per_second:.1f}× that with {fewest.servers}"
-    return more if fewest.servers < best.servers else title
-
-
 def size_time(data: ChartData) -> Sheet:
     """Seconds of synchronize in a step, hidden ones included. Absent unless models differ in size."""
     shown, missing = _read_sizes(data, lambda nbytes, seconds: seconds)
-    parts = [f"{size_tick(best.bytes)}: {best.label} in {human_seconds(best.seconds)}" for best in _fastest(shown)]
-    title = f"Shortest median with {'; with '.join(parts)}" if parts else "Time of synchronisation, nothing to compare"
-    return _sizes(data, shown, missing, title, "seconds of synchronize in a step", layout.seconds_tick)
+    return _sizes(
+        data,
+        shown,
+        missing,
+        "Time of synchronisation against the size of the model",
+        "seconds of synchronize in a step",
+        layout.seconds_tick,
+    )
 
 
 def size_bandwidth(data: ChartData) -> Sheet:
     """Bytes of the parameters by these seconds: what a user gets, whatever was sent."""
     shown, missing = _read_sizes(data, lambda nbytes, seconds: nbytes / seconds / 1e6)
-    parts = [f"{size_tick(best.bytes)}: {best.label} with {best.value:.3g} MB/s" for best in _fastest(shown)]
-    title = f"Highest at {'; at '.join(parts)}" if parts else "Bandwidth of synchronisation, nothing to compare"
-    return _sizes(data, shown, missing, title, "MB of parameters a second", "{x:g}")
+    return _sizes(
+        data,
+        shown,
+        missing,
+        "Bandwidth of synchronisation against the size of the model",
+        "MB of parameters a second",
+        "{x:g}",
+    )
 
 
 def _read_sizes(data: ChartData, value: Callable[[Any, Any], Any]) -> tuple[pd.DataFrame, list[str]]:
@@ -250,13 +241,6 @@ def _seconds(entry: Entry) -> list[dict[str, Any]] | None:
     times = [times["synchronize"] + hidden_seconds_per_step(run) for run, times in stages if times]
     known = tuple(filter(None, times))
     return [{"seconds": median(known), "repeats_seconds": known}] if known else None
-
-
-def _fastest(shown: pd.DataFrame) -> list[Any]:
-    """The fastest contender with the smallest model, and the one with the largest."""
-    compared = shown[shown["contends"]].reset_index(drop=True)
-    best = compared.loc[compared.groupby("bytes")["seconds"].idxmin()]
-    return records(best.iloc[sorted({0, len(best) - 1})]) if len(best) else []
 
 
 def _sizes(data: ChartData, shown: pd.DataFrame, missing: list[str], title: str, unit: str, tick: layout.Tick) -> Sheet:

@@ -31,18 +31,6 @@ def learning(final: Mapping[str, float], synchronous: bool) -> str:
     return f"From the same samples {who} a loss of {final[best]:.3g}, {worst} {final[worst]:.3g}"
 
 
-def learning_time(goal: float, reached: Mapping[str, float], never: int = 0, overlap: bool = False) -> str:
-    """Name the labels that reached `goal` first and last; no order if repeats `overlap`; `never`: how many did not."""
-    missed = f"; {never} of {never + len(reached)} never" if never else ""
-    if not reached:
-        return f"No strategy reached a loss of {goal:.3g}" if never else "Loss against time"
-    best, worst = min(reached, key=reached.__getitem__), max(reached, key=reached.__getitem__)
-    if overlap:
-        return f"No clear winner: {best} reaches a loss of {goal:.3g} first, but repeats overlap{missed}"
-    more = f", {worst} after {reached[worst]:.3g} s" if best != worst else ""
-    return f"{best} reaches a loss of {goal:.3g} after {reached[best]:.3g} s{more}{missed}"
-
-
 def hub(servers: Sequence[float], workers: Sequence[float]) -> tuple[float, str]:
     """Return how many times the others' median the busiest rank sends, and a few words on it. Bytes a step."""
     every = sorted([*servers, *workers])
@@ -79,18 +67,13 @@ def hubs(ratios: Mapping[str, float]) -> str:
     for label in high:
         alike.setdefault(f"{ratios[label]:.1f}×" if math.isfinite(ratios[label]) else "far more", []).append(label)
     parts = [
-        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {some(labels)}"
+        f"{times}{'' if place else ' than others do' if times == 'far more' else ' what others do'} in {listed(labels)}"
         for place, (times, labels) in enumerate(alike.items())
     ]
     if len(parts) > MOST_NAMED:
         parts = [*parts[: MOST_NAMED - 1], "less in others"]
     last = ", and" if max(map(len, alike.values())) > 1 else " and"  # that of a group is another one
     return f"The busiest process sends {listed(parts, last)}" + (f"; {even} has no hub" if even else "")
-
-
-def some(labels: Sequence[str]) -> str:
-    """List the labels, or count them if they are many."""
-    return listed(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} of them"
 
 
 def stale(most: Mapping[str, int], unit: str = "step") -> str:

@@ -1,6 +1,5 @@
 """Bytes that each process sends and receives, and that each sends to each other: a hub stands out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from experiments.charts.data import Absent, ChartData, by_label, panelled
 from experiments.charts.export import Sheet
 from experiments.charts.layout import bands, size_tick, slide, wrapped
 from experiments.charts.style import ALARM, FAINT, INK, look, records
-from experiments.charts.titles import hub, hubs, some
+from experiments.charts.titles import hub, hubs
 from experiments.comparison.model import Entry
 from experiments.format.units import human_bytes
 from experiments.runs.frames import RunFrames
@@ -26,7 +25,6 @@ MANY = 10  # bars of one role in a band; of more ranks three are shown
 SERVER: dict[str, Any] = {"edgecolor": INK, "hatch": "//////", "linewidth": 0.6}
 SENT, RECEIVED = "sent_bytes_per_step", "received_bytes_per_step"
 ROOM = 6  # ranks, at most, whose cells have room for a number
-PATTERNS = 3  # in a title, at most
 MEAN = "bytes_per_step_and_rank"
 
 
@@ -122,8 +120,7 @@ def traffic_between(data: ChartData) -> Sheet:
         notes.append(f"{named}: ranks put together; a cell is the mean over the ranks of the larger group.")
     quiet = [label for label in data.focus["label"] if label not in {*every["label"], *missing}]
     notes += [f"Nothing is sent by {', '.join(quiet)}."] if quiet else []
-    title = _patterns([part for _, part in parts])
-    columns_shown = ("from", "to", "bytes_per_step", MEAN)
+    title, columns_shown = "Payload of a step, by sender and receiver", ("from", "to", "bytes_per_step", MEAN)
     return data.sheet(figure, title, shown, columns_shown, missing=missing, notes=[*notes, *no_room])
 
 
@@ -183,43 +180,3 @@ def _numbers(axes: Axes, part: pd.DataFrame, scale: ScalarMappable) -> None:
         dark = cell.bytes_per_step_and_rank > 0.55 * scale.get_clim()[1] and not cell.refused
         text = human_bytes(cell.bytes_per_step_and_rank).replace(" ", "\n")
         axes.text(cell.receiver, cell.sender, text, color="white" if dark else INK, **look)
-
-
-def _patterns(parts: Sequence[pd.DataFrame]) -> str:
-    """A title: first strategies in which all goes through one rank, then to how many others a rank sends."""
-    through: dict[str, list[str]] = {}
-    others: dict[str, list[str]] = {}
-    for part in parts:
-        label = str(part["label"].iloc[0])
-        if part["contends"].iloc[0]:
-            if middle := _middle(part):
-                through.setdefault(f"everything goes through {middle}", []).append(label)
-            elif words := _degree(part):
-                others.setdefault(words, []).append(label)
-    patterns = [f"in {some(labels)} {words}" for words, labels in [*through.items(), *others.items()]]
-    text = "; ".join(patterns[:PATTERNS])
-    return text[:1].upper() + text[1:] if text else "Payload by sender and receiver"
-
-
-def _middle(part: pd.DataFrame) -> str:
-    """`s0`, `its 2 servers`, `w0`: the ranks at one end of all that is sent; empty if there are none."""
-    names, sizes = part["ranks"].iloc[0], part["sizes"].iloc[0]
-    pairs = [{cell.sender, cell.receiver} for cell in records(part)]
-    servers = {place for place, name in enumerate(names) if name.startswith("s")}
-    if servers and all(servers & pair for pair in pairs):
-        count = sum(sizes[place] for place in servers)
-        return names[min(servers)] if count == 1 else f"its {count} servers"
-    alone = [place for place in set.intersection(*pairs) if sizes[place] == 1 and len(names) > 2]
-    return str(names[alone[0]]) if len(alone) == 1 else ""
-
-
-def _degree(part: pd.DataFrame) -> str:
-    """To how many others a rank sends; empty where ranks were put together, because then it is not known."""
-    if max(part["sizes"].iloc[0]) > 1:
-        return ""
-    ranks = len(part["ranks"].iloc[0])
-    counts = part["sender"].value_counts().reindex(range(ranks), fill_value=0)
-    most = counts.max()
-    if counts.min() < most:
-        return f"no rank sends to more than {most} {'other' if most == 1 else 'others'}"
-    return f"each rank sends to {'one other' if most == 1 else 'all' if most == ranks - 1 else f'{most} others'}"
