@@ -1,7 +1,6 @@
-"""The charts of a comparison: each as PNG, as SVG and with its numbers as CSV.
+"""The charts of a comparison, each as PNG, SVG and CSV. Only this package imports matplotlib.
 
-Only this package imports matplotlib. A chart is a function from `ChartData` to a `Sheet`: a figure, its title, which is
-a sentence about the numbers shown, and these numbers as a frame. It raises `Absent` if the runs have no data for it.
+A chart is a function from `ChartData` to a `Sheet`. It raises `Absent` if the runs have no data for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,6 @@
-"""The charts of a benchmark: time against size, bandwidth against size, and their data as CSV.
+"""The charts of a benchmark, with a panel for each transport, and their data as CSV.
 
-A panel for each transport, side by side. Every repeat is a dot, the line goes through the medians. The prediction of
-the strategy's own formula, from the α, β and γ of that transport, is dashed.
+Every repeat is a dot, the line goes through the medians, and the prediction of the strategy's formula is dashed.
 """
 
 from collections.abc import Callable, Sequence

@@ -43,18 +43,14 @@ class ChartData:
     def entries(self) -> pd.DataFrame:
         """One row an entry of a contest. The index is the entry's place among all (see `entry`). Absent without any.
 
-        entry            the entry itself
+        entry, label, strategy, workers, servers, processes, consistency, within_train
         contest          place of its contest in the comparison
-        label, strategy, workers, servers, processes, consistency, within_train
-        placement        of the servers; missing without servers
-        bytes            of the model's parameters
-        name             its label and its role: yardstick, ceiling, not comparable
-        short_name       the same for a chart that says elsewhere what is not comparable
+        placement, bytes    of the servers; of the model's parameters
+        name, short_name    its label and its role: yardstick, ceiling, not comparable (not in short_name)
         contends         it is neither yardstick nor ceiling, and it is comparable
         refused, not_comparable    whether, and why, it is not comparable
         twin             how many entries of its contest and strategy come before it: they have the same colour
-        samples_per_second, low, high    the median over the repeats and its 95 % interval
-        repeats          samples/s of each repeat
+        samples_per_second, low, high, repeats    the median over the repeats, its 95 % interval, each repeat
         share_of_ceiling of the samples/s of noop
         predicted, predicted_seconds     samples/s and seconds of one exchange, by the cost model
         """

@@ -1,13 +1,7 @@
 """The parts of a slide-sized chart: a sentence on top, the conditions below it, bars or lines, notes at the foot.
 
-The points of lines are the rows of a frame with these columns:
-
-    x, y                     place of the median
-    dots                     each repeat
-    predicted                the same by the cost model; this column may be missing
-    hollow                   the marker is hollow and the line dashed; this column may be missing
-    name                     of the line
-    strategy, refused, twin  for its look (see `style.look`)
+The points of lines are the rows of a frame. Its columns are `x` and `y` (the median), `dots` (each repeat), `name`, and
+those of `style.look`; it may have `predicted`, and `hollow` for hollow markers on a dashed line.
 """
 
 import math

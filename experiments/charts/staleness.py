@@ -1,7 +1,6 @@
 """How stale updates were: by how many steps their gradients were behind the newest push.
 
-Where all workers keep pace, no gradient is behind in steps, but updates of other workers come between all the same.
-Those are counted then.
+If no gradient is behind in steps, the updates of other workers since the worker's last answer are counted.
 """
 
 from collections import Counter

@@ -24,10 +24,9 @@ def compare_runs(
 ) -> Comparison:
     """Return the contests among `runs`, with verdicts. Reads the final parameters of the runs.
 
-    Runs that did not end well are listed as failed. `baseline` is a label or a strategy. Without it, the baseline is
-    the contender in the most contests; of several, the one with the strategy `first`, else the one that was run first.
-    `origins` says by path where a run comes from: runs from different places do not repeat each other, though the same
-    was asked of them. ConfigError if no contest has the baseline.
+    `baseline` is a label or a strategy. Without it, the baseline is the contender in the most contests; of several, the
+    one with the strategy `first`, else the first one. Runs from different `origins`, by path, do not repeat each other.
+    ConfigError if no contest has the baseline.
     """
     found = fields([run for run in runs if run.status == "ok"], origins)
     entries = [_entries(field, labels) for field, labels in zip(found, _labels(found), strict=True)]

@@ -39,10 +39,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that repeat each other. `stranger`: they did other work than the contest, and have no contest of their own.
-
-    `origin` is the folder of the runs, if another folder has runs that were asked for the same; else it is empty.
-    """
+    """Runs that repeat each other; `origin` is their folder if several have such runs. A `stranger` did other work."""
 
     runs: tuple[Run, ...]
     origin: str = ""

@@ -20,11 +20,9 @@ _FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # a sweep's folder
 
 
 def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> Comparison:
-    """Compare all runs that `find_runs` finds, as `compare_runs` does, with predictions.
+    """Compare all runs that `find_runs` finds, as `compare_runs` does, with predictions and warnings. ConfigError.
 
-    Half-written runs, cells without a run, sweeps that are not finished and damaged calibrations are warnings. Runs in
-    two folders (before and after a change, say) that were asked for the same are compared and do not repeat each other;
-    runs that are named one by one do. ConfigError.
+    Equal runs in two folders (before and after a change, say) do not repeat each other; runs named one by one do.
     """
     runs: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
     origins: dict[Path, str] = {}

@@ -14,12 +14,11 @@ BESIDE = ("single", "noop")  # the yardstick and the ceiling: a contest shows th
 
 @dataclass(frozen=True)
 class Entry:
-    """Repeats of one run in a contest. Figures are samples/s.
+    """Repeats of one run in a contest. Figures are samples/s; None if unknown.
 
     `rates` are those of the repeats that were long enough to have one; without any, `rate` is 0. `ratio` is to the
-    baseline of the contest, `share` is of its ceiling (`noop`), and `predicted` follows from the cost model; None if
-    unknown. `refused` says why the entry cannot be compared with the others. `check` says whether it computed what the
-    yardstick did. `origin` is the folder of its runs, if another folder has runs that were asked for the same.
+    baseline of the contest, `share` is of its ceiling (`noop`). `refused` says why the entry cannot be compared.
+    `origin` is the folder of its runs, if another folder has runs that were asked for the same.
     """
 
     label: str
@@ -105,11 +104,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All contests among some runs.
-
-    `axes` are the settings that differ between contests, with their values in order, for example {"workers": (1, 2,
-    4)}. `failed` are the runs that did not end well.
-    """
+    """All contests among some runs, and the runs that failed. `axes`: what differs, like {"workers": (1, 2, 4)}."""
 
     contests: tuple[Contest, ...]
     axes: Mapping[str, tuple[Any, ...]]

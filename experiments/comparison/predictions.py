@@ -17,10 +17,7 @@ from experiments.runs.run import Run
 
 
 def with_predictions(comparison: Comparison) -> Comparison:
-    """Return the comparison with the samples/s that a calibration beside the runs, or a link, predicts.
-
-    A calibration that cannot be read is a warning.
-    """
+    """Return the comparison with the samples/s that a calibration beside the runs, or a link, predicts."""
     contenders = [entry for entry in comparison.entries if entry.contends and not entry.refused]
     calibrations: dict[Path | None, Calibration] = {}
     warnings = []

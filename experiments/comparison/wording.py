@@ -1,7 +1,4 @@
-"""The words of a verdict: the command line, a chart's title and the report's heading say the same sentences.
-
-A verdict names the interval of its ratio, and the absolute figures beside it.
-"""
+"""The words of a verdict: the command line, a chart's title and the report's heading say the same sentences."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

@@ -1,15 +1,12 @@
 """Measure what this machine can do at best, and compute the shortest possible time of an all-reduce from it.
 
-In any all-reduce each of W ranks must send, and receive, at least 2(W-1)/W·M bytes (Patarasuk & Yuan 2009).
+In any all-reduce each of W ranks must send, and receive, at least 2(W-1)/W·M bytes (Patarasuk & Yuan 2009). Together:
 
-    shared memory, ipc   each of these bytes is copied once, by one of min(W, cores) cores:
-                         t = W·2(W-1)/W·M / (min(W, cores)·copy bandwidth of one core)
-    loopback tcp         each of these bytes goes through the kernel's loopback, which all ranks share:
-                         t = W·2(W-1)/W·M / (bytes/s of as many plain streams at once as saturate the machine)
+    shared memory, ipc   t = W·2(W-1)/W·M / (min(W, cores)·copy bandwidth of one core)
+    loopback tcp         t = W·2(W-1)/W·M / (bytes/s of as many plain streams at once as saturate the machine)
 
-One stream keeps two cores busy, so streams are added, up to one a core, and the best total counts. The time to add up
-is not in the limit. A share may be above 1: data in a cache is copied faster than here, and a rank that adds straight
-out of a peer's memory saves the copy. A parameter server is held to the same bytes, so that shares compare.
+The time to add up is not in the limit. A share may be above 1: data in a cache is copied faster, and a rank that adds
+straight out of a peer's memory saves the copy. A parameter server is held to the same bytes, so that shares compare.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
 """The cost model: α, β and γ, the terms of the strategies' formulas, as measured or as a link has them.
 
-Bytes that lie in a cache cost less than others. So β and γ are curves over the size of the vector. Between its points a
-curve is linear over the logarithm of the size; beyond its ends it is flat.
+Bytes in a cache cost less, so β and γ are curves over the size: linear over its logarithm, flat beyond the ends.
 """
 
 import math
@@ -65,8 +64,7 @@ def constant(link: Link, words: str | None = None) -> Figures:
 def among_neighbours(workers: int, sizes: Sequence[int], tiny: float, moved: Costs, added: Costs) -> Curve:
     """Return the curve of the pattern `shift`, from seconds of one step, whose messages are 1/(n + 1) of the vector.
 
-    If adding up costs no more than moving, as in memory that is read in place, γ is 0 and β is the mean of both, since
-    an all-reduce adds up half of what it moves.
+    If adding up costs no more than moving, γ is 0 and β is the mean of both: an all-reduce adds half of what it moves.
     """
     piece = np.array(sizes) // 4 // (workers + 1) * 4
     step = np.where(added > moved, moved, (moved + added) / 2)
@@ -119,9 +117,6 @@ class Calibration:
 
 
 def link_terms(given: str) -> Link:
-    """Return `1gbit,50us` as α and β, with γ = 0. ConfigError if it is no link.
-
-    An overhead a message is part of α. The formulas leave out that messages of one rank queue for it.
-    """
+    """Return `1gbit,50us` as α, with any overhead a message, and β; γ = 0. ConfigError if it is no link."""
     asked = virtual_network(given)
     return Link(asked.latency + asked.overhead, 1 / asked.bandwidth)

@@ -1,10 +1,8 @@
 """One rank of a calibration, a worker or the server: measure both patterns of communication at every size.
 
-A pattern is timed with messages of one element, and with vectors of each size, which are once moved and once added up
-as they come. Worker 0 decides from a first sample how many rounds each of these cells needs, so that a sample lasts
-long enough. Then all cells are visited several times in turns, so that a slow moment of the machine does not look like
-a property of one size. A visit gives a mean, since a wait now and then is part of an exchange; the visits give a
-median.
+A pattern is timed with messages of one element, and with vectors of each size, once moved and once added up. Worker 0
+decides from a first sample how many rounds each of these cells needs. All cells are visited several times in turns, so
+that a slow moment of the machine is no property of one size. A visit gives a mean, the visits a median.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,7 @@
-"""What an exchange adds to a step of a training run, on a network of equal links.
+"""What an exchange adds to a step of a training run, on a network of equal links: its own time, but for a server.
 
-That is the time of the exchange itself, but for a parameter server: its steps are not exchanges that all begin at once.
-A worker that has its answer first trains first, and pushes first again. So the server still sends the answers of one
-step while the pushes of the next step arrive.
+A worker that has its answer first trains and pushes first again, so the server sends the answers of one step while the
+pushes of the next step arrive.
 """
 
 from common.runtime.job import DEDICATED
@@ -17,10 +16,9 @@ FEW = 3  # segments before an answer for which the formula holds with any number
 def added_to_a_step(
     strategy: SyncStrategy, workers: int, servers: int, nbytes: int, link: Link, placement: str
 ) -> float | None:
-    """Return the seconds that an exchange of `nbytes` bytes adds to each step; None if they are the exchange's own.
+    """Return the seconds that an exchange adds to each step; None if they are the exchange's own.
 
-    They differ for `ps-bsp` with even shards, on dedicated servers, no more of them than workers, if a worker pushes
-    few segments before it waits.
+    They differ for `ps-bsp` on few dedicated servers with even shards, if a worker pushes few segments before it waits.
     """
     if not isinstance(strategy, ParameterServer) or not strategy.consistency.lockstep or strategy.sharding != "even":
         return None
@@ -32,22 +30,17 @@ def added_to_a_step(
 def lockstep_seconds(workers: int, servers: int, nbytes: int, link: Link, segment: int) -> float | None:
     """Return the seconds of a step beyond its training: from a worker's push until its last answer has arrived.
 
-    With one server, n workers and k segments of s = Mβ/k seconds each: the answers to a step's last segment leave the
-    server one after the other. So the workers train, and push, s after each other. Each pushes w segments before it
-    needs an answer.
+    With one server, n workers and k segments of s = Mβ/k seconds each, the answers to a step's last segment leave the
+    server one after the other. So the workers train, and push, s after each other, w segments before the first answer.
 
     k = 1       The last worker has its answer n·s after the first answer began to leave. By then all other pushes have
-                arrived, and its own takes s more: (n + 1)·s, however long training takes. If all began at once, it
-                would be 2n·s.
-    k = 2, …    The pushes queue, first come first served, w of each worker in turns with its neighbours. The first
-                segment is complete after w·n·s, less the w(w - 1)/2 pushes behind those of the last worker. From then
-                on the answers are the bottleneck: those of the last segment begin k - 1 rounds of n·s later.
+                arrived, and its own takes s more: (n + 1)·s, however long training takes.
+    k = 2, …    The pushes queue. The first segment is complete after w·n·s, less the w(w - 1)/2 pushes behind those of
+                the last worker. The answers of the last segment begin k - 1 rounds of n·s later.
 
-    Together (n·(k + w - 1) + 1 - w(w - 1)/2)·s, and 2α. With S servers each has n workers and 1/S of the vector, in k
-    segments of s = Mβ/(S·k). But a worker's link carries S segments for one of a server's: 2S - 1 - S·w(w - 1)/2 in
-    place of 1 - w(w - 1)/2. Adding up at the servers comes on top, (n/S)·Mγ, as in the formula of the exchange.
-
-    None if w is above n and above FEW, where this does not hold.
+    Together (n·(k + w - 1) + 1 - w(w - 1)/2)·s, and 2α. With S servers each has 1/S of the vector, and a worker's link
+    carries S segments for one of a server's: 2S - 1 - S·w(w - 1)/2 in place of 1 - w(w - 1)/2. Adding up takes (n/S)·Mγ
+    more. None if w is above n and above FEW, where this does not hold.
     """
     parts = cut([slice(0, nbytes // FLOAT_BYTES // servers)], segment)
     longest: int = max(1, *(part.stop - part.start for part in parts))

@@ -1,7 +1,4 @@
-"""The limits of these runs: cores, network, ceiling, exposed synchronisation, the busiest rank, stragglers.
-
-Every sentence follows from what the runs recorded.
-"""
+"""The limits of runs, as recorded: cores, ceiling, exposed synchronisation, the busiest rank, stragglers."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""How long a sweep will take: first estimated from one worker's step on this machine, then from the runs that ended.
-
-The estimate is rough: it knows how many ranks share the cores, and little about exchanges.
-"""
+"""Roughly how long a sweep will take: estimated from one worker's step on this machine, then from runs that ended."""
 
 import dataclasses
 import json

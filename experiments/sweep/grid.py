@@ -1,9 +1,7 @@
 """The cells of a sweep, every contestant with every combination of settings, and the order of their runs.
 
-All cells are planned before the first one starts.
-
-A setting that means nothing to a strategy makes no second cell: `servers` for a strategy without them, `transport` for
-one that brings its own. A combination that cannot run is left out, with the reason. But a strategy that can run
+All cells are planned before the first one starts. A setting that means nothing to a strategy makes no second cell, such
+as `servers` for one without them. A combination that cannot run is left out, with the reason; a strategy that can run
 nowhere, or a value that no strategy can run with, is a mistake of the user.
 """
 
@@ -152,10 +150,9 @@ def _check_used(sweep: Sweep, grid: Grid) -> None:
 def turns(cells: Sequence[Cell], repeats: int) -> list[Turn]:
     """Return every cell `repeats` times: repeat 1 of all, then repeat 2 of all, … (A B A B …, never A A B B).
 
-    Cells that will be compared with each other stand together, so that a machine whose speed drifts is fair to them.
-    In each repeat another cell goes first, so that its place favours none. The order is drawn with a fixed seed: the
-    same cells give the same order, so that a stopped sweep can be resumed. Cells with equally many threads stand
-    together, too: a change takes seconds.
+    Cells that will be compared stand together, so that a machine whose speed drifts is fair to them. In each repeat
+    another one goes first. The order has a fixed seed, so a stopped sweep can be resumed. A change of threads takes
+    seconds, so cells with equally many stand together.
     """
     groups: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.plan.job.threads):

@@ -1,7 +1,4 @@
-"""A sweep from a file, flags, or both: every key and value is checked, as `syncbench run` checks its options.
-
-A file is YAML in which every value is text: the setting says what the text means.
-"""
+"""A sweep from a YAML file, flags, or both, checked as `syncbench run` checks its options. Every value is text."""
 
 from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path

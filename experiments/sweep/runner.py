@@ -85,11 +85,9 @@ def run_cells(
 
 
 class Executor:
-    """Runs cells in new folders inside `folder`. A context manager: it keeps an agent from cell to cell.
+    """Runs cells in new folders inside `folder`, with one agent, which is started before the first cell.
 
-    The agent is started at once, for ranks with so many `threads`, so that no cell pays for it. Another agent is
-    started if the next cell's ranks have another number of threads, and after a run that failed, because the agent's
-    fork server may be the cause.
+    Another agent is started for ranks with another number of threads, and after a run that failed.
     """
 
     def __init__(self, folder: Path, threads: int) -> None:

@@ -1,7 +1,4 @@
-"""How long a step of a model takes on this machine without other ranks, measured in a process of its own.
-
-In this process torch would take memory from the command line, and leave a folder among the temporary files.
-"""
+"""How long a step of a model takes here without other ranks, measured in a process of its own, because of torch."""
 
 import json
 import os

@@ -1,12 +1,9 @@
 """How far the ranks' clocks are apart, estimated from the messages that went both ways.
 
-A message that leaves by clock a at time s and arrives by clock b at time r travelled for
-r - s - (offset of b - offset of a) seconds, which is not negative. So d(a, b), the least r - s over all messages from a
-to b, bounds the difference of the offsets from above, and -d(b, a) bounds it from below. The middle is the estimate of
-Cristian (1989), which NTP uses. It errs by half the difference of the two least delays, and at most by half their sum.
-
-With several clocks, the bounds along a detour are bounds, too (shortest paths). An estimate within all bounds exists as
-long as no clock runs faster than another: then no message arrives before it was sent.
+A message that leaves by clock a at s and arrives by clock b at r travelled for r - s - (offset of b - offset of a)
+seconds, at least 0. So d(a, b), the least r - s over all messages from a to b, bounds the difference of the offsets
+from above, and -d(b, a) bounds it from below. The middle is the estimate of Cristian (1989), as in NTP; it errs by half
+the difference of the two least delays. Bounds along a detour over other clocks are bounds, too (shortest paths).
 """
 
 from collections.abc import Sequence
@@ -38,10 +35,7 @@ def least_delays(clocks: int, senders: Sequence[int], receivers: Sequence[int], 
 
 
 def estimate(least: Floats) -> Offsets:
-    """Return the offsets, given the least delay of each ordered pair of clocks, shape (clocks, clocks).
-
-    A clock without a bound, or with a bound on one side only, keeps the offset 0 unless the bound excludes it.
-    """
+    """Return the offsets for the least delays, shape (clocks, clocks). Without two bounds, an offset stays near 0."""
     bound = least.copy()
     for via in range(len(bound)):
         np.minimum(bound, bound[:, via, None] + bound[None, via, :], out=bound)

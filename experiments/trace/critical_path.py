@@ -1,14 +1,9 @@
 """The critical path: from the end of the last step backwards, always to the rank that was waited for.
 
-As in critical-path analysis of message-passing programs (Yang & Miller, ICDCS 1988; Schulz, 2005): on a rank the path
-goes back through its work, until a call that had to wait for a message. From there it goes back with the message to the
-rank that sent it, and on from the moment of sending. So each moment of the steps is charged to one rank and one stage:
-a second less there would have been a second less for all, at least until another path becomes the longest.
-
-A call waits for a message that was sent after the call began, or so shortly before that it cannot have arrived
-(transports take time). If one call adds up several messages, it waits for the one sent last. A `settle` waits for the
-last reader of the lent arrays. The time that a message was on its way is charged, as stage synchronize, to the end with
-more bytes in flight at that moment, in whose link or memory they queue.
+On a rank the path goes back through its work, until a call that had to wait for a message (Yang & Miller, ICDCS 1988;
+Schulz, 2005). From there it goes to the rank that sent the message, and on from the moment of sending. So each moment
+of the steps is charged to one rank and one stage. docs/trace.md says for what a call waited, and who pays for a message
+on its way.
 """
 
 from collections import defaultdict
@@ -84,10 +79,7 @@ def _level(levels: tuple[Floats, Ints], moment: float) -> int:
 
 
 class _Wait(NamedTuple):
-    """A call waited for another rank: from message `call` on, until `released`; for what `sender` had done at `left`.
-
-    `sent_by` is the number of the sender's first message after that.
-    """
+    """A wait of call `call`, until `released`, for what `sender` had done at `left`, before its message `sent_by`."""
 
     call: int
     released: float
@@ -204,10 +196,7 @@ class _Walk:
 
 
 def _shortest_flights(timeline: Timeline) -> dict[tuple[int, int, int], float]:
-    """Return the least seconds from the sending of a message until its arrival, by sender, receiver and bytes.
-
-    Only messages that were waited for count: others may have arrived long before they were received.
-    """
+    """Return the least seconds that a message was on its way, by sender, receiver and bytes, of those waited for."""
     messages, owner, partner = timeline.messages, timeline.owner, timeline.partner
     with np.errstate(invalid="ignore"):
         waited = np.flatnonzero((messages["kind"] == RECEIVE) & (timeline.sent >= messages["began"]))

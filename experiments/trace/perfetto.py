@@ -1,10 +1,7 @@
 """The file trace.json of a run: its timeline in the Trace Event Format, which Perfetto and chrome://tracing open.
 
-    https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format)
-
-A process is a rank; its threads are tracks: stages, send, receive, wait. A receive that began before its message had
-been sent is a wait until then, and a receive from then on. Times stay whole nanoseconds until they are written, so that
-nested slices stay nested.
+A process is a rank; its threads are tracks: stages, send, receive, wait. A receive waits until its message was sent.
+Times stay whole nanoseconds until they are written, so that nested slices stay nested.
 """
 
 from collections.abc import Iterator

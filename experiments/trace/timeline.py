@@ -87,10 +87,7 @@ class Timeline:
 
     @cached_property
     def sent(self) -> Floats:
-        """Of each receive, when the message had been sent as far as its receiver can tell; NaN for other messages.
-
-        That is the end of its send, or of the receive if the send returned later.
-        """
+        """Of each receive, the end of its send, or its own if the send returned later; NaN for other messages."""
         moments = np.full(len(self.messages), np.nan)
         ended = self.messages["ended"]
         moments[self.received] = np.minimum(ended[self.partner[self.received]], ended[self.received])
