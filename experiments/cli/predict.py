@@ -99,7 +99,7 @@ def _ahead(options: Options, sizes: Sequence[int], calibration: Calibration) -> 
         print("\n".join(said))
     values = {
         "rows": to_builtins(cells),
-        "crossovers": {str(count): [each.to_dict() for each in found[count]] for count in workers},
+        "crossovers": {str(count): to_builtins(found[count]) for count in workers},
         "sentences": said,
     }
     from experiments.charts.predictions import plot_ahead  # late: matplotlib

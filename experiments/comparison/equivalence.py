@@ -67,13 +67,12 @@ def yardstick(runs: Sequence[Run]) -> Run | None:
     fit = [
         run
         for run in runs
-        if run.status == "ok" and _synchronous(run) and _equal_replicas(run) and (run.path / "params.npy").is_file()
+        if run.status == "ok"
+        and run.summary.consistency == "bsp"
+        and _equal_replicas(run)
+        and (run.path / "params.npy").is_file()
     ]
     return next((run for run in fit if run.strategy == "single"), fit[0] if fit else None)
-
-
-def _synchronous(run: Run) -> bool:
-    return run.summary.consistency == "bsp"
 
 
 def _equal_replicas(run: Run) -> bool:
@@ -93,7 +92,7 @@ def _check(run: Run, standard: Run | None) -> ParameterCheck:
         except CheckFailed as error:
             reason = str(error)
     finite = value if value is not None and math.isfinite(value) else None
-    if not _synchronous(run):
+    if run.summary.consistency != "bsp":
         return ParameterCheck("not promised", finite, reason)
     if value is None:
         return ParameterCheck("unknown", None, reason)

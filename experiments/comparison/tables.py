@@ -13,7 +13,7 @@ from experiments.format.units import human_bytes, human_count, human_deviation, 
 from experiments.metrics.intervals import Interval
 from experiments.runs.describe import conditions, error_line
 from experiments.runs.labels import labels
-from experiments.runs.run import Role, Run, hidden_seconds_per_step, stage_seconds_per_step
+from experiments.runs.run import Run, hidden_seconds_per_step, stage_seconds_per_step
 
 _SHORT = dict(zip(STAGES, ("prep", "part", "load", "train", "sync", "update"), strict=True))
 _SPARE = {"partition": 10, "preprocess": 9, "load": 8, "update": 6}  # stages that a narrow terminal leaves out first
@@ -107,12 +107,10 @@ class _Row:
     hidden: float  # seconds of synchronisation per step, beside `train`
 
     @property
-    def stale(self) -> bool:
-        return bool(self.run.summary.staleness_max)
-
-    @property
-    def drops(self) -> bool:
-        return self.run.summary.pushes is not None and self.run.summary.pushes.dropped > 0
+    def dropped(self) -> float | None:
+        """The share of the pushes that were dropped; None if unknown."""
+        pushes = self.run.summary.pushes
+        return pushes.dropped / (pushes.applied + pushes.dropped) if pushes else None
 
 
 def runs_table(
@@ -145,13 +143,13 @@ def _run_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
     if any(row.hidden for row in rows):
         columns.append(Column("sync\nhidden", _share_hidden, "{:.0%}".format, spare=5))
     columns += [
-        Column("worker\nsends", lambda row: _busiest(row.run, "worker"), human_bytes),
-        Column("server\nsends", lambda row: _busiest(row.run, "server"), human_bytes),
+        Column("worker\nsends", lambda row: max(row.run.sent_per_step("worker"), default=None), human_bytes),
+        Column("server\nsends", lambda row: max(row.run.sent_per_step("server"), default=None), human_bytes),
     ]
-    if any(row.stale for row in rows):
+    if any(row.run.summary.staleness_max for row in rows):
         columns.append(Column("stale\nmean–max", _staleness))
-    if any(row.drops for row in rows):
-        columns.append(Column("too\nlate %", _share_dropped, _hundredths, spare=7))
+    if any(row.dropped for row in rows):
+        columns.append(Column("too\nlate %", attrgetter("dropped"), _hundredths, spare=7))
     columns += [
         Column("test\nacc.", lambda row: row.run.summary.test_accuracy, "{:.1%}".format, spare=2),
         Column("final\nloss", lambda row: row.run.summary.final_loss, "{:.3g}".format, spare=4),
@@ -196,10 +194,6 @@ def _share_hidden(row: _Row) -> float | None:
     return row.hidden / whole if whole > 0 and not row.run.within_train else None
 
 
-def _busiest(run: Run, role: Role) -> float | None:
-    return max(run.sent_per_step(role), default=None)
-
-
 def _staleness(row: _Row) -> str | None:
     """Return the mean and the maximum over the applied pushes, in steps: `0.73–3`."""
     counts = row.run.summary.staleness_histogram
@@ -207,11 +201,6 @@ def _staleness(row: _Row) -> str | None:
         return None
     mean = sum(steps * count for steps, count in counts.items()) / sum(counts.values())
     return f"{mean:.2g}–{max(counts)}" if max(counts) else "0"
-
-
-def _share_dropped(row: _Row) -> float | None:
-    pushes = row.run.summary.pushes
-    return pushes.dropped / (pushes.applied + pushes.dropped) if pushes else None
 
 
 def check_cell(run: Run, check: ParameterCheck) -> str:
@@ -235,9 +224,9 @@ def _caption(rows: Sequence[_Row]) -> list[str]:
         parts.append(f"A colocated server shares its worker's link: {most} a step leave the busiest process.")
     if any(row.hidden for row in rows):
         parts.append("sync hidden: share of the synchronisation that ran beside train and is part of its time.")
-    if any(row.stale for row in rows):
+    if any(row.run.summary.staleness_max for row in rows):
         parts.append("stale: steps that a gradient was behind the newest one when it was applied.")
-    if any(row.drops for row in rows):
+    if any(row.dropped for row in rows):
         parts.append("too late: share of the gradients pushed that were dropped.")
     lines = [" ".join(parts)]
     if within := [row.label for row in rows if row.run.within_train]:

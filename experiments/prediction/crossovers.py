@@ -21,18 +21,13 @@ LEVEL = 1.05  # times the fastest: up to there a strategy stays the fastest, sin
 Curves = Mapping[str, Callable[[int], float]]  # seconds by bytes, for each strategy
 
 
-class FastestRange(Struct, frozen=True):
+class FastestRange(Struct, frozen=True, rename={"low": "from_bytes", "high": "to_bytes", "level": "within_5_percent"}):
     """`strategy` is predicted to be the fastest from `low` to `high` bytes, or within 5 % of the strategies `level`."""
 
     strategy: str
-    low: float
-    high: float
+    low: int
+    high: int
     level: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the range as JSON values."""
-        span = {"from_bytes": round(self.low), "to_bytes": round(self.high)}
-        return {"strategy": self.strategy, **span, "within_5_percent": list(self.level)}
 
 
 def fastest_ranges(
@@ -56,13 +51,13 @@ def fastest_ranges(
             begins.append((begin, fastest(begin)))
     merged: list[FastestRange] = []
     for (begin, strategy), (end, _) in pairwise([*begins, (high, "")]):
-        last = merged[-1] if merged else FastestRange(strategy, begin, end)
+        last = merged[-1] if merged else FastestRange(strategy, round(begin), round(end))
         seconds, least = times[last.strategy], times[strategy]
         if not merged or any(seconds(size) > LEVEL * least(size) for size in map(round, _sizes(begin, end))):
-            merged.append(FastestRange(strategy, begin, end))
+            merged.append(FastestRange(strategy, round(begin), round(end)))
         else:
             level = dict.fromkeys(name for name in (*last.level, strategy) if name != last.strategy)
-            merged[-1] = structs.replace(last, high=end, level=tuple(level))
+            merged[-1] = structs.replace(last, high=round(end), level=tuple(level))
     return merged
 
 
@@ -106,7 +101,7 @@ def sentence(
         level = f" ({listed(one.level)} within 5 %)" if one.level else ""
         parts.append(one.strategy + until + level)
     text = ", then ".join(parts)
-    nbytes = round(last.high)
+    nbytes = last.high
     times = {name: time(nbytes) for name, time in curves(strategies, workers, servers, figures).items()}
     others = {name: seconds for name, seconds in times.items() if name != last.strategy}
     if others and times[last.strategy]:  # noop takes no time

@@ -16,7 +16,12 @@ _OURS = ("no ", "without ", "versions ", "machine ", "threads ", "half-written "
 def warnings(comparison: Comparison, runs: Sequence[Run]) -> list[str]:
     """Return one sentence each, the gravest first, none twice."""
     found = [
-        *located(comparison, _refused),
+        *located(
+            comparison,
+            lambda contest: [
+                f"{one.label} is not comparable: it {one.refused}" for one in contest.entries if one.refused
+            ],
+        ),
         *_scatter(comparison),
         *comparison.warnings,
         *located(comparison, _of_contest),
@@ -30,10 +35,6 @@ def _sentence(line: str) -> str:
     """Return the line as a sentence. A label at its beginning keeps its letters."""
     text = line[:1].upper() + line[1:] if line.startswith(_OURS) else line
     return text if text.endswith(".") else f"{text}."
-
-
-def _refused(contest: Contest) -> Iterable[str]:
-    return (f"{entry.label} is not comparable: it {entry.refused}" for entry in contest.entries if entry.refused)
 
 
 def _of_contest(contest: Contest) -> Iterable[str]:

@@ -120,7 +120,8 @@ def timeline(traces: Sequence[RankTrace]) -> Timeline:
     clocks = list(dict.fromkeys(trace.clock for trace in traces))
     clock_of = np.array([clocks.index(trace.clock) for trace in traces])
     sizes = [len(trace.messages) for trace in traces]
-    messages, owner = _all_messages(traces), np.repeat(np.arange(len(traces)), sizes)
+    messages = np.concatenate([trace.messages for trace in traces])
+    owner = np.repeat(np.arange(len(traces)), sizes)
     partner = _partners(messages, np.array([trace.rank for trace in traces])[owner])
     uncorrected = Timeline(traces, messages, np.cumsum([0, *sizes]), owner, partner, clocks)
     received = uncorrected.received
@@ -129,11 +130,8 @@ def timeline(traces: Sequence[RankTrace]) -> Timeline:
     senders, receivers = clock_of[owner[sent]], clock_of[owner[received]]
     offsets = estimate(least_delays(len(clocks), senders.tolist(), receivers.tolist(), delays))
     corrected = [_shifted(trace, -offsets.ahead[clock]) for trace, clock in zip(traces, clock_of, strict=True)]
-    return replace(uncorrected, traces=corrected, messages=_all_messages(corrected), offsets=offsets)
-
-
-def _all_messages(traces: Sequence[RankTrace]) -> Records:
-    return np.concatenate([trace.messages for trace in traces])
+    messages = np.concatenate([trace.messages for trace in corrected])
+    return replace(uncorrected, traces=corrected, messages=messages, offsets=offsets)
 
 
 def _partners(messages: Records, rank: Ints) -> Ints:
