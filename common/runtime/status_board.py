@@ -99,6 +99,11 @@ class StatusBoard:
         cause, stage = (text.rstrip(b"\0").decode(errors="ignore") for text in (cause, stage))
         return PeerFailed(cause, rank=rank, role="server" if server else "worker", stage=stage, step=step)
 
+    def check(self) -> None:
+        """Raise PeerFailed if the job is over."""
+        if (culprit := self.culprit()) is not None:
+            raise culprit
+
     def reincarnate(self, number: int) -> None:
         """Tell every rank that the job goes on in incarnation `number`."""
         _JOB.pack_into(self._map, _JOB_OFFSET, number, 0)

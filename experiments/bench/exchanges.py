@@ -87,9 +87,8 @@ def count_wrong(x: Vector, period: Vector) -> int:
 class AllReduceExchange:
     """A worker's side of an all-reduce: the sum over all workers, in place. Calls that exchange block.
 
-    Calls come as begin, exchange…, end for each block; at the very end `close`. One strategy object, made and set up in
-    the first block, serves all blocks. Vectors come from `pool`, which gives them to another contestant in the next
-    block. Memory that the strategy allocates stays its own.
+    Calls come as begin, exchange…, end for each block; at the very end `close`. One strategy object serves all blocks.
+    Vectors come from `pool`, which gives them to another contestant in the next block.
     """
 
     strategy: Any = None  # not every SyncStrategy has `all_reduce`

@@ -1,7 +1,7 @@
 """One rank of a benchmark: it does the blocks of the schedule when rank 0 announces them, and records each.
 
-Rank 0 announces every block to all ranks, servers too, over an endpoint of its own, the control channel. So no deadline
-runs out in an exchange that other ranks have not begun, and barriers do not count as bytes of an exchange.
+Rank 0 announces blocks over an endpoint of its own, the control channel. So no deadline runs out in an exchange that
+others have not begun, and barriers do not count as bytes of an exchange.
 """
 
 import contextlib
@@ -112,13 +112,9 @@ class BenchRank:
         plan = self.plan
         more: dict[str, Any] = {"job": self.job, "deadline": plan.deadline, "interface": plan.interface}
         more["crew"] = ranks_in_process_of(place.rank, plan.workers, plan.servers, plan.placement)
-        endpoint = MeteredEndpoint(connect(transport, place, plan.ranks, home, watch=self._watch, **more))
+        endpoint = MeteredEndpoint(connect(transport, place, plan.ranks, home, watch=self.board.check, **more))
         self.undo.push(lambda error, *_: endpoint.close(linger=0.0 if error else LINGER))
         return endpoint
-
-    def _watch(self) -> None:
-        if (culprit := self.board.culprit()) is not None:
-            raise culprit
 
     def run(self) -> None:
         """Do all blocks. Raises RunError."""

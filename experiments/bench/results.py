@@ -3,9 +3,8 @@
     algbw   bytes / seconds
     busbw   algbw · 2(n-1)/n: comparable with the speed of a link for every n (nccl-tests, PERFORMANCE.md)
 
-A parameter server is no all-reduce: it has no busbw, but the ingress and egress of its busiest server. If all-reduces
-are timed with their workers' update, they have no busbw, limit or prediction either: those hold for an exchange alone.
-Bytes between a worker and a server of one process cross no wire and are not counted.
+A parameter server has no busbw, but the ingress and egress of its busiest server. All-reduces timed with the update
+have no busbw, limit or prediction. Bytes between a worker and a server of one process are not counted.
 """
 
 from collections.abc import Mapping, Sequence

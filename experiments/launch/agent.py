@@ -1,8 +1,7 @@
 """The agent: starts the ranks of a job on this machine, watches them, and leaves nothing behind.
 
-Ranks are forked from a server process that has torch loaded, so they start in milliseconds. Ranks of a strategy that
-needs mpirun start in seconds. When a rank fails, the others learn it from the status board within a fraction of a
-second and end by themselves; the agent kills those that do not.
+Ranks are forked in milliseconds from a server process that has torch loaded, or started by mpirun. When a rank fails,
+the others learn it from the status board and end by themselves; the agent kills those that do not.
 """
 
 from __future__ import annotations
@@ -111,11 +110,10 @@ class Agent:
     ) -> JobOutcome:
         """Run `job` with `workers` worker ranks and its servers; return when all of them have ended. Blocks.
 
-        `entry` is the module whose `main(folder, rank)` is the life of a rank. `launcher` starts the workers; servers
-        are forked, or live in the process of a worker. Ranks write to `results`. `show` gets the workers' status and
-        the seconds so far, several times a second. The first failure of a rank ends the job; it is in the outcome.
-        KeyboardInterrupt ends it too. `restarts` says how often servers that die are started again, and from what;
-        with `on_worker_death` "continue" the job goes on without workers that die (see `experiments.launch.recovery`).
+        `entry` is the module whose `main(folder, rank)` is a rank's life. `launcher` starts the workers; servers are
+        forked, or live in a worker's process. `show` gets the workers' status and the seconds, several times a
+        second. The first failure of a rank ends the job and is in the outcome; so does KeyboardInterrupt. `restarts`
+        and `on_worker_death` say which deaths the job survives (see `experiments.launch.recovery`).
         """
         home = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
         order = JobOrder(

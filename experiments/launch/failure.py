@@ -1,8 +1,4 @@
-"""Find the rank that is to blame when a job ends badly.
-
-The evidence: the report that each rank leaves at its end, the exit code of its process, and the stage and step in which
-the status board last saw it.
-"""
+"""Find the rank that is to blame when a job ends badly: by reports, exit codes, and where the status board saw it."""
 
 import contextlib
 import json

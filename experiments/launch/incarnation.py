@@ -1,9 +1,8 @@
 """Incarnations of a job: its life before a server dies, and its life after that server has come back.
 
-Theory of operation. When a server dies, the agent raises the incarnation number on the status board. Every rank that
-waits sees it and raises `Reincarnated`, closes its endpoint, and keeps what `CarriedState` holds. Meanwhile the agent
-makes a folder for the new incarnation and describes it in a file there. The ranks wait for that file, and connect to
-each other again in that folder. All processes go on, but for the dead server's, which is new.
+Theory of operation. The agent raises the incarnation number on the status board. Every rank that waits sees it, raises
+`Reincarnated`, closes its endpoint, and keeps what `CarriedState` holds. The agent makes a folder for the new
+incarnation and describes it in a file there. The ranks, and the dead server's new process, meet in that folder.
 """
 
 from __future__ import annotations
@@ -83,10 +82,7 @@ def live_through(
     deadline: float,
     live: Callable[[Incarnation, CarriedState], Any],
 ) -> Any:
-    """Call `live` for one incarnation after the other, until it returns; return its result. Blocks.
-
-    `first` is the id of incarnation 0. Every blocking call in `live` raises Reincarnated once the next is announced.
-    """
+    """Call `live` for one incarnation after the other (the first has the id `first`); return its result. Blocks."""
     carried = CarriedState()
     while True:
         try:
@@ -107,8 +103,7 @@ def _joined(home: Path, first: int, board: StatusBoard, place: Place, deadline: 
             return Incarnation(0, home, first)
         if (found := Incarnation.read(home_of(home, number))) is not None:
             return found
-        if (culprit := board.culprit()) is not None:
-            raise culprit
+        board.check()
         if time.monotonic() > end:
             cause = f"waited {deadline:g} s for the agent to say where incarnation {number} meets"
             raise DeadlineExceeded(cause, **place.fields())

@@ -1,7 +1,7 @@
 """An agent's private folder among the temporary files.
 
-The owner of a folder holds the lock of a file in it. The system frees that lock when the owner ends, however it ends.
-So a free lock means an abandoned folder: the owner's ranks remove it, or the next process that makes such a folder.
+The owner of a folder holds the lock of a file in it, which the system frees when the owner ends. A free lock means an
+abandoned folder: the owner's ranks remove it, or the next process that makes such a folder.
 """
 
 import contextlib

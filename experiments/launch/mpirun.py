@@ -1,9 +1,8 @@
 """Start the workers of a job with one `mpirun`, and tell the agent how each of them ended.
 
-mpirun does not say which rank ended first, and ends the other ranks before they can report. So each rank tells its exit
-code itself, through a fifo of its own that it holds open while it lives. It ignores SIGTERM, which mpirun sends to all
-ranks once one has died; mpirun kills them a second or two later, and the agent has their reports by then. A rank that
-has failed stays until the agent has asked mpirun to end the job. A rank ends when mpirun is gone.
+mpirun does not say which rank ended first. So each rank tells its exit code through a fifo that it holds open while it
+lives. It ignores SIGTERM, which mpirun sends to all ranks once one has died, to report before mpirun kills it. A rank
+that has failed stays until the agent has asked mpirun to end the job. A rank ends when mpirun is gone.
 """
 
 from __future__ import annotations
@@ -32,10 +31,9 @@ POLL = 0.1  # seconds between two looks of a rank for its mpirun
 
 
 def under_mpirun(entry: str, home: Path, ranks: int) -> Iterator[RankProcess]:
-    """Start the ranks with one `mpirun`, on this machine; each calls `main(home, rank)` of the module `entry`.
+    """Start the ranks with one local `mpirun`; each calls `main(home, rank)` of the module `entry`.
 
-    Files of mpirun go into `home`, and the memory that the ranks share into shared memory. For its control messages
-    mpirun listens on all interfaces, and has no option against that (open-mpi/ompi#14441).
+    For its control messages mpirun listens on all interfaces, and has no option against that (open-mpi/ompi#14441).
     """
     for rank in range(ranks):
         os.mkfifo(exit_path(home, rank), 0o600)

@@ -75,8 +75,7 @@ def live(folder: str, rank: int, life: Life) -> NoReturn:
 class ColocatedRanks:
     """The ranks of this process, which share `board`: a worker in the main thread, its servers in threads of their own.
 
-    They end as one. The first rank to fail reports its error. The others learn of it from the board object, end by
-    themselves within a moment, and report nothing.
+    The first rank to fail reports its error. The others learn it from the board, end soon, and report nothing.
     """
 
     def __init__(self, board: StatusBoard, ranks: Sequence[int]) -> None:

@@ -1,8 +1,4 @@
-"""Go on after a death: start servers again, or do without workers.
-
-A server that died comes back in a new incarnation of the job (see `experiments.launch.incarnation`), from a checkpoint.
-A worker that died is left out, where the strategy allows it.
-"""
+"""Go on after a death: start servers again from a checkpoint, in a new incarnation, or do without workers."""
 
 import secrets
 import time

@@ -60,12 +60,8 @@ def _measure(order: JobOrder, home: Path, board: StatusBoard, place: PostedPlace
     spec = msgspec.convert(order.job, CalibrationSpec)
     torch.set_num_threads(spec.threads)
 
-    def watch() -> None:
-        if (culprit := board.culprit()) is not None:
-            raise culprit
-
     more: dict[str, Any] = {"job": order.id, "deadline": spec.deadline, "interface": spec.interface}
-    endpoint = connect(spec.transport, place, order.ranks, home, crew=[place.rank], watch=watch, **more)
+    endpoint = connect(spec.transport, place, order.ranks, home, crew=[place.rank], watch=board.check, **more)
     try:
         place.enter("synchronize")
         metered = MeteredEndpoint(endpoint)  # as in a training run: counting is part of what a message costs

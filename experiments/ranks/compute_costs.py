@@ -1,12 +1,12 @@
 """What computing costs in virtual time: measured once before the job, or given by the user.
 
-Measured are the stages of a worker, as medians over a few steps of one worker that has the core to itself; adding up,
-per byte; and a server's update, by the size of what it updates. The costs stay the same from the first step of a job to
-its last, however busy the machine is. If the user gives `--train-seconds`, stage `train` lasts so long and nothing else
-that is computed takes time, so the same seed gives the same seconds.
+Measured are the stages of a worker, as medians over a few steps of a lone worker; adding up, per byte; and a server's
+update, by size. With `--train-seconds`, stage `train` lasts so long and nothing else that is computed takes time: the
+same seed gives the same seconds.
 """
 
 import time
+import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -86,12 +86,7 @@ def _measured(job: Job, traits: Traits, dataset: Dataset) -> dict[str, float]:
 
 
 def _median(act: Callable[[], object]) -> float:
-    act()  # the first call makes what later ones use
-    seconds = []
-    for _ in range(TIMES):
-        began = time.perf_counter()
-        act()
-        seconds.append(time.perf_counter() - began)
+    _, *seconds = timeit.repeat(act, number=1, repeat=TIMES + 1)  # the first call makes what later ones use
     return median(seconds)
 
 

@@ -1,7 +1,4 @@
-"""Record what a rank does: steps and events in files, progress on the status board, and what it has sent.
-
-After a server has come back, `Resumption` finds where the rank goes on.
-"""
+"""Record what a rank does: steps and events in files, progress on the status board, and what it has sent."""
 
 import contextlib
 from collections import Counter
@@ -23,13 +20,10 @@ NEVER = 1 << 62  # a step that no job has
 
 
 class Resumption:
-    """Where one rank goes on.
+    """Where one rank goes on after a server has come back: `start`, its first step, and what it had `sent` before.
 
-    `start` is its first step, and `sent` what it had sent before that step. `checkpoints` belong to a server of a job
-    that has them, and hold the state to go on from. RunError if a needed checkpoint is missing.
-
-    With backup workers, a worker may be so late that it has not reached the step to which the servers go back. It
-    then goes on at its own step, and skips those between.
+    `checkpoints` belong to a server of a job that has them. RunError if a needed one is missing. With backup workers, a
+    late worker may not have reached the step to which the servers go back; it then goes on at its own step.
     """
 
     def __init__(
@@ -129,8 +123,8 @@ class RankRecorder:
 
     def sent_so_far(self) -> Sent:
         """Return what was sent until now in all steps that count."""
-        here = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
-        return added(self.resumption.sent, here)
+        here, before = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}, self.resumption.sent
+        return {name: dict(Counter(before.get(name, {})) + Counter(counts)) for name, counts in here.items()}
 
     def _checkpoint_notes(self) -> dict[str, Any]:
         return {**self.sent_so_far(), "rows": self.recorder.size, "events": self.events.size}
@@ -139,8 +133,3 @@ class RankRecorder:
         """Close the files."""
         with contextlib.closing(self.recorder):
             self.events.close()
-
-
-def added(before: Sent, here: Mapping[str, Mapping[int, int]]) -> Sent:
-    """Return the sums of both, by receiving rank."""
-    return {name: dict(Counter(before.get(name, {})) + Counter(counts)) for name, counts in here.items()}

@@ -12,10 +12,9 @@ from common.types import Array, Rows, Vector
 
 
 class TimedUpdates:
-    """The updates of one server. `observe` gets one record for as many updates as there are optimizers.
+    """The updates of one server. `observe` gets one record for as many updates as there are optimizers (of segments).
 
-    With one optimizer a segment, that is a record a step if a step is one update of everything, and a record a push if
-    each push is an update. The step of a record is that of the gradient in its last update.
+    That is a record a step, or a record a push if each push is an update, with the step of its last gradient.
     """
 
     def __init__(self, meter: MeteredEndpoint, clock: StageClock, observe: Callable[[StepRecord], None]) -> None:

@@ -42,9 +42,7 @@ class Untraced:
 class TraceRecorder(Untraced):
     """Records messages and stages, each in a buffer of its own: with overlap they come from two threads.
 
-    Writes the file `path` when the context ends. `ranks` share the room for records. `clock` is the number of the
-    rank's clock (see common.records.trace_buffer). RunError if the file cannot be written, unless the context already
-    ends with an error.
+    Writes `path` when the context ends; RunError if that fails. `ranks` share the room; `clock` is the clock's number.
     """
 
     def __init__(self, path: Path, place: Place, ranks: int, clock: int) -> None:

@@ -125,8 +125,7 @@ class Rank:
 
     def _watch(self) -> None:
         """Raise PeerFailed if the job is over, Reincarnated if it goes on in another incarnation."""
-        if (culprit := self.board.culprit()) is not None:
-            raise culprit
+        self.board.check()
         if (number := self.board.incarnation) != self.incarnation.number:
             raise Reincarnated(number)
 
