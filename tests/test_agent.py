@@ -19,7 +19,7 @@ def test_a_path_too_long_for_sockets_is_refused_before_anything_starts(tmpdir, m
     folder = tmpdir / ("long" * 25)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    with pytest.raises(ConfigError, match="set TMPDIR to a short one"), Agent():
+    with pytest.raises(ConfigError, match="set TMPDIR to a short path"), Agent():
         pass
     assert list(folder.iterdir()) == []
 

@@ -61,7 +61,7 @@ def made(monkeypatch):
 def rank_on(endpoint, contestants=(), workers=1, servers=0):
     """A rank whose only transport is `endpoint`, and nobody announces its blocks."""
     plan = BenchPlan(tuple(contestants), ("ipc",), (4 * SIZE,), workers, servers, 1, "127.0.0.1", 30.0, 1)
-    rank = BenchRank(plan, None, endpoint.place, 1, ExitStack())
+    rank = BenchRank(plan, getattr(endpoint.place, "board", None), endpoint.place, 1, ExitStack())
     rank.meters["ipc"] = endpoint if isinstance(endpoint, MeteredEndpoint) else MeteredEndpoint(endpoint)
     rank.pools["ipc"] = BufferPool(endpoint.alloc, 4 * SIZE)
     rank.workers = Context(endpoint, workers=workers)

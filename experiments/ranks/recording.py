@@ -123,8 +123,8 @@ class RankRecorder:
 
     def sent_so_far(self) -> Sent:
         """Return what was sent until now in all steps that count."""
-        here, before = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}, self.resumption.sent
-        return {name: dict(Counter(before.get(name, {})) + Counter(counts)) for name, counts in here.items()}
+        here = {"bytes_to": self.meter.bytes_to, "messages_to": self.meter.messages_to}
+        return added(self.resumption.sent, here)
 
     def _checkpoint_notes(self) -> dict[str, Any]:
         return {**self.sent_so_far(), "rows": self.recorder.size, "events": self.events.size}
@@ -133,3 +133,8 @@ class RankRecorder:
         """Close the files."""
         with contextlib.closing(self.recorder):
             self.events.close()
+
+
+def added(before: Sent, here: Mapping[str, Mapping[int, int]]) -> Sent:
+    """Return the sums of both, by receiving rank."""
+    return {name: dict(Counter(before.get(name, {})) + Counter(counts)) for name, counts in here.items()}
