@@ -15,7 +15,7 @@ def benched(monkeypatch, tmp_path):
     """As if a benchmark had been run, with `wrong` elements; drawing it raises `unplottable`, if set."""
     world = SimpleNamespace(wrong=0, unplottable=None)
 
-    def run_it(options, plan, results):
+    def run_it(options, plan, agent, results, progress):
         measured = benches.document(benches.plan(), wrong=[(1, 0, world.wrong)])
         return msgspec.structs.replace(measured, results_dir=str(tmp_path))
 
@@ -24,7 +24,7 @@ def benched(monkeypatch, tmp_path):
         if world.unplottable is not None:
             raise world.unplottable
 
-    monkeypatch.setattr("experiments.cli.bench._measure", run_it)
+    monkeypatch.setattr("experiments.cli.bench.run_bench", run_it)
     monkeypatch.setattr("experiments.charts.bench.plot_bench", plot)
     world.words = ("bench", "--strategies", "ring", "--sizes", "4KiB", "--results", tmp_path)
     return world
@@ -60,10 +60,10 @@ def test_an_interrupted_benchmark_says_where_its_part_is(answer, benched, monkey
             happened.append("ranks start")
             raise KeyboardInterrupt
 
-    def run_it(options, plan, results):
+    def run_it(options, plan, agent, results, progress):
         return bench_run.run_bench(options, plan, Agent(), results, lambda *_: None)
 
-    monkeypatch.setattr("experiments.cli.bench._measure", run_it)
+    monkeypatch.setattr("experiments.cli.bench.run_bench", run_it)
     monkeypatch.setattr(bench_run, "measure", lambda: benches.LIMITS)
     monkeypatch.setattr(bench_run.intervals, "load", lambda: happened.append("statistics are loaded"))
     code, _, err = answer(*benched.words)

@@ -214,7 +214,9 @@ def test_runs_whose_workers_do_not_wait_for_each_other_are_not_predicted_and_it_
     ],
 )
 def test_bad_usage_is_one_line_and_starts_nothing(answer, calibration, here, monkeypatch, words, complaint):
-    monkeypatch.setattr("experiments.cli.calibrate.calibrate_all", lambda *_: pytest.fail("something was started"))
+    monkeypatch.setattr(
+        "experiments.prediction.calibrate.calibrate_all", lambda *_: pytest.fail("something was started")
+    )
     (here / "broken.json").write_text("{")
     code, out, err = answer(*words.split())
     assert (code, out) == (2, "")
@@ -228,7 +230,7 @@ def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
             show(each)
         return Calibration(tuple(flat(each.transport, each.workers) for each in specs), Environment(cores=2))
 
-    monkeypatch.setattr("experiments.cli.calibrate.calibrate_all", planted)
+    monkeypatch.setattr("experiments.prediction.calibrate.calibrate_all", planted)
     code, out, err = answer("calibrate", "--transport", "ipc,tcp", "--workers", "4,2")
     assert code == 0
     assert err.splitlines() == [f"{name}, {count} workers …" for name in ("ipc", "tcp") for count in (2, 4)]
@@ -262,7 +264,7 @@ def test_calibrate_writes_what_predict_reads(answer, monkeypatch, here):
     ],
 )
 def test_calibrate_says_which_of_its_figures_cannot_be_true(answer, monkeypatch, figures, said):
-    monkeypatch.setattr("experiments.cli.calibrate.calibrate_all", lambda specs, show: Calibration((figures,)))
+    monkeypatch.setattr("experiments.prediction.calibrate.calibrate_all", lambda specs, show: Calibration((figures,)))
     code, _, err = answer("calibrate", "--transport", "ipc", "--workers", "4")
     assert code == 0
     assert err == (f"note: the machine was busy: {said}: measure again\n" if said else "")

@@ -89,7 +89,7 @@ def test_near_names_of_plug_ins_are_suggested_too(plugins):
 
 @pytest.mark.parametrize("name", ["module:", ":Class", ":", " : ", "a b:Class", "module:a b", "module:Class:", "a/b:C"])
 def test_what_looks_like_neither_name_nor_module_and_class_is_refused(name):
-    with pytest.raises(ConfigError, match="is given as module:Class, for example"):
+    with pytest.raises(ConfigError, match="is not of the form module:name"):
         strategy_class(name)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import CheckFailed
-from experiments.bench.plan import BenchOptions, BenchPlan, plan_bench, schedule
+from experiments.bench.plan import BenchOptions, plan_bench, schedule
 from experiments.bench.results import wrong_results
 from experiments.bench.run import run_bench
 from experiments.bench.table import bench_tables, notes
@@ -15,7 +15,6 @@ from experiments.format.words import plural, turns
 from experiments.launch.agent import Agent
 from experiments.runs.files import writable_folder
 from experiments.runs.progress import Progress
-from experiments.schema.documents import Bench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,34 +33,23 @@ def run(options: Options) -> int:
     names = ", ".join(one.name for one in plan.contestants)
     sizes = plural(len(plan.sizes), "size")
     say(f"{names}: {plan.workers} workers, {sizes}, {turns(plan.repeats)}, verified first")
-    bench = _measure(asked, plan, results)
+    with Agent(plan.threads) as agent, Progress("bench", len(schedule(plan)), plan.workers) as progress:
+        bench = run_bench(asked, plan, agent, results, progress.update)
     if options.json:
         dump(bench)
     else:
         show(*bench_tables(bench), *notes(bench))
         print(f"results: {bench.results_dir}")
     plots = Path(bench.results_dir) / "plots"
-    if _plot(bench, plots) and not options.json:
-        print(f"plots:   {plots}")
-    if wrong := wrong_results(bench.rows):
-        raise CheckFailed(wrong)
-    return 0
-
-
-def _measure(options: BenchOptions, plan: BenchPlan, results: Path) -> Bench:
-    """Run the benchmark with live progress. Blocks. Raises JobFailed."""
-    with Agent(plan.threads) as agent, Progress("bench", len(schedule(plan)), plan.workers) as progress:
-        return run_bench(options, plan, agent, results, progress.update)
-
-
-def _plot(bench: Bench, folder: Path) -> bool:
-    """Draw the charts into `folder`. If that fails, say why: the measurements hold without charts."""
     try:
         from experiments.charts.bench import plot_bench  # late: matplotlib
 
-        plot_bench(bench, folder)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        say(f"warning: the plots could not be drawn: {reason}")
-        return False
-    return True
+        plot_bench(bench, plots)
+    except Exception as error:  # the measurements hold without charts
+        say(f"warning: the plots could not be drawn: {' '.join(str(error).split()) or type(error).__name__}")
+    else:
+        if not options.json:
+            print(f"plots:   {plots}")
+    if wrong := wrong_results(bench.rows):
+        raise CheckFailed(wrong)
+    return 0

@@ -11,7 +11,6 @@ from experiments.config.checks import counts, names, one_of
 from experiments.config.declaration import option
 from experiments.config.options.ranks import ProcessOptions
 from experiments.format.words import plural
-from experiments.prediction.calibrate import calibrate_all, doubts, plan_calibration
 from experiments.prediction.calibration_file import NAME, document, write_calibration
 from experiments.prediction.tables import calibration_table
 from experiments.runs.files import new_folder, writable_folder, writing
@@ -35,14 +34,17 @@ class Options(ProcessOptions, OutputOptions):
 
 def run(options: Options) -> int:
     """Write calibration.json, and show a table or JSON. Raises ConfigError, RunError."""
+    from experiments.prediction.calibrate import calibrate_all, doubts, plan_calibration  # late: zmq
+
     specs = plan_calibration(options.transport, options.workers, options.interface, options.deadline, options.threads)
-    where = "--out" if options.out else "--results"
-    folder = writable_folder(Path(options.out).parent if options.out else options.results, where)
-    if options.out and Path(options.out).is_dir():
-        raise ConfigError(f"--out {options.out} is a folder: give a file")
+    out = Path(options.out) if options.out else None
+    where = "--out" if out else "--results"
+    folder = writable_folder(out.parent if out else options.results, where)
+    if out and out.is_dir():
+        raise ConfigError(f"--out {out} is a folder: give a file")
     found = calibrate_all(specs, lambda spec: say(f"{spec.transport}, {plural(spec.workers, 'worker')} …"))
-    with writing(Path(options.out) if options.out else folder, where):
-        path = Path(options.out) if options.out else new_folder(folder, "calibration") / NAME
+    with writing(out or folder, where):
+        path = out or new_folder(folder, "calibration") / NAME
         write_calibration(path, found)
     if doubt := doubts(found):
         say(f"note: {doubt}")

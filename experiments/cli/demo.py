@@ -12,7 +12,7 @@ from experiments.comparison.export import document
 from experiments.comparison.model import Comparison, Entry
 from experiments.comparison.render import limits, print_comparison
 from experiments.comparison.wording import verdict_sentence
-from experiments.config import Plan, RunOptions, plan
+from experiments.config import RunOptions, plan
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.checks import at_least
 from experiments.config.declaration import option
@@ -45,7 +45,8 @@ class Options(RunOptions, OutputOptions):
 
 def run(options: Options) -> int:
     """Train with all strategies in turns, show and check; return 3 if not comparable. CheckFailed, RunFailed."""
-    plans = [_plan(options, name) for name in DEMO]
+    serverless = replace(options, servers=None, placement=DEDICATED)
+    plans = [plan(replace(options if strategy_class(n).traits.servers else serverless, strategy=n)) for n in DEMO]
     folder = new_folder(writable_folder(options.results), f"demo-w{options.workers}")
     say(
         f"{', '.join(DEMO)}: {plural(options.workers, 'worker')}, {plural(options.steps, 'step')} of "
@@ -71,26 +72,21 @@ def run(options: Options) -> int:
     return 3 if comparison.refusal else 0
 
 
-def _plan(options: Options, name: str) -> Plan:
-    if strategy_class(name).traits.servers:
-        return plan(replace(options, strategy=name))
-    return plan(replace(options, strategy=name, servers=None, placement=DEDICATED))
-
-
 def _cluster_lines(comparison: Comparison) -> list[str]:
     """Return the verdict, and what the busiest process of each strategy sends: with a server, the incast."""
     about = f"{CLUSTER.workers} machines with links of 1 Gbit/s, in virtual time, training 20 ms a step"
     return [
         f"On one host no link limits the workers. The same question on {about}:",
         verdict_sentence(comparison),
-        *(f"  {_load(entry)}" for entry in comparison.contests[0].ranked),
+        *(f"  {_sent(entry)}" for entry in comparison.contests[0].ranked),
         "This is the incast: one link carries the gradients of all workers in, and the parameters for all of them out.",
     ]
 
 
-def _load(entry: Entry) -> str:
-    who, sent, _ = busiest(entry.run)
-    by = "every worker sends" if who == "all alike" else f"{who} sends"
-    on_link = human_seconds((sent or 0) * link_terms(str(CLUSTER.link)).beta)
+def _sent(entry: Entry) -> str:
+    sender, sent, _ = busiest(entry.run)
+    nbytes = sent or 0
+    on_link = human_seconds(nbytes * link_terms(str(CLUSTER.link)).beta)
     step = human_seconds(entry.step_seconds or 0.0)
-    return f"{entry.label}: {by} {human_bytes(round(sent or 0))} a step, {on_link} on its link, of {step}"
+    sender = "every worker" if sender == "all alike" else sender
+    return f"{entry.label}: {sender} sends {human_bytes(round(nbytes))} a step, {on_link} on its link, of {step}"

@@ -28,7 +28,7 @@ def dump(value: Struct | Mapping[str, Any]) -> None:
 
 
 def say_failed(failure: JobFailed, as_json: bool) -> int:
-    """Say why ranks failed, with the traceback if one raised, and the summary if asked for; return the exit code."""
+    """Say why ranks failed, with a traceback if one raised; with `as_json`, also dump the summary. Returns 1."""
     if as_json:
         dump(failure.document)
     if failure.traceback:

@@ -49,23 +49,19 @@ class Options(OutputOptions):
 
 
 def run(options: Options) -> int:
-    """Show tables, sentences and a chart, or JSON."""
+    """Show tables, sentences and a chart, or JSON. Raises ConfigError."""
     if options.link is not None and (options.calibration or options.against or options.transport):
         raise ConfigError("--link is instead of a calibration: leave --calibration, --transport and --against out")
     for path in options.against or []:
         if not Path(path).exists() and not glob.glob(path):
             raise ConfigError(f"--against {path}: there is no such file or folder")
     sizes = parse_sizes(options.sizes)
-    calibration = _calibration(options)
-    return _against(options, options.against, calibration) if options.against else _ahead(options, sizes, calibration)
-
-
-def _calibration(options: Options) -> Calibration:
-    """Return the calibration that was asked for, else that kept with the results, else the newest. ConfigError."""
     if options.link is not None:
-        return Calibration((constant(link_terms(options.link), words=options.link),), name=options.link)
-    kept = (file for path in options.against or [] if (file := calibration_beside(Path(path))))
-    return read_calibration(options.calibration or next(kept, None) or newest_calibration(options.results))
+        calibration = Calibration((constant(link_terms(options.link), words=options.link),), name=options.link)
+    else:
+        kept = (file for path in options.against or [] if (file := calibration_beside(Path(path))))
+        calibration = read_calibration(options.calibration or next(kept, None) or newest_calibration(options.results))
+    return _against(options, options.against, calibration) if options.against else _ahead(options, sizes, calibration)
 
 
 def _against(options: Options, results: Sequence[str], calibration: Calibration) -> int:
@@ -84,9 +80,8 @@ def _ahead(options: Options, sizes: Sequence[int], calibration: Calibration) -> 
     strategies, workers, servers = options.strategies, options.workers, options.servers
     figures, notes = _figures(calibration, options.transport, workers)
     cells, without = simulated(by_formulas(strategies, workers, servers, sizes, figures), figures, options.budget)
-    found = {
-        count: fastest_ranges(strategies, count, servers, sizes[0], sizes[-1], figures[count]) for count in workers
-    }
+    ends = sizes[0], sizes[-1]
+    found = {count: fastest_ranges(strategies, count, servers, *ends, figures[count]) for count in workers}
     said = [sentence(strategies, count, servers, found[count], figures[count]) for count in workers]
     if apart := relaxed(strategies):
         notes.append(

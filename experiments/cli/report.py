@@ -10,6 +10,7 @@ from experiments.config.argument_parser import InputOptions
 from experiments.config.declaration import option
 from experiments.report.build import report_on
 from experiments.report.render import write
+from experiments.runs.files import writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,8 @@ def run(options: Options) -> int:
     """Write the page and say where it is. Raises ConfigError if there are no runs, or no place for the page."""
     file = _file(options.runs, options.out)
     report = report_on(options.runs, options.baseline)
-    try:
+    with writing(file, "--out"):
         size = write(report, file)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
     if options.json:
         page = {"schema": 1, "report": str(file), "bytes": size, "headline": report.headline}
         dump({**page, "warnings": report.warnings, "charts": [chart.name for chart in report.charts.drawn]})

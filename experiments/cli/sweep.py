@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,11 @@ from experiments.cli.output import dump, say, show
 from experiments.config.argument_parser import OutputOptions
 from experiments.config.declaration import Option, option
 from experiments.runs.files import writable_folder
+from experiments.sweep import render
 from experiments.sweep.estimate import Forecast, seconds_by_cell
 from experiments.sweep.folder import Journal, begin, changes, check_cells, finished, reopen
 from experiments.sweep.grid import Grid, make_grid
 from experiments.sweep.parse import read_given, ready
-from experiments.sweep.render import (
-    document,
-    failures,
-    grid_table,
-    headline,
-    next_steps,
-    remarks,
-    runs_left,
-    what_is_left,
-)
 from experiments.sweep.spec import RUN_SETTINGS, SWEEP_SETTINGS, Sweep
 
 
@@ -106,22 +96,22 @@ def _given_flags(options: Options) -> dict[str, Any]:
 def _show_plan(sweep: Sweep, grid: Grid, options: Options) -> int:
     """Show the grid, of a resumed sweep the part that is left. Starts and changes nothing."""
     folder = None if options.resume is None else Path(options.resume)
-    entries = [] if folder is None else list(finished(folder))
+    entries = list(finished(folder)) if folder else []
     done = {(entry.cell, entry.repeat) for entry in entries}
-    if folder is not None:
+    if folder:
         check_cells(done, grid, folder)
     forecast = Forecast(seconds_by_cell(grid.cells))
     for entry in entries:
         forecast.learn(entry.cell, entry.seconds)
     seconds = {cell.id: forecast.left([(cell, 1)]) for cell in grid.cells}
     if options.json:
-        dump(document(sweep, grid, seconds, entries, folder))
+        dump(render.document(sweep, grid, seconds, entries, folder))
         return 0
-    runs = runs_left(sweep, grid, done)
-    table = grid_table(grid, seconds, sweep.repeats, runs)
+    runs = render.runs_left(sweep, grid, done)
+    table = render.grid_table(grid, seconds, sweep.repeats, runs)
     show(*filter(None, [sweep.question]), *([table] if table.rows else []))
-    left = [] if folder is None else [what_is_left(sweep, seconds, runs)]
-    print("\n".join([*remarks(sweep, grid), headline(sweep, grid, seconds), *left]))
+    left = [render.what_is_left(sweep, seconds, runs)] if folder else []
+    print("\n".join([*render.remarks(sweep, grid), render.headline(sweep, grid, seconds), *left]))
     return 0
 
 
@@ -130,25 +120,22 @@ def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     from experiments.cli import compare  # late, both: --help needs neither rich nor zmq
     from experiments.sweep.runner import run_cells
 
-    with ExitStack() as held:
+    home = writable_folder(options.results) if options.resume is None else writable_folder(options.resume, "")
+    with Journal(begin(home, sweep) if options.resume is None else home) as journal:
         if options.resume is not None:
-            journal = held.enter_context(Journal(writable_folder(options.resume, "")))
             _say_resumed(journal, grid, sweep)
-            seconds = seconds_by_cell(grid.cells)
-        else:
-            results, seconds = writable_folder(options.results), seconds_by_cell(grid.cells)
-            journal = held.enter_context(Journal(begin(results, sweep)))
+        seconds = seconds_by_cell(grid.cells)  # not of a sweep that cannot be resumed: this takes time
         run_cells(sweep, grid, journal, seconds, say)
     entries, folder = list(journal.entries.values()), journal.folder
     if options.json:
-        dump(document(sweep, grid, seconds, entries, folder))
+        dump(render.document(sweep, grid, seconds, entries, folder))
     else:
         try:
             compare.run(compare.Options(runs=[str(folder)], anyway=True))
         except (CheckFailed, ConfigError) as refusal:
             say(f"no comparison: {refusal}")
-        print("\n".join(next_steps(folder)))
-    failed = failures(grid, entries)
+        print("\n".join(render.next_steps(folder)))
+    failed = render.failures(grid, entries)
     for text in failed:
         say(f"syncbench: {text}")
     return 1 if failed else 0

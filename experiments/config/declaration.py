@@ -65,24 +65,19 @@ class Option:
 
     def value(self, given: Any, name: str) -> Any:
         """Return the value of text, or of a value from YAML. Raises ConfigError, which begins with `name`."""
-        value = self._read(given, name)
-        self.verify(value, name)
-        return value
-
-    def _read(self, given: Any, name: str) -> Any:
         if given in (None, "null") and self.default is None:
             return None
+        first, words = self._types[0], " or ".join(WORDS.get(kind, "null") for kind in self._types)
         try:
             if self.read is not None and given is not None:
-                return self.read(given)
-        except ValueError as error:
-            raise ConfigError(f"{name}: {error}") from None
-        try:
-            plain = self._types[0](given) if self._types[0] in (int, float) and isinstance(given, str) else given
-            return msgspec.convert(plain, self.type, strict=False)
-        except (ValueError, msgspec.ValidationError):
-            words = " or ".join(WORDS.get(kind, "null") for kind in self._types)
-            raise ConfigError(f"{name}: {given!r} is not {words}") from None
+                value = self.read(given)
+            else:
+                plain = first(given) if first in (int, float) and isinstance(given, str) else given
+                value = msgspec.convert(plain, self.type, strict=False)
+        except ValueError as error:  # msgspec's too
+            raise ConfigError(f"{name}: {error if self.read else f'{given!r} is not {words}'}") from None
+        self.verify(value, name)
+        return value
 
     def verify(self, value: Any, name: str) -> None:
         """Raise ConfigError, which begins with `name`, if the option cannot have this value."""

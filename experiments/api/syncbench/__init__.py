@@ -53,10 +53,10 @@ if TYPE_CHECKING:
     from experiments.runs.frames import RunFrames as RunFrames
     from experiments.runs.frames import load_runs as load_runs
     from experiments.runs.run import Run as Run
-    from syncbench._harness import compare as compare
-    from syncbench._harness import run as run
-    from syncbench._harness import sweep as sweep
-    from syncbench._harness import verdict as verdict
+    from syncbench._verbs import compare as compare
+    from syncbench._verbs import run as run
+    from syncbench._verbs import sweep as sweep
+    from syncbench._verbs import verdict as verdict
 
     check = checks.check_strategy
 
@@ -75,7 +75,7 @@ _MODULES = {
     "experiments.runs.execute": "RunFailed",
     "experiments.runs.frames": "RunFrames load_runs",
     "experiments.runs.run": "Run",
-    "syncbench._harness": "compare run sweep verdict",
+    "syncbench._verbs": "compare run sweep verdict",
 }
 _MODULE_OF = dict(sorted((name, module) for module, names in _MODULES.items() for name in names.split()))
 __all__ = list(_MODULE_OF)

@@ -25,12 +25,11 @@ from experiments.sweep.runner import run_cells
 
 
 def run(*, results: str | Path = "results", **options: Any) -> Run:
-    """Train with one strategy in real processes, or in virtual time; blocks. Progress goes to standard error.
+    """Train with one strategy; blocks, and writes progress to standard error. The run gets a new folder in `results`.
 
-    `options` are those of `syncbench run`, with underscores: `run(strategy="ring", workers=4, steps=100)`. The
-    strategy's own are a mapping: `strategy_options={"staleness": 3}`. The result is in a new folder of `results`.
-    Raises ConfigError for a wrong option, RunFailed if the run ends badly, and CheckFailed if the workers do not hold
-    equal parameters though the strategy promises it.
+    `options` are those of `syncbench run`, with underscores: `run(strategy="ring", workers=4)`. The strategy's own
+    are a mapping: `strategy_options={"staleness": 3}`. Raises ConfigError, RunFailed, and CheckFailed if workers hold
+    different parameters although the strategy promises equal ones.
     """
     known = declared(RunOptions)
     _refuse_unknown(options, known)
@@ -44,11 +43,11 @@ def run(*, results: str | Path = "results", **options: Any) -> Run:
 def sweep(
     file: str | Path | None = None, *, results: str | Path = "results", quick: bool = False, **settings: Any
 ) -> Path:
-    """Run a grid of settings, each several times in turns; blocks. Returns its folder, for `compare` and `load_runs`.
+    """Run a grid of settings in turns; blocks. Returns its folder, for `compare` and `load_runs`. Raises ConfigError.
 
-    `file` is a sweep file or the name of a ready sweep; `settings`, with underscores, replace what it says. A list of
-    values is an axis: `sweep(strategies=["ring", "ps-bsp"], workers=[2, 4], steps=100)`. `quick` makes it small. A run
-    that fails is noted in the folder, and the next one starts. Raises ConfigError.
+    `file` is a sweep file or the name of a ready sweep; `settings`, with underscores, replace what it says, and a list
+    is an axis: `sweep(strategies=["ring", "ps-bsp"], workers=[2, 4])`. `quick` makes it small. The folder notes a run
+    that fails, and the next one starts.
     """
     _refuse_unknown(settings, KEYS)
     given = {name: list(value) if isinstance(value, tuple | range) else value for name, value in settings.items()}
@@ -63,10 +62,10 @@ def sweep(
 def compare(
     paths: str | Path | Iterable[str | Path], *, baseline: str | None = None, anyway: bool = False
 ) -> Comparison:
-    """Compare runs: those in result folders, in folders of such, in sweeps, or that a pattern finds.
+    """Compare runs in result folders, in folders of them, in sweeps, or found by a pattern.
 
-    Runs of the same settings are repeats. `baseline` is the strategy, or the label, that ratios are relative to.
-    Raises ConfigError if there are none, and CheckFailed if some did other work than the rest, unless `anyway`.
+    `baseline` is the strategy or label that ratios are relative to. Raises ConfigError if there are no runs, and
+    CheckFailed if some did other work than the rest, unless `anyway`.
     """
     comparison = compare_paths([paths] if isinstance(paths, str | Path) else list(paths), baseline)
     if comparison.refusal and not anyway:
