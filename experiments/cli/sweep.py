@@ -121,10 +121,10 @@ def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     from experiments.sweep.runner import run_cells
 
     home = writable_folder(options.results) if options.resume is None else writable_folder(options.resume, "")
+    seconds = seconds_by_cell(grid.cells)  # first: a mistake in the data is found before a folder is made
     with Journal(begin(home, sweep) if options.resume is None else home) as journal:
         if options.resume is not None:
             _say_resumed(journal, grid, sweep)
-        seconds = seconds_by_cell(grid.cells)  # not of a sweep that cannot be resumed: this takes time
         run_cells(sweep, grid, journal, seconds, say)
     entries, folder = list(journal.entries.values()), journal.folder
     if options.json:
