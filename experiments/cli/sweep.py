@@ -120,11 +120,13 @@ def _run_all(sweep: Sweep, grid: Grid, options: Options) -> int:
     from experiments.cli import compare  # late, both: --help needs neither rich nor zmq
     from experiments.sweep.runner import run_cells
 
-    home = writable_folder(options.results) if options.resume is None else writable_folder(options.resume, "")
-    seconds = seconds_by_cell(grid.cells)  # first: a mistake in the data is found before a folder is made
-    with Journal(begin(home, sweep) if options.resume is None else home) as journal:
-        if options.resume is not None:
+    resumed = options.resume is not None
+    home = writable_folder(options.resume, "") if resumed else writable_folder(options.results)
+    seconds = {} if resumed else seconds_by_cell(grid.cells)  # a mistake in the data is found before a folder is made
+    with Journal(home if resumed else begin(home, sweep)) as journal:
+        if resumed:
             _say_resumed(journal, grid, sweep)
+            seconds = seconds_by_cell(grid.cells)
         run_cells(sweep, grid, journal, seconds, say)
     entries, folder = list(journal.entries.values()), journal.folder
     if options.json:
