@@ -125,7 +125,12 @@ def step_times(data: ChartData) -> Sheet:
         notes += [f"{words}: {listed(cut)}."] if cut else []
     notes += ["Of many workers: bands and lines, whole steps dashed."] * any(len(part) > MANY for _, part in parts)
     return data.sheet(
-        figure, _straggler(shown), shown, ("worker", *STEP, *OWN_WORK), missing=missing, notes=[*notes, *no_room]
+        figure,
+        "Time of a step, by worker",
+        shown,
+        ("worker", *STEP, *OWN_WORK),
+        missing=missing,
+        notes=[*notes, *no_room],
     )
 
 
@@ -178,20 +183,3 @@ def _box(axes: Axes, x: float, cuts: Any, colour: str, strength: float) -> None:
     hidden: dict[str, Any] = {"showfliers": False, "showcaps": False, "manage_ticks": False}
     for box in axes.bxp(stats, [x], widths=WIDE * 0.9, patch_artist=True, **hidden, **style)["boxes"]:
         box.set_facecolor((colour, strength))
-
-
-def _straggler(shown: pd.DataFrame) -> str:
-    """Name the contender whose workers differ most in their own work."""
-    middle = OWN_WORK[CUTS.index(50)]
-    worst = (0.0, 0.0, 0, "")  # how many times the middle worker's, seconds, rank, label
-    for label, part in shown[shown["contends"]].groupby("label", sort=False):
-        usual = part[middle].sort_values().iloc[(len(part) - 1) // 2]
-        slowest = part.sort_values(middle).iloc[-1]
-        if len(part) > 1 and usual:
-            worst = max(worst, (slowest[middle] / usual, slowest[middle], slowest["worker"], str(label)))
-    times, seconds, rank, label = worst
-    if not times:
-        return "Time of a step, by worker"
-    if times < 1.25:
-        return f"No straggler: the workers' own work takes equally long, to within {times - 1:.0%}"
-    return f"Worker {rank} is the straggler: {human_ms(seconds)} ms of own work, {times:.1f}× the others ({label})"

@@ -17,67 +17,15 @@ Errors: `SyncbenchError` is the base of `ConfigError` (a wrong option), `CheckFa
 Each name is loaded when it is first used, so importing this module takes no time.
 """
 
+import ast
 import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from allreduce.strategy import AllReduce as AllReduce
-    from common.context import Context as Context
-    from common.context import Optimizer as Optimizer
-    from common.errors import CheckFailed as CheckFailed
-    from common.errors import ConfigError as ConfigError
-    from common.errors import DeadlineExceeded as DeadlineExceeded
-    from common.errors import Deadlock as Deadlock
-    from common.errors import PeerFailed as PeerFailed
-    from common.errors import ProtocolError as ProtocolError
-    from common.errors import RunError as RunError
-    from common.errors import SyncbenchError as SyncbenchError
-    from common.pipeline.engine import EngineStrategy as EngineStrategy
-    from common.pipeline.engine import EngineTraits as EngineTraits
-    from common.simulate import Outcome as Outcome
-    from common.simulate import simulate as simulate
-    from common.strategy import Bucket as Bucket
-    from common.strategy import Link as Link
-    from common.strategy import SyncStrategy as SyncStrategy
-    from common.strategy import Traits as Traits
-    from common.testing import checks
-    from common.transport.virtual.network import Delay as Delay
-    from common.transport.virtual.network import Drop as Drop
-    from common.transport.virtual.network import Kill as Kill
-    from common.transport.virtual.network import Network as Network
-    from common.types import Array as Array
-    from common.types import Rows as Rows
-    from common.types import Vector as Vector
-    from experiments.comparison.model import Comparison as Comparison
-    from experiments.runs.execute import RunFailed as RunFailed
-    from experiments.runs.frames import RunFrames as RunFrames
-    from experiments.runs.frames import load_runs as load_runs
-    from experiments.runs.run import Run as Run
-    from syncbench._verbs import compare as compare
-    from syncbench._verbs import run as run
-    from syncbench._verbs import sweep as sweep
-    from syncbench._verbs import verdict as verdict
-
-    check = checks.check_strategy
-
-_MODULES = {
-    "allreduce.strategy": "AllReduce",
-    "common.context": "Context Optimizer",
-    "common.errors": "CheckFailed ConfigError DeadlineExceeded Deadlock "
-    "PeerFailed ProtocolError RunError SyncbenchError",
-    "common.pipeline.engine": "EngineStrategy EngineTraits",
-    "common.simulate": "Outcome simulate",
-    "common.strategy": "Bucket Link SyncStrategy Traits",
-    "common.testing.checks": "check",
-    "common.transport.virtual.network": "Delay Drop Kill Network",
-    "common.types": "Array Rows Vector",
-    "experiments.comparison.model": "Comparison",
-    "experiments.runs.execute": "RunFailed",
-    "experiments.runs.frames": "RunFrames load_runs",
-    "experiments.runs.run": "Run",
-    "syncbench._verbs": "compare run sweep verdict",
-}
-_MODULE_OF = dict(sorted((name, module) for module, names in _MODULES.items() for name in names.split()))
+_STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+_IMPORTS = [node for node in _STUB.body if isinstance(node, ast.ImportFrom)]
+_NAMES = {alias.name.replace("check_strategy", "check"): str(node.module) for node in _IMPORTS for alias in node.names}
+_MODULE_OF = dict(sorted(_NAMES.items()))
 __all__ = list(_MODULE_OF)
 
 
