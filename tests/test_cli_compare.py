@@ -14,7 +14,8 @@ from experiments.comparison import predictions as predictions_module
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.predictions import with_predictions
-from experiments.comparison.render import markdown_comparison, print_comparison
+from experiments.comparison.render import markdown_comparison, terminal_parts
+from experiments.format.table import terminal_table
 from experiments.runs.find import find_runs, load_run
 
 NAMES = ("single", "noop", "ps-bsp", "star", "ring", "halving-doubling")
@@ -54,7 +55,8 @@ def answer(answer):
 
 def lines_of(comparison, width=120):
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    print_comparison(comparison, console)
+    for part in terminal_parts(comparison):
+        console.print(part if isinstance(part, str) else terminal_table(part, console.width))
     return console.file.getvalue().splitlines()
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import CheckFailed, ConfigError
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.comparison.export import comma_separated, document
 from experiments.comparison.load import compare_paths
 from experiments.comparison.model import Comparison
-from experiments.comparison.render import limits, markdown_comparison, print_comparison
+from experiments.comparison.render import limits, markdown_comparison, terminal_parts
 from experiments.comparison.wording import setting_words
 from experiments.config.argument_parser import InputOptions
 from experiments.config.declaration import option
@@ -81,7 +81,7 @@ def _show(comparison: Comparison, options: Options) -> None:
     elif options.markdown:
         print(markdown_comparison(comparison), end="")
     else:
-        print_comparison(comparison, console())
+        show(*terminal_parts(comparison))
     if reached and not (options.json or options.csv):
         print(f"\n{times_line(reached['loss'], reached['seconds'])}")
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from common.runtime.job import DEDICATED
-from experiments.cli.output import console, dump, say
+from experiments.cli.output import dump, say, show
 from experiments.cli.run_plans import check_replicas, execute_all
 from experiments.comparison.compare import compare_runs
 from experiments.comparison.equivalence import same_bits
 from experiments.comparison.export import document
 from experiments.comparison.model import Comparison, Entry
-from experiments.comparison.render import limits, print_comparison
+from experiments.comparison.render import limits, terminal_parts
 from experiments.comparison.wording import verdict_sentence
 from experiments.config import RunOptions, plan
 from experiments.config.argument_parser import OutputOptions
@@ -62,12 +62,11 @@ def run(options: Options) -> int:
     comparison = compare_runs(everything)
     plot_all(ChartData(comparison, limits(comparison)), folder / "plots")
     if options.json:
-        more = {"limits": limits(comparison), "cluster": document(cluster)}
-        dump({"schema": 1, "results_dir": str(folder), **more, **document(comparison)})
+        about = {"limits": limits(comparison), "cluster": document(cluster)}
+        dump({"schema": 1, "results_dir": str(folder), **about, **document(comparison)})
     else:
-        shown = console()
-        print_comparison(comparison, shown)
-        shown.print("\n" + "\n".join(_cluster_lines(cluster)) + "\nMore about this: syncbench sweep incast\n")
+        more = ["", *_cluster_lines(cluster), "More about this: syncbench sweep incast\n"]
+        show(*terminal_parts(comparison), *more)
         print(f"results: {folder}\nplots:   {folder / 'plots'}")
     return 3 if comparison.refusal else 0
 

@@ -1,20 +1,15 @@
 """Where a verb writes: results on standard output, everything else on standard error."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from common.errors import JobFailed
 from experiments.format.table import Table, terminal_table
 from experiments.schema.files import to_builtins
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def say(text: object) -> None:
@@ -37,17 +32,12 @@ def say_failed(failure: JobFailed, as_json: bool) -> int:
     return 1
 
 
-def console() -> Console:
-    """Return standard output for tables, 120 columns wide if it is no terminal."""
-    from rich.console import Console
-
-    found = Console(highlight=False, markup=False, soft_wrap=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=120)
-
-
 def show(*parts: Table[Any] | str) -> None:
-    """Print lines, and tables as wide as the terminal, each with an empty line below it, to standard output."""
-    shown = console()
+    """Print lines, and tables with an empty line below, to standard output: 120 columns wide if it is no terminal."""
+    from rich.console import Console  # late: --help needs it not
+
+    plain: dict[str, Any] = {"highlight": False, "markup": False}
+    shown = Console(**plain) if Console().is_terminal else Console(width=120, **plain)
     for part in parts:
         shown.print(part if isinstance(part, str) else terminal_table(part, shown.width))
         if not isinstance(part, str):

@@ -1,33 +1,22 @@
 """Show a comparison in reading order: the verdict, the tables, the remarks, the limits."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import not_predicted
 from experiments.comparison.tables import contest_table, repeated, runs_table
 from experiments.comparison.wording import located, setting_words, verdict_sentence
-from experiments.format.table import Table, markdown_table, terminal_table
+from experiments.format.table import Table, markdown_table
 from experiments.format.words import plural
 from experiments.runs.describe import conditions, error_line, limits_line
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the comparison in lines of the console's width. ConfigError before anything is printed."""
-    tables = _tables(comparison)
-    console.print(f"{verdict_sentence(comparison)}\n")
-    for heading, table in tables:
-        if heading:
-            console.print(heading, style="bold" if comparison.axes else "")
-        console.print(terminal_table(table, console.width))
-        console.print()
-    for line in remarks(comparison):
-        console.print(line)
-    console.print(f"\nlimits: {limits(comparison)}")
+def terminal_parts(comparison: Comparison) -> list[str | Table[Any]]:
+    """Return the lines and tables that a terminal shows. ConfigError."""
+    parts: list[str | Table[Any]] = [f"{verdict_sentence(comparison)}\n"]
+    for heading, table in _tables(comparison):
+        parts += [*filter(None, [heading]), table]
+    return [*parts, *remarks(comparison), f"\nlimits: {limits(comparison)}"]
 
 
 def markdown_comparison(comparison: Comparison) -> str:
