@@ -29,10 +29,7 @@ def read_loss(given: Any) -> float | str:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(InputOptions):
-    """Compare runs that did the same work; runs of the same settings are repeats.
-
-    Exit code 3 if some runs cannot be compared with the others.
-    """
+    """Compare runs that did the same work; equal ones are repeats. Exit code 3 if some cannot be compared."""
 
     baseline: str | None = option(None, "strategy or label that ratios are relative to")
     anyway: bool = option(False, "show also runs that cannot be compared, marked as such")

@@ -38,11 +38,7 @@ class OutputOptions(JsonOption):
 
 
 def parse(kind: Any, words: Sequence[str], program: str) -> Any:
-    """Read and check the options `kind` from the words of a command line.
-
-    `kind.HIDDEN` lists the classes whose options the command line does not offer. Raises ConfigError, one line;
-    SystemExit after --help and --print_config.
-    """
+    """Read the options `kind`, but for those of the classes in `kind.HIDDEN`, from words. ConfigError, SystemExit."""
     parser = ArgumentParser(prog=program, description=inspect.getdoc(kind), exit_on_error=False, allow_abbrev=False)
     options = [about for about in declared(kind).values() if about.owner not in getattr(kind, "HIDDEN", ())]
     groups: dict[str | None, Any] = {kind.__doc__: parser}

@@ -93,10 +93,7 @@ def markdown_table(table: Table[Row]) -> str:
 
 
 def html_table(table: Table[Row]) -> str:
-    """Return a `<table>` with the title as its caption. The first column is the heading of each row.
-
-    A row has its kind as its class, and beside its heading unless it has a remark.
-    """
+    """Return a `<table>`. Of a row, the first column is the heading, and the kind its class and a small word."""
     heads = "".join(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns)
     body = "\n".join(_html_row(table, row) for row in table.rows)
     caption = f"<caption>{escape(table.title)}</caption>\n" if table.title else ""

@@ -95,10 +95,7 @@ class Calibration:
     name: str = ""
 
     def nearest(self, transport: str | None, workers: int) -> tuple[Figures, str | None]:
-        """Return the figures for `workers` workers, or for the nearest number with a note that says so.
-
-        `transport` None means the only one that there is. ConfigError if there are several, or if it was not measured.
-        """
+        """Return the nearest figures, and a note if they are of another number of workers. ConfigError if unclear."""
         known = list(dict.fromkeys(figures.transport for figures in self.figures))
         if transport is None:
             if len(known) > 1:

@@ -16,10 +16,7 @@ FEW = 3  # segments before an answer for which the formula holds with any number
 def added_to_a_step(
     strategy: SyncStrategy, workers: int, servers: int, nbytes: int, link: Link, placement: str
 ) -> float | None:
-    """Return the seconds that an exchange adds to each step; None if they are the exchange's own.
-
-    They differ for `ps-bsp` on few dedicated servers with even shards, if a worker pushes few segments before it waits.
-    """
+    """Return the seconds that an exchange of `ps-bsp` adds to a step; None if they are the exchange's own."""
     if not isinstance(strategy, ParameterServer) or not strategy.consistency.lockstep or strategy.sharding != "even":
         return None
     if placement != DEDICATED or not 0 < servers <= workers:

@@ -87,10 +87,7 @@ class RunFrames:
 
     @cached_property
     def messages(self) -> pd.DataFrame:
-        """One row a (run, sender, receiver) with traffic: their roles and the payload bytes of all steps together.
-
-        A sender is such as `3`. Large jobs have groups of neighbours, such as `0-15`.
-        """
+        """One row a (run, sender, receiver) with traffic: names such as `3` or `0-15`, roles, bytes of all steps."""
         return self._joined(_MESSAGES, [_messages(run.summary) for run in self.of])
 
     @cached_property

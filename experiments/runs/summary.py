@@ -59,10 +59,7 @@ def summary(plan: Plan, folder: Path, ended: JobOutcome, status: Status, restart
 
 
 def _recorded(plan: Plan, folder: Path, ended: JobOutcome, *, whole: bool) -> dict[str, Any]:
-    """Return the fields that follow from the rows of workers, the histories of servers, and the workers' reports.
-
-    What workers report at their end is unknown unless all of them, but those that died, came to their end.
-    """
+    """Return the fields that follow from the records of workers and servers, and from all workers' reports."""
     job, warmup, departed = plan.job, warmup_steps(plan.job.steps), {death.rank for death in ended.deaths}
     files = [folder / "ranks" / f"{rank}-worker.jsonl" for rank in range(plan.processes)]
     histories = [folder / "ranks" / f"{plan.processes + number}-server.events.jsonl" for number in range(job.servers)]

@@ -61,10 +61,7 @@ def conduct(
 def run_cells(
     sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float], say: Callable[[str], None]
 ) -> None:
-    """Measure the transports if the sweep wants it, then run all its cells that the journal does not have. Blocks.
-
-    `seconds` is the forecast of each cell. A KeyboardInterrupt or ConfigError that ends it says how to resume it.
-    """
+    """Measure the transports if asked to, then run all cells not in the journal. Blocks. Errors say how to resume."""
     for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
         say(line)
     order = turns(grid.cells, sweep.repeats)
@@ -85,10 +82,7 @@ def run_cells(
 
 
 class Executor:
-    """Runs cells in new folders inside `folder`, with one agent, which is started before the first cell.
-
-    Another agent is started for ranks with another number of threads, and after a run that failed.
-    """
+    """Runs cells in new folders of `folder`, with one agent, renewed for other `threads` and after a failed run."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._folder, self._threads = folder, threads
@@ -117,10 +111,7 @@ class Executor:
 
 
 def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
-    """Measure each transport with each number of workers that `cells` use it with. Blocks, some seconds for each.
-
-    An earlier calibration is kept. If a transport cannot be measured, a line says so, and the sweep runs without.
-    """
+    """Measure each transport with each number of workers of `cells`, unless it was done. Blocks for seconds each."""
     asked = pairs(cells)
     if not asked or (folder / NAME).is_file():
         return

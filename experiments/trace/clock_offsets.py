@@ -24,10 +24,7 @@ class Offsets:
 
 
 def least_delays(clocks: int, senders: Sequence[int], receivers: Sequence[int], delays: Floats) -> Floats:
-    """Return the least delay for each ordered pair of clocks, shape (clocks, clocks); inf without a message.
-
-    `senders` and `receivers` are the clocks of each message; `delays` are arrival minus departure, in seconds.
-    """
+    """Return the least arrival minus departure, in seconds, for each pair of clocks, shape (clocks, clocks); or inf."""
     least = np.full((clocks, clocks), np.inf)
     np.minimum.at(least, (np.asarray(senders, int), np.asarray(receivers, int)), delays)
     np.fill_diagonal(least, 0.0)

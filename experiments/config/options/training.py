@@ -125,10 +125,7 @@ def partition(options: DataOptions, info: DataInfo) -> str:
 
 
 def update_rule(options: TrainingOptions) -> OptimizerSpec:
-    """Return the update rule. Schedule `step` without `--decay-every` decays twice, after each third of the steps.
-
-    Raises ConfigError if the warm-up leaves the schedule none of the steps.
-    """
+    """Return the update rule; schedule `step` decays after each third of the steps by default. ConfigError."""
     falling = options.schedule in ("linear", "cosine")
     if options.warmup > options.steps:
         raise ConfigError(f"--warmup is {options.warmup}: give a whole number from 0 to the {options.steps} steps")
