@@ -20,10 +20,7 @@ _FOLDER = re.compile(r"\d{8}T\d{6}Z-sweep-(.+)-[0-9a-f]{6}")  # a sweep's folder
 
 
 def compare_paths(paths: Sequence[str | Path], baseline: str | None = None) -> Comparison:
-    """Compare all runs that `find_runs` finds, as `compare_runs` does, with predictions and warnings. ConfigError.
-
-    Equal runs in two folders (before and after a change, say) do not repeat each other; runs named one by one do.
-    """
+    """Compare the runs that `find_runs` finds, with predictions. Equal ones of two folders are apart. ConfigError."""
     runs: dict[Path, Run] = {}  # by resolved path: a run that is named twice counts once
     origins: dict[Path, str] = {}
     several = [path for path in dict.fromkeys(paths) if not (Path(path) / "summary.json").is_file()]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,20 +15,31 @@ from experiments.comparison.render import limits as limits_line
 from experiments.comparison.tables import contest_table
 from experiments.comparison.wording import setting_words, verdict_sentence
 from experiments.format.table import Table
-from experiments.format.units import human_count
+from experiments.format.units import human_bytes, human_count
 from experiments.format.words import plural
 from experiments.report.bottlenecks import largest_run, limits, share_table, shares
 from experiments.report.embed import Plates, plates
-from experiments.report.environment import facts
 from experiments.report.failures import Failure, failures
 from experiments.report.reproduce import Command, commands
-from experiments.report.warnings import warnings
+from experiments.report.warnings import environment_of, warnings
 from experiments.runs.describe import conditions
 from experiments.runs.find import find_runs
 from experiments.runs.run import Run
 from experiments.sweep.folder import finished
 
 _STAMP = re.compile(r"(\d{8}T\d{6})Z-")
+NAMES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "cpu": ("Processor", str),
+    "cores": ("Cores in use", str),
+    "memory_bytes": ("Memory", human_bytes),
+    "hosts": ("Hosts", str),
+    "link": ("Link", str),
+    "transport": ("Transport", str),
+    "threads_per_rank": ("Threads of each rank", str),
+    "platform": ("System", str),
+    "python": ("Python", str),
+    "commit": ("Commit of syncbench", str),
+}
 
 
 @dataclass(frozen=True)
@@ -120,3 +131,16 @@ def _when(runs: Sequence[Run]) -> str:
         return ""
     moments = [datetime.strptime(stamp, "%Y%m%dT%H%M%S") for stamp in (stamps[0], stamps[-1])]
     return " to ".join(dict.fromkeys(f"{moment.day} {moment:%B %Y, %H:%M}" for moment in moments)) + " UTC"
+
+
+def facts(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return what is recorded, in a fixed order; versions of packages last."""
+    every = [environment_of(run) for run in runs]
+    found = {
+        title: [show(value) for env in every if (value := getattr(env, key)) is not None]
+        for key, (title, show) in NAMES.items()
+    }
+    for env in every:
+        for package, version in env.versions.items():
+            found.setdefault(package, []).extend([version] if version else [])
+    return {name: list(dict.fromkeys(values)) for name, values in found.items() if values}

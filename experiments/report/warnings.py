@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from common.errors import ConfigError
 from experiments.comparison.caveats import SCATTER, scatter
 from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.wording import located
 from experiments.metrics.traffic import imbalance
-from experiments.report.environment import environment_of
 from experiments.runs.describe import deaths_line, restarts_line
 from experiments.runs.run import Run
+from experiments.schema.documents import Environment
 
 _OURS = ("no ", "without ", "versions ", "machine ", "threads ", "half-written ", "cell ", "the sweep ", "whether ")
 
@@ -68,3 +69,11 @@ def _uncommitted(runs: Sequence[Run]) -> list[str]:
     commits = {environment_of(run).commit or "" for run in runs}
     changed = sorted(commit.removesuffix("+") for commit in commits if commit.endswith("+"))
     return [f"The code had changes that were not committed, on top of {commit}" for commit in changed]
+
+
+def environment_of(run: Run) -> Environment:
+    """Return the run's env.json; an empty one if the file is missing or damaged."""
+    try:
+        return run.env
+    except ConfigError:
+        return Environment()

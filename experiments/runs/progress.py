@@ -36,10 +36,7 @@ class Status:
 
 
 class Progress:
-    """Context manager that shows the progress of a run on `stream` (standard error by default) and nowhere else.
-
-    A terminal shows a picture. Other streams get a line every LINE_EVERY seconds of `clock`, and the last status.
-    """
+    """A context that shows a run's progress on `stream`: a picture on a terminal, lines elsewhere (LINE_EVERY)."""
 
     def __init__(
         self,

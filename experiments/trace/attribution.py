@@ -16,10 +16,7 @@ STANDS_OUT = 1.5  # times an equal share
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """The critical path of a run: seconds by (rank's name, stage), longest first, over `seconds` of `steps` steps.
-
-    `waited`: seconds that each rank waited, by name. `note`: why there are no messages to follow, if there are none.
-    """
+    """The critical path: seconds by (rank, stage), longest first; what ranks `waited`; a `note` if it is unknown."""
 
     charged: Mapping[tuple[str, str], float]
     waited: Mapping[str, float]
