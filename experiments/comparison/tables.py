@@ -21,7 +21,12 @@ _SPARE = {"partition": 10, "preprocess": 9, "load": 8, "update": 6}  # stages th
 
 def contest_table(contest: Contest) -> Table[Entry]:
     """Return a table with one row an entry, ranked."""
-    return Table(_contest_columns(contest), contest.ranked, kind=lambda entry: _kind(entry, contest), remark=_remark)
+    return Table(
+        _contest_columns(contest),
+        contest.ranked,
+        kind=lambda entry: _kind(entry, contest),
+        remark=lambda entry: f"Not comparable: {entry.label} {entry.refused}." if entry.refused else "",
+    )
 
 
 def _kind(entry: Entry, contest: Contest) -> str:
@@ -30,10 +35,6 @@ def _kind(entry: Entry, contest: Contest) -> str:
     if entry.label == contest.baseline:
         return "baseline"
     return {"noop": "ceiling", "single": "yardstick"}.get(entry.strategy, "")
-
-
-def _remark(entry: Entry) -> str:
-    return f"Not comparable: {entry.label} {entry.refused}." if entry.refused else ""
 
 
 def repeated(contest: Contest) -> bool:
