@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from experiments.comparison.equivalence import TOLERANCE, ParameterCheck, check_parameters, yardstick
@@ -18,16 +17,11 @@ _WORK = {
 _ORDER = ("reference", "same", "not promised", "unknown", "differs")  # kinds of checks, the worst last
 
 
-@dataclass(frozen=True)
-class Comparability:
-    """Why a group is refused, None if it is not, and what is known of its final parameters."""
+def comparability(field: Field, labels: Sequence[str]) -> list[tuple[str | None, ParameterCheck]]:
+    """Return, for each group of `field`, why it is refused (None if it is not) and the check of its final parameters.
 
-    refused: str | None
-    check: ParameterCheck
-
-
-def comparability(field: Field, labels: Sequence[str]) -> list[Comparability]:
-    """Return one answer for each group of `field`, whose names are `labels`. Reads the final parameters of the runs."""
+    `labels` are the names of the groups. Reads the final parameters of the runs.
+    """
     first = _reference(field.groups)
     name = labels[field.groups.index(first)]
     reasons = [
@@ -41,7 +35,7 @@ def comparability(field: Field, labels: Sequence[str]) -> list[Comparability]:
     return [
         _judged(group, [checks[run.path] for run in group.runs], standard, judge)
         if why is None
-        else Comparability(why, ParameterCheck("unknown", None, why))
+        else (why, ParameterCheck("unknown", None, why))
         for group, why in zip(field.groups, reasons, strict=True)
     ]
 
@@ -95,7 +89,9 @@ def _words(value: object) -> str:
     return "none" if value is None or value == "" else str(value)
 
 
-def _judged(group: Group, checks: Sequence[ParameterCheck], standard: Run | None, judge: str) -> Comparability:
+def _judged(
+    group: Group, checks: Sequence[ParameterCheck], standard: Run | None, judge: str
+) -> tuple[str | None, ParameterCheck]:
     """Return the worst that is known of the repeats of a group."""
     if standard in group.runs:  # its other repeats must have the same parameters
         checks = [ParameterCheck("reference", 0.0) if check.kind == "same" else check for check in checks]
@@ -103,5 +99,5 @@ def _judged(group: Group, checks: Sequence[ParameterCheck], standard: Run | None
     if worst.kind == "differs":
         by = "" if worst.deviation is None else f" by {worst.deviation:.0e}, where {TOLERANCE:.0e} is allowed"
         why = worst.reason or f"its parameters differ from those of {judge}{by}"
-        return Comparability(f"did not compute what {judge} did: {why}", worst)
-    return Comparability(f"cannot be checked: {worst.reason}" if worst.kind == "unknown" else None, worst)
+        return f"did not compute what {judge} did: {why}", worst
+    return f"cannot be checked: {worst.reason}" if worst.kind == "unknown" else None, worst

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from common.errors import ConfigError, suggest
 from experiments.comparison.caveats import circumstances, notes
 from experiments.comparison.comparability import comparability
-from experiments.comparison.grouping import SETTING, Field, asked, axes, fields
+from experiments.comparison.grouping import SETTING, Field, Group, asked, axes, fields
 from experiments.comparison.model import Comparison, Contest, Entry
 from experiments.metrics.intervals import Interval, median_interval, ratio_interval
 from experiments.runs.labels import descriptions, numbered
@@ -35,57 +35,52 @@ def compare_runs(
     differing = axes([contest.setting for contest in contests])
     ranks = {key: {str(value): place for place, value in enumerate(values)} for key, values in differing.items()}
     contests.sort(key=lambda contest: [rank[str(contest.setting[key])] for key, rank in ranks.items()])
-    failed = tuple(run for run in runs if run.status != "ok")
-    return Comparison(tuple(contests), differing, failed, tuple(_missing(contests)))
+    several = [contest for contest in contests if len(contest.entries) > 1]
+    warnings = tuple(
+        f"without {name} among them there is no {what}"
+        for name, what in (("single", "yardstick"), ("noop", "ceiling"))
+        if several and not any(contest.strategy(name) for contest in several)
+    )
+    return Comparison(tuple(contests), differing, tuple(run for run in runs if run.status != "ok"), warnings)
 
 
 def _labels(found: Sequence[Field]) -> list[list[str]]:
     """Return the name of each group: the same in every contest, and distinct within one."""
     names = iter(descriptions([group.runs[0] for field in found for group in field.groups], SETTING))
-    return [
-        numbered(
-            [
-                next(names)
-                + (_different_work(group.runs[0], field) if group.stranger else "")
-                + (f" ({group.origin})" if group.origin else "")
-                for group in field.groups
-            ]
-        )
-        for field in found
-    ]
+    return [numbered([_label(next(names), group, field) for group in field.groups]) for field in found]
 
 
-def _different_work(run: Run, field: Field) -> str:
-    """Return what tells a stranger: ` 3w`, ` seed 7`. A batch that only follows the workers is left out."""
+def _label(name: str, group: Group, field: Field) -> str:
+    """Return the name with what tells a stranger, `3w` or `seed 7`, and with the origin."""
+    run = group.runs[0]
     keys = [key for key in SETTING if asked(run, key) != field.setting[key]]
-    if "workers" in keys:
+    if "workers" in keys:  # the batch follows
         keys = [key for key in keys if key != "batch"]
-    return "".join(f" {run.summary.workers}w" if key == "workers" else f" {key} {asked(run, key)}" for key in keys)
+    words = [f"{run.summary.workers}w" if key == "workers" else f"{key} {asked(run, key)}" for key in keys]
+    return " ".join([name, *words, *([f"({group.origin})"] if group.origin else [])])
 
 
 def _entries(field: Field, labels: Sequence[str]) -> list[Entry]:
     """Return the entries, without ratios."""
     entries = []
-    for group, label, answer in zip(field.groups, labels, comparability(field, labels), strict=True):
+    for group, label, (refused, check) in zip(field.groups, labels, comparability(field, labels), strict=True):
         rates = tuple(rate for run in group.runs if (rate := run.summary.samples_per_second))
         interval = median_interval(rates) if rates else Interval(0.0, 0.0, 0.0)
-        entry = Entry(label, group.strategy, group.runs, rates, interval, refused=answer.refused, check=answer.check)
+        entry = Entry(label, group.strategy, group.runs, rates, interval, refused=refused, check=check)
         entries.append(replace(entry, origin=group.origin))
-    return [_with_ceiling(entry, entries) for entry in entries]
+    ceilings = [entry for entry in entries if entry.strategy == "noop" and entry.refused is None and entry.rates]
+    return [_with_ceiling(entry, ceilings) for entry in entries]
 
 
-def _with_ceiling(entry: Entry, entries: Sequence[Entry]) -> Entry:
-    """Return `entry` with its share of the ceiling and its notes. `single` waits for nobody, so it has no ceiling."""
-    ceilings = [other for other in entries if other.strategy == "noop" and other.refused is None and other.rates]
-    transport = entry.run.summary.transport
-    top = max(
-        ceilings,
-        key=lambda other: (other.origin == entry.origin, other.run.summary.transport == transport),
-        default=None,
-    )
+def _with_ceiling(entry: Entry, ceilings: Sequence[Entry]) -> Entry:
+    """Return `entry` with its share of the nearest ceiling and its notes. `single` waits for nobody: it has none."""
+
+    def near(other: Entry) -> tuple[bool, bool]:
+        return other.origin == entry.origin, other.run.summary.transport == entry.run.summary.transport
+
     share = None
-    if top and entry.rates and entry.refused is None and entry.strategy != "single":
-        share = entry.rate.middle / top.rate.middle
+    if ceilings and entry.rates and entry.refused is None and entry.strategy != "single":
+        share = entry.rate.middle / max(ceilings, key=near).rate.middle
     return replace(entry, share=share, notes=notes(entry, share))
 
 
@@ -108,25 +103,14 @@ def _baseline(contests: Sequence[Sequence[Entry]], wanted: str | None, first: st
 
 def _contest(field: Field, entries: Sequence[Entry], baseline: str) -> Contest:
     base = next((entry for entry in entries if entry.label == baseline and not entry.refused and entry.rates), None)
-    compared = tuple(replace(entry, ratio=_ratio(entry, base)) for entry in entries)
+    compared = []
+    for entry in entries:
+        ratio = None
+        if base and entry.rates and entry.refused is None:
+            ratio = Interval(1.0, 1.0, 1.0) if entry is base else ratio_interval(entry.rates, base.rates)
+        compared.append(replace(entry, ratio=ratio))
     warnings = [f"{entry.label} {note}" for entry in compared for note in entry.notes]
     if base is None and baseline:
         warnings.append(f"the baseline {baseline} is not in this contest: no ratios")
     warnings += circumstances(compared)
-    return Contest(field.setting, compared, base.label if base else "", tuple(warnings))
-
-
-def _ratio(entry: Entry, base: Entry | None) -> Interval | None:
-    if base is None or entry.refused is not None or not entry.rates:
-        return None
-    return Interval(1.0, 1.0, 1.0) if entry is base else ratio_interval(entry.rates, base.rates)
-
-
-def _missing(contests: Sequence[Contest]) -> list[str]:
-    """Return a warning for a missing yardstick and a missing ceiling."""
-    several = [contest for contest in contests if len(contest.entries) > 1]
-    return [
-        f"without {name} among them there is {what}"
-        for name, what in (("single", "no yardstick"), ("noop", "no ceiling"))
-        if several and not any(contest.strategy(name) for contest in several)
-    ]
+    return Contest(field.setting, tuple(compared), base.label if base else "", tuple(warnings))

@@ -12,27 +12,11 @@ import msgspec
 from experiments.runs.run import Run
 from experiments.runs.summary import ASKED_FOR
 
+# Contests that differ in these alone may be points of one curve.
+SCALES = ("workers", "model", "hidden", "batch", "link", "hosts", "slow_worker", "jitter", "train_seconds")
 # What the entries of a contest have in common. They differ in the rest that was asked for, such as the strategy, its
 # options, servers and the transport.
-SETTING = (
-    "workers",
-    "model",
-    "hidden",
-    "batch",
-    "link",
-    "hosts",
-    "slow_worker",
-    "jitter",
-    "train_seconds",
-    "data",
-    "partition",
-    "preprocess",
-    "seed",
-    "steps",
-    "optimizer",
-)
-SCALES = SETTING[:9]  # contests that differ in these alone may be points of one curve
-_ALL = (*ASKED_FOR, "placement")
+SETTING = (*SCALES, "data", "partition", "preprocess", "seed", "steps", "optimizer")
 
 K = TypeVar("K", bound=Hashable)
 
@@ -72,7 +56,7 @@ def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
         if len(lonely.groups) > 1:
             continue
         nearest = min(kept, key=lambda other: len(_differing(kept[other], lonely)), default=None)
-        if nearest is None or any(_on_one_curve(lonely, other) for other in kept.values()):
+        if nearest is None or any(_on_one_curve(lonely, field) for field in kept.values()):
             kept[place] = lonely
         else:
             stranger = replace(lonely.groups[0], stranger=True)
@@ -81,7 +65,7 @@ def fields(runs: Iterable[Run], origins: Mapping[Path, str]) -> list[Field]:
 
 
 def _field(runs: Sequence[Run], origins: Mapping[Path, str]) -> Field:
-    repeats = _grouped(runs, lambda run: (_key(run, _ALL), origins.get(run.path, "")))
+    repeats = _grouped(runs, lambda run: (_key(run, (*ASKED_FOR, "placement")), origins.get(run.path, "")))
     places = Counter(work for work, _ in repeats)
     groups = [Group(tuple(same), origin if places[work] > 1 else "") for (work, origin), same in repeats.items()]
     return Field({key: asked(runs[0], key) for key in SETTING}, tuple(groups))
@@ -114,8 +98,7 @@ def axes(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
         values = list({json.dumps(setting[key], sort_keys=True): setting[key] for setting in settings}.values())
         if len(values) > 1:
             found[key] = tuple(sorted(values) if all(isinstance(value, int | float) for value in values) else values)
-    if "workers" in found and len({(setting["workers"], setting["batch"]) for setting in settings}) == len(
-        found["workers"]
-    ):
+    pairs = {(setting["workers"], setting["batch"]) for setting in settings}
+    if len(pairs) == len(found.get("workers", ())):
         found.pop("batch", None)
     return found
