@@ -81,13 +81,12 @@ def comma_separated(comparison: Comparison) -> str:
     for contest in document(comparison)["contests"]:
         setting = {key: _text(value) for key, value in contest["setting"].items()}
         for entry in contest["entries"]:
-            spans = {name: entry.pop(name) or {} for name in ("samples_per_second", "ratio")}
             for name in ("rates", "notes", "runs"):
                 entry[name] = " | ".join(map(str, entry[name]))
-            figures = {
-                f"{name}_{part}": span.get(part) for name, span in spans.items() for part in ("median", "low", "high")
-            }
-            rows.append({**setting, "baseline": contest["baseline"], **entry, **figures})
+            for name in ("samples_per_second", "ratio"):
+                interval = entry.pop(name) or {}
+                entry |= {f"{name}_{part}": interval.get(part) for part in ("median", "low", "high")}
+            rows.append({**setting, "baseline": contest["baseline"], **entry})
     return csv_table(Table([Column(key, itemgetter(key)) for key in (rows[0] if rows else ())], rows))
 
 

@@ -89,7 +89,6 @@ class Contest:
 
     @property
     def reference(self) -> Entry | None:
-        """The baseline's entry."""
         return next((entry for entry in self.entries if entry.label == self.baseline), None)
 
     @property
@@ -113,7 +112,6 @@ class Comparison:
 
     @property
     def entries(self) -> list[Entry]:
-        """The entries of all contests."""
         return [entry for contest in self.contests for entry in contest.entries]
 
     @property

@@ -13,31 +13,28 @@ from experiments.runs.describe import conditions, error_line, limits_line
 
 def terminal_parts(comparison: Comparison) -> list[str | Table[Any]]:
     """Return the lines and tables that a terminal shows. ConfigError."""
-    parts: list[str | Table[Any]] = [f"{verdict_sentence(comparison)}\n"]
-    for heading, table in _tables(comparison):
-        parts += [*filter(None, [heading]), table]
-    return [*parts, *remarks(comparison), f"\nlimits: {limits(comparison)}"]
+    sentence, line = f"{verdict_sentence(comparison)}\n", f"\nlimits: {limits(comparison)}"
+    return [sentence, *_tables(comparison), *remarks(comparison), line]
 
 
 def markdown_comparison(comparison: Comparison) -> str:
     """Return the comparison as GitHub markdown; ends with a newline."""
     parts = [f"**{verdict_sentence(comparison)}**"]
-    for heading, table in _tables(comparison):
-        parts += [*([heading] if heading else []), markdown_table(table).rstrip()]
+    parts += [part if isinstance(part, str) else markdown_table(part).rstrip() for part in _tables(comparison)]
     parts.append("\n".join(f"- {line}" for line in remarks(comparison)))
     return "\n\n".join([*parts, f"Limits: {limits(comparison)}"]) + "\n"
 
 
-def _tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
-    """Return a table for each contest with its heading; for a single contest also the median runs in detail."""
-    tables: list[tuple[str, Table[Any]]] = [
-        (_heading(comparison, contest), contest_table(contest)) for contest in comparison.contests
-    ]
+def _tables(comparison: Comparison) -> list[str | Table[Any]]:
+    """Return the heading and the table of each contest; of a single contest also the median runs in detail."""
+    parts: list[str | Table[Any]] = []
+    for contest in comparison.contests:
+        parts += [_heading(comparison, contest), contest_table(contest)]
     if len(comparison.contests) == 1:
         entries = [entry for entry in comparison.contests[0].ranked if entry.refused is None]
         runs, checks = [entry.run for entry in entries], [entry.check for entry in entries]
-        tables.append(("", runs_table(runs, checks, [entry.label for entry in entries])))
-    return tables
+        parts.append(runs_table(runs, checks, [entry.label for entry in entries]))
+    return parts
 
 
 def _heading(comparison: Comparison, contest: Contest) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 
 from common.records.stage_clock import STAGES
@@ -50,17 +51,19 @@ def _contest_columns(contest: Contest) -> list[Column[Entry]]:
         Column("samples\n/s", lambda entry: entry.rate.middle if entry.rates else None, human_count),
     ]
     if several:
-        found.append(Column("95 %\ninterval", lambda entry: entry.rate, _count_interval, spare=2))
+        found.append(Column("95 %\ninterval", lambda entry: _span(entry.rate, human_count), spare=2))
     if base is not None and len(contest.entries) > 1:
         found.append(Column(f"/ {base.label}"[:14], lambda entry: entry.ratio and entry.ratio.middle, "{:.2f}×".format))
         if several:
-            found.append(Column("interval\nof ratio", lambda entry: entry.ratio, _ratio_interval))
+            found.append(
+                Column("interval\nof ratio", lambda entry: entry.ratio and _span(entry.ratio, "{:.2f}".format))
+            )
     if several or any(entry.refused or entry.exact for entry in contest.entries):
         found.append(Column("verdict", lambda entry: _verdict(entry, contest)))
     if contest.strategy("noop"):
         found.append(Column("of\nceiling", lambda entry: entry.share, "{:.0%}".format, spare=1))
     if single and single.rates and base is not single:
-        found.append(Column("/\nsingle", _times(single), "{:.2f}×".format, spare=6))
+        found.append(Column("/\nsingle", partial(_times, single), "{:.2f}×".format, spare=6))
     found += [
         Column("ms/\nstep", attrgetter("step_seconds"), human_ms, spare=7),
         Column("/s per\nworker", lambda entry: entry.per_worker or None, human_count, spare=3),
@@ -75,25 +78,17 @@ def _contest_columns(contest: Contest) -> list[Column[Entry]]:
     return found
 
 
-def _times(base: Entry) -> Callable[[Entry], float | None]:
-    return lambda entry: None if entry.refused or not entry.rates else entry.rate.middle / base.rate.middle
+def _times(base: Entry, entry: Entry) -> float | None:
+    return None if entry.refused or not entry.rates else entry.rate.middle / base.rate.middle
 
 
-def _count_interval(interval: Interval) -> str:
-    ends = f"{human_count(interval.low)}–{human_count(interval.high)}"
-    return ends if interval.low < interval.high else DASH
-
-
-def _ratio_interval(interval: Interval) -> str:
-    return f"{interval.low:.2f}–{interval.high:.2f}" if interval.low < interval.high else DASH
+def _span(interval: Interval, show: Callable[[float], str]) -> str | None:
+    return f"{show(interval.low)}–{show(interval.high)}" if interval.low < interval.high else None
 
 
 def _verdict(entry: Entry, contest: Contest) -> str | None:
-    if entry.refused:
-        return "✗ not comparable"
-    if entry.label == contest.baseline:
-        return "baseline"
-    return "ceiling" if entry.strategy == "noop" else entry.finding
+    kind = _kind(entry, contest)
+    return {"refused": "✗ not comparable", "baseline": kind, "ceiling": kind}.get(kind, entry.finding)
 
 
 @dataclass(frozen=True)
@@ -139,7 +134,8 @@ def _run_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
         columns.append(Column("vs\nnoop", _share_of_ceiling, "{:.0%}".format, spare=1))
     columns.append(Column("ms/\nstep", _step_seconds, human_ms, spare=3))
     columns += [
-        Column(_SHORT[stage] + "\n%", _share_of(stage), _hundredths, spare=_SPARE.get(stage, 0)) for stage in STAGES
+        Column(_SHORT[stage] + "\n%", partial(_share, stage), _hundredths, spare=_SPARE.get(stage, 0))
+        for stage in STAGES
     ]
     if any(row.hidden for row in rows):
         columns.append(Column("sync\nhidden", _share_hidden, "{:.0%}".format, spare=5))
@@ -181,13 +177,10 @@ def _step_seconds(row: _Row) -> float | None:
     return row.run.summary.batch / rate if rate else None
 
 
-def _share_of(stage: str) -> Callable[[_Row], float | None]:
-    def share(row: _Row) -> float | None:
-        total = math.fsum(row.stages.values())
-        unknown = total <= 0 or (stage == "synchronize" and row.run.within_train)
-        return None if unknown else row.stages[stage] / total
-
-    return share
+def _share(stage: str, row: _Row) -> float | None:
+    total = math.fsum(row.stages.values())
+    unknown = total <= 0 or (stage == "synchronize" and row.run.within_train)
+    return None if unknown else row.stages[stage] / total
 
 
 def _share_hidden(row: _Row) -> float | None:

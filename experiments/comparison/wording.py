@@ -48,11 +48,8 @@ def contest_clause(contest: Contest, *, extremes: bool = False) -> str:
     base, others = contest.reference, _compared(contest)
     if base is None or not others:
         comparable = [entry for entry in contest.entries if entry.refused is None]
-        return (
-            "there is nothing to compare"
-            + (f" besides {_entries(comparable)}" if comparable else "")
-            + _refused(contest)
-        )
+        besides = f" besides {_entries(comparable)}" if comparable else ""
+        return f"there is nothing to compare{besides}{_refused(contest)}"
     faster, same, slower, unclear = (
         [entry for entry in others if entry.finding == finding]
         for finding in ("faster", "no difference", "slower", None)
@@ -119,14 +116,12 @@ def growth(contests: Sequence[Contest]) -> str:
     `From 1 to 4 workers ring makes 3.7 times the samples/s, gloo 2.9`. Empty unless the number of workers differs
     between these contests, and a strategy contends in both.
     """
-    known = sorted((contest for contest in contests if contest.setting.get("workers")), key=_workers)
-    if not known or _workers(known[0]) == _workers(known[-1]):
-        return ""
+    known = sorted(contests, key=_workers)
     before, after = _rates(known[0]), _rates(known[-1])
     both = sorted((label for label in after if label in before), key=lambda label: -after[label])
-    times = {label: after[label] / before[label] for label in both}
-    if not times:
+    if not both or _workers(known[0]) == _workers(known[-1]):
         return ""
+    times = {label: after[label] / before[label] for label in both}
     span = f"From {_workers(known[0])} to {plural(_workers(known[-1]), 'worker')}"
     if len(times) > SEVERAL:
         high, low = max(times, key=times.__getitem__), min(times, key=times.__getitem__)

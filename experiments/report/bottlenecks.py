@@ -58,9 +58,9 @@ def busiest(run: Run) -> tuple[str, float | None, float]:
     loads = {rank: max(value, received.get(rank, 0.0)) for rank, value in sent.items()}
     if not loads:
         return "not counted", None, 1.0
-    if len(loads) == 1 or max(loads.values()) == 0:
-        return NOBODY, 0.0, 1.0
     top = max(loads.values())
+    if len(loads) == 1 or top == 0:
+        return NOBODY, 0.0, 1.0
     tops = [rank for rank, load in loads.items() if EVEN * load >= top]
     others = [load for load in loads.values() if EVEN * load < top]
     if not others:
@@ -182,16 +182,15 @@ def stragglers(entries: Sequence[Entry]) -> str:
     """The workers that were made slow on purpose, and the worker whose training took longest."""
     runs = [entry.run for entry in entries]
     uneven = any(run.summary.slow_worker or run.summary.jitter for run in runs)
-    planted = slowness(runs) if uneven else ""  # training that takes long in every worker makes nobody wait
-    lines = [f"On purpose: {planted}."] if planted else []
-    worst: tuple[float, str, int] = (0.0, "", 0)
+    lines = [f"On purpose: {slowness(runs)}."] if uneven else []  # training that is long everywhere makes nobody wait
+    measured = []
     for entry in entries:
         every = entry.run.worker_rows.items()
         means = {rank: fmean(row.seconds.train for row in rows) for rank, rows in every if rows}
         if len(means) > 1 and (usual := median(means.values())) > 0:
             slowest = max(means, key=means.__getitem__)
-            worst = max(worst, (means[slowest] / usual, entry.label, slowest))
-    times, label, rank = worst
+            measured.append((means[slowest] / usual, entry.label, slowest))
+    times, label, rank = max(measured, default=(0.0, "", 0))
     if times >= NOTABLE:
         lines.append(f"Measured: in {label}, worker rank {rank} trains {times:.1f} times as long as the median worker.")
     return " ".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.comparison.load import compare_paths
-from experiments.comparison.model import Comparison, Contest, Entry
+from experiments.comparison.model import Comparison, Contest
 from experiments.comparison.predictions import not_predicted
 from experiments.comparison.render import limits as limits_line
 from experiments.comparison.tables import contest_table
@@ -106,17 +106,14 @@ def _table(comparison: Comparison, contest: Contest) -> Table[Any]:
 
 
 def _headline(comparison: Comparison, failed: Sequence[Failure]) -> str:
-    if len(comparison.entries) == 1:
-        return alone(comparison.entries[0])
-    if comparison.entries:
+    """Return the verdict, the figures of the only entry, or what failed."""
+    if len(comparison.entries) > 1:
         return verdict_sentence(comparison)
-    if len(failed) == 1:
+    if len(failed) == 1 and not comparison.entries:
         return f"{failed[0].what} did not come to its end. {failed[0].sentence}"
-    return f"None of {plural(len(failed), 'run')} came to its end"
-
-
-def alone(entry: Entry) -> str:
-    """Return a sentence on an entry that has no other to be compared with."""
+    if not comparison.entries:
+        return f"None of {plural(len(failed), 'run')} came to its end"
+    (entry,) = comparison.entries
     accuracy, loss = entry.run.summary.test_accuracy, entry.run.summary.final_loss
     figures = [f"{human_count(entry.rate.middle)} samples/s"] if entry.rates else []
     figures += [f"test accuracy {accuracy:.1%}"] if accuracy is not None else []

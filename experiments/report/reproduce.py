@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -85,22 +86,15 @@ def commands(runs: Sequence[Run], sweep: Path | None = None) -> list[Command]:
             lines[shlex.join(run_words(read_config(run), *place))] += 1
         except ConfigError as error:
             missing.append(Command(f"No command: {error}."))
-    return [*_in_turns(lines), *missing]
-
-
-def _in_turns(lines: Mapping[str, int]) -> list[Command]:
-    """Repeat the lines in turns, because repeats one after the other are unfair on a machine whose speed drifts."""
     if not lines:
-        return []
-    most = max(lines.values())
-    text = "\n".join(lines)
-    if most > 1:
-        body = "\n".join(f"  {line}" for line in lines)
-        text = f"for repeat in $(seq {most}); do\n{body}\ndone"
+        return missing
+    text, most = "\n".join(lines), max(lines.values())
     if len(lines) == most == 1:
-        return [Command("The same run:", text)]
+        return [Command("The same run:", text), *missing]
     times = f", {most} times in turns" if most > 1 else ""
-    return [Command(f"The same runs{times}, and a report on them:", f"{text}\nsyncbench report {AGAIN}")]
+    if most > 1:  # repeats one after the other are unfair on a machine whose speed drifts
+        text = f"for repeat in $(seq {most}); do\n{indent(text, '  ')}\ndone"
+    return [Command(f"The same runs{times}, and a report on them:", f"{text}\nsyncbench report {AGAIN}"), *missing]
 
 
 def _sweep_command(sweep: Path) -> Command:

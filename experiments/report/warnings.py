@@ -16,40 +16,31 @@ _OURS = ("no ", "without ", "versions ", "machine ", "threads ", "half-written "
 
 def warnings(comparison: Comparison, runs: Sequence[Run]) -> list[str]:
     """Return one sentence each, the gravest first, none twice."""
-    found = [
-        *located(
-            comparison,
-            lambda contest: [
-                f"{one.label} is not comparable: it {one.refused}" for one in contest.entries if one.refused
-            ],
-        ),
-        *_scatter(comparison),
+    every = comparison.entries
+    wide = sum(scatter(entry) > SCATTER for entry in every)  # one line for all: on a busy machine, every entry scatters
+    apart = f"lie more than {SCATTER:.0%} apart: see the notes below the tables"
+    changed = {commit for run in runs if (commit := environment_of(run).commit or "").endswith("+")}
+    lines = [
+        *located(comparison, _refusals),
+        *([f"The repeats of {wide} of {len(every)} entries {apart}"] if wide else []),
         *comparison.warnings,
         *located(comparison, _of_contest),
         *(line for run in runs for line in _events(run)),
-        *_uncommitted(runs),
+        *(f"The code had changes that were not committed, on top of {commit[:-1]}" for commit in sorted(changed)),
     ]
-    return list(dict.fromkeys(map(_sentence, found)))
+    # A label at the beginning of a line keeps its letters.
+    sentences = (line[:1].upper() + line[1:] if line.startswith(_OURS) else line for line in lines)
+    return list(dict.fromkeys(f"{sentence.removesuffix('.')}." for sentence in sentences))
 
 
-def _sentence(line: str) -> str:
-    """Return the line as a sentence. A label at its beginning keeps its letters."""
-    text = line[:1].upper() + line[1:] if line.startswith(_OURS) else line
-    return text if text.endswith(".") else f"{text}."
+def _refusals(contest: Contest) -> Iterable[str]:
+    return (f"{entry.label} is not comparable: it {entry.refused}" for entry in contest.entries if entry.refused)
 
 
 def _of_contest(contest: Contest) -> Iterable[str]:
     """The other warnings, without the notes on entries, which stand below their tables."""
     notes = {f"{entry.label} {note}" for entry in contest.entries for note in entry.notes}
     return (line for line in contest.warnings if line not in notes)
-
-
-def _scatter(comparison: Comparison) -> list[str]:
-    """One line for all entries, because on a busy machine every entry scatters."""
-    every = comparison.entries
-    wide = [entry for entry in every if scatter(entry) > SCATTER]
-    count = f"{len(wide)} of {len(every)} entries"
-    return [f"The repeats of {count} lie more than {SCATTER:.0%} apart: see the notes below the tables"] if wide else []
 
 
 def _events(run: Run) -> list[str]:
@@ -62,13 +53,6 @@ def _events(run: Run) -> list[str]:
         imbalance(summary),
     ]
     return [f"{run.path.name}: {line}" for line in lines if line]
-
-
-def _uncommitted(runs: Sequence[Run]) -> list[str]:
-    """A commit with a + had changed files: nobody else can check that code out."""
-    commits = {environment_of(run).commit or "" for run in runs}
-    changed = sorted(commit.removesuffix("+") for commit in commits if commit.endswith("+"))
-    return [f"The code had changes that were not committed, on top of {commit}" for commit in changed]
 
 
 def environment_of(run: Run) -> Environment:
