@@ -106,6 +106,7 @@ def test_a_run_that_was_removed_from_a_sweep_is_a_warning(runs, tmp_path):
     (tmp_path / "cells.jsonl").write_text(json.dumps(cell) + "\n")
     line = "cell ring-w2 is done, and its run gone was removed"
     assert compare_paths([str(tmp_path)]).warnings == (line,)
+    assert line in compare_paths([f"{tmp_path}*"]).warnings  # a pattern finds the sweep too
 
 
 @pytest.mark.parametrize("pattern", [False, True])
