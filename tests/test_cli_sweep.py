@@ -151,7 +151,7 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(answer, monkeypatch, tmp_path
         raise interrupt
 
     monkeypatch.setattr("experiments.sweep.runner.conduct", stop)
-    monkeypatch.setattr("experiments.sweep.runner.Executor", lambda *given: nullcontext())
+    monkeypatch.setattr("experiments.sweep.runner.executor", lambda *given: nullcontext())
     ended, out, err = answer("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
     (folder,) = (tmp_path / "r").iterdir()
     assert (ended, out) == (code, "")
@@ -217,10 +217,10 @@ def test_going_on_with_a_finished_sweep_starts_no_agent(answer, monkeypatch, tmp
 
     words = ("sweep", "--strategies", "ring", "--results", "r", "--calibrate", "false")
     monkeypatch.setattr("experiments.sweep.runner.conduct", done)
-    monkeypatch.setattr("experiments.sweep.runner.Executor", lambda *given: nullcontext())
+    monkeypatch.setattr("experiments.sweep.runner.executor", lambda *given: nullcontext())
     assert answer(*words)[0] == 0
     (folder,) = (tmp_path / "r").iterdir()
-    monkeypatch.setattr("experiments.sweep.runner.Executor", None)
+    monkeypatch.setattr("experiments.sweep.runner.executor", None)
     code, _, err = answer("sweep", "--resume", folder)
     assert code == 0
     assert "done before: 15 of 15 runs" in err

@@ -67,7 +67,7 @@ def test_each_model_is_measured_once():
 def test_a_model_that_cannot_be_trained_is_refused_before_anything_starts(monkeypatch, ended, complaint):
     code, out, err = ended
     done = SimpleNamespace(returncode=code, stdout=out, stderr=err)
-    monkeypatch.setattr("experiments.sweep.step_timing.subprocess.run", lambda *given, **more: done)
+    monkeypatch.setattr("experiments.sweep.estimate.subprocess.run", lambda *given, **more: done)
     with pytest.raises(ConfigError, match=re.escape(complaint)):
         seconds_by_cell(CELLS)
 

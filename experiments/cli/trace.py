@@ -6,8 +6,7 @@ from experiments.cli.output import dump, show
 from experiments.config.argument_parser import JsonOption
 from experiments.config.declaration import REQUIRED, option
 from experiments.runs.find import load_run
-from experiments.trace.attribution import attribution_table, missing_ranks
-from experiments.trace.critical_path import critical_path
+from experiments.trace.critical_path import attribution_table, critical_path, missing_ranks
 from experiments.trace.perfetto import NAME, VIEWERS, cut_line, write_trace
 from experiments.trace.timeline import read_traces, timeline
 

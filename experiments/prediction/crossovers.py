@@ -17,7 +17,7 @@ from experiments.prediction.predict import formula_seconds, servers_of
 STEPS = 24  # sizes that are tried in each factor of 16
 SHARP = 1.002  # a crossover is known to this factor
 EQUAL = 1e-6  # predictions that differ by a smaller part are equal: the strategy that is named first wins
-LEVEL = 1.05  # times the fastest: up to there a strategy stays the fastest, since formulas are no better than that
+LEVEL = 1.05  # a strategy that takes up to so many times the fastest stays the fastest: formulas are not more exact
 Curves = Mapping[str, Callable[[int], float]]  # seconds by bytes, for each strategy
 
 
@@ -49,16 +49,16 @@ def fastest_ranges(
         while fastest(right) != begins[-1][1]:
             begin = _crossover(fastest, begin, right)
             begins.append((begin, fastest(begin)))
-    merged: list[FastestRange] = []
+    found: list[FastestRange] = []
     for (begin, strategy), (end, _) in pairwise([*begins, (high, "")]):
-        last = merged[-1] if merged else FastestRange(strategy, round(begin), round(end))
-        seconds, least = times[last.strategy], times[strategy]
-        if not merged or any(seconds(size) > LEVEL * least(size) for size in map(round, _sizes(begin, end))):
-            merged.append(FastestRange(strategy, round(begin), round(end)))
+        sizes = list(map(round, _sizes(begin, end)))
+        if found and all(times[found[-1].strategy](size) <= LEVEL * times[strategy](size) for size in sizes):
+            level = dict.fromkeys((*found[-1].level, strategy))
+            level.pop(found[-1].strategy, None)
+            found[-1] = structs.replace(found[-1], high=round(end), level=tuple(level))
         else:
-            level = dict.fromkeys(name for name in (*last.level, strategy) if name != last.strategy)
-            merged[-1] = structs.replace(last, high=round(end), level=tuple(level))
-    return merged
+            found.append(FastestRange(strategy, round(begin), round(end)))
+    return found
 
 
 def _sizes(low: float, high: float) -> list[float]:
@@ -77,12 +77,11 @@ def _crossover(fastest: Callable[[float], str], low: float, high: float) -> floa
 
 def curves(strategies: Sequence[str], workers: int, servers: int, figures: Figures) -> Curves:
     """Return the predicted seconds by bytes, for each strategy that has a formula."""
-    own_servers = {name: servers_of(name, servers) for name in strategies}
-
-    def seconds(name: str, nbytes: int) -> Any:
-        return formula_seconds(name, {}, workers, own_servers[name], nbytes, figures)
-
-    return {name: partial(seconds, name) for name in strategies if seconds(name, 1 << 20) is not None}
+    every: dict[str, Callable[[int], Any]] = {
+        name: partial(formula_seconds, name, {}, workers, servers_of(name, servers), figures=figures)
+        for name in strategies
+    }
+    return {name: seconds for name, seconds in every.items() if seconds(1 << 20) is not None}
 
 
 def sentence(
@@ -93,21 +92,16 @@ def sentence(
         return "1 worker: nothing is exchanged"
     if not found:
         return f"{workers} workers: none of these strategies has a formula"
-    last, span = found[-1], f"{human_bytes(found[0].low)} to {human_bytes(found[-1].high)}"
-    parts = []
+    *_, last = found
+    nbytes, parts = human_bytes(last.high), []
     for one in found:
-        alone = " at every size" if len(found) == 1 else ""
-        until = alone if one is last else f" up to {human_bytes(one.high)}"
-        level = f" ({listed(one.level)} within 5 %)" if one.level else ""
-        parts.append(one.strategy + until + level)
-    text = ", then ".join(parts)
-    nbytes = last.high
-    times = {name: time(nbytes) for name, time in curves(strategies, workers, servers, figures).items()}
-    others = {name: seconds for name, seconds in times.items() if name != last.strategy}
-    if others and times[last.strategy]:  # noop takes no time
-        second = min(others, key=others.__getitem__)
-        text += (
-            f"; at {human_bytes(nbytes)} {last.strategy} takes {human_seconds(times[last.strategy])}, "
-            f"{second} {others[second] / times[last.strategy]:.2f} times as long"
-        )
-    return f"{workers} workers, {span}: {text}"
+        until = f" up to {human_bytes(one.high)}" if one is not last else "" if len(found) > 1 else " at every size"
+        parts.append(one.strategy + until + (f" ({listed(one.level)} within 5 %)" if one.level else ""))
+    text = f"{workers} workers, {human_bytes(found[0].low)} to {nbytes}: {', then '.join(parts)}"
+    times = {name: time(last.high) for name, time in curves(strategies, workers, servers, figures).items()}
+    shortest = times.pop(last.strategy)
+    if times and shortest:  # noop takes no time
+        second = min(times, key=times.__getitem__)
+        text += f"; at {nbytes} {last.strategy} takes {human_seconds(shortest)}, "
+        text += f"{second} {times[second] / shortest:.2f} times as long"
+    return text

@@ -1,8 +1,10 @@
 """Predict how long an exchange takes: by the strategy's formula, and by running the strategy in virtual time."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
+import numpy as np
 from msgspec import Struct, structs
 
 from common.errors import ConfigError, RunError
@@ -81,13 +83,11 @@ def by_formulas(
     strategies: Sequence[str], workers: Sequence[int], servers: int, sizes: Sequence[int], figures: dict[int, Figures]
 ) -> list[PredictedExchange]:
     """Return the prediction of each combination by formula; `figures` by the number of workers. ConfigError."""
-    own_servers = {name: servers_of(name, servers) for name in strategies}
     cells = []
-    for count in workers:
-        for nbytes in sizes:
-            for name in strategies:
-                seconds = formula_seconds(name, {}, count, own_servers[name], nbytes, figures[count])
-                cells.append(PredictedExchange(name, count, own_servers[name], nbytes, seconds))
+    own_servers = {name: servers_of(name, servers) for name in strategies}
+    for count, nbytes, name in product(workers, sizes, strategies):
+        seconds = formula_seconds(name, {}, count, own_servers[name], nbytes, figures[count])
+        cells.append(PredictedExchange(name, count, own_servers[name], nbytes, seconds))
     return cells
 
 
@@ -95,17 +95,14 @@ def simulated(
     cells: Sequence[PredictedExchange], figures: dict[int, Figures], budget: float
 ) -> tuple[list[PredictedExchange], int]:
     """Simulate the cheapest exchanges for about `budget` seconds; return all, and how many were not. Blocks."""
-    settings: list[tuple[str, dict[str, Any], int, int, int]] = [
-        (cell.strategy, {}, cell.workers, cell.servers, cell.nbytes) for cell in cells
-    ]
-    costs = [simulation_cost(*setting) for setting in settings]
-    done, left = list(cells), budget
-    for index in sorted(range(len(cells)), key=costs.__getitem__):
-        if costs[index] > left:
+    costs = [simulation_cost(cell.strategy, {}, cell.workers, cell.servers, cell.nbytes) for cell in cells]
+    done = list(cells)
+    for index in np.argsort(costs, kind="stable").tolist():
+        cell, budget = cells[index], budget - costs[index]
+        if budget < 0:
             break
-        left -= costs[index]
-        virtual = virtual_seconds(*settings[index], figures[cells[index].workers])
-        done[index] = structs.replace(cells[index], virtual=virtual)
+        virtual = virtual_seconds(cell.strategy, {}, cell.workers, cell.servers, cell.nbytes, figures[cell.workers])
+        done[index] = structs.replace(cell, virtual=virtual)
     return done, sum(cell.virtual is None for cell in done)
 
 
@@ -113,14 +110,13 @@ def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -
     """Return the seconds that exchanges add to a step; None if hidden, sparse, not in lockstep or unknown."""
     if not in_lockstep(summary.consistency) or not summary.parameters or summary.overlap == "on" or summary.sparse:
         return None
-    figures = figures_for(summary, calibration)
-    if figures is None:
+    if (figures := figures_for(summary, calibration)) is None:
         return None
     placement = summary.placement or DEDICATED
     nbytes = FLOAT_BYTES * summary.parameters
     bucket = min(summary.bucket or nbytes, nbytes)
-    # Steps of a server that follow each other overlap (see step_cost). This formula is for one bucket on a given link:
-    # measured figures of a server come from rounds that overlap already, and unequal buckets queue in another way.
+    # Successive steps of a server overlap; step_cost has a formula for one bucket on a given link. Measured figures of
+    # a server come from rounds that overlap already, and unequal buckets queue in another way.
     if bucket == nbytes and figures.link is not None:
         made = create(summary.strategy, dict(summary.strategy_options))
         link = figures.hub.link(nbytes)
@@ -136,7 +132,7 @@ def predicted_step_exchange(summary: Summary, calibration: Calibration | None) -
 
 
 def in_lockstep(consistency: str) -> bool:
-    """Return whether with this consistency every worker waits for all others in each step."""
+    """Return whether every worker waits for all others in each step."""
     return consistency == "bsp"
 
 

@@ -25,7 +25,7 @@ from experiments.sweep.parse import load, read
 from experiments.sweep.spec import Sweep
 
 SPEC, ENV = "sweep.yaml", "env.json"
-NAME, ASIDE = "cells.jsonl", "aside"
+NAME = "cells.jsonl"
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}Z-.+-w\d+-[0-9a-f]{6}")
 
 
@@ -117,12 +117,10 @@ class Journal:
     def set_aside(self) -> list[Path]:
         """Move the run folders of cells that were not finished, which no line names, into `aside/`; return them."""
         known = {entry.folder for entry in self.entries.values()}
-        moved = []
-        for folder in sorted(self.folder.iterdir()):
-            if folder.is_dir() and folder.name not in known and _RUN_FOLDER.fullmatch(folder.name):
-                (self.folder / ASIDE).mkdir(exist_ok=True)
-                moved.append(folder.rename(self.folder / ASIDE / folder.name))
-        return moved
+        found = [each for each in sorted(self.folder.iterdir()) if each.is_dir() and _RUN_FOLDER.fullmatch(each.name)]
+        if unfinished := [each for each in found if each.name not in known]:
+            (self.folder / "aside").mkdir(exist_ok=True)
+        return [each.rename(self.folder / "aside" / each.name) for each in unfinished]
 
 
 def finished(folder: Path) -> Iterator[JournalEntry]:

@@ -1,8 +1,8 @@
 """The cells of a sweep, every contestant with every combination of settings, and the order of their runs.
 
-All cells are planned before the first one starts. A setting that means nothing to a strategy makes no second cell, such
-as `servers` for one without them. A combination that cannot run is left out, with the reason; a strategy that can run
-nowhere, or a value that no strategy can run with, is a mistake of the user.
+All cells are planned before the first one starts. A setting that a strategy does not use makes no second cell, such as
+`servers` for a strategy without servers. A combination that cannot run is left out, with the reason. A strategy or a
+value that is in no cell is the user's mistake.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ FREE_SETTINGS = (*SERVERS_ONLY, *FAULTS, "transport", "bucket", "overlap", "inte
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One point of the grid. Equal requests have an equal `id`; `about` tells the cell from the others."""
+    """One point of the grid. Equal requests have an equal `id`; `about` is like `ps-ssp staleness=3 workers=4`."""
 
     id: str
     about: str
@@ -59,7 +59,10 @@ class Grid:
 
 def make_grid(sweep: Sweep) -> Grid:
     """Plan every cell. Raises ConfigError, one line, if a strategy or a value that was asked for is in no cell."""
-    _check_servers(sweep)
+    given = {"servers": any(sweep.settings["servers"]), "placement": COLOCATED in sweep.settings["placement"]}
+    if any(given.values()) and not any(strategy_class(each.strategy).traits.servers for each in sweep.contestants):
+        key = next(key for key in given if given[key])
+        raise ConfigError(f"none of the strategies has servers: leave {key} out, or add ps-bsp")
     grid, seen = Grid(), set[str]()
     axes = {key for key, several in sweep.settings.items() if len(several) > 1}
     axes |= {key for contestant in sweep.contestants for key in contestant.settings}
@@ -69,7 +72,8 @@ def make_grid(sweep: Sweep) -> Grid:
         refused: list[LeftOut] = []
         combinations = list(itertools.product(_combined(contestant.options), _combined(applied)))
         for options, settings in combinations:
-            about = _about(contestant.strategy, options, settings, axes)
+            varied = {**options, **{key: value for key, value in settings.items() if key in axes}}
+            about = " ".join([contestant.strategy, *(f"{key}={text(value)}" for key, value in varied.items())])
             try:
                 planned = plan(RunOptions(strategy=contestant.strategy, strategy_options=options, **settings))
             except ConfigError as error:
@@ -100,18 +104,11 @@ def _applied(sweep: Sweep, contestant: Contestant, asked: bool, grid: Grid) -> V
             grid.not_applied.setdefault(key, []).append(contestant.strategy)
     if traits.own_transport is not None or traits.one_process or contestant.strategy == CEILING:
         # Our real transports make no difference, so the first one stands for all of them. Virtual time does.
-        transports = shared.get("transport", ())
-        real = [name for name in transports if name in (*TRANSPORTS, "auto")]
-        shared["transport"] = tuple(name for name in transports if name not in real[1:])
+        real = [name for name in shared["transport"] if name in (*TRANSPORTS, "auto")]
+        shared["transport"] = tuple(name for name in shared["transport"] if name not in real[1:])
         if len(real) > 1:
             grid.not_applied.setdefault("transport", []).append(contestant.strategy)
     return {key: each for key, each in {**shared, **contestant.settings}.items() if each}
-
-
-def _about(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any], axes: set[str]) -> str:
-    """Return the strategy and the settings that vary in this sweep: `ps-ssp staleness=3 workers=4`."""
-    varied = {**options, **{key: value for key, value in settings.items() if key in axes}}
-    return " ".join([strategy, *(f"{key}={text(value)}" for key, value in varied.items())])
 
 
 def _identifier(strategy: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
@@ -121,24 +118,14 @@ def _identifier(strategy: str, options: Mapping[str, Any], settings: Mapping[str
     return f"{slug}-w{settings['workers']}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
-def _check_servers(sweep: Sweep) -> None:
-    """Raise ConfigError for settings of servers in a sweep whose strategies have none."""
-    if any(strategy_class(each.strategy).traits.servers for each in sweep.contestants):
-        return
-    given = {"servers": any(sweep.settings["servers"]), "placement": COLOCATED in sweep.settings["placement"]}
-    if wanted := [key for key, asked in given.items() if asked]:
-        raise ConfigError(f"none of the strategies has servers: leave {wanted[0]} out, or add ps-bsp")
-
-
 def _check_used(sweep: Sweep, grid: Grid) -> None:
     """Raise ConfigError if a value of an axis is in no cell of a contestant that was asked for."""
     names = {each.strategy for each in sweep.contestants}
-    cells_of = {name: [cell for cell in grid.cells if cell.strategy == name] for name in names}
-    together = list(itertools.chain(*cells_of.values()))
-    axes = [(key, several, together) for key, several in sweep.settings.items() if len(several) > 1]
+    axes = [(key, several, names) for key, several in sweep.settings.items() if len(several) > 1]
     for each in sweep.contestants:
-        axes += [(key, several, cells_of[each.strategy]) for key, several in {**each.options, **each.settings}.items()]
-    for key, several, cells in axes:
+        axes += [(key, several, {each.strategy}) for key, several in {**each.options, **each.settings}.items()]
+    for key, several, strategies in axes:
+        cells = [cell for cell in grid.cells if cell.strategy in strategies]
         for value in several:
             if not any({**cell.options, **cell.settings}.get(key) == value for cell in cells):
                 words = f"{key}={text(value)}"
@@ -150,9 +137,9 @@ def _check_used(sweep: Sweep, grid: Grid) -> None:
 def turns(cells: Sequence[Cell], repeats: int) -> list[Turn]:
     """Return every cell `repeats` times: repeat 1 of all, then repeat 2 of all, … (A B A B …, never A A B B).
 
-    Cells that will be compared stand together, so that a machine whose speed drifts is fair to them. In each repeat
-    another one goes first. The order has a fixed seed, so a stopped sweep can be resumed. A change of threads takes
-    seconds, so cells with equally many stand together.
+    Cells that will be compared stand together, so that a machine whose speed drifts is fair to them; in each repeat
+    another of them goes first. Cells with equally many threads stand together, since a change takes seconds. The order
+    has a fixed seed, so a stopped sweep can be resumed.
     """
     groups: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.plan.job.threads):

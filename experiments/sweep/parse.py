@@ -22,9 +22,7 @@ def read(
     raw: Raw, flags: Raw, *, quick: Mapping[str, Any] | None = None, where: str = "", name: str = "flags"
 ) -> Sweep:
     """Return the sweep of `raw`, with `flags` in place of its values; `quick` makes it small. ConfigError, one line."""
-    filed = {_known_key(key, KEYS, where): value for key, value in raw.items()}
-    filed.pop("quick", None)
-    given = {**filed, **(quick or {}), **flags}
+    given = {**{_known_key(key, KEYS, where): value for key, value in raw.items()}, **(quick or {}), **flags}
     place = {key: "--" if key in flags else where for key in given}
     if not given.get("strategies"):
         raise ConfigError(f"{where}strategies: give at least one, like strategies: [ring, ps-bsp]")
@@ -32,7 +30,7 @@ def read(
     usual = {key: (setting.default,) for key, setting in RUN_SETTINGS.items() if key not in settings}
     own = {key: _value(SWEEP_SETTINGS[key], given[key], place[key]) for key in given if key in SWEEP_SETTINGS}
     return Sweep(
-        contestants=_contestants(given["strategies"], place["strategies"]),
+        contestants=_contestants(given["strategies"], f"{place['strategies']}strategies: "),
         settings={**settings, **usual},
         **{"name": name, **own},
     )
@@ -72,9 +70,8 @@ def _known_key(key: str, known: Collection[str], where: str) -> str:
 
 def _value(setting: Option, given: Any, where: str) -> Any:
     """Return one value of a setting, from text, or from a list of texts, which stands for one text with commas."""
-    name = setting.flag if where == "--" else f"{where}{setting.name}"
     texts = isinstance(given, list) and all(isinstance(each, str) for each in given)
-    return setting.value(joined(given) if texts else given, name)
+    return setting.value(joined(given) if texts else given, setting.flag if where == "--" else where + setting.name)
 
 
 def _values(key: str, given: Any, where: str) -> tuple[Any, ...]:
@@ -93,31 +90,31 @@ def _contestants(given: Any, where: str) -> tuple[Contestant, ...]:
     """Read `strategies`: names, with commas or in a list, and mappings with settings of their own."""
     several = given.split(",") if isinstance(given, str) else given
     if not isinstance(several, list):
-        raise ConfigError(f"{where}strategies: give a list, like strategies: [ring, ps-bsp]")
-    entries = [each.strip() if isinstance(each, str) else each for each in several]
-    found = [_contestant(each, where) for each in _several([each for each in entries if each], f"{where}strategies")]
-    return tuple(each for number, each in enumerate(found) if each not in found[:number])
+        raise ConfigError(f"{where}give a list, like strategies: [ring, ps-bsp]")
+    found = []
+    for each in _several([each for each in several if each and str(each).strip()], where.removesuffix(": ")):
+        contestant = _contestant(each, where)
+        found += [contestant] if contestant not in found else []
+    return tuple(found)
 
 
 def _contestant(given: Any, where: str) -> Contestant:
-    entry = {"name": given} if isinstance(given, str) else given
+    entry = {"name": given.strip()} if isinstance(given, str) else given
     if not isinstance(entry, Mapping) or not isinstance(name := entry.get("name"), str):
-        raise ConfigError(f"{where}strategies: {given!r} is neither a name nor a mapping with a name")
-    own = options_of(strategy_class(name))
+        raise ConfigError(f"{where}{given!r} is neither a name nor a mapping with a name")
+    own, here = options_of(strategy_class(name)), f"{where}{name}: "
     settings: dict[str, tuple[Any, ...]] = {}
     for key, value in entry.items():
         if key in own:
-            raise ConfigError(f"{where}strategies: {key} is an option of {name}: write options: {{{key}: …}}")
-        here = f"{where}strategies: {name}: "
+            raise ConfigError(f"{where}{key} is an option of {name}: write options: {{{key}: …}}")
         known = _known_key(key, ("name", "options", *RUN_SETTINGS), here)
         if known in RUN_SETTINGS:
             settings[known] = _values(known, value, here)
-    return Contestant(name, _options(name, own, entry.get("options") or {}, where), settings)
+    return Contestant(name, _options(name, own, entry.get("options") or {}, f"{here}options: "), settings)
 
 
 def _options(name: str, own: Collection[str], given: Any, where: str) -> Values:
     """Read the options of a strategy: YAML values, as after `--strategy.<option>`."""
-    where = f"{where}strategies: {name}: options: "
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where}give a mapping, like options: {{staleness: 3}}")
     options: dict[str, tuple[Any, ...]] = {}

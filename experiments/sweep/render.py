@@ -1,6 +1,7 @@
 """A sweep in words and tables: its grid, what it left out, and how it ended."""
 
 import math
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,24 +14,19 @@ from experiments.sweep.estimate import duration, whole
 from experiments.sweep.grid import Cell, Grid
 from experiments.sweep.spec import CEILING, Sweep, text
 
-NEXT = ("compare", "plot", "report")
-
 
 def headline(sweep: Sweep, grid: Grid, seconds: Mapping[str, float]) -> str:
     """`scaling: 18 cells, 5 times in turns: 90 runs, about 8 min`."""
-    runs = len(grid.cells) * sweep.repeats
-    return (
-        f"{sweep.name}: {plural(len(grid.cells), 'cell')}, {turns(sweep.repeats)}: {plural(runs, 'run')}, "
-        f"about {duration(whole(seconds, sweep.repeats))}"
-    )
+    size, runs = plural(len(grid.cells), "cell"), plural(len(grid.cells) * sweep.repeats, "run")
+    return f"{sweep.name}: {size}, {turns(sweep.repeats)}: {runs}, about {duration(whole(seconds, sweep.repeats))}"
 
 
 def remarks(sweep: Sweep, grid: Grid) -> list[str]:
-    """Return what is not in the grid, and why: a line for each reason."""
+    """Return a line for each reason why something is not in the grid."""
     lines = [f"{key}: no axis for {', '.join(dict.fromkeys(names))}" for key, names in grid.not_applied.items()]
-    reasons: dict[str, list[str]] = {}
+    reasons = defaultdict(list)
     for each in grid.left_out:
-        reasons.setdefault(each.reason, []).append(each.about)
+        reasons[each.reason].append(each.about)
     for reason, abouts in reasons.items():
         more = f" and {len(abouts) - 1} more" if len(abouts) > 1 else ""
         lines.append(f"left out: {abouts[0]}{more}: {reason}")
@@ -47,23 +43,21 @@ def runs_left(sweep: Sweep, grid: Grid, done: Container[tuple[str, int]]) -> dic
 
 def grid_table(grid: Grid, seconds: Mapping[str, float], repeats: int, left: Mapping[str, int]) -> Table[Cell]:
     """Return a table with a row for each cell with runs left: its settings, its seconds, its runs left."""
+
+    def chosen(name: str, cell: Cell) -> Any:
+        return text({**cell.settings, **cell.options}.get(name))
+
     begun = any(count < repeats for count in left.values())
     settings = [cell.settings for cell in grid.cells]
     keys = dict.fromkeys(key for each in settings for key in each)
     names = [key for key in keys if len({str(each[key]) for each in settings if key in each}) > 1]
     names += dict.fromkeys(key for cell in grid.cells for key in cell.options)
     columns: list[Column[Cell]] = [Column("strategy", lambda cell: cell.strategy, words=True)]
-    columns += [Column(name, partial(_chosen, name), words=True) for name in names]
+    columns += [Column(name, partial(chosen, name), words=True) for name in names]
     columns += [Column("one run", lambda cell: f"{seconds[cell.id]:.1f} s")]
     columns += [Column("runs left", lambda cell: f"{left[cell.id]} of {repeats}")] if begun else []
-    last = "together" if begun else f"all {repeats}"
-    columns += [Column(last, lambda cell: duration(seconds[cell.id] * left[cell.id]))]
+    columns += [Column("together", lambda cell: duration(seconds[cell.id] * left[cell.id]))]
     return Table(columns, [cell for cell in grid.cells if left[cell.id]])
-
-
-def _chosen(name: str, cell: Cell) -> Any:
-    """Return the value of a setting or an option in this cell; None if it has none."""
-    return text({**cell.settings, **cell.options}.get(name))
 
 
 def what_is_left(sweep: Sweep, seconds: Mapping[str, float], left: Mapping[str, int]) -> str:
@@ -79,6 +73,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the sweep as JSON values. Before it has begun, `folder` is None and no cell has runs."""
     left = runs_left(sweep, grid, {(entry.cell, entry.repeat) for entry in entries})
+    failed = [entry for entry in entries if entry.status == "failed"]
     return {
         "schema": 1,
         "name": sweep.name,
@@ -99,11 +94,7 @@ def document(
             for cell in grid.cells
         ],
         "left_out": [{"cell": each.about, "reason": each.reason} for each in grid.left_out],
-        "failed": [
-            {key: getattr(entry, key) for key in ("cell", "repeat", "error", "folder")}
-            for entry in entries
-            if entry.status != "ok"
-        ],
+        "failed": [{key: getattr(entry, key) for key in ("cell", "repeat", "error", "folder")} for entry in failed],
     }
 
 
@@ -119,4 +110,4 @@ def failures(grid: Grid, entries: Sequence[JournalEntry]) -> list[str]:
 
 def next_steps(folder: Path) -> list[str]:
     """Return the lines that say where the results are, and which verbs read them."""
-    return [f"results: {folder}", "next:", *(f"  syncbench {verb} {folder}" for verb in NEXT)]
+    return [f"results: {folder}", "next:", *(f"  syncbench {verb} {folder}" for verb in ("compare", "plot", "report"))]

@@ -1,11 +1,9 @@
 """Run a sweep: one cell after the other in their turns; each is noted in the journal when it has ended."""
 
-from __future__ import annotations
-
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.errors import ConfigError, RunError
@@ -36,32 +34,33 @@ def conduct(
     for number, (cell, repeat) in enumerate(order):
         if (cell.id, repeat) in journal.entries:
             continue
-        rest = [turn for turn in order[number:] if (turn[0].id, turn[1]) not in journal.entries]
-        title = f"[{number + 1}/{len(order)}, about {duration(forecast.left(rest))} left] {cell.about}"
+        seconds = forecast.left([turn for turn in order[number:] if (turn[0].id, turn[1]) not in journal.entries])
+        title = f"[{number + 1}/{len(order)}, about {duration(seconds)} left] {cell.about}"
         began, error = time.monotonic(), None
         try:
             run = execute(cell, title)
         except RunFailed as failure:
             run, error = failure.run, " ".join(str(failure).split())
             say(f"failed: {cell.about}, repeat {repeat}: {error}")
-        seconds = round(time.monotonic() - began, 3)
-        journal.add(
-            JournalEntry(
-                cell=cell.id,
-                repeat=repeat,
-                status="failed" if error else "ok",
-                folder=run.path.name,
-                error=error,
-                seconds=seconds,
-            )
+        entry = JournalEntry(
+            cell=cell.id,
+            repeat=repeat,
+            status="failed" if error else "ok",
+            folder=run.path.name,
+            error=error,
+            seconds=round(time.monotonic() - began, 3),
         )
-        forecast.learn(cell.id, seconds)
+        journal.add(entry)
+        forecast.learn(entry.cell, entry.seconds)
 
 
 def run_cells(
     sweep: Sweep, grid: Grid, journal: Journal, seconds: Mapping[str, float], say: Callable[[str], None]
 ) -> None:
-    """Measure the transports if asked to, then run all cells not in the journal. Blocks. Errors say how to resume."""
+    """Measure the transports if the sweep wants it, then run all its cells that the journal does not have. Blocks.
+
+    `seconds` is the forecast of each cell. A KeyboardInterrupt or ConfigError that ends it says how to resume it.
+    """
     for line in [headline(sweep, grid, seconds), *remarks(sweep, grid)]:
         say(line)
     order = turns(grid.cells, sweep.repeats)
@@ -72,7 +71,7 @@ def run_cells(
                 calibrate(journal.folder, grid.cells, say)
             if all((cell.id, repeat) in journal.entries for cell, repeat in order):
                 return
-            with Executor(journal.folder, order[0][0].plan.job.threads) as execute:
+            with executor(journal.folder, order[0][0].plan.job.threads) as execute:
                 conduct(order, journal, execute, Forecast(seconds), say)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(again)
@@ -81,37 +80,36 @@ def run_cells(
         raise ConfigError(f"{error}; then {again}") from None
 
 
-class Executor:
-    """Runs cells in new folders of `folder`, with one agent, renewed for other `threads` and after a failed run."""
+@contextmanager
+def executor(folder: Path, threads: int) -> Iterator[Execute]:
+    """Start an agent, and give a function that runs cells in new folders inside `folder`, with progress shown.
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._folder, self._threads = folder, threads
-        self._held = ExitStack()  # the agent
-        self._agent: Agent | None = None
+    Another agent is started for ranks with another number of threads, and after a run that failed.
+    """
+    with ExitStack() as held:
+        agent: Agent | None = held.enter_context(Agent(threads))
 
-    def __enter__(self) -> Executor:
-        self._agent = self._held.enter_context(Agent(self._threads))
-        return self
+        def run(cell: Cell, title: str) -> Run:
+            nonlocal agent
+            job = cell.plan.job
+            if agent is None or agent.threads != job.threads:
+                held.close()
+                agent = held.enter_context(Agent(job.threads))
+            try:
+                with Progress(title, job.steps, job.workers) as progress:
+                    return execute(cell.plan, agent, folder, progress.update)
+            except RunFailed:
+                agent = None
+                raise
 
-    def __exit__(self, *error: object) -> None:
-        self._held.close()
-
-    def __call__(self, cell: Cell, title: str) -> Run:
-        """Run one cell; its progress goes to standard error. See `Execute`."""
-        job = cell.plan.job
-        if self._agent is None or self._agent.threads != job.threads:
-            self._held.close()
-            self._agent = self._held.enter_context(Agent(job.threads))
-        try:
-            with Progress(title, job.steps, job.workers) as progress:
-                return execute(cell.plan, self._agent, self._folder, progress.update)
-        except RunFailed:
-            self._agent = None
-            raise
+        yield run
 
 
 def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
-    """Measure each transport with each number of workers of `cells`, unless it was done. Blocks for seconds each."""
+    """Measure each transport with each number of workers of these cells, unless that was done before. Blocks.
+
+    If a transport cannot be measured, a line says so, and the sweep runs without.
+    """
     asked = pairs(cells)
     if not asked or (folder / NAME).is_file():
         return
@@ -127,10 +125,10 @@ def calibrate(folder: Path, cells: Sequence[Cell], say: Callable[[str], None]) -
 
 def pairs(cells: Sequence[Cell]) -> list[tuple[str, int]]:
     """Return each transport with each number of workers that exchange data over it, in the order of the cells."""
-    found: dict[tuple[str, int], None] = {}
-    for cell in cells:
+
+    def exchanges(cell: Cell) -> bool:
         job, traits = cell.plan.job, cell.plan.traits
-        silent = traits.one_process or traits.own_transport is not None or cell.strategy == CEILING
-        if not silent and job.workers > 1 and job.transport in TRANSPORTS:
-            found[job.transport, job.workers] = None
-    return list(found)
+        ours = traits.own_transport is None and job.transport in TRANSPORTS
+        return ours and job.workers > 1 and not traits.one_process and cell.strategy != CEILING
+
+    return list(dict.fromkeys((cell.plan.job.transport, cell.plan.job.workers) for cell in cells if exchanges(cell)))

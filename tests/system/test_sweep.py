@@ -11,7 +11,7 @@ import pytest
 from common.errors import ConfigError
 from common.runtime.job import Job
 from experiments.runs.find import find_runs, half_written
-from experiments.sweep.step_timing import STEPS, measure
+from experiments.sweep.estimate import STEPS, measure
 from system.leftovers import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
