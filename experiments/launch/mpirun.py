@@ -57,7 +57,7 @@ class MpiRun:
     """The `mpirun` of a job."""
 
     def __init__(self, entry: str, home: Path, ranks: int) -> None:
-        self._shared = make_shared(home)
+        self._shared, self._asked = make_shared(home), False
         parameters = {
             "btl": "self,vader",  # shared memory
             "pml": "ob1",
@@ -76,10 +76,16 @@ class MpiRun:
             self._remove_shared()
             raise
 
+    def terminate(self) -> None:
+        """Ask mpirun to end the job, once: it may crash on a second SIGTERM while it ends."""
+        if not self._asked:
+            self._asked = True
+            self.process.terminate()
+
     def stop(self) -> None:
         """Wait for mpirun's end, or bring it about. Blocks for two seconds at most."""
-        for number in (0, signal.SIGTERM, signal.SIGKILL):
-            self.process.send_signal(number)  # 0 is no signal
+        for act in (self.process.poll, self.terminate, self.process.kill):
+            act()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.5)
                 break
@@ -117,7 +123,7 @@ class MpiRank:
             return None
 
     def terminate(self) -> None:
-        self._launcher.process.terminate()
+        self._launcher.terminate()
 
     def kill(self) -> None:
         self._launcher.process.kill()  # the ranks notice it and end
