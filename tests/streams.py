@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from common.errors import PeerFailed
 from common.transport.sockets.endpoint import STREAM_FROM
 
 ZEROS = np.zeros(8, np.float32)
@@ -17,14 +16,3 @@ def receive(end, call, from_, like):
     out = np.zeros_like(like)
     getattr(end, call)((from_,) if call == "recv_any" else from_, out)
     return out
-
-
-def job_is_over(after):
-    """Return a watch that raises at its call number `after`."""
-    calls = iter(range(after - 1))
-
-    def watch():
-        if next(calls, None) is None:
-            raise PeerFailed("killed", rank=7, role="worker", stage="train", step=4)
-
-    return watch

@@ -3,26 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from small_models import HalfUsed, backward, mlp, pieces_of
 from torch import nn
 
 from common.models.flat import FlatModel
-from common.pipeline.buckets import bucket_slices
 from common.pipeline.overlap import BucketFiller
-
-
-def mlp():
-    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
-
-
-def pieces_of(model, nbytes=4):
-    """By default every tensor is a bucket."""
-    return bucket_slices([tensor.numel() for tensor in model.tensors], nbytes)
-
-
-def backward(model, inputs=None):
-    """Stage 4 on random samples, or on the given ones."""
-    model.grad.fill(0.0)
-    model.module(torch.ones(2, 6) if inputs is None else inputs).square().sum().backward()
 
 
 def test_buckets_are_given_away_in_order_while_backward_goes_on():
@@ -76,15 +61,6 @@ def test_a_bucket_that_is_given_away_is_final():
             assert copies[index].any() or index % 2 == 0 or not model.grad[piece].any()
 
 
-class HalfUsed(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.used, self.unused = nn.Linear(6, 3), nn.Linear(6, 3)
-
-    def forward(self, x):
-        return self.used(x)
-
-
 def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_gradient():
     model = FlatModel(HalfUsed())
     given = []
@@ -97,6 +73,17 @@ def test_parameters_without_a_part_in_backward_are_given_away_after_it_with_no_g
     assert given == [0, 1, 2, 3]
     assert not model.grad[21:].any()
     assert model.grad[:21].any()
+
+
+def test_nobody_waits_for_frozen_parameters():
+    module = HalfUsed()
+    module.unused.requires_grad_(False)
+    model = FlatModel(module)
+    given = []
+    filler = BucketFiller(model, pieces_of(model), given.append)
+    filler.begin()
+    backward(model)
+    assert given == [0, 1, 2, 3]
 
 
 def test_a_shared_parameter_is_final_when_all_its_uses_are():

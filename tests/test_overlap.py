@@ -5,15 +5,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from jobs import STRATEGIES, job
+from small_models import HalfUsed, backward, mlp, pieces_of
 from torch import nn
 from transports import on
 
 from common.context import Context
 from common.models.flat import FlatModel
-from common.pipeline.buckets import bucket_slices
-from common.pipeline.overlap import BucketFiller, Overlapped
+from common.pipeline.overlap import Overlapped
 from common.pipeline.synchronize import AfterBackward, synchronizer
 from common.pipeline.update import FlatOptimizer
 from common.pipeline.worker import Worker, serve
@@ -26,21 +25,6 @@ from common.transport.process_endpoint import ProcessEndpoint
 from common.transport.virtual.network import Network
 
 SMALL = 1 << 12  # bytes: the models here are several buckets
-
-
-def mlp():
-    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
-
-
-def pieces_of(model, nbytes=4):
-    """By default every tensor is a bucket."""
-    return bucket_slices([tensor.numel() for tensor in model.tensors], nbytes)
-
-
-def backward(model, inputs=None):
-    """Stage 4 on random samples, or on the given ones."""
-    model.grad.fill(0.0)
-    model.module(torch.ones(2, 6) if inputs is None else inputs).square().sum().backward()
 
 
 # --- the same bits, whether overlapped or not ---
@@ -91,16 +75,7 @@ def test_no_thread_is_left_behind():
     assert threading.active_count() == before
 
 
-# --- which buckets are full ---
-
-
-class HalfUsed(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.used, self.unused = nn.Linear(6, 3), nn.Linear(6, 3)
-
-    def forward(self, x):
-        return self.used(x)
+# --- parameters without a part in backward ---
 
 
 def test_parameters_without_a_part_in_backward_are_synchronised():
@@ -117,17 +92,6 @@ def test_parameters_without_a_part_in_backward_are_synchronised():
         overlapped.wait()
     overlapped.close()
     assert synchronised == [0, 1, 2, 3] * 2
-
-
-def test_nobody_waits_for_frozen_parameters():
-    module = HalfUsed()
-    module.unused.requires_grad_(False)
-    model = FlatModel(module)
-    given = []
-    filler = BucketFiller(model, pieces_of(model), given.append)
-    filler.begin()
-    backward(model)
-    assert given == [0, 1, 2, 3]
 
 
 # --- parameters that backward still needs ---

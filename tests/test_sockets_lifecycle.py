@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import zmq
-from transports import JOB, ZMQ, endpoint, endpoints, in_threads, private_folder
+from transports import JOB, ZMQ, endpoint, endpoints, in_threads, job_is_over, private_folder
 
 from common.errors import ConfigError, DeadlineExceeded, PeerFailed, RunError
 from common.place import Place
@@ -150,17 +150,6 @@ WAITS = {
     "recv_any of one": lambda end: end.recv_any((1,), ZEROS.copy()),
     "recv_any": lambda end: end.recv_any((1, 2), ZEROS.copy()),
 }
-
-
-def job_is_over(after):
-    """Return a watch that raises at its call number `after`."""
-    calls = iter(range(after - 1))
-
-    def watch():
-        if next(calls, None) is None:
-            raise PeerFailed("killed", rank=2, role="worker", stage="train", step=4)
-
-    return watch
 
 
 @every_transport

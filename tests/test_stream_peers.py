@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import psutil
 import pytest
-from streams import LARGE, MUCH, ZEROS, every_recv, job_is_over, receive
-from transports import ZMQ, endpoint, endpoints, in_threads, private_folder
+from streams import LARGE, MUCH, ZEROS, every_recv, receive
+from transports import ZMQ, endpoint, endpoints, in_threads, job_is_over, private_folder
 
 from common.errors import DeadlineExceeded, PeerFailed, RunError
 from common.transport import process_endpoint
@@ -69,7 +69,7 @@ def test_the_watch_may_name_another_culprit_than_the_lost_peer(transport):
     with endpoints(transport, 2) as (end, peer):
         end.lend(1, MUCH)
         peer.close()
-        end.watch = job_is_over(after=3)
+        end.watch = job_is_over(after=3, rank=7)
         with pytest.raises(PeerFailed, match=r"rank 7.*killed"):
             end.settle()
 

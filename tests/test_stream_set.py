@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from streams import LARGE, MUCH, ZEROS, every_recv, job_is_over, receive
-from transports import ZMQ, endpoint, endpoints, in_threads
+from streams import LARGE, MUCH, ZEROS, every_recv, receive
+from transports import ZMQ, endpoint, endpoints, in_threads, job_is_over
 
 from common.errors import SETUP, DeadlineExceeded, PeerFailed, ProtocolError
 from common.transport import process_endpoint, wire
@@ -189,7 +189,7 @@ def test_the_payload_of_a_refused_message_is_not_taken_for_the_next_message(tran
 def test_the_end_of_the_job_ends_the_wait_for_the_rest_of_a_stream(transport, recv):
     with endpoints(transport, 2) as (end, peer):
         peer.lend(0, MUCH)
-        end.deadline, end.watch = 3600.0, job_is_over(after=3)
+        end.deadline, end.watch = 3600.0, job_is_over(after=3, rank=7)
         with pytest.raises(PeerFailed, match=r"rank 7.*killed"):
             receive(end, recv, 1, MUCH)
 

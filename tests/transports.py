@@ -75,3 +75,14 @@ def in_threads(calls, errors=None, timeout=60.0):
         raise errors[0]
     assert not hanging, f"still running after {timeout} s: {hanging}"
     return results
+
+
+def job_is_over(after, rank=2):
+    """Return a watch that raises at its call number `after`: worker `rank` was killed."""
+    calls = iter(range(after - 1))
+
+    def watch():
+        if next(calls, None) is None:
+            raise PeerFailed("killed", rank=rank, role="worker", stage="train", step=4)
+
+    return watch
