@@ -72,6 +72,11 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(words, complaint):
     assert "\n" not in str(refused.value)
 
 
+def test_null_in_a_file_is_refused_in_plain_words_also_where_an_option_has_a_reader_of_its_own():
+    with pytest.raises(ConfigError, match=r"^overlap: None is not text$"):
+        declared(RunOptions)["overlap"].value(None, "overlap")
+
+
 def test_help_is_made_from_the_declarations(capsys):
     with pytest.raises(SystemExit):
         read("--help")

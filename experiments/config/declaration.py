@@ -68,14 +68,15 @@ class Option:
         if given in (None, "null") and self.default is None:
             return None
         first, words = self._types[0], " or ".join(WORDS.get(kind, "null") for kind in self._types)
+        read = None if given is None else self.read
         try:
-            if self.read is not None and given is not None:
-                value = self.read(given)
+            if read is not None:
+                value = read(given)
             else:
                 plain = first(given) if first in (int, float) and isinstance(given, str) else given
                 value = msgspec.convert(plain, self.type, strict=False)
         except ValueError as error:  # msgspec's too
-            raise ConfigError(f"{name}: {error if self.read else f'{given!r} is not {words}'}") from None
+            raise ConfigError(f"{name}: {error if read else f'{given!r} is not {words}'}") from None
         self.verify(value, name)
         return value
 
